@@ -1,0 +1,77 @@
+import type { Engine } from '../engine/engine.ts';
+import { GatewayError } from '../errors.ts';
+
+/** What is known of a served model apart from how to run it. */
+export interface ModelCard {
+  /** The id clients see and may ask for. */
+  readonly id: string;
+  /** Unix seconds of the moment the model became ready. */
+  readonly created: number;
+  /** Path of the GGUF file. */
+  readonly path: string;
+  /** `general.architecture` of the file. */
+  readonly architecture: string;
+  /** Context the model was trained for, in tokens; undefined when the file does not say. */
+  readonly trainedContextLength: number | undefined;
+  readonly parameterCount: number;
+  readonly sizeBytes: number;
+}
+
+/** A model that answers requests. */
+export interface ServedModel {
+  readonly card: ModelCard;
+  readonly engine: Engine;
+}
+
+type RegistryState =
+  | { readonly phase: 'loading'; readonly progressRatio: number }
+  | { readonly phase: 'ready'; readonly model: ServedModel }
+  | { readonly phase: 'failed' };
+
+/** Which model is served, from the first listener to the last request. Pushed by the loader. */
+export class ModelRegistry {
+  #state: RegistryState = { phase: 'loading', progressRatio: 0 };
+
+  get phase(): RegistryState['phase'] {
+    return this.#state.phase;
+  }
+
+  /** Share of the file that is loaded, 0 to 1. */
+  get progressRatio(): number {
+    return this.#state.phase === 'loading' ? this.#state.progressRatio : 1;
+  }
+
+  /** The model when there is one, for those who can do without. */
+  get current(): ServedModel | undefined {
+    return this.#state.phase === 'ready' ? this.#state.model : undefined;
+  }
+
+  setProgress(progressRatio: number): void {
+    if (this.#state.phase === 'loading') this.#state = { phase: 'loading', progressRatio };
+  }
+
+  setReady(model: ServedModel): void {
+    this.#state = { phase: 'ready', model };
+  }
+
+  setFailed(): void {
+    this.#state = { phase: 'failed' };
+  }
+
+  /**
+   * The model to answer with.
+   * @throws {GatewayError} `model_loading` or `model_failed`
+   */
+  require(): ServedModel {
+    switch (this.#state.phase) {
+      case 'ready':
+        return this.#state.model;
+      case 'loading':
+        throw new GatewayError('model_loading');
+      case 'failed':
+        throw new GatewayError('model_failed');
+      default:
+        return this.#state satisfies never;
+    }
+  }
+}
