@@ -41,14 +41,14 @@ export const int32 = (value: number | readonly number[]): TypedNumbers => ({
 });
 export const float32 = (value: number): TypedNumbers => ({ type: 'float32', value });
 
-const ALIGNMENT = 32;
-const CHUNK_BYTES = 4 * 1024 * 1024;
-const Q8_BLOCK_VALUES = 32;
+const alignment = 32;
+const chunkBytes = 4 * 1024 * 1024;
+const q8BlockValues = 32;
 /** One half-precision scale and 32 signed bytes. */
-const Q8_BLOCK_BYTES = 34;
+const q8BlockBytes = 34;
 
 /** Numbers of the format's `gguf_metadata_value_type`, with the bytes each value takes. */
-const VALUE_TYPES = {
+const valueTypes = {
   uint16: { id: 2, bytes: 2 },
   uint32: { id: 4, bytes: 4 },
   int32: { id: 5, bytes: 4 },
@@ -60,7 +60,7 @@ const VALUE_TYPES = {
 } as const;
 
 /** Numbers of `ggml_type`. */
-const TENSOR_TYPE_IDS = { F32: 0, F16: 1, Q8_0: 8 } as const;
+const tensorTypeIds = { F32: 0, F16: 1, Q8_0: 8 } as const;
 
 /**
  * Writes a file and creates its folder. The file appears under its name only when it is complete.
@@ -114,7 +114,7 @@ export function encodeHeader({ metadata, tensors }: GgufSpec): Buffer {
   for (const tensor of tensors) {
     parts.push(text(tensor.name), number('uint32', tensor.shape.length));
     for (const length of tensor.shape) parts.push(number('uint64', length));
-    parts.push(number('uint32', TENSOR_TYPE_IDS[tensor.type]), number('uint64', offset));
+    parts.push(number('uint32', tensorTypeIds[tensor.type]), number('uint64', offset));
     offset += aligned(sizeOf(tensor));
   }
   const header = Buffer.concat(parts);
@@ -130,12 +130,12 @@ function encodeValue(value: MetadataValue): Buffer[] {
   return [...arrayHead(type, numbers.length), ...numbers.map((each) => number(type, each))];
 }
 
-function arrayHead(type: keyof typeof VALUE_TYPES, length: number): Buffer[] {
+function arrayHead(type: keyof typeof valueTypes, length: number): Buffer[] {
   return [typeId('array'), typeId(type), number('uint64', length)];
 }
 
-function typeId(type: keyof typeof VALUE_TYPES): Buffer {
-  return number('uint32', VALUE_TYPES[type].id);
+function typeId(type: keyof typeof valueTypes): Buffer {
+  return number('uint32', valueTypes[type].id);
 }
 
 function text(value: string): Buffer {
@@ -144,7 +144,7 @@ function text(value: string): Buffer {
 }
 
 function number(type: TypedNumbers['type'], value: number): Buffer {
-  const bytes = Buffer.alloc(VALUE_TYPES[type].bytes);
+  const bytes = Buffer.alloc(valueTypes[type].bytes);
   if (type === 'float32') bytes.writeFloatLE(value);
   else if (type === 'uint64') bytes.writeBigUInt64LE(BigInt(value));
   else if (type === 'int32') bytes.writeInt32LE(value);
@@ -153,12 +153,12 @@ function number(type: TypedNumbers['type'], value: number): Buffer {
 }
 
 function aligned(bytes: number): number {
-  return Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+  return Math.ceil(bytes / alignment) * alignment;
 }
 
 function rowLengthOf(tensor: Tensor): number {
   const rowLength = tensor.shape[0] ?? 0;
-  if (tensor.type === 'Q8_0' && rowLength % Q8_BLOCK_VALUES !== 0) {
+  if (tensor.type === 'Q8_0' && rowLength % q8BlockValues !== 0) {
     throw new RangeError(
       `${tensor.name}: Q8_0 rows hold a multiple of 32 values, not ${rowLength}`,
     );
@@ -168,7 +168,7 @@ function rowLengthOf(tensor: Tensor): number {
 
 function rowBytesOf(tensor: Tensor): number {
   const rowLength = rowLengthOf(tensor);
-  if (tensor.type === 'Q8_0') return (rowLength / Q8_BLOCK_VALUES) * Q8_BLOCK_BYTES;
+  if (tensor.type === 'Q8_0') return (rowLength / q8BlockValues) * q8BlockBytes;
   return rowLength * (tensor.type === 'F32' ? 4 : 2);
 }
 
@@ -185,9 +185,9 @@ function* encodeTensor(tensor: Tensor): Generator<Uint8Array> {
   const rowBytes = rowBytesOf(tensor);
   const rowCount = rowCountOf(tensor);
   const row = new Float32Array(rowLengthOf(tensor));
-  const rowsPerChunk = Math.max(1, Math.floor(CHUNK_BYTES / rowBytes));
+  const rowsPerChunk = Math.max(1, Math.floor(chunkBytes / rowBytes));
   const chunk = Buffer.alloc(rowBytes * Math.min(rowsPerChunk, rowCount));
-  const encodeRow = ROW_ENCODERS[tensor.type];
+  const encodeRow = rowEncoders[tensor.type];
   let usedBytes = 0;
   for (let rowIndex = 0; rowIndex < rowCount; rowIndex++) {
     tensor.fillRow(row, rowIndex);
@@ -205,7 +205,7 @@ function* encodeTensor(tensor: Tensor): Generator<Uint8Array> {
 
 type RowEncoder = (row: Float32Array, target: Buffer, offset: number) => void;
 
-const ROW_ENCODERS: Record<TensorType, RowEncoder> = {
+const rowEncoders: Record<TensorType, RowEncoder> = {
   F32: (row, target, offset) => {
     for (let i = 0; i < row.length; i++) target.writeFloatLE(row[i] ?? 0, offset + 4 * i);
   },
@@ -213,21 +213,21 @@ const ROW_ENCODERS: Record<TensorType, RowEncoder> = {
     for (let i = 0; i < row.length; i++) target.writeUInt16LE(toHalf(row[i] ?? 0), offset + 2 * i);
   },
   Q8_0: (row, target, offset) => {
-    for (let start = 0; start < row.length; start += Q8_BLOCK_VALUES) {
+    for (let start = 0; start < row.length; start += q8BlockValues) {
       encodeQ8Block(row, start, target, offset);
-      offset += Q8_BLOCK_BYTES;
+      offset += q8BlockBytes;
     }
   },
 };
 
 function encodeQ8Block(row: Float32Array, start: number, target: Buffer, offset: number): void {
   let largest = 0;
-  for (let i = start; i < start + Q8_BLOCK_VALUES; i++) {
+  for (let i = start; i < start + q8BlockValues; i++) {
     largest = Math.max(largest, Math.abs(row[i] ?? 0));
   }
   const toStep = largest > 0 ? 127 / largest : 0;
   target.writeUInt16LE(toHalf(largest / 127), offset);
-  for (let i = 0; i < Q8_BLOCK_VALUES; i++) {
+  for (let i = 0; i < q8BlockValues; i++) {
     target[offset + 2 + i] = Math.round((row[start + i] ?? 0) * toStep);
   }
 }

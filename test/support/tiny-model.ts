@@ -14,7 +14,7 @@ import {
 } from './gguf-writer.ts';
 import { type BytePairVocabulary, tinyVocabulary } from './tiny-vocabulary.ts';
 
-export const CHATML_TEMPLATE =
+export const chatmlTemplate =
   "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + " +
   "'<|im_end|>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
@@ -45,7 +45,7 @@ export interface ModelShape {
   readonly highBytes: boolean;
 }
 
-const TINY: Omit<ModelShape, 'vocabulary'> = {
+const tinyShape: Omit<ModelShape, 'vocabulary'> = {
   name: 'tiny random',
   architecture: 'llama',
   layerCount: 2,
@@ -56,16 +56,16 @@ const TINY: Omit<ModelShape, 'vocabulary'> = {
   contextLength: 2048,
   weightType: 'F32',
   tiedOutput: false,
-  chatTemplate: CHATML_TEMPLATE,
+  chatTemplate: chatmlTemplate,
   seed: 1,
   endTokenGain: 0,
   highBytes: false,
 };
 
 /** Standard deviation of the logits: wide enough that near-ties are rare. */
-const LOGIT_SPREAD = 4;
+const logitSpread = 4;
 /** Standard deviation of embeddings, small beside what the layers add, so that a token does not repeat itself. */
-const EMBEDDING_SPREAD = 0.1;
+const embeddingSpread = 0.1;
 
 /** Writes a model of `tinyModelSpec`, a few hundred kilobytes unless the overrides say otherwise. */
 export function writeTinyModel(path: string, overrides: Partial<ModelShape> = {}): void {
@@ -75,7 +75,7 @@ export function writeTinyModel(path: string, overrides: Partial<ModelShape> = {}
 /** Metadata and tensors of a random model; what is not given is tiny. */
 export function tinyModelSpec(overrides: Partial<ModelShape> = {}): GgufSpec {
   const shape: ModelShape = {
-    ...TINY,
+    ...tinyShape,
     ...overrides,
     vocabulary: overrides.vocabulary ?? tinyVocabulary(),
   };
@@ -136,11 +136,11 @@ function tensorsOf(shape: ModelShape): Tensor[] {
     matrix(name, columns, rows, gain / Math.sqrt(columns));
 
   const embedding = withRowGains(
-    matrix('token_embd', width, vocabulary.tokens.length, EMBEDDING_SPREAD),
+    matrix('token_embd', width, vocabulary.tokens.length, embeddingSpread),
     shape,
   );
-  const outputSpread = shape.tiedOutput ? EMBEDDING_SPREAD : 1 / Math.sqrt(width);
-  const outputGain = LOGIT_SPREAD / (outputSpread * Math.sqrt(width));
+  const outputSpread = shape.tiedOutput ? embeddingSpread : 1 / Math.sqrt(width);
+  const outputGain = logitSpread / (outputSpread * Math.sqrt(width));
   const output = withRowGains(
     matrix('output', width, vocabulary.tokens.length, outputSpread),
     shape,

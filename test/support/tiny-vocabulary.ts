@@ -19,11 +19,11 @@ export interface BytePairVocabulary {
   readonly eotTokenId: number;
 }
 
-export const CONTROL_TOKENS = ['<|endoftext|>', '<|im_start|>', '<|im_end|>'] as const;
+export const controlTokens = ['<|endoftext|>', '<|im_start|>', '<|im_end|>'] as const;
 
-const MERGE_COUNT = 400;
+const mergeCount = 400;
 
-const WORDS = `the of and to in is you that it he was for on are as with his they at be this have from or
+const wordList = `the of and to in is you that it he was for on are as with his they at be this have from or
 one had by word but not what all were we when your can said there use an each which she do how their if
 will up other about out many then them these so some her would make like him into time has look two more
 write go see number no way could people my than first water been call who oil its now find long down day
@@ -39,12 +39,12 @@ quick brown fox jumps lazy dog model token engine server stream request context 
 /** The vocabulary of the models tests write: always the same, 256 bytes + merges + control tokens. */
 export function tinyVocabulary(): BytePairVocabulary {
   const alphabet = byteAlphabet();
-  const merges = learnMerges(MERGE_COUNT);
+  const merges = learnMerges(mergeCount);
   const texts = [...alphabet, ...merges.map(([left, right]) => left + right)];
   const [eosTokenId, startTokenId, eotTokenId] = [texts.length, texts.length + 1, texts.length + 2];
   return {
     preTokenizer: 'gpt-2',
-    tokens: [...texts, ...CONTROL_TOKENS],
+    tokens: [...texts, ...controlTokens],
     merges: merges.map((pair) => pair.join(' ')),
     controlTokenIds: new Set([eosTokenId, startTokenId, eotTokenId]),
     eosTokenId,
@@ -65,7 +65,7 @@ export function byteAlphabet(): string[] {
 /** Byte-pair learning on the word list, each word with and without a space before it. */
 function learnMerges(count: number): [string, string][] {
   const space = byteAlphabet()[0x20] ?? '';
-  const words = WORDS.split(/\s+/).flatMap((word) => [[...word], [space, ...word]]);
+  const words = wordList.split(/\s+/).flatMap((word) => [[...word], [space, ...word]]);
   const merges: [string, string][] = [];
   while (merges.length < count) {
     const pair = mostFrequentPair(words);

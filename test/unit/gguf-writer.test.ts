@@ -6,7 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { brokenModel } from '../support/broken-model.ts';
 import { encodeHeader, type Tensor, uint32, writeGguf } from '../support/gguf-writer.ts';
 import { tinyModelSpec, writeTinyModel } from '../support/tiny-model.ts';
-import { CONTROL_TOKENS, tinyVocabulary } from '../support/tiny-vocabulary.ts';
+import { controlTokens, tinyVocabulary } from '../support/tiny-vocabulary.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gguf-writer-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -113,7 +113,7 @@ describe('the tiny vocabulary', () => {
 
   it('has the bytes first, every merge once and the control tokens last', () => {
     expect(new Set(vocabulary.tokens).size).toBe(vocabulary.tokens.length);
-    expect(vocabulary.tokens.slice(-3)).toEqual([...CONTROL_TOKENS]);
+    expect(vocabulary.tokens.slice(-3)).toEqual([...controlTokens]);
     expect(vocabulary.tokens.length).toBe(256 + vocabulary.merges.length + 3);
     expect(vocabulary.tokens[vocabulary.eotTokenId]).toBe('<|im_end|>');
   });
