@@ -1,0 +1,12 @@
+// Module registration, nothing else.
+#include <napi.h>
+
+#include "engine_wrap.h"
+
+static Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  exports.Set("Engine", EngineWrap::Define(env));
+  exports.Set("nodeLlamaCppVersion", NODE_LLAMA_CPP_VERSION);
+  return exports;
+}
+
+NODE_API_MODULE(NODE_GYP_MODULE_NAME, Init)

@@ -1,0 +1,85 @@
+// The llama_context of the engine and the batch it computes. The only caller of llama_decode. Built,
+// used and destroyed on the engine thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "llama-cpp.h"
+#include "llama.h"
+
+struct ContextOptions {
+  llama_model* model = nullptr;
+  int32_t n_slots = 1;
+  // Tokens one sequence may have.
+  int32_t n_ctx = 0;
+  // Cells all sequences share. With room for n_ctx in every slot each has a cache of its own (split),
+  // which decodes faster; with less they compete for one (unified).
+  int32_t n_kv_tokens = 0;
+  int32_t n_batch = 2048;
+  int32_t n_ubatch = 512;
+  int32_t n_threads = 1;
+  // ggml's busy-wait between graphs, 0 (sleep at once) to 100.
+  uint32_t poll = 0;
+  llama_flash_attn_type flash_attention = LLAMA_FLASH_ATTN_TYPE_AUTO;
+  ggml_type cache_type_k = GGML_TYPE_F16;
+  ggml_type cache_type_v = GGML_TYPE_F16;
+};
+
+enum class DecodeStatus {
+  kOk,
+  // The cache has no room for this batch; nothing was changed.
+  kNoRoom,
+  // Stopped by `aborting`.
+  kAborted,
+  // The batch is lost; its sequences must be cleared.
+  kFailed,
+};
+
+class Context {
+ public:
+  // Reserves the cache and the compute buffers. `aborting` is read while computing: once true, Decode
+  // returns early where the backend can (CPU). Throws std::runtime_error when memory does not suffice.
+  Context(const ContextOptions& options, const std::atomic<bool>* aborting);
+
+  // Empties the batch.
+  void BeginBatch();
+  // Appends `tokens` of the sequence in `slot`, whose first has position `first`. With `wants_logits`
+  // the last one's logits are kept. Returns the batch index of the last token.
+  int32_t Add(int32_t slot, int32_t first, std::span<const llama_token> tokens, bool wants_logits);
+  DecodeStatus Decode();
+  int32_t batch_size() const { return static_cast<int32_t>(tokens_.size()); }
+
+  // Frees the cells of the sequence in `slot`.
+  void Clear(int32_t slot);
+
+  // Whether all sequences share one cache.
+  bool unified() const { return unified_; }
+
+  // For samplers: the logits of the last Decode.
+  llama_context* get() { return context_.get(); }
+
+ private:
+  struct ThreadPoolDeleter {
+    void (*free)(ggml_threadpool*) = nullptr;
+    void operator()(ggml_threadpool* pool) const { free(pool); }
+  };
+  using ThreadPool = std::unique_ptr<ggml_threadpool, ThreadPoolDeleter>;
+
+  static ThreadPool CreateThreadPool(int32_t n_threads, uint32_t poll);
+
+  bool unified_ = false;
+  ThreadPool thread_pool_;
+  llama_context_ptr context_;
+
+  // The batch, column by column, as llama_batch wants it.
+  std::vector<llama_token> tokens_;
+  std::vector<llama_pos> positions_;
+  std::vector<int32_t> sequence_counts_;
+  std::vector<llama_seq_id> slots_;
+  std::vector<llama_seq_id*> slot_pointers_;
+  std::vector<int8_t> wants_logits_;
+};

@@ -1,0 +1,90 @@
+// The engine: one thread that owns the context and runs every sequence in it, step by step.
+//
+//   callers --Submit, Cancel, Hold, Close--> mailbox --> Step() --> events --> sink
+//
+// Nothing else crosses: callers never touch the context, and the thread never waits for a caller.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "context.h"
+#include "mailbox.h"
+#include "messages.h"
+#include "model.h"
+#include "scheduler.h"
+#include "sequence.h"
+
+// Receives the events of one step, on the engine thread. Must not block and must not throw.
+using EventSink = std::function<void(std::vector<Event>)>;
+
+class Engine {
+ public:
+  // Starts the thread, which builds the context and then tells `Started` or `EngineFailed`. `model`
+  // must outlive the engine.
+  Engine(const Model* model, ContextOptions options, EventSink sink);
+  // Closes and joins.
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Any thread. Each sequence that is submitted gets exactly one SequenceEnd or SequenceError, also
+  // when the engine closes or fails; a message for a sequence that has ended changes nothing.
+  void Post(Message message);
+
+  // Any thread. Ends every sequence as cancelled and stops the thread; returns at once. Idempotent.
+  void RequestClose();
+
+  // Waits until the thread has ended, and with it the last call of the sink. One caller at a time.
+  void Join();
+
+  // Any thread.
+  EngineStats stats() const;
+
+ private:
+  // The thread, in calling order.
+  void Run() noexcept;
+  void RunSteps();
+  void Handle(Message message);
+  void Start(Submit submit);
+  void CancelSequence(SequenceId id);
+  // One step of all sequences. False when there was nothing to compute.
+  bool Step();
+  void FillBatch(const StepPlan& plan);
+  void SampleAll(const StepPlan& plan);
+  void EvictForRoom(const StepPlan& plan);
+  void FailSequences(const StepPlan& plan, const std::string& reason);
+  void EndSequence(SequenceId id, Event event);
+  void EndEverything(const std::optional<std::string>& failure);
+  void Flush();
+  void PublishStats();
+
+  const Model* const model_;
+  const ContextOptions options_;
+  const EventSink sink_;
+  Mailbox<Message> mailbox_;
+  // Also read by llama.cpp while it computes, to stop early.
+  std::atomic<bool> closing_{false};
+
+  mutable std::mutex stats_mutex_;
+  EngineStats published_stats_;
+
+  // Owned by the thread.
+  std::optional<Context> context_;
+  std::optional<Scheduler> scheduler_;
+  std::unordered_map<SequenceId, Sequence> sequences_;
+  std::vector<Event> events_;
+  EngineStats stats_;
+  // Batch index of the last token of each piece of work of this step, in the plan's order.
+  std::vector<int32_t> last_indices_;
+  std::vector<llama_token> scratch_tokens_;
+
+  // Last: starts when everything above exists.
+  std::thread thread_;
+};

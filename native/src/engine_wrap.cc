@@ -1,0 +1,186 @@
+#include "engine_wrap.h"
+
+#include <utility>
+
+#include "js_options.h"
+
+namespace {
+
+using PromptHolder = std::shared_ptr<const Prompt>;
+
+// Marks the prompts this addon made, so that no other External is taken for one.
+constexpr napi_type_tag kPromptTag{0x6c67692d70726f6d, 0x70742d68616e646c};
+
+Napi::External<PromptHolder> WrapPrompt(Napi::Env env, PromptHolder prompt) {
+  const auto n_bytes = static_cast<int64_t>(prompt->tokens.size() * sizeof(llama_token));
+  Napi::MemoryManagement::AdjustExternalMemory(env, n_bytes);
+  auto external = Napi::External<PromptHolder>::New(
+      env, new PromptHolder(std::move(prompt)), [n_bytes](Napi::Env env, PromptHolder* holder) {
+        Napi::MemoryManagement::AdjustExternalMemory(env, -n_bytes);
+        delete holder;
+      });
+  external.TypeTag(&kPromptTag);
+  return external;
+}
+
+PromptHolder UnwrapPrompt(const Napi::Value& value) {
+  auto external = value.As<Napi::External<PromptHolder>>();
+  if (!value.IsExternal() || !external.CheckTypeTag(&kPromptTag)) {
+    throw Napi::TypeError::New(value.Env(), "not a prompt that this engine prepared");
+  }
+  return *external.Data();
+}
+
+// Renders and tokenizes on a worker thread.
+class PrepareWorker : public Napi::AsyncWorker {
+ public:
+  PrepareWorker(Napi::Env env, const Chat* chat, std::vector<ChatMessage> messages,
+                std::shared_ptr<UseCount> uses)
+      : Napi::AsyncWorker(env, "llama-gguf-inference prepare"),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        chat_(chat),
+        messages_(std::move(messages)),
+        uses_(std::move(uses)) {
+    uses_->Enter();
+  }
+
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+  void Execute() override {
+    try {
+      prompt_ = std::make_shared<const Prompt>(chat_->Prepare(messages_));
+    } catch (const std::exception& error) {
+      SetError(error.what());
+    }
+    messages_ = {};
+    uses_->Leave();
+  }
+
+  void OnOK() override {
+    const Napi::HandleScope scope(Env());
+    Napi::Object result = Napi::Object::New(Env());
+    result.Set("tokenCount", static_cast<double>(prompt_->tokens.size()));
+    result.Set("handle", WrapPrompt(Env(), std::move(prompt_)));
+    deferred_.Resolve(result);
+  }
+
+  void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
+
+ private:
+  Napi::Promise::Deferred deferred_;
+  const Chat* chat_;
+  std::vector<ChatMessage> messages_;
+  std::shared_ptr<UseCount> uses_;
+  PromptHolder prompt_;
+};
+
+SequenceId IdFrom(const Napi::Value& value) {
+  return static_cast<SequenceId>(value.As<Napi::Number>().Int64Value());
+}
+
+}  // namespace
+
+Napi::Function EngineWrap::Define(Napi::Env env) {
+  return DefineClass(env, "Engine",
+                     {
+                         InstanceMethod<&EngineWrap::PrepareChat>("prepareChat"),
+                         InstanceMethod<&EngineWrap::Submit>("submit"),
+                         InstanceMethod<&EngineWrap::Cancel>("cancel"),
+                         InstanceMethod<&EngineWrap::Hold>("hold"),
+                         InstanceMethod<&EngineWrap::KeepAlive>("keepAlive"),
+                         InstanceMethod<&EngineWrap::Stats>("stats"),
+                         InstanceMethod<&EngineWrap::RequestClose>("requestClose"),
+                         InstanceMethod<&EngineWrap::Release>("release"),
+                     });
+}
+
+EngineWrap::EngineWrap(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<EngineWrap>(info), env_(info.Env()) {
+  const auto options = info[0].As<Napi::Object>();
+  const auto addon_model = options.Get("model").As<Napi::Object>();
+  ContextOptions context_options = ContextOptionsFrom(options);
+  context_options.model = BorrowModel(addon_model);
+
+  model_ = std::make_unique<Model>(context_options.model);
+  chat_ = std::make_unique<Chat>(model_.get(),
+                                 options.Get("chatTemplate").As<Napi::String>().Utf8Value());
+  model_object_ = Napi::Persistent(addon_model);
+  outbox_ = std::make_unique<Outbox>(info.Env(), info[1].As<Napi::Function>());
+  engine_ = std::make_unique<Engine>(
+      model_.get(), context_options,
+      [outbox = outbox_.get()](std::vector<Event> events) { outbox->Put(std::move(events)); });
+  napi_add_env_cleanup_hook(env_, &EngineWrap::ReleaseAtExit, this);
+}
+
+EngineWrap::~EngineWrap() { ReleaseNow(); }
+
+Napi::Value EngineWrap::PrepareChat(const Napi::CallbackInfo& info) {
+  RequireOpen();
+  auto* worker = new PrepareWorker(info.Env(), chat_.get(),
+                                   MessagesFrom(info[0].As<Napi::Array>()), uses_);
+  const Napi::Promise promise = worker->promise();
+  worker->Queue();
+  return promise;
+}
+
+void EngineWrap::Submit(const Napi::CallbackInfo& info) {
+  RequireOpen();
+  engine_->Post(::Submit{
+      .id = IdFrom(info[0]),
+      .prompt = UnwrapPrompt(info[1]),
+      .max_tokens = info[2].As<Napi::Number>().Int32Value(),
+      .stops = StringsFrom(info[3].As<Napi::Array>()),
+      .sampling = SamplingFrom(info[4].As<Napi::Object>()),
+      .submitted_at = Clock::now(),
+  });
+}
+
+void EngineWrap::Cancel(const Napi::CallbackInfo& info) {
+  if (engine_) engine_->Post(::Cancel{IdFrom(info[0])});
+}
+
+void EngineWrap::Hold(const Napi::CallbackInfo& info) {
+  if (engine_) engine_->Post(::Hold{IdFrom(info[0]), info[1].As<Napi::Boolean>().Value()});
+}
+
+void EngineWrap::KeepAlive(const Napi::CallbackInfo& info) {
+  if (outbox_) outbox_->KeepAlive(info.Env(), info[0].As<Napi::Boolean>().Value());
+}
+
+Napi::Value EngineWrap::Stats(const Napi::CallbackInfo& info) {
+  RequireOpen();
+  const EngineStats stats = engine_->stats();
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("decodeCallCount", static_cast<double>(stats.n_decode_calls));
+  result.Set("decodedTokenCount", static_cast<double>(stats.n_decoded_tokens));
+  result.Set("prefilledTokenCount", static_cast<double>(stats.n_prefilled_tokens));
+  result.Set("sampledTokenCount", static_cast<double>(stats.n_sampled_tokens));
+  result.Set("pausedSequenceCount", static_cast<double>(stats.n_evicted));
+  result.Set("runningCount", stats.n_running);
+  result.Set("waitingCount", stats.n_waiting);
+  result.Set("usedKvTokenCount", stats.n_used_kv_tokens);
+  return result;
+}
+
+void EngineWrap::RequestClose(const Napi::CallbackInfo&) {
+  if (engine_) engine_->RequestClose();
+}
+
+void EngineWrap::Release(const Napi::CallbackInfo&) { ReleaseNow(); }
+
+void EngineWrap::ReleaseAtExit(void* self) { static_cast<EngineWrap*>(self)->ReleaseNow(); }
+
+void EngineWrap::ReleaseNow() {
+  if (!engine_) return;
+  napi_remove_env_cleanup_hook(env_, &EngineWrap::ReleaseAtExit, this);
+  engine_.reset();
+  uses_->WaitForNone();
+  outbox_.reset();
+  chat_.reset();
+  model_.reset();
+  model_object_.Reset();
+}
+
+void EngineWrap::RequireOpen() const {
+  if (!engine_) throw Napi::Error::New(Env(), "the engine is closed");
+}

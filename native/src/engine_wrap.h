@@ -1,0 +1,70 @@
+// The engine's face towards JavaScript: `new Engine(options, onEvents)`. src/engine/addon.ts declares
+// the methods and what they take.
+#pragma once
+
+#include <napi.h>
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "chat.h"
+#include "engine.h"
+#include "model.h"
+#include "outbox.h"
+
+// How many workers use the vocabulary, which goes away with the model.
+class UseCount {
+ public:
+  void Enter() {
+    const std::lock_guard lock(mutex_);
+    ++count_;
+  }
+  void Leave() {
+    const std::lock_guard lock(mutex_);
+    if (--count_ == 0) none_.notify_all();
+  }
+  void WaitForNone() {
+    std::unique_lock lock(mutex_);
+    none_.wait(lock, [this] { return count_ == 0; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable none_;
+  int count_ = 0;
+};
+
+class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
+ public:
+  static Napi::Function Define(Napi::Env env);
+
+  explicit EngineWrap(const Napi::CallbackInfo& info);
+  ~EngineWrap() override;
+
+ private:
+  Napi::Value PrepareChat(const Napi::CallbackInfo& info);
+  void Submit(const Napi::CallbackInfo& info);
+  void Cancel(const Napi::CallbackInfo& info);
+  void Hold(const Napi::CallbackInfo& info);
+  void KeepAlive(const Napi::CallbackInfo& info);
+  Napi::Value Stats(const Napi::CallbackInfo& info);
+  void RequestClose(const Napi::CallbackInfo& info);
+  void Release(const Napi::CallbackInfo& info);
+
+  // Ends the thread and waits for it and for the workers: at most one step of the engine, and no time
+  // at all once `stopped` was told. Idempotent.
+  void ReleaseNow();
+  static void ReleaseAtExit(void* self);
+  void RequireOpen() const;
+
+  const napi_env env_;
+  // Keeps node-llama-cpp's model object, and with it the llama_model, from being collected.
+  Napi::ObjectReference model_object_;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<Chat> chat_;
+  std::unique_ptr<Outbox> outbox_;
+  std::unique_ptr<Engine> engine_;
+  std::shared_ptr<UseCount> uses_ = std::make_shared<UseCount>();
+};

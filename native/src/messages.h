@@ -1,0 +1,100 @@
+// What crosses between the engine thread and its callers: plain data, owned by whoever holds it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <common/common.h>
+
+#include "chat.h"
+#include "error.h"
+#include "scheduler.h"
+
+using Clock = std::chrono::steady_clock;
+
+// Into the engine ------------------------------------------------------------------------------------
+
+struct Submit {
+  SequenceId id = 0;
+  std::shared_ptr<const Prompt> prompt;
+  // Completion tokens at most, at least 1; the caller has checked that prompt and completion fit.
+  int32_t max_tokens = 1;
+  std::vector<std::string> stops;
+  // Every sampling parameter there is, as llama.cpp's samplers take them.
+  common_params_sampling sampling;
+  Clock::time_point submitted_at;
+};
+
+struct Cancel {
+  SequenceId id = 0;
+};
+
+// The reader of a sequence is too slow, or has caught up.
+struct Hold {
+  SequenceId id = 0;
+  bool held = false;
+};
+
+struct Close {};
+
+using Message = std::variant<Submit, Cancel, Hold, Close>;
+
+// Out of the engine ----------------------------------------------------------------------------------
+
+// The context exists and steps can run. Comes once, first, unless EngineFailed does.
+struct Started {
+  int32_t n_batch = 0;
+  int32_t n_ubatch = 0;
+  bool unified_kv = false;
+};
+
+struct TextDelta {
+  SequenceId id = 0;
+  // Whole UTF-8 characters, never empty.
+  std::string text;
+};
+
+enum class FinishReason { kStop, kLength, kCancelled };
+
+struct SequenceEnd {
+  SequenceId id = 0;
+  FinishReason reason = FinishReason::kStop;
+  int32_t n_prompt_tokens = 0;
+  int32_t n_cached_tokens = 0;
+  int32_t n_completion_tokens = 0;
+  double queue_ms = 0;
+  double prefill_ms = 0;
+  double decode_ms = 0;
+};
+
+struct SequenceError {
+  SequenceId id = 0;
+  ErrorCode code = ErrorCode::kEngineFailed;
+  std::string message;
+};
+
+// The engine cannot go on. Every sequence has had its SequenceError.
+struct EngineFailed {
+  std::string message;
+};
+
+// The context is freed and the thread ends: nothing comes after this.
+struct Stopped {};
+
+using Event = std::variant<Started, TextDelta, SequenceEnd, SequenceError, EngineFailed, Stopped>;
+
+// Counters since the start, and gauges of the last step.
+struct EngineStats {
+  uint64_t n_decode_calls = 0;
+  uint64_t n_decoded_tokens = 0;
+  uint64_t n_prefilled_tokens = 0;
+  uint64_t n_sampled_tokens = 0;
+  uint64_t n_evicted = 0;
+  int32_t n_running = 0;
+  int32_t n_waiting = 0;
+  int32_t n_used_kv_tokens = 0;
+};

@@ -1,0 +1,55 @@
+#include "model.h"
+
+#include <limits>
+#include <stdexcept>
+
+Model::Model(const llama_model* model)
+    : model_(model),
+      vocab_(llama_model_get_vocab(model)),
+      n_vocab_(llama_vocab_n_tokens(vocab_)) {
+  for (llama_token token = 0; token < n_vocab_; ++token) {
+    if (llama_vocab_is_eog(vocab_, token)) end_of_generation_.push_back(token);
+  }
+  int32_t n_suppressed = 0;
+  const llama_token* suppressed = llama_vocab_get_suppress_tokens(vocab_, &n_suppressed);
+  suppressed_.assign(suppressed, suppressed + n_suppressed);
+}
+
+std::vector<llama_token> Model::Tokenize(std::string_view text, bool add_special) const {
+  if (text.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max()) - 2) {
+    throw std::runtime_error("the text is too long to be tokenized");
+  }
+  const auto n_bytes = static_cast<int32_t>(text.size());
+  // At most one token a byte, and the two that may be added around the text.
+  std::vector<llama_token> tokens(text.size() + 2);
+  const auto tokenize = [&] {
+    return llama_tokenize(vocab_, text.data(), n_bytes, tokens.data(),
+                          static_cast<int32_t>(tokens.size()), add_special, true);
+  };
+  int32_t n_tokens = tokenize();
+  if (n_tokens < 0 && n_tokens != std::numeric_limits<int32_t>::min()) {
+    tokens.resize(-n_tokens);
+    n_tokens = tokenize();
+  }
+  if (n_tokens < 0) throw std::runtime_error("the text could not be tokenized");
+  tokens.resize(n_tokens);
+  tokens.shrink_to_fit();
+  return tokens;
+}
+
+void Model::AppendPiece(llama_token token, std::string* bytes) const {
+  constexpr int32_t kTypicalPieceBytes = 32;
+  const size_t old_size = bytes->size();
+  bytes->resize(old_size + kTypicalPieceBytes);
+  int32_t n =
+      llama_token_to_piece(vocab_, token, bytes->data() + old_size, kTypicalPieceBytes, 0, false);
+  if (n < 0) {
+    bytes->resize(old_size - n);
+    n = llama_token_to_piece(vocab_, token, bytes->data() + old_size, -n, 0, false);
+  }
+  bytes->resize(old_size + (n > 0 ? n : 0));
+}
+
+bool Model::IsEndOfGeneration(llama_token token) const {
+  return llama_vocab_is_eog(vocab_, token);
+}

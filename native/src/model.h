@@ -1,0 +1,38 @@
+// The llama_model that node-llama-cpp loaded, borrowed: tokens to bytes and back. The vocabulary never
+// changes, so every method may be called from any thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "llama.h"
+
+class Model {
+ public:
+  // `model` is not owned and must outlive this object.
+  explicit Model(const llama_model* model);
+
+  const llama_model* get() const { return model_; }
+  int32_t n_vocab() const { return n_vocab_; }
+
+  // Tokens of `text`. `add_special` puts the model's BOS in front where it wants one; control tokens
+  // are recognised in the text. Throws std::runtime_error on text above 2 GiB.
+  std::vector<llama_token> Tokenize(std::string_view text, bool add_special) const;
+
+  // Appends the bytes of `token`; nothing for control tokens.
+  void AppendPiece(llama_token token, std::string* bytes) const;
+
+  bool IsEndOfGeneration(llama_token token) const;
+
+  // Tokens that end a generation, and tokens the model must never produce.
+  const std::vector<llama_token>& end_of_generation_tokens() const { return end_of_generation_; }
+  const std::vector<llama_token>& suppressed_tokens() const { return suppressed_; }
+
+ private:
+  const llama_model* model_;
+  const llama_vocab* vocab_;
+  int32_t n_vocab_;
+  std::vector<llama_token> end_of_generation_;
+  std::vector<llama_token> suppressed_;
+};

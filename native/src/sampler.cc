@@ -1,0 +1,85 @@
+#include "sampler.h"
+
+#include <common/sampling.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+
+#include "model.h"
+
+namespace {
+
+// Whether the sampler chain would always end at the token with the highest logit. What only cuts the
+// tail (top-k, top-p, min-p, top-n-sigma) or rescales (temperature) does not matter then; what can move
+// or drop the head does.
+bool IsGreedy(const common_params_sampling& params) {
+  const bool penalised =
+      params.penalty_last_n != 0 &&
+      (params.penalty_repeat != 1.0f || params.penalty_freq != 0.0f || params.penalty_present != 0.0f);
+  return params.temp <= 0.0f && params.dynatemp_range == 0.0f && !penalised &&
+         params.dry_multiplier == 0.0f && params.xtc_probability == 0.0f && params.typ_p >= 1.0f &&
+         params.mirostat == 0 && params.adaptive_target < 0.0f && params.grammar.empty() &&
+         params.logit_bias.empty() && params.reasoning_budget_start.empty();
+}
+
+// Index of the highest value; of equal ones, the first. Lanes keep the pass free of branches, so that
+// the compiler vectorises it: a vocabulary is 30k to 250k values, read once a step for each sequence.
+int32_t ArgMax(const float* values, int32_t n) {
+  constexpr int32_t kLanes = 16;
+  std::array<float, kLanes> best;
+  best.fill(-std::numeric_limits<float>::infinity());
+  int32_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (int32_t lane = 0; lane < kLanes; ++lane) {
+      best[lane] = values[i + lane] > best[lane] ? values[i + lane] : best[lane];
+    }
+  }
+  float highest = *std::max_element(best.begin(), best.end());
+  for (; i < n; ++i) highest = std::max(highest, values[i]);
+  const float* found = std::find(values, values + n, highest);
+  return found == values + n ? -1 : static_cast<int32_t>(found - values);
+}
+
+}  // namespace
+
+void Sampler::Deleter::operator()(common_sampler* sampler) const { common_sampler_free(sampler); }
+
+Sampler::Sampler(const Model* model, const common_params_sampling& params) : model_(model) {
+  if (IsGreedy(params)) {
+    excluded_ = model->suppressed_tokens();
+    if (params.ignore_eos) {
+      const auto& ends = model->end_of_generation_tokens();
+      excluded_.insert(excluded_.end(), ends.begin(), ends.end());
+    }
+    return;
+  }
+  common_params_sampling chain = params;
+  chain.no_perf = true;
+  if (params.ignore_eos) {
+    for (const llama_token token : model->end_of_generation_tokens()) {
+      chain.logit_bias.push_back({token, -INFINITY});
+    }
+  }
+  sampler_.reset(common_sampler_init(model->get(), chain));
+  if (!sampler_) throw std::runtime_error("the sampler could not be created");
+}
+
+Sampler::~Sampler() = default;
+Sampler::Sampler(Sampler&&) noexcept = default;
+
+llama_token Sampler::Sample(llama_context* context, int32_t batch_index) {
+  if (sampler_) {
+    const llama_token token = common_sampler_sample(sampler_.get(), context, batch_index);
+    common_sampler_accept(sampler_.get(), token, true);
+    return token;
+  }
+  float* logits = llama_get_logits_ith(context, batch_index);
+  if (logits == nullptr) throw std::runtime_error("the step left no logits");
+  for (const llama_token token : excluded_) logits[token] = -INFINITY;
+  const int32_t token = ArgMax(logits, model_->n_vocab());
+  if (token < 0) throw std::runtime_error("the model computed no usable logits (NaN)");
+  return token;
+}

@@ -1,0 +1,35 @@
+// Chooses the next token of one sequence from the logits of the last step.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "llama.h"
+
+class Model;
+struct common_params_sampling;
+struct common_sampler;
+
+class Sampler {
+ public:
+  // Throws std::exception when llama.cpp refuses the parameters, such as a grammar that does not
+  // parse. `model` must outlive this object.
+  Sampler(const Model* model, const common_params_sampling& params);
+  ~Sampler();
+  Sampler(Sampler&&) noexcept;
+
+  // The next token from the logits at `batch_index` of the batch decoded last. May change those logits.
+  llama_token Sample(llama_context* context, int32_t batch_index);
+
+ private:
+  struct Deleter {
+    void operator()(common_sampler* sampler) const;
+  };
+
+  const Model* model_;
+  // Null when the parameters amount to "the most likely token": then no sampler is needed, and the
+  // step is spared a pass that sorts the vocabulary.
+  std::unique_ptr<common_sampler, Deleter> sampler_;
+  // Tokens the greedy choice leaves out.
+  std::vector<llama_token> excluded_;
+};

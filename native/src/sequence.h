@@ -1,0 +1,56 @@
+// One prompt and its growing completion. Lives on the engine thread.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "completion_text.h"
+#include "messages.h"
+#include "sampler.h"
+
+class Sequence {
+ public:
+  // Throws std::exception when the sampling parameters are refused.
+  Sequence(const Model* model, Submit submit);
+
+  SequenceId id() const { return id_; }
+  int32_t n_prompt_tokens() const { return static_cast<int32_t>(prompt_->tokens.size()); }
+  // Prompt and completion: what the cache must hold before the next token can be sampled.
+  int32_t n_tokens() const { return n_prompt_tokens() + static_cast<int32_t>(completion_.size()); }
+
+  // Appends the tokens [first, first + n) to `tokens`.
+  void CopyTokens(int32_t first, int32_t n, std::vector<llama_token>* tokens) const;
+
+  // The first step that works on it begins; later calls change nothing.
+  void MarkStarted(Clock::time_point now);
+
+  // What one sampled token led to.
+  struct Growth {
+    // Text to show, possibly empty.
+    std::string text;
+    bool ended = false;
+    FinishReason reason = FinishReason::kStop;
+  };
+
+  // Samples the next token from the logits at `batch_index` and appends it.
+  Growth Grow(llama_context* context, int32_t batch_index);
+
+  // The account of the sequence as it stands.
+  SequenceEnd End(FinishReason reason, Clock::time_point now) const;
+
+ private:
+  const Model* model_;
+  SequenceId id_;
+  std::shared_ptr<const Prompt> prompt_;
+  int32_t max_tokens_;
+  Sampler sampler_;
+  CompletionText text_;
+  std::vector<llama_token> completion_;
+
+  Clock::time_point submitted_at_;
+  // Set when the event they name has happened.
+  Clock::time_point started_at_{};
+  Clock::time_point first_token_at_{};
+  Clock::time_point last_token_at_{};
+};

@@ -1,0 +1,194 @@
+/**
+ * Builds what `npm start` and `npm test` run: the native addon (one per llama.cpp variant found in
+ * node_modules) and dist/. Each part is skipped when nothing it is made of has changed.
+ *
+ *   node scripts/build.mjs [--quiet]     --quiet prints nothing when everything is up to date
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const buildDir = join(root, 'build');
+const sourceDir = join(buildDir, 'llama.cpp');
+const quiet = process.argv.includes('--quiet');
+const packageJson = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+
+/** What each tool is needed for, and how to get it. */
+const tools = {
+  git: { why: 'unpacks the llama.cpp headers', apt: 'git', brew: 'git' },
+  cmake: { why: 'builds the native engine', apt: 'cmake', brew: 'cmake' },
+  'c++': { why: 'compiles the native engine', apt: 'g++', brew: 'xcode-select --install' },
+};
+
+main();
+
+function main() {
+  const llamaDir = findNodeLlamaCpp();
+  checkPinnedVersion(llamaDir);
+  step('native engine', nativeInputs(llamaDir), nativeOutputsExist, () => buildNative(llamaDir));
+  step('dist', typescriptInputs(), () => existsSync(join(root, 'dist', 'cli.js')), buildTypescript);
+}
+
+/** Runs `build` unless the inputs have the fingerprint of the last successful run. */
+function step(name, inputs, outputsExist, build) {
+  const stampFile = join(buildDir, `${name.replace(' ', '-')}.stamp`);
+  const fingerprint = fingerprintOf(inputs);
+  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === fingerprint && outputsExist()) {
+    if (!quiet) console.log(`${name}: up to date`);
+    return;
+  }
+  console.log(`${name}: building`);
+  const startedAt = Date.now();
+  build();
+  mkdirSync(buildDir, { recursive: true });
+  writeFileSync(stampFile, fingerprint);
+  console.log(`${name}: built in ${((Date.now() - startedAt) / 1000).toFixed(1)} s`);
+}
+
+/** Sizes and modification times are enough to notice an edit, and cost under a millisecond a file. */
+function fingerprintOf(files) {
+  const hash = createHash('sha256');
+  hash.update(process.version);
+  for (const file of files) {
+    const { size, mtimeMs } = statSync(file);
+    hash.update(`${file}\0${size}\0${mtimeMs}\0`);
+  }
+  return hash.digest('hex');
+}
+
+function nativeInputs(llamaDir) {
+  return [
+    ...filesUnder(join(root, 'native')),
+    join(root, 'package.json'),
+    join(llamaDir, 'package.json'),
+    fileURLToPath(import.meta.url),
+  ];
+}
+
+function typescriptInputs() {
+  const configs = ['package.json', 'tsconfig.json', 'tsconfig.build.json'];
+  return [...filesUnder(join(root, 'src')), ...configs.map((name) => join(root, name))];
+}
+
+function filesUnder(dir) {
+  return readdirSync(dir, { withFileTypes: true, recursive: true })
+    .filter((item) => item.isFile())
+    .map((item) => join(item.parentPath ?? item.path, item.name))
+    .sort();
+}
+
+function nativeOutputsExist() {
+  const dir = join(root, 'dist', 'native');
+  return existsSync(dir) && readdirSync(dir).some((name) => name.endsWith('.node'));
+}
+
+function findNodeLlamaCpp() {
+  try {
+    return join(dirname(fileURLToPath(import.meta.resolve('node-llama-cpp'))), '..');
+  } catch {
+    return fail('node-llama-cpp is not installed: run `npm ci` first');
+  }
+}
+
+/** The addon reads memory laid out by node-llama-cpp, so another release must not get this far. */
+function checkPinnedVersion(llamaDir) {
+  const pinned = packageJson.dependencies['node-llama-cpp'];
+  const found = JSON.parse(readFileSync(join(llamaDir, 'package.json'), 'utf8')).version;
+  if (found !== pinned) {
+    fail(`node-llama-cpp ${pinned} is required exactly, found ${found}: run \`npm ci\``);
+  }
+}
+
+function buildNative(llamaDir) {
+  requireTools();
+  unpackHeaders(llamaDir);
+  const cmakeJs = join(dirname(fileURLToPath(import.meta.resolve('cmake-js/package.json'))), 'bin', 'cmake-js');
+  const result = spawnSync(
+    process.execPath,
+    [
+      cmakeJs,
+      'compile',
+      ...['--directory', join(root, 'native')],
+      ...['--out', join(buildDir, 'native')],
+      ...['--log-level', 'warn'],
+      `--CDPLATFORM_KEY=${platformKey()}`,
+      `--CDNODE_LLAMA_CPP_DIR=${llamaDir}`,
+      `--CDLLAMA_CPP_SOURCE_DIR=${sourceDir}`,
+      `--CDADDON_OUTPUT_DIR=${join(root, 'dist', 'native')}`,
+      `--CDNODE_LLAMA_CPP_VERSION=${packageJson.dependencies['node-llama-cpp']}`,
+    ],
+    { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] },
+  );
+  if (result.status !== 0) {
+    process.stderr.write(`${result.stdout ?? ''}${result.stderr ?? ''}`);
+    fail('the native engine did not compile; the compiler says why above');
+  }
+}
+
+/** The headers of exactly the release the libraries were built from: node-llama-cpp carries it. */
+function unpackHeaders(llamaDir) {
+  const bundle = join(llamaDir, 'llama', 'gitRelease.bundle');
+  const { tag } = JSON.parse(readFileSync(join(llamaDir, 'llama', 'llama.cpp.info.json'), 'utf8'));
+  const stampFile = join(sourceDir, '.unpacked');
+  const stamp = `${tag} ${statSync(bundle).size}`;
+  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) return;
+  rmSync(sourceDir, { recursive: true, force: true });
+  mkdirSync(buildDir, { recursive: true });
+  git(['clone', '--quiet', '--no-checkout', bundle, sourceDir], root);
+  git(['checkout', '--quiet', 'HEAD', '--', 'include', 'ggml/include', 'common', 'models/ggml-vocab-gpt-2.gguf', 'LICENSE'], sourceDir);
+  writeFileSync(stampFile, stamp);
+}
+
+function buildTypescript() {
+  const compiler = join(dirname(fileURLToPath(import.meta.resolve('typescript'))), 'tsc.js');
+  const result = spawnSync(process.execPath, [compiler, '-p', join(root, 'tsconfig.build.json')], {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  if (result.status !== 0) fail('the TypeScript sources did not compile');
+}
+
+/** Node-llama-cpp's name for this machine: the prefix of its binary packages. */
+function platformKey() {
+  const systems = { linux: 'linux', darwin: 'mac', win32: 'win' };
+  const system = systems[process.platform] ?? fail(`platform ${process.platform} is not supported`);
+  const arch = process.arch === 'arm' ? 'armv7l' : process.arch;
+  return `${system}-${arch}`;
+}
+
+function requireTools() {
+  const missing = Object.keys(tools).filter((name) => !isInstalled(name));
+  if (missing.length === 0) return;
+  const mac = process.platform === 'darwin';
+  for (const name of missing) {
+    const tool = tools[name];
+    const how = mac
+      ? tool.brew.includes(' ') ? tool.brew : `brew install ${tool.brew}`
+      : `apt-get install ${tool.apt}`;
+    console.error(`${name} was not found (it ${tool.why}): install it with \`${how}\``);
+  }
+  process.exit(1);
+}
+
+function isInstalled(name) {
+  const candidates = name === 'c++' ? [process.env.CXX, 'c++', 'g++', 'clang++'] : [name];
+  return candidates.some(
+    (candidate) => candidate && spawnSync(candidate, ['--version'], { stdio: 'ignore' }).status === 0,
+  );
+}
+
+function git(args, cwd) {
+  execFileSync('git', ['-c', 'advice.detachedHead=false', ...args], {
+    cwd,
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: { ...process.env, GIT_DIR: undefined, GIT_WORK_TREE: undefined },
+  });
+}
+
+function fail(message) {
+  console.error(`build: ${message}`);
+  process.exit(1);
+}

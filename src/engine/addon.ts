@@ -1,0 +1,147 @@
+/**
+ * The native addon: where it lies, what it offers, and what to tell the user when it does not load.
+ * The only file that knows a `.node` path.
+ */
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import type { SamplingParams } from './engine.ts';
+
+/** What the native engine is built with. Checked before it gets here. */
+export interface NativeEngineOptions {
+  /** node-llama-cpp's addon object behind a loaded `LlamaModel`. */
+  readonly model: object;
+  /** Jinja text that replaces the model's own template; empty: the model's, or ChatML. */
+  readonly chatTemplate: string;
+  readonly slotCount: number;
+  readonly contextLength: number;
+  readonly kvTokenCount: number;
+  readonly threadCount: number;
+  /** Busy-wait of the compute threads between steps, 0 (none) to 100. */
+  readonly threadPoll: number;
+  readonly batchSize: number;
+  readonly ubatchSize: number;
+  readonly flashAttention: 'auto' | 'on' | 'off';
+  /** ggml type names. */
+  readonly cacheTypeK: string;
+  readonly cacheTypeV: string;
+}
+
+/** Sampling parameters as the addon takes them: the seed folded to 32 bits. */
+export interface NativeSamplingParams extends Omit<SamplingParams, 'seed'> {
+  readonly seed?: number;
+}
+
+/** What an event carries besides its sequence id: text, or one of these. */
+export type NativePayload =
+  | {
+      readonly type: 'sequence-end';
+      readonly finishReason: 'stop' | 'length' | 'cancelled';
+      readonly promptTokenCount: number;
+      readonly cachedTokenCount: number;
+      readonly completionTokenCount: number;
+      readonly queueMs: number;
+      readonly prefillMs: number;
+      readonly decodeMs: number;
+    }
+  | {
+      readonly type: 'sequence-error';
+      readonly code: 'bad_request' | 'engine_failed';
+      readonly message: string;
+    }
+  | {
+      readonly type: 'started';
+      readonly batchSize: number;
+      readonly ubatchSize: number;
+      /** Whether all sequences share one KV cache. */
+      readonly unifiedKv: boolean;
+    }
+  | { readonly type: 'engine-failed'; readonly message: string }
+  | { readonly type: 'stopped' };
+
+/** Events of one crossing: sequence id, payload, sequence id, payload … (id 0: the engine itself). */
+export type NativeEvents = readonly (number | string | NativePayload)[];
+
+/** Counters and gauges under the names of `EngineStats`. */
+export interface NativeStats {
+  readonly decodeCallCount: number;
+  readonly decodedTokenCount: number;
+  readonly prefilledTokenCount: number;
+  readonly sampledTokenCount: number;
+  readonly pausedSequenceCount: number;
+  readonly runningCount: number;
+  readonly waitingCount: number;
+  readonly usedKvTokenCount: number;
+}
+
+/**
+ * One native engine. Tells `started` or `engine-failed` first and `stopped` last. Closes itself when it
+ * is garbage-collected and when its environment (thread or process) exits.
+ */
+export interface NativeHandle {
+  /** Rejects with the template's own words when it refuses the messages. */
+  prepareChat(
+    messages: readonly { readonly role: string; readonly content: string }[],
+  ): Promise<{ readonly tokenCount: number; readonly handle: object }>;
+  /** @param id - a positive integer, never used before */
+  submit(
+    id: number,
+    prompt: object,
+    maxTokens: number,
+    stops: readonly string[],
+    sampling: NativeSamplingParams,
+  ): void;
+  /** Ends the sequence as `cancelled` before the next step. One that is over is left alone. */
+  cancel(id: number): void;
+  /** Back-pressure: a held sequence keeps its slot and computes nothing. */
+  hold(id: number, held: boolean): void;
+  /** Whether events to come keep the process running. */
+  keepAlive(keep: boolean): void;
+  stats(): NativeStats;
+  /** Ends all sequences as `cancelled`, then tells `stopped`. Returns at once. */
+  requestClose(): void;
+  /** Frees everything; waits for the thread if it still runs. */
+  release(): void;
+}
+
+interface Addon {
+  readonly nodeLlamaCppVersion: string;
+  readonly Engine: new (
+    options: NativeEngineOptions,
+    onEvents: (events: NativeEvents) => void,
+  ) => NativeHandle;
+}
+
+/** Backend variants the addon is linked for. */
+export type AddonVariant = 'cpu' | 'cuda' | 'metal' | 'vulkan';
+
+const require = createRequire(import.meta.url);
+let loaded: { readonly variant: AddonVariant; readonly addon: Addon } | undefined;
+
+/**
+ * Loads the addon linked against the same libraries node-llama-cpp has open.
+ * @param variant - what `llama.gpu` says, `cpu` for false
+ * @throws {Error} with what to do, when it is missing or does not load, or when another variant is
+ *   loaded already: the variants share library names, and one process holds one of them
+ */
+export function loadAddon(variant: AddonVariant): Addon {
+  if (loaded?.variant === variant) return loaded.addon;
+  if (loaded !== undefined) {
+    throw new Error(
+      `the ${loaded.variant} engine is loaded already; a process can hold only one backend variant`,
+    );
+  }
+  const path = fileURLToPath(new URL(`../../dist/native/engine-${variant}.node`, import.meta.url));
+  let addon: Addon;
+  try {
+    addon = require(path) as Addon;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(
+      `the native engine for ${variant} did not load from ${path}: ${reason}. ` +
+        'Build it with `npm run build`, on the Node.js version that runs it.',
+      { cause },
+    );
+  }
+  loaded = { variant, addon };
+  return addon;
+}

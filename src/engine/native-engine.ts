@@ -1,0 +1,319 @@
+/**
+ * The {@link Engine} over the addon: one stream of events in, one async iterator per request out.
+ */
+import { availableParallelism } from 'node:os';
+import type { LlamaModel } from 'node-llama-cpp';
+import { GatewayError } from '../errors.ts';
+import {
+  type AddonVariant,
+  loadAddon,
+  type NativeEvents,
+  type NativeHandle,
+  type NativePayload,
+  type NativeSamplingParams,
+} from './addon.ts';
+import { completionLimit } from './completion-limit.ts';
+import type {
+  ChatMessage,
+  Engine,
+  EngineEvent,
+  EngineInfo,
+  EngineStats,
+  GenerateRequest,
+  PreparedPrompt,
+  SamplingParams,
+} from './engine.ts';
+import { EventQueue } from './event-queue.ts';
+
+/** How an engine is set up. Numbers were fitted to memory and checked. */
+export interface EngineOptions {
+  readonly model: LlamaModel;
+  /** `llama.gpu`: which backend node-llama-cpp chose; false is the CPU. */
+  readonly llamaGpu: 'cuda' | 'metal' | 'vulkan' | false;
+  readonly slotCount: number;
+  /** Tokens one request may use. */
+  readonly contextLength: number;
+  /** KV cells all sequences share. */
+  readonly kvTokenCount: number;
+  /** Compute threads; 0 chooses. */
+  readonly threadCount: number;
+  readonly batchSize: number;
+  readonly ubatchSize: number;
+  readonly flashAttention: 'auto' | 'on' | 'off';
+  readonly cacheTypeK: string;
+  readonly cacheTypeV: string;
+  /** Jinja text that replaces the model's own chat template. */
+  readonly chatTemplate?: string | undefined;
+  /** Completion tokens of requests that name no limit. */
+  readonly defaultMaxTokens: number;
+  /** Sampling parameters of requests that do not say. */
+  readonly samplingDefaults: SamplingParams;
+}
+
+/** Events one request may have waiting before its sequence is held. */
+const queueHigh = 256;
+const queueLow = 64;
+
+/** llama.cpp's compute threads beyond this gain nothing measurable on one socket. */
+const maxDefaultThreads = 16;
+
+/** llama.cpp reads this seed as "choose one". */
+const randomSeed = 0xffff_ffff;
+
+/**
+ * Starts an engine on a loaded model.
+ * @throws {Error} when the context cannot be created, or the chat template does not parse
+ */
+export async function createNativeEngine(options: EngineOptions): Promise<Engine> {
+  const engine = new NativeEngine(options);
+  await engine.started;
+  return engine;
+}
+
+/** The end of a request that was not asked for by the request. */
+const cancelledBeforeStart: Omit<Extract<EngineEvent, { type: 'sequence-end' }>, 'usage'> = {
+  type: 'sequence-end',
+  finishReason: 'cancelled',
+  timings: { queueMs: 0, prefillMs: 0, decodeMs: 0 },
+};
+
+class NativeEngine implements Engine {
+  readonly info: EngineInfo;
+  /** Settles once the native thread has its context, or has failed to get one. */
+  readonly started: Promise<void>;
+  readonly #options: EngineOptions;
+  readonly #native: NativeHandle;
+  readonly #sequences = new Map<number, EventQueue<EngineEvent>>();
+  readonly #preparing = new Set<Promise<unknown>>();
+  readonly #stopped: Promise<void>;
+  #settleStarted: { resolve: () => void; reject: (error: Error) => void } | undefined;
+  #settleStopped: (() => void) | undefined;
+  #lastId = 0;
+  #failure: string | undefined;
+  #closing: Promise<void> | undefined;
+  #lastStats: EngineStats | undefined;
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    const { slotCount, contextLength, kvTokenCount } = options;
+    const backend: AddonVariant = options.llamaGpu === false ? 'cpu' : options.llamaGpu;
+    this.info = {
+      backend,
+      slotCount,
+      contextLength: Math.min(contextLength, kvTokenCount),
+      kvTokenCount,
+    };
+    this.started = new Promise((resolve, reject) => {
+      this.#settleStarted = { resolve, reject };
+    });
+    this.#stopped = new Promise((resolve) => {
+      this.#settleStopped = resolve;
+    });
+    // Held weakly: the native side keeps this callback, and must not keep the engine with it, or an
+    // engine that was forgotten would never be collected.
+    const self = new WeakRef(this);
+    const addon = loadAddon(backend);
+    this.#native = new addon.Engine(nativeOptions(options), (events) => {
+      const engine = self.deref();
+      if (engine !== undefined) engine.#receive(events);
+    });
+    this.#native.keepAlive(true);
+  }
+
+  async prepareChat(messages: readonly ChatMessage[]): Promise<PreparedPrompt> {
+    this.#requireRunning();
+    const preparing = this.#native.prepareChat(messages);
+    this.#preparing.add(preparing);
+    try {
+      return await preparing;
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new GatewayError('bad_request', {
+        param: 'messages',
+        message: `The model's chat template refused the messages: ${reason}`,
+        cause,
+      });
+    } finally {
+      this.#preparing.delete(preparing);
+    }
+  }
+
+  async *generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<EngineEvent> {
+    const { prompt } = request;
+    const maxTokens = completionLimit({
+      promptTokenCount: prompt.tokenCount,
+      requestedTokenCount: request.maxTokens,
+      defaultTokenCount: this.#options.defaultMaxTokens,
+      contextLength: this.info.contextLength,
+    });
+    this.#requireRunning();
+    if (signal?.aborted) {
+      const usage = {
+        promptTokenCount: prompt.tokenCount,
+        cachedTokenCount: 0,
+        completionTokenCount: 0,
+      };
+      yield { ...cancelledBeforeStart, usage };
+      return;
+    }
+
+    this.#lastId += 1;
+    const id = this.#lastId;
+    const queue = new EventQueue<EngineEvent>({
+      high: queueHigh,
+      low: queueLow,
+      onHold: (held) => this.#native.hold(id, held),
+    });
+    const cancel = () => this.#native.cancel(id);
+    this.#sequences.set(id, queue);
+    this.#native.submit(
+      id,
+      prompt.handle as object,
+      maxTokens,
+      request.stop ?? [],
+      this.#samplingOf(request),
+    );
+    this.#native.keepAlive(true);
+    signal?.addEventListener('abort', cancel, { once: true });
+    let ended = false;
+    try {
+      while (!ended) {
+        const event = await queue.take();
+        ended = event.type === 'sequence-end';
+        yield event;
+      }
+    } finally {
+      signal?.removeEventListener('abort', cancel);
+      if (!ended) cancel();
+    }
+  }
+
+  stats(): EngineStats {
+    if (this.#lastStats !== undefined) return this.#lastStats;
+    return this.#native.stats();
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#native.keepAlive(true);
+    this.#native.requestClose();
+    await this.#stopped;
+    await Promise.allSettled(this.#preparing);
+    this.#lastStats = this.#native.stats();
+    this.#native.release();
+  }
+
+  #requireRunning(): void {
+    if (this.#failure !== undefined) {
+      throw new GatewayError('engine_failed', { cause: new Error(this.#failure) });
+    }
+    if (this.#closing !== undefined) throw new GatewayError('shutting_down');
+  }
+
+  #samplingOf(request: GenerateRequest): NativeSamplingParams {
+    const { seed, ...rest } = { ...this.#options.samplingDefaults, ...request.sampling };
+    return seed === undefined ? rest : { ...rest, seed: foldSeed(seed) };
+  }
+
+  #receive(events: NativeEvents): void {
+    for (let index = 0; index < events.length; index += 2) {
+      const id = events[index] as number;
+      const payload = events[index + 1] as string | NativePayload;
+      if (typeof payload === 'string') {
+        this.#sequences.get(id)?.push({ type: 'text-delta', text: payload });
+      } else {
+        this.#receivePayload(id, payload);
+      }
+    }
+  }
+
+  #receivePayload(id: number, payload: NativePayload): void {
+    switch (payload.type) {
+      case 'sequence-end': {
+        const { promptTokenCount, cachedTokenCount, completionTokenCount } = payload;
+        this.#endSequence(id)?.push({
+          type: 'sequence-end',
+          finishReason: payload.finishReason,
+          usage: { promptTokenCount, cachedTokenCount, completionTokenCount },
+          timings: {
+            queueMs: payload.queueMs,
+            prefillMs: payload.prefillMs,
+            decodeMs: payload.decodeMs,
+          },
+        });
+        return;
+      }
+      case 'sequence-error':
+        this.#endSequence(id)?.fail(sequenceError(payload.code, payload.message));
+        return;
+      case 'started':
+        this.#settleStarted?.resolve();
+        this.#native.keepAlive(this.#sequences.size > 0);
+        return;
+      case 'engine-failed':
+        this.#failure = payload.message;
+        this.#settleStarted?.reject(new Error(payload.message));
+        return;
+      case 'stopped':
+        for (const lost of [...this.#sequences.keys()]) {
+          this.#endSequence(lost)?.fail(sequenceError('engine_failed', 'the engine has stopped'));
+        }
+        this.#settleStopped?.();
+        this.#native.keepAlive(false);
+        return;
+      default:
+        payload satisfies never;
+    }
+  }
+
+  #endSequence(id: number): EventQueue<EngineEvent> | undefined {
+    const queue = this.#sequences.get(id);
+    this.#sequences.delete(id);
+    if (this.#sequences.size === 0 && this.#closing === undefined) this.#native.keepAlive(false);
+    return queue;
+  }
+}
+
+function nativeOptions(options: EngineOptions) {
+  const { slotCount, contextLength, kvTokenCount, batchSize, ubatchSize } = options;
+  const { flashAttention, cacheTypeK, cacheTypeV } = options;
+  return {
+    model: addonModelOf(options.model),
+    chatTemplate: options.chatTemplate ?? '',
+    slotCount,
+    contextLength: Math.min(contextLength, kvTokenCount),
+    kvTokenCount,
+    threadCount: options.threadCount || Math.min(availableParallelism(), maxDefaultThreads),
+    threadPoll: 0,
+    batchSize,
+    ubatchSize,
+    flashAttention,
+    cacheTypeK,
+    cacheTypeV,
+  };
+}
+
+/** The addon object that a `LlamaModel` keeps to itself; its name is checked with the pinned release. */
+function addonModelOf(model: LlamaModel): object {
+  const addonModel = (model as unknown as { readonly _model?: object })._model;
+  if (addonModel === undefined) {
+    throw new Error('this release of node-llama-cpp hides its model; install the pinned one');
+  }
+  return addonModel;
+}
+
+/** Any 64-bit seed to llama.cpp's 32 bits, without meeting the value that means "random". */
+function foldSeed(seed: bigint): number {
+  const folded = Number(BigInt.asUintN(32, seed ^ (seed >> 32n)));
+  return folded === randomSeed ? randomSeed - 1 : folded;
+}
+
+function sequenceError(code: 'bad_request' | 'engine_failed', message: string): GatewayError {
+  return code === 'bad_request'
+    ? new GatewayError(code, { message })
+    : new GatewayError(code, { cause: new Error(message) });
+}
