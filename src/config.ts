@@ -1,0 +1,310 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  type ConfigSource,
+  type ConfigWarning,
+  failureText,
+  quote,
+  readConfigFile,
+  readEnvironment,
+  readFlags,
+} from './config/sources.ts';
+import {
+  flagName,
+  type SettingName,
+  type SettingValues,
+  settingNames,
+  settingOf,
+} from './config/table.ts';
+import type { SamplingParams } from './engine/engine.ts';
+import { StartError } from './start-error.ts';
+
+/** Everything the server was told, checked and frozen. Undefined means: not set, choose well. */
+export interface Config {
+  readonly server: {
+    readonly host: string;
+    readonly port: number;
+    readonly healthPort: number;
+    readonly drainTimeoutMs: number;
+    readonly bodyLimitBytes: number;
+    readonly healthReadiness: boolean;
+    readonly strictModel: boolean;
+  };
+  readonly model: ModelConfig;
+  readonly engine: EngineConfig;
+  readonly auth: { readonly enabled: boolean };
+  readonly log: {
+    readonly level: SettingValues['LOG_LEVEL'];
+    readonly format: SettingValues['LOG_FORMAT'];
+  };
+}
+
+/** Which file, and where its weights go. */
+export interface ModelConfig {
+  readonly path: string | undefined;
+  readonly name: string | undefined;
+  readonly modelsDir: string;
+  readonly alias: string | undefined;
+  readonly gpu: SettingValues['GPU'];
+  readonly gpuLayers: SettingValues['NGL'];
+}
+
+/** How the engine runs. */
+export interface EngineConfig {
+  readonly contextLength: number | undefined;
+  readonly slotCount: number | undefined;
+  readonly kvTokenCount: number | undefined;
+  /** 0 leaves the choice to the engine. */
+  readonly threadCount: number;
+  readonly batchSize: number;
+  readonly ubatchSize: number;
+  readonly flashAttention: SettingValues['FLASH_ATTENTION'];
+  readonly cacheTypeK: CacheType;
+  readonly cacheTypeV: CacheType;
+  readonly defaultMaxTokens: number;
+  /** Jinja text. */
+  readonly chatTemplate: string | undefined;
+  readonly samplingDefaults: SamplingParams;
+}
+
+/** llama.cpp's name of a KV cache type. */
+export type CacheType = SettingValues['CACHE_TYPE_K'];
+
+export type { ConfigWarning };
+
+/** Where settings come from; left out: this process and its file system. */
+export interface ConfigInput {
+  /** Flags, without the program's name and the command. */
+  readonly argv?: readonly string[];
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly readFile?: (path: string) => string;
+  readonly pathExists?: (path: string) => boolean;
+}
+
+/** Every problem of the configuration, one line each. */
+export class ConfigError extends StartError {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(2, problems.join('\n'));
+    this.name = 'ConfigError';
+    this.problems = problems;
+  }
+}
+
+/**
+ * Reads the settings: flags win over the environment, the environment over the `--config` file, that
+ * over the defaults; an empty text counts as not set.
+ * @throws {ConfigError} with all problems at once
+ */
+export function loadConfig(input: ConfigInput = {}): {
+  readonly config: Config;
+  readonly warnings: readonly ConfigWarning[];
+} {
+  const { argv = [], env = process.env, pathExists = existsSync } = input;
+  const readFile = input.readFile ?? ((path: string) => readFileSync(path, 'utf8'));
+
+  const sources = [readFlags(argv), readEnvironment(env)];
+  const path = sources
+    .map((source) => source.texts.get('CONFIG'))
+    .find((text) => text !== undefined);
+  if (path !== undefined) sources.push(readConfigFile(path, readFile));
+
+  const problems = sources.flatMap((source) => source.problems);
+  const warnings = sources.flatMap((source) => source.warnings);
+  const given = mergeSources(sources, problems, warnings);
+  const values = withDefaults(given);
+
+  const ubatchSize = given.UBATCH_SIZE ?? Math.min(values.UBATCH_SIZE, values.BATCH_SIZE);
+  problems.push(...contradictions(values, ubatchSize));
+  const chatTemplate = readChatTemplate(values, readFile, problems);
+  const dataDir = values.DATA_DIR ?? chooseDataDirectory(values, pathExists, warnings);
+  if (problems.length > 0) throw new ConfigError(problems);
+
+  const modelsDir = values.MODELS_DIR ?? join(dataDir, 'models');
+  return {
+    config: deepFreeze(assemble(values, { modelsDir, chatTemplate, ubatchSize })),
+    warnings,
+  };
+}
+
+function assemble(
+  values: SettingValues,
+  derived: { modelsDir: string; chatTemplate: string | undefined; ubatchSize: number },
+): Config {
+  return {
+    server: {
+      host: values.HOST,
+      port: values.PORT,
+      healthPort: values.PORT_HEALTH,
+      drainTimeoutMs: Math.round(values.DRAIN_TIMEOUT * 1000),
+      bodyLimitBytes: values.MAX_REQUEST_BODY_SIZE,
+      healthReadiness: values.HEALTH_READINESS,
+      strictModel: values.STRICT_MODEL,
+    },
+    model: {
+      path: values.MODEL_PATH,
+      name: values.MODEL_NAME,
+      modelsDir: derived.modelsDir,
+      alias: values.MODEL_ALIAS,
+      gpu: values.GPU,
+      gpuLayers: values.NGL,
+    },
+    engine: {
+      contextLength: values.CTX,
+      slotCount: values.PARALLEL,
+      kvTokenCount: values.KV_TOKENS,
+      threadCount: values.THREADS,
+      batchSize: values.BATCH_SIZE,
+      ubatchSize: derived.ubatchSize,
+      flashAttention: values.FLASH_ATTENTION,
+      cacheTypeK: values.CACHE_TYPE_K,
+      cacheTypeV: values.CACHE_TYPE_V,
+      defaultMaxTokens: values.MAX_TOKENS,
+      chatTemplate: derived.chatTemplate,
+      samplingDefaults: withoutUndefined({
+        temperature: values.TEMPERATURE,
+        topP: values.TOP_P,
+        topK: values.TOP_K,
+        minP: values.MIN_P,
+        typicalP: values.TYPICAL_P,
+        repeatPenalty: values.REPEAT_PENALTY,
+        repeatLastN: values.REPEAT_LAST_N,
+        frequencyPenalty: values.FREQUENCY_PENALTY,
+        presencePenalty: values.PRESENCE_PENALTY,
+        seed: values.SEED,
+      }),
+    },
+    auth: { enabled: values.AUTH_ENABLED },
+    log: { level: values.LOG_LEVEL, format: values.LOG_FORMAT },
+  };
+}
+
+/** The first text of each setting, parsed; in one source the row's own name wins over its alias. */
+function mergeSources(
+  sources: readonly ConfigSource[],
+  problems: string[],
+  warnings: ConfigWarning[],
+): Partial<SettingValues> {
+  const values: Partial<Record<SettingName, unknown>> = {};
+  for (const name of settingNames) {
+    const { kind, alias } = settingOf(name);
+    const candidates = sources.flatMap(({ label, texts }) =>
+      [name, alias].flatMap((key) => {
+        const text = key === undefined ? undefined : texts.get(key);
+        return key === undefined || text === undefined ? [] : [{ key, text, label }];
+      }),
+    );
+    const [chosen] = candidates;
+    if (chosen === undefined) continue;
+    const other = candidates.find(({ key, text }) => key !== chosen.key && text !== chosen.text);
+    if (other !== undefined) {
+      const message = `${chosen.key}=${quote(chosen.text)} is used, ${other.key}=${quote(other.text)} is ignored`;
+      warnings.push({ level: 'warn', message });
+    }
+    const value = kind.parse(chosen.text);
+    if (value === undefined) {
+      problems.push(
+        `${chosen.key} (--${flagName(chosen.key)}) must be ${kind.expectation}, ` +
+          `received ${quote(chosen.text)} from ${chosen.label}`,
+      );
+    } else {
+      values[name] = value;
+    }
+  }
+  // Each value came from its own row's kind, which is what SettingValues is derived from.
+  return values as Partial<SettingValues>;
+}
+
+function withDefaults(given: Partial<SettingValues>): SettingValues {
+  const fallbacks = Object.fromEntries(
+    settingNames.map((name) => [name, settingOf(name).fallback]),
+  );
+  return { ...fallbacks, ...given } as SettingValues;
+}
+
+function contradictions(values: SettingValues, ubatchSize: number): string[] {
+  const problems: string[] = [];
+  if (ubatchSize > values.BATCH_SIZE) {
+    problems.push(
+      `UBATCH_SIZE must be at most BATCH_SIZE (${values.BATCH_SIZE}), received ${ubatchSize}`,
+    );
+  }
+  const isQuantised = !['f32', 'f16', 'bf16'].includes(values.CACHE_TYPE_V);
+  if (isQuantised && values.FLASH_ATTENTION === 'off') {
+    problems.push(
+      `CACHE_TYPE_V must be f32, f16 or bf16 with FLASH_ATTENTION=off, received "${values.CACHE_TYPE_V}"`,
+    );
+  }
+  if (values.PORT !== 0 && values.PORT === values.PORT_HEALTH) {
+    problems.push(`PORT_HEALTH must differ from PORT, both are ${values.PORT}`);
+  }
+  if (values.CHAT_TEMPLATE !== undefined && values.CHAT_TEMPLATE_FILE !== undefined) {
+    problems.push('CHAT_TEMPLATE and CHAT_TEMPLATE_FILE must not both be set');
+  }
+  return problems;
+}
+
+function readChatTemplate(
+  values: SettingValues,
+  readFile: (path: string) => string,
+  problems: string[],
+): string | undefined {
+  const path = values.CHAT_TEMPLATE_FILE;
+  if (path === undefined) return values.CHAT_TEMPLATE;
+  try {
+    const template = readFile(path);
+    if (template.trim() !== '') return template;
+    problems.push(`CHAT_TEMPLATE_FILE must name a file with a template, ${quote(path)} is empty`);
+  } catch (error) {
+    problems.push(
+      `CHAT_TEMPLATE_FILE must name a readable file, received ${quote(path)}: ${failureText(error)}`,
+    );
+  }
+  return undefined;
+}
+
+/**
+ * The data folder of a machine that names none: rented GPU machines mount theirs in different places,
+ * and images may contain an empty `/data`, so one that holds something of ours comes first.
+ */
+function chooseDataDirectory(
+  values: SettingValues,
+  pathExists: (path: string) => boolean,
+  warnings: ConfigWarning[],
+): string {
+  const folders = ['/data', '/runpod-volume', '/workspace'];
+  const modelName = values.MODEL_NAME;
+  const contents = [
+    ...(modelName === undefined ? [] : [join('models', modelName)]),
+    'models',
+    'api_keys.txt',
+  ];
+  for (const folder of folders) {
+    const content = contents.find((entry) => pathExists(join(folder, entry)));
+    if (content === undefined) continue;
+    warnings.push({ level: 'info', message: `data folder ${folder} chosen, it holds ${content}` });
+    return folder;
+  }
+  const existing = folders.find((folder) => pathExists(folder));
+  if (existing !== undefined) {
+    warnings.push({ level: 'info', message: `data folder ${existing} chosen, it exists` });
+  }
+  return existing ?? '/data';
+}
+
+function withoutUndefined<T extends object>(
+  value: {
+    readonly [Key in keyof T]: T[Key] | undefined;
+  },
+): Partial<T> {
+  const entries = Object.entries(value).filter(([, entry]) => entry !== undefined);
+  return Object.fromEntries(entries) as Partial<T>;
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const entry of Object.values(value)) {
+    if (typeof entry === 'object' && entry !== null) deepFreeze(entry);
+  }
+  return Object.freeze(value);
+}

@@ -1,0 +1,105 @@
+/** How the text of one setting becomes a value. Every source (flag, environment, file) gives text. */
+export interface ValueKind<T> {
+  /** Completes "must be …". */
+  readonly expectation: string;
+  /** Stands for the value in `--help`; undefined for a switch, which needs none. */
+  readonly placeholder: string | undefined;
+  /** The value, or undefined when the text is not one. */
+  parse(text: string): T | undefined;
+}
+
+interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** Any text, taken as it is. */
+export function text(placeholder: string): ValueKind<string> {
+  return {
+    expectation: 'a text',
+    placeholder,
+    parse: (value) => (value.includes('\0') ? undefined : value),
+  };
+}
+
+/** A whole number within `min` and `max`, both included. */
+export function integer({ min, max }: Range): ValueKind<number> {
+  return {
+    expectation: `a whole number from ${min} to ${max}`,
+    placeholder: 'N',
+    parse: (value) =>
+      /^[+-]?\d+$/.test(value.trim()) ? within(Number(value), min, max) : undefined,
+  };
+}
+
+/** A number, fractions allowed, within `min` and `max`; `min` itself is refused with `aboveMin`. */
+export function decimal({
+  min,
+  max,
+  aboveMin = false,
+}: Range & { readonly aboveMin?: boolean }): ValueKind<number> {
+  return {
+    expectation: aboveMin
+      ? `a number above ${min} and up to ${max}`
+      : `a number from ${min} to ${max}`,
+    placeholder: 'X',
+    parse: (value) => {
+      if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(value.trim())) return undefined;
+      const parsed = within(Number(value), min, max);
+      return aboveMin && parsed === min ? undefined : parsed;
+    },
+  };
+}
+
+/** Any integer that 64 bits hold, signed or unsigned. */
+export function integer64(): ValueKind<bigint> {
+  return {
+    expectation: 'a whole number of at most 64 bits',
+    placeholder: 'N',
+    parse: (value) => {
+      if (!/^-?\d+$/.test(value.trim())) return undefined;
+      const parsed = BigInt(value.trim());
+      return parsed >= -(2n ** 63n) && parsed < 2n ** 64n ? parsed : undefined;
+    },
+  };
+}
+
+/** One of a few words, in any case. */
+export function choice<const Word extends string>(...words: readonly Word[]): ValueKind<Word> {
+  return {
+    expectation: `one of ${words.join(', ')}`,
+    placeholder: words.length > 4 ? 'NAME' : words.join('|'),
+    parse: (value) => words.find((word) => word === value.trim().toLowerCase()),
+  };
+}
+
+/** Yes or no. Anything that is neither is refused: a mistyped switch must not open a door. */
+export function truth(): ValueKind<boolean> {
+  return {
+    expectation: 'true, 1, yes, on or false, 0, no, off',
+    placeholder: undefined,
+    parse: (value) => {
+      const word = value.trim().toLowerCase();
+      if (['true', '1', 'yes', 'on'].includes(word)) return true;
+      return ['false', '0', 'no', 'off'].includes(word) ? false : undefined;
+    },
+  };
+}
+
+/** Layers to put on the GPU; 99 has always meant all of them. */
+export function layerCount(): ValueKind<number | 'auto' | 'max'> {
+  return {
+    expectation: 'auto, max or a whole number from 0 (99 = all layers)',
+    placeholder: 'auto|max|N',
+    parse: (value) => {
+      const word = value.trim().toLowerCase();
+      if (word === 'auto' || word === 'max') return word;
+      if (!/^\d{1,6}$/.test(word)) return undefined;
+      return word === '99' ? 'max' : Number(word);
+    },
+  };
+}
+
+function within(value: number, min: number, max: number): number | undefined {
+  return value >= min && value <= max ? value : undefined;
+}
