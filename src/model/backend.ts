@@ -1,0 +1,57 @@
+import { getLlama, type Llama, LlamaLogLevel, NoBinaryFoundError } from 'node-llama-cpp';
+import type { ModelConfig } from '../config.ts';
+import type { Logger } from '../log.ts';
+import { StartError } from '../start-error.ts';
+
+/** llama.cpp with its backends, and what it complained about last. */
+export interface Backend {
+  readonly llama: Llama;
+  /** The latest error line of llama.cpp, which often is the only reason a failed load gives. */
+  lastError(): string | undefined;
+}
+
+/**
+ * Opens the prebuilt llama.cpp of the wanted compute backend; never builds or downloads one.
+ * @throws {StartError} exit code 1 when the machine cannot run that backend
+ */
+export async function openBackend(gpu: ModelConfig['gpu'], logger: Logger): Promise<Backend> {
+  let lastError: string | undefined;
+  try {
+    const llama = await getLlama({
+      build: 'never',
+      skipDownload: true,
+      progressLogs: false,
+      gpu: gpu === 'off' ? false : gpu,
+      logLevel: logger.isLevelEnabled('debug') ? LlamaLogLevel.info : LlamaLogLevel.warn,
+      logger: (level, message) => {
+        const line = message.trim();
+        // llama.cpp draws its own progress as single dots.
+        if (line === '' || line === '.') return;
+        if (level === LlamaLogLevel.error || level === LlamaLogLevel.fatal) lastError = line;
+        logger[levelName(level)]({ source: 'llama.cpp' }, line);
+      },
+    });
+    return { llama, lastError: () => lastError };
+  } catch (cause) {
+    if (!(cause instanceof NoBinaryFoundError)) throw cause;
+    throw new StartError(
+      1,
+      gpu === 'auto' || gpu === 'off'
+        ? `no prebuilt llama.cpp for ${process.platform}-${process.arch} works on this machine; run npm ci again, with optional dependencies`
+        : `GPU is ${gpu}, but this machine has no usable ${gpu} device or driver; use GPU=auto or GPU=off`,
+      { cause },
+    );
+  }
+}
+
+function levelName(level: LlamaLogLevel): 'error' | 'warn' | 'debug' {
+  switch (level) {
+    case LlamaLogLevel.fatal:
+    case LlamaLogLevel.error:
+      return 'error';
+    case LlamaLogLevel.warn:
+      return 'warn';
+    default:
+      return 'debug';
+  }
+}

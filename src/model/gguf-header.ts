@@ -1,0 +1,204 @@
+import { closeSync, fstatSync, openSync } from 'node:fs';
+import { tensorSizeBytes } from './ggml-types.ts';
+import { GgufFormatError, GgufReader } from './gguf-reader.ts';
+
+/** A metadata value; arrays are walked over, only their length is kept. */
+export type GgufValue = string | number | bigint | boolean | { readonly arrayLength: number };
+
+/** What a GGUF file says of itself before its weights. */
+export interface GgufHeader {
+  readonly version: number;
+  readonly metadata: ReadonlyMap<string, GgufValue>;
+  readonly tensorCount: number;
+  readonly parameterCount: number;
+  /** Where the last tensor ends; the file must be at least this long. */
+  readonly declaredSizeBytes: number;
+  readonly fileSizeBytes: number;
+}
+
+const supportedVersions = [2, 3];
+/** Limits of llama.cpp's own reader (ggml/src/gguf.cpp, ggml/include/ggml.h). */
+const maxNameBytes = 64;
+const maxDimensionCount = 4;
+/** No key comes near; keeps a corrupt length from being read as one. */
+const maxKeyBytes = 65_535;
+/** Longer texts (chat templates) are of no use here and are walked over. */
+const maxKeptTextBytes = 4096;
+/** Real files have some fifty. */
+const maxEntryCount = 65_536;
+/** Key, type and the shortest value; name, dimensions, type and offset of a tensor. */
+const minEntryBytes = 8 + 4 + 1;
+const minTensorBytes = 8 + 4 + 4 + 8;
+
+const valueType = { bool: 7, string: 8, array: 9 } as const;
+/** Bytes of each fixed-size value type, by its number in the file. */
+const scalarSizes: ReadonlyMap<number, number> = new Map([
+  [0, 1],
+  [1, 1],
+  [2, 2],
+  [3, 2],
+  [4, 4],
+  [5, 4],
+  [6, 4],
+  [valueType.bool, 1],
+  [10, 8],
+  [11, 8],
+  [12, 8],
+]);
+
+/**
+ * Reads and checks the header of a GGUF file. Bounded by the file's real size whatever it claims: a
+ * corrupt file costs a sentence, not memory.
+ * @throws {GgufFormatError} what is wrong with the file; system errors as they are
+ */
+export function readGgufHeader(path: string): GgufHeader {
+  const descriptor = openSync(path, 'r');
+  try {
+    const { size } = fstatSync(descriptor);
+    return parseHeader(new GgufReader(descriptor, size), size);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function parseHeader(reader: GgufReader, fileSizeBytes: number): GgufHeader {
+  if (reader.remaining < 8 || reader.bytes(4).toString('latin1') !== 'GGUF') {
+    throw new GgufFormatError('is not a GGUF file: it does not begin with the letters GGUF');
+  }
+  const version = reader.uint32();
+  if (!supportedVersions.includes(version)) {
+    const isSwapped = (version & 0xffff) === 0;
+    throw new GgufFormatError(
+      isSwapped
+        ? 'is a big-endian GGUF file, only little-endian ones can be served'
+        : `has GGUF version ${version}, supported are ${supportedVersions.join(' and ')}`,
+    );
+  }
+  const tensorCount = boundedCount(reader, minTensorBytes, 'tensors');
+  const entryCount = boundedCount(reader, minEntryBytes, 'metadata entries', maxEntryCount);
+  const metadata = new Map<string, GgufValue>();
+  for (let index = 0; index < entryCount; index++) {
+    const key = reader.string(maxKeyBytes);
+    const value = readValue(reader, reader.uint32(), key);
+    if (value !== undefined) metadata.set(key, value);
+  }
+  const { parameterCount, endOffset } = readTensorInfos(reader, tensorCount);
+  const dataOffset = padded(reader.offset, alignmentOf(metadata));
+  return {
+    version,
+    metadata,
+    tensorCount,
+    parameterCount,
+    declaredSizeBytes: tensorCount === 0 ? reader.offset : dataOffset + endOffset,
+    fileSizeBytes,
+  };
+}
+
+/** A count that what follows it in the file can hold. */
+function boundedCount(
+  reader: GgufReader,
+  minBytes: number,
+  what: string,
+  maxCount = Number.POSITIVE_INFINITY,
+): number {
+  const count = reader.uint64();
+  if (count > reader.remaining / minBytes || count > maxCount) {
+    throw new GgufFormatError(
+      `is corrupt: it claims ${count} ${what}, but only ${reader.remaining} bytes follow`,
+    );
+  }
+  return count;
+}
+
+/** The value, or undefined for a text too long to be kept. */
+function readValue(reader: GgufReader, type: number, key: string): GgufValue | undefined {
+  if (type === valueType.string) {
+    const length = reader.uint64();
+    if (length <= maxKeptTextBytes) return reader.bytes(length).toString('utf8');
+    reader.skip(length);
+    return undefined;
+  }
+  if (type === valueType.array) return { arrayLength: skipArray(reader, key) };
+  const size = scalarSizes.get(type);
+  if (size === undefined) throw unknownType(key, type);
+  return scalar(reader.bytes(size), type);
+}
+
+function skipArray(reader: GgufReader, key: string): number {
+  const type = reader.uint32();
+  const size = type === valueType.string ? 8 : scalarSizes.get(type);
+  if (size === undefined) throw unknownType(key, type);
+  const length = boundedCount(reader, size, `elements of "${key}"`);
+  if (type === valueType.string) for (let index = 0; index < length; index++) reader.skipString();
+  else reader.skip(length * size);
+  return length;
+}
+
+function unknownType(key: string, type: number): GgufFormatError {
+  return new GgufFormatError(`is corrupt: "${key}" has the unknown value type ${type}`);
+}
+
+function scalar(bytes: Buffer, type: number): number | bigint | boolean {
+  switch (type) {
+    case 0:
+      return bytes.readUInt8();
+    case 1:
+      return bytes.readInt8();
+    case 2:
+      return bytes.readUInt16LE();
+    case 3:
+      return bytes.readInt16LE();
+    case 4:
+      return bytes.readUInt32LE();
+    case 5:
+      return bytes.readInt32LE();
+    case 6:
+      return bytes.readFloatLE();
+    case valueType.bool:
+      return bytes.readUInt8() !== 0;
+    case 10:
+      return bytes.readBigUInt64LE();
+    case 11:
+      return bytes.readBigInt64LE();
+    default:
+      return bytes.readDoubleLE();
+  }
+}
+
+function readTensorInfos(
+  reader: GgufReader,
+  tensorCount: number,
+): { parameterCount: number; endOffset: number } {
+  let parameterCount = 0;
+  let endOffset = 0;
+  for (let index = 0; index < tensorCount; index++) {
+    const name = reader.string(maxNameBytes);
+    const dimensionCount = reader.uint32();
+    if (dimensionCount > maxDimensionCount) {
+      throw new GgufFormatError(
+        `is corrupt: tensor "${name}" has ${dimensionCount} dimensions, at most ${maxDimensionCount} are allowed`,
+      );
+    }
+    const dimensions = Array.from({ length: dimensionCount }, () => reader.uint64());
+    const type = reader.uint32();
+    const offset = reader.uint64();
+    const sizeBytes = tensorSizeBytes(name, type, dimensions);
+    parameterCount += dimensions.reduce((product, length) => product * length, 1);
+    endOffset = Math.max(endOffset, offset + sizeBytes);
+  }
+  return { parameterCount, endOffset };
+}
+
+function alignmentOf(metadata: ReadonlyMap<string, GgufValue>): number {
+  const alignment = metadata.get('general.alignment') ?? 32;
+  const isPowerOfTwo =
+    typeof alignment === 'number' && alignment > 0 && Number.isInteger(Math.log2(alignment));
+  if (isPowerOfTwo) return alignment;
+  throw new GgufFormatError(
+    `is corrupt: "general.alignment" must be a power of two, received ${String(alignment)}`,
+  );
+}
+
+function padded(offset: number, alignment: number): number {
+  return Math.ceil(offset / alignment) * alignment;
+}

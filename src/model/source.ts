@@ -1,0 +1,152 @@
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { basename, dirname, isAbsolute, relative, resolve } from 'node:path';
+import type { ModelConfig } from '../config.ts';
+import { StartError } from '../start-error.ts';
+import { checkServable } from './architecture.ts';
+import { type GgufHeader, readGgufHeader } from './gguf-header.ts';
+import { GgufFormatError } from './gguf-reader.ts';
+import { splitPartPaths, unsplitName } from './split.ts';
+
+/** A GGUF file, all its parts checked, that is worth trying to load. */
+export interface ModelSource {
+  /** The file to load; of a split model its first part. */
+  readonly path: string;
+  readonly id: string;
+  readonly architecture: string;
+  readonly trainedContextLength: number | undefined;
+  readonly parameterCount: number;
+  /** Of all parts together. */
+  readonly sizeBytes: number;
+}
+
+/** How many file names an error message lists at most. */
+const listedFileCount = 20;
+
+/**
+ * Finds the model file and reads its header, so that a bad file fails at once and with its reason.
+ * @throws {StartError} exit code 2 when there is no such file or none was named, 1 when it is no good
+ */
+export function resolveModelSource(config: ModelConfig): ModelSource {
+  const namedPath = requestedPath(config);
+  const [path, ...otherPaths] = checkedParts(namedPath);
+  const header = readHeader(path);
+  const headers = [header, ...otherPaths.map(readHeader)];
+  const tensorCount = sum(headers, (part) => part.tensorCount);
+  const architecture = checkServable(path, header.metadata, tensorCount);
+  const trainedContextLength = header.metadata.get(`${architecture}.context_length`);
+  return {
+    path,
+    id: config.alias ?? unsplitName(basename(path, '.gguf')),
+    architecture,
+    trainedContextLength:
+      typeof trainedContextLength === 'number' && trainedContextLength > 0
+        ? trainedContextLength
+        : undefined,
+    parameterCount: sum(headers, (part) => part.parameterCount),
+    sizeBytes: sum(headers, (part) => part.fileSizeBytes),
+  };
+}
+
+/** The path that was asked for; the place for a model that comes with the program. */
+function requestedPath(config: ModelConfig): string {
+  if (config.path !== undefined) return resolve(config.path);
+  const { name, modelsDir } = config;
+  if (name === undefined) {
+    throw new StartError(
+      2,
+      `no model is set: give MODEL_PATH (--model-path), a GGUF file, or MODEL_NAME (--model-name), ` +
+        `its name under MODELS_DIR ${modelsDir}${listing(modelsDir)}`,
+    );
+  }
+  const path = resolve(modelsDir, name);
+  const inside = relative(resolve(modelsDir), path);
+  if (inside === '' || inside === '..' || inside.startsWith('../') || isAbsolute(inside)) {
+    throw new StartError(
+      2,
+      `MODEL_NAME must name a file under MODELS_DIR ${modelsDir}, received ${JSON.stringify(name)}; ` +
+        'use MODEL_PATH for a file elsewhere',
+    );
+  }
+  return path;
+}
+
+/** Paths of the model's parts in order: one for most, each of them an existing regular file. */
+function checkedParts(path: string): readonly [string, ...string[]] {
+  requireFile(path);
+  const header = readHeader(path);
+  const partCount = header.metadata.get('split.count');
+  if (typeof partCount !== 'number' || partCount <= 1) return [path];
+  const parts = splitPartPaths(path, partCount);
+  if (parts === undefined) {
+    throw new StartError(
+      1,
+      `${path} is one of ${partCount} parts of a split model, but its name does not end in ` +
+        `-00001-of-${String(partCount).padStart(5, '0')}.gguf or the like; give the parts the names they were made with`,
+    );
+  }
+  const missing = parts.find((part) => !existsSync(part));
+  if (missing !== undefined) {
+    throw new StartError(
+      1,
+      `${path} is part of a split model, its part ${missing} (${parts.indexOf(missing) + 1} of ${partCount}) is missing`,
+    );
+  }
+  for (const part of parts) requireFile(part);
+  return parts;
+}
+
+function requireFile(path: string): void {
+  const stats = explained(path, () => statSync(path, { throwIfNoEntry: false }));
+  if (stats === undefined) {
+    throw new StartError(2, `model file ${path} does not exist${listing(dirname(path))}`);
+  }
+  if (!stats.isFile()) throw new StartError(1, `${path} is not a regular file`);
+}
+
+function readHeader(path: string): GgufHeader {
+  const header = explained(path, () => readGgufHeader(path));
+  if (header.fileSizeBytes < header.declaredSizeBytes) {
+    throw new StartError(
+      1,
+      `${path} is truncated: its header declares ${header.declaredSizeBytes} bytes, the file has ` +
+        `${header.fileSizeBytes}; copy or download it again`,
+    );
+  }
+  return header;
+}
+
+function explained<T>(path: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    if (cause instanceof GgufFormatError) {
+      throw new StartError(1, `${path} ${cause.message}`, { cause });
+    }
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new StartError(1, `${path} cannot be read: ${reason}`, { cause });
+  }
+}
+
+/** What could have been meant, as the end of a sentence. */
+function listing(folder: string): string {
+  const names = ggufFiles(folder);
+  if (names === undefined) return ` (the folder ${folder} cannot be read)`;
+  if (names.length === 0) return ` (there are no .gguf files in ${folder})`;
+  const shown = names.slice(0, listedFileCount).join(', ');
+  const rest = names.length - listedFileCount;
+  return ` (in ${folder}: ${shown}${rest > 0 ? ` and ${rest} more` : ''})`;
+}
+
+function ggufFiles(folder: string): string[] | undefined {
+  try {
+    return readdirSync(folder)
+      .filter((name) => name.toLowerCase().endsWith('.gguf'))
+      .sort();
+  } catch {
+    return undefined;
+  }
+}
+
+function sum(headers: readonly GgufHeader[], count: (header: GgufHeader) => number): number {
+  return headers.reduce((total, header) => total + count(header), 0);
+}
