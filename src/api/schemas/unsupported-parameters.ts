@@ -1,0 +1,118 @@
+import { isDeepStrictEqual } from 'node:util';
+import { GatewayError } from '../../errors.ts';
+
+/**
+ * Fields that change the completion and are not honoured, each with the values that ask for nothing.
+ * Those, and null, are accepted: clients send defaults along. Anything else is refused, so that nobody
+ * takes an answer for what it is not.
+ */
+const neutralValues: Readonly<Record<string, readonly unknown[]>> = {
+  // OpenAI
+  audio: [],
+  frequency_penalty: [0],
+  function_call: ['none', 'auto'],
+  functions: [[]],
+  logit_bias: [{}],
+  logprobs: [false],
+  modalities: [['text']],
+  n: [1],
+  prediction: [],
+  presence_penalty: [0],
+  reasoning_effort: [],
+  response_format: [{ type: 'text' }],
+  tool_choice: ['none', 'auto'],
+  tools: [[]],
+  top_logprobs: [0],
+  verbosity: ['medium'],
+  web_search_options: [],
+  // llama-server
+  adaptive_decay: [],
+  adaptive_target: [],
+  chat_template: [],
+  chat_template_kwargs: [{}],
+  dry_allowed_length: [],
+  dry_base: [],
+  dry_multiplier: [0],
+  dry_penalty_last_n: [],
+  dry_sequence_breakers: [],
+  dynatemp_exponent: [],
+  dynatemp_range: [0],
+  grammar: [''],
+  grammar_lazy: [false],
+  grammar_triggers: [[]],
+  json_schema: [],
+  lora: [[]],
+  min_keep: [0],
+  min_p: [],
+  mirostat: [0],
+  mirostat_eta: [],
+  mirostat_tau: [],
+  n_predict: [],
+  n_probs: [0],
+  reasoning_format: [],
+  repeat_last_n: [],
+  repeat_penalty: [1],
+  samplers: [],
+  top_k: [],
+  top_n_sigma: [-1],
+  typical_p: [1],
+  xtc_probability: [0],
+  xtc_threshold: [],
+  // vLLM and others
+  add_generation_prompt: [true],
+  allowed_token_ids: [],
+  bad_words: [[]],
+  best_of: [1],
+  continue_final_message: [false],
+  echo: [false],
+  guided_choice: [],
+  guided_grammar: [],
+  guided_json: [],
+  guided_regex: [],
+  min_tokens: [0],
+  prompt_logprobs: [],
+  repetition_penalty: [1],
+  skip_special_tokens: [true],
+  stop_token_ids: [[]],
+  structured_outputs: [],
+  use_beam_search: [false],
+};
+
+/** Fields that change nothing here, so that they are no surprise in the log. */
+const harmlessFields: ReadonlySet<string> = new Set([
+  'cache_prompt',
+  'metadata',
+  'moderation',
+  'parallel_tool_calls',
+  'prompt_cache_key',
+  'prompt_cache_options',
+  'prompt_cache_retention',
+  'safety_identifier',
+  'service_tier',
+  'store',
+  'user',
+]);
+
+/** @throws {GatewayError} `unsupported_parameter` for the first field that asks for something */
+export function refuseUnsupported(body: object): void {
+  for (const [name, value] of Object.entries(body)) {
+    const neutral = Object.hasOwn(neutralValues, name) ? neutralValues[name] : undefined;
+    if (neutral === undefined || value === null) continue;
+    if (neutral.some((accepted) => isDeepStrictEqual(accepted, value))) continue;
+    const choices = neutral.map((accepted) => ` or send ${JSON.stringify(accepted)}`).join('');
+    throw new GatewayError('unsupported_parameter', {
+      param: name,
+      message: `\`${name}\` is not supported; leave it out${choices}.`,
+    });
+  }
+}
+
+/** Names in the body that nothing here knows; they are ignored. */
+export function unknownFields(body: object, known: object): string[] {
+  return Object.keys(body).filter(
+    (name) =>
+      !Object.hasOwn(known, name) &&
+      !Object.hasOwn(neutralValues, name) &&
+      !harmlessFields.has(name),
+  );
+}

@@ -1,0 +1,22 @@
+import { type Static, Type } from 'typebox';
+import type { TokenUsage } from '../../engine/engine.ts';
+
+/** Token counts as OpenAI reports them. */
+export const Usage = Type.Object({
+  prompt_tokens: Type.Integer(),
+  completion_tokens: Type.Integer(),
+  total_tokens: Type.Integer(),
+  prompt_tokens_details: Type.Object({ cached_tokens: Type.Integer() }),
+  completion_tokens_details: Type.Object({ reasoning_tokens: Type.Integer() }),
+});
+export type Usage = Static<typeof Usage>;
+
+export function toUsage(usage: TokenUsage): Usage {
+  return {
+    prompt_tokens: usage.promptTokenCount,
+    completion_tokens: usage.completionTokenCount,
+    total_tokens: usage.promptTokenCount + usage.completionTokenCount,
+    prompt_tokens_details: { cached_tokens: usage.cachedTokenCount },
+    completion_tokens_details: { reasoning_tokens: 0 },
+  };
+}
