@@ -1,0 +1,112 @@
+import Schema from 'typebox/schema';
+import { describe, expect, test } from 'vitest';
+import { ModelList } from '../../src/api/schemas/models.ts';
+import { card, postChat, startGateway } from '../support/start-gateway.ts';
+
+const served = {
+  id: card.id,
+  object: 'model',
+  created: card.created,
+  owned_by: 'llama-gguf-inference',
+  context_length: 2048,
+  trained_context_length: 4096,
+  architecture: 'llama',
+  parameter_count: 260_000,
+  size_bytes: 1_185_376,
+};
+
+describe('the list of models', () => {
+  test.each(['/v1/models', '/v1/models/', '/v1/models?limit=5'])(
+    '%s has the served one',
+    async (url) => {
+      const { app } = startGateway();
+      const reply = await app.inject(url);
+      expect(reply.statusCode).toBe(200);
+      expect(Schema.Check(ModelList, reply.json())).toBe(true);
+      expect(reply.json()).toEqual({ object: 'list', data: [served] });
+      expect(reply.body).not.toContain(card.path);
+    },
+  );
+
+  test('says null where the file does not know', async () => {
+    const { app, models, engine } = startGateway();
+    models.setReady({ card: { ...card, trainedContextLength: undefined }, engine });
+    const reply = await app.inject('/v1/models');
+    expect(reply.json().data[0].trained_context_length).toBeNull();
+  });
+});
+
+describe('one model', () => {
+  test.each(['tiny/story%20model', 'tiny%2Fstory%20model', 'tiny%2Fstory%20model?x=1'])(
+    'is found as %s',
+    async (id) => {
+      const { app } = startGateway();
+      const reply = await app.inject(`/v1/models/${id}`);
+      expect(reply.statusCode).toBe(200);
+      expect(reply.json()).toEqual(served);
+    },
+  );
+
+  test('can have a long id', async () => {
+    const { app, models, engine } = startGateway();
+    const id = 'x'.repeat(500);
+    models.setReady({ card: { ...card, id }, engine });
+    const reply = await app.inject(`/v1/models/${id}`);
+    expect(reply.json().id).toBe(id);
+  });
+
+  test.each(['gpt-9', 'tiny', 'tiny/story%20model/x', '%00'])('is not found as %s', async (id) => {
+    const { app } = startGateway();
+    const reply = await app.inject(`/v1/models/${id}`);
+    expect(reply.statusCode).toBe(404);
+    expect(reply.json().error).toMatchObject({
+      type: 'invalid_request_error',
+      code: 'model_not_found',
+      param: 'model',
+    });
+  });
+});
+
+describe('before there is a model', () => {
+  const ask = ['/v1/models', '/v1/models/x'];
+
+  test('everything about it is 503 and says when to come back', async () => {
+    const { app } = startGateway({ loading: true });
+    const replies = [
+      ...(await Promise.all(ask.map((url) => app.inject(url)))),
+      await postChat(app),
+    ];
+    for (const reply of replies) {
+      expect(reply.statusCode).toBe(503);
+      expect(reply.headers['retry-after']).toBe('2');
+      expect(reply.json().error).toMatchObject({ type: 'server_error', code: 'model_loading' });
+    }
+  });
+
+  test('a request that is wrong anyway hears that first', async () => {
+    const { app } = startGateway({ loading: true });
+    const reply = await postChat(app, { n: 2 });
+    expect(reply.statusCode).toBe(400);
+  });
+
+  test('a model that could not be loaded is 503 with a longer wait', async () => {
+    const { app, models } = startGateway({ loading: true });
+    models.setFailed();
+    const replies = [
+      ...(await Promise.all(ask.map((url) => app.inject(url)))),
+      await postChat(app),
+    ];
+    for (const reply of replies) {
+      expect(reply.statusCode).toBe(503);
+      expect(reply.headers['retry-after']).toBe('30');
+      expect(reply.json().error.code).toBe('model_failed');
+    }
+  });
+
+  test('and once there is one, it answers', async () => {
+    const { app, models, engine } = startGateway({ loading: true });
+    expect((await postChat(app)).statusCode).toBe(503);
+    models.setReady({ card, engine });
+    expect((await postChat(app)).statusCode).toBe(200);
+  });
+});

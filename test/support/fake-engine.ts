@@ -1,0 +1,159 @@
+import type {
+  ChatMessage,
+  Engine,
+  EngineEvent,
+  EngineInfo,
+  EngineStats,
+  FinishReason,
+  GenerateRequest,
+  PreparedPrompt,
+} from '../../src/engine/engine.ts';
+
+/** What the fake does with each request; a test replaces any part of it. */
+export interface FakeScript {
+  /** One `text-delta` each. */
+  texts: readonly string[];
+  finishReason: FinishReason;
+  cachedTokenCount: number;
+  /** Awaited before the event of that index, unless the request is aborted first. */
+  beforeEvent?: (index: number) => Promise<void> | undefined;
+  /** Thrown in place of the event of that index; the index after the last text is the end. */
+  failure?: { readonly at: number; readonly error: unknown };
+  /** Awaited by `prepareChat`. */
+  prepare?: () => Promise<void>;
+}
+
+interface Waiter {
+  readonly condition: () => boolean;
+  readonly resolve: () => void;
+}
+
+/** An engine without a model: it says what it is told, and remembers what it was asked. */
+export class FakeEngine implements Engine {
+  readonly info: EngineInfo = {
+    backend: 'fake',
+    slotCount: 4,
+    contextLength: 2048,
+    kvTokenCount: 8192,
+  };
+  readonly script: FakeScript = {
+    texts: ['Hello', ' world'],
+    finishReason: 'stop',
+    cachedTokenCount: 0,
+  };
+  readonly preparedChats: (readonly ChatMessage[])[] = [];
+  readonly requests: GenerateRequest[] = [];
+  /** Finish reasons of the sequences that ended, in that order. */
+  readonly endings: (FinishReason | 'error')[] = [];
+  /** Events taken from the engine so far, over all requests. */
+  eventCount = 0;
+  closed = false;
+  #runningCount = 0;
+  readonly #waiters = new Set<Waiter>();
+
+  async prepareChat(messages: readonly ChatMessage[]): Promise<PreparedPrompt> {
+    this.preparedChats.push(messages);
+    this.#changed();
+    await this.script.prepare?.();
+    const words = messages.flatMap(({ content }) => content.split(/\s+/).filter(Boolean));
+    return { tokenCount: words.length, handle: messages };
+  }
+
+  async *generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<EngineEvent> {
+    const { texts, finishReason, beforeEvent, failure } = this.script;
+    this.requests.push(request);
+    this.#runningCount += 1;
+    this.#changed();
+    let ending: FinishReason | 'error' = 'cancelled';
+    let index = 0;
+    try {
+      for (; index <= texts.length; index++) {
+        const wait = beforeEvent?.(index);
+        if (wait !== undefined) await Promise.race([wait, aborted(signal)]);
+        if (signal?.aborted) break;
+        if (failure?.at === index) {
+          ending = 'error';
+          throw failure.error;
+        }
+        const text = texts[index];
+        if (text === undefined) ending = finishReason;
+        else {
+          this.eventCount += 1;
+          this.#changed();
+          yield { type: 'text-delta', text };
+        }
+      }
+      yield this.#end(request, ending, Math.min(index, texts.length));
+    } finally {
+      this.#runningCount -= 1;
+      this.endings.push(ending);
+      this.#changed();
+    }
+  }
+
+  stats(): EngineStats {
+    return {
+      decodeCallCount: 0,
+      decodedTokenCount: 0,
+      prefilledTokenCount: 0,
+      sampledTokenCount: 0,
+      pausedSequenceCount: 0,
+      runningCount: this.#runningCount,
+      waitingCount: 0,
+      usedKvTokenCount: 0,
+    };
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+  }
+
+  /** Resolves once the condition holds; looked at whenever the engine is asked or says something. */
+  until(condition: (engine: this) => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiters.add({ condition: () => condition(this), resolve });
+      this.#changed();
+    });
+  }
+
+  #changed(): void {
+    for (const waiter of this.#waiters) {
+      if (!waiter.condition()) continue;
+      this.#waiters.delete(waiter);
+      waiter.resolve();
+    }
+  }
+
+  #end(
+    request: GenerateRequest,
+    ending: FinishReason | 'error',
+    completionTokenCount: number,
+  ): EngineEvent {
+    return {
+      type: 'sequence-end',
+      finishReason: ending === 'error' ? 'cancelled' : ending,
+      usage: {
+        promptTokenCount: request.prompt.tokenCount,
+        cachedTokenCount: this.script.cachedTokenCount,
+        completionTokenCount,
+      },
+      timings: { queueMs: 0, prefillMs: 0, decodeMs: 0 },
+    };
+  }
+}
+
+function aborted(signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) resolve();
+    signal?.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+/** Something to wait for that a test resolves by hand. */
+export function gate(): { readonly opened: Promise<void>; readonly open: () => void } {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open };
+}

@@ -1,0 +1,75 @@
+import type { AddressInfo } from 'node:net';
+import pino from 'pino';
+import { onTestFinished } from 'vitest';
+import { Drain } from '../../src/drain.ts';
+import { buildGateway, type Gateway, type GatewayDeps } from '../../src/gateway.ts';
+import { type ModelCard, ModelRegistry } from '../../src/model/registry.ts';
+import { FakeEngine } from './fake-engine.ts';
+
+export const card: ModelCard = {
+  id: 'tiny/story model',
+  created: 1_700_000_000,
+  path: '/models/tiny.gguf',
+  architecture: 'llama',
+  trainedContextLength: 4096,
+  parameterCount: 260_000,
+  sizeBytes: 1_185_376,
+};
+
+/** A gateway over a fake engine, with everything a test may want to look at. */
+export interface TestGateway {
+  readonly app: Gateway;
+  readonly engine: FakeEngine;
+  readonly models: ModelRegistry;
+  readonly drain: Drain;
+  /** Parsed log lines. */
+  readonly logLines: Record<string, unknown>[];
+}
+
+export interface TestGatewayOptions extends Partial<Pick<GatewayDeps, 'limits' | 'strictModel'>> {
+  /** Leave the registry in its first state. */
+  readonly loading?: boolean;
+}
+
+/** Builds a gateway that is closed when the test is over. Opens nothing. */
+export function startGateway(options: TestGatewayOptions = {}): TestGateway {
+  const engine = new FakeEngine();
+  const models = new ModelRegistry();
+  if (options.loading !== true) models.setReady({ card, engine });
+  const drain = new Drain();
+  const logLines: Record<string, unknown>[] = [];
+  const logger = pino(
+    { level: 'debug' },
+    { write: (line: string) => logLines.push(JSON.parse(line)) },
+  );
+  const app = buildGateway({
+    logger,
+    models,
+    drain,
+    limits: options.limits ?? { bodyBytes: 1_000_000 },
+    strictModel: options.strictModel ?? false,
+    version: '0.0.0',
+  });
+  onTestFinished(async () => {
+    app.server.closeAllConnections();
+    await app.close();
+  });
+  return { app, engine, models, drain, logLines };
+}
+
+/** Opens a real listener, for what `inject` cannot show. */
+export async function listen(app: Gateway): Promise<{ port: number; baseUrl: string }> {
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = app.server.address() as AddressInfo;
+  return { port, baseUrl: `http://127.0.0.1:${port}` };
+}
+
+/** The smallest valid body, and what a test adds to it. */
+export function chatBody(fields: Record<string, unknown> = {}): Record<string, unknown> {
+  return { model: card.id, messages: [{ role: 'user', content: 'Tell a story' }], ...fields };
+}
+
+/** Posts a chat request through `inject`. */
+export function postChat(app: Gateway, fields: Record<string, unknown> = {}) {
+  return app.inject({ method: 'POST', url: '/v1/chat/completions', payload: chatBody(fields) });
+}
