@@ -1,0 +1,63 @@
+/** The engine in this process, asked as the server asks it, without HTTP. */
+import type { Llama, LlamaModel } from 'node-llama-cpp';
+import type { Engine } from '../../src/engine/engine.ts';
+import { createNativeEngine } from '../../src/engine/native-engine.ts';
+import type { PromptSource } from '../prompts.ts';
+import { type Contestant, secondsOf } from './contestant.ts';
+
+/** Nothing but the message, so that a prompt is as long as its text. */
+const bareTemplate = '{% for message in messages %}{{ message.content }}{% endfor %}';
+
+export async function startEngine(options: {
+  readonly llama: Llama;
+  readonly model: LlamaModel;
+  readonly threadCount: number;
+  readonly slotCount: number;
+  readonly contextLength: number;
+  readonly prompts: PromptSource;
+}): Promise<Contestant> {
+  const { llama, model, threadCount, slotCount, contextLength, prompts } = options;
+  const engine = await createNativeEngine({
+    model,
+    llamaGpu: llama.gpu,
+    slotCount,
+    contextLength,
+    kvTokenCount: slotCount * contextLength,
+    threadCount,
+    batchSize: 2048,
+    ubatchSize: 512,
+    flashAttention: 'auto',
+    cacheTypeK: 'f16',
+    cacheTypeV: 'f16',
+    chatTemplate: bareTemplate,
+    defaultMaxTokens: contextLength,
+    samplingDefaults: {},
+  });
+  return {
+    name: 'engine',
+    async run({ streamCount, promptTokenCount, completionTokenCount }) {
+      const batch = prompts.take(streamCount, promptTokenCount);
+      const counts = { promptTokenCount: 0, completionTokenCount: 0 };
+      const seconds = await secondsOf(async () => {
+        const usages = await Promise.all(
+          batch.map(({ text }) => generate(engine, text, completionTokenCount)),
+        );
+        for (const usage of usages) {
+          counts.promptTokenCount += usage.promptTokenCount;
+          counts.completionTokenCount += usage.completionTokenCount;
+        }
+      });
+      return { seconds, ...counts };
+    },
+    close: () => engine.close(),
+  };
+}
+
+async function generate(engine: Engine, content: string, maxTokens: number) {
+  const prompt = await engine.prepareChat([{ role: 'user', content }]);
+  const sampling = { temperature: 0, ignoreEos: true };
+  for await (const event of engine.generate({ prompt, maxTokens, sampling })) {
+    if (event.type === 'sequence-end') return event.usage;
+  }
+  throw new Error('engine: a sequence did not end');
+}

@@ -1,0 +1,109 @@
+/** Turns measurements into the table people read and the record machines keep. */
+import { cpus } from 'node:os';
+import type { Measurement, Workload } from './contestants/contestant.ts';
+
+/** One turn of one contestant. */
+export interface Turn {
+  readonly workload: WorkloadName;
+  readonly contestant: string;
+  readonly streamCount: number;
+  readonly round: number;
+  readonly measurement: Measurement;
+}
+
+export type WorkloadName = 'whole requests' | 'decode only';
+
+export type WorkloadSizes = Omit<Workload, 'streamCount'>;
+
+/** A column: one contestant's speed divided by another's, or a speed itself. */
+const columns = [
+  { title: 'limit tok/s', of: 'limit' },
+  { title: 'engine ÷ limit', of: 'engine', by: 'limit' },
+  { title: 'HTTP ÷ limit', of: 'http', by: 'limit' },
+  { title: 'node-llama-cpp ÷ limit', of: 'node-llama-cpp', by: 'limit' },
+  { title: 'engine ÷ node-llama-cpp', of: 'engine', by: 'node-llama-cpp' },
+  { title: 'HTTP ÷ node-llama-cpp', of: 'http', by: 'node-llama-cpp' },
+  { title: 'peer ÷ limit', of: 'peer', by: 'limit' },
+  { title: 'HTTP ÷ peer', of: 'http', by: 'peer' },
+] as const;
+
+/** Completion tokens per second. */
+export function speedOf({ completionTokenCount, seconds }: Measurement): number {
+  return completionTokenCount / seconds;
+}
+
+/** A Markdown table of medians for one workload; columns nobody ran for are left out. */
+export function renderTable(
+  name: WorkloadName,
+  sizes: WorkloadSizes,
+  turns: readonly Turn[],
+): string {
+  const own = turns.filter((turn) => turn.workload === name);
+  const streamCounts = [...new Set(own.map((turn) => turn.streamCount))];
+  const filled = columns
+    .map((column) => ({
+      title: column.title,
+      cells: streamCounts.map((streamCount) => cell(own, streamCount, column)),
+    }))
+    .filter(({ cells }) => cells.some((text) => text !== ''));
+  const heading = `${name}: ${sizes.promptTokenCount} tokens in, ${sizes.completionTokenCount} out`;
+  const rows = [
+    ['streams', ...filled.map(({ title }) => title)],
+    ['---', ...filled.map(() => '---:')],
+    ...streamCounts.map((count, row) => [
+      String(count),
+      ...filled.map(({ cells }) => cells[row] ?? ''),
+    ]),
+  ];
+  return `${heading}\n\n${align(rows)}\n`;
+}
+
+/** What the numbers were measured on. */
+export function describeMachine(): Readonly<Record<string, string | number>> {
+  const cores = cpus();
+  return {
+    cpu: cores[0]?.model.trim() ?? 'unknown',
+    coreCount: cores.length,
+    platform: `${process.platform} ${process.arch}`,
+    node: process.version,
+  };
+}
+
+/** Contestants of one round run within seconds of each other, so a ratio is taken round by round. */
+function cell(
+  turns: readonly Turn[],
+  streamCount: number,
+  column: { readonly of: string; readonly by?: string },
+): string {
+  const speeds = (contestant: string): Map<number, number> =>
+    new Map(
+      turns
+        .filter((turn) => turn.contestant === contestant && turn.streamCount === streamCount)
+        .map((turn) => [turn.round, speedOf(turn.measurement)]),
+    );
+  const own = speeds(column.of);
+  if (own.size === 0) return '';
+  if (column.by === undefined) return median([...own.values()]).toFixed(1);
+  const other = speeds(column.by);
+  if (other.size === 0) return '';
+  return median([...own].map(([round, speed]) => speed / (other.get(round) ?? NaN))).toFixed(3);
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const upper = Math.floor(sorted.length / 2);
+  const lower = Math.ceil(sorted.length / 2) - 1;
+  return ((sorted[lower] ?? NaN) + (sorted[upper] ?? NaN)) / 2;
+}
+
+function align(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(...rows.map((row) => row[column]?.length ?? 0)),
+  );
+  const pad = (text: string, column: number): string => {
+    const width = widths[column] ?? 0;
+    if (text.startsWith('---')) return text.padStart(width, '-');
+    return column === 0 ? text.padEnd(width) : text.padStart(width);
+  };
+  return rows.map((row) => `| ${row.map(pad).join(' | ')} |`).join('\n');
+}
