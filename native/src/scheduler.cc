@@ -64,14 +64,20 @@ void Scheduler::MakeRoomToDecode(StepPlan* plan) {
 }
 
 // Waiting sequences keep their order: one that finds no room holds back those behind it, or a large
-// prompt would wait for ever. A cell is left for the next token of everybody who runs.
+// prompt would wait for ever. Only one whose reader is slow is passed over. A cell is left for the next
+// token of everybody who runs.
 void Scheduler::Admit(int32_t budget, StepPlan* plan) {
-  while (budget > 0 && !waiting_.empty() && n_running() < limits_.n_slots) {
-    const SequenceId id = waiting_.front();
+  for (auto at = waiting_.begin();
+       at != waiting_.end() && budget > 0 && n_running() < limits_.n_slots;) {
+    const SequenceId id = *at;
     Sequence& sequence = sequences_.at(id);
+    if (sequence.held) {
+      ++at;
+      continue;
+    }
     const int32_t headroom = n_running() == 0 ? 0 : n_running() + 1;
     if (n_promised() + sequence.n_tokens + headroom > limits_.n_kv_tokens) return;
-    waiting_.pop_front();
+    at = waiting_.erase(at);
     running_.push_back(id);
     sequence.slot = TakeLowestSlot();
     plan->work.push_back(Share(id, sequence, std::min(sequence.n_missing(), budget)));
