@@ -5,6 +5,7 @@ import { GatewayError } from '../errors.ts';
 import type { ModelRegistry, ServedModel } from '../model/registry.ts';
 import { abortOnDisconnect, ClientGone } from './disconnect.ts';
 import { type CompletionEvent, generateChat } from './generation.ts';
+import { modelNotFound } from './models.ts';
 import { ChatCompletionRequest } from './schemas/chat-completions.ts';
 import {
   ChatFrames,
@@ -70,19 +71,14 @@ function logUnknownFields(body: object, log: FastifyBaseLogger): void {
   if (fields.length > 0) log.debug({ fields }, 'unknown fields ignored');
 }
 
-function requireServed(requested: string | undefined, { card }: ServedModel): void {
+function requireServed(requested: string | undefined, model: ServedModel): void {
   if (requested === undefined) {
     throw new GatewayError('missing_required_parameter', {
       param: 'model',
       message: '`model` is required.',
     });
   }
-  if (requested !== card.id) {
-    throw new GatewayError('model_not_found', {
-      param: 'model',
-      message: `The model \`${requested}\` does not exist; this server has \`${card.id}\`.`,
-    });
-  }
+  if (requested !== model.card.id) throw modelNotFound(requested, model);
 }
 
 async function collect(events: CompletionEvents, head: ReplyHead) {

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import { GatewayError } from '../errors.ts';
-import type { ModelRegistry } from '../model/registry.ts';
+import type { ModelRegistry, ServedModel } from '../model/registry.ts';
 import { type Model, type ModelList, toModel } from './schemas/models.ts';
 
 /** `GET /v1/models` and `GET /v1/models/{id}`; both 503 until the model is ready, for those who poll. */
@@ -21,10 +21,15 @@ export const models: FastifyPluginAsyncTypebox<{ readonly models: ModelRegistry 
       const id = request.params['*'];
       const model = models.require();
       if (id === model.card.id) return toModel(model);
-      throw new GatewayError('model_not_found', {
-        param: 'model',
-        message: `The model \`${id}\` does not exist; this server has \`${model.card.id}\`.`,
-      });
+      throw modelNotFound(id, model);
     },
   );
 };
+
+/** Names what was asked for, at no more than a sensible length, and what there is. */
+export function modelNotFound(requested: string, { card }: ServedModel): GatewayError {
+  return new GatewayError('model_not_found', {
+    param: 'model',
+    message: `The model \`${requested.slice(0, 200)}\` does not exist; this server has \`${card.id}\`.`,
+  });
+}

@@ -59,7 +59,8 @@ export class FrameStream extends Readable {
   async #pull(): Promise<void> {
     this.#pulling = true;
     try {
-      if (this.#ready !== '') process.nextTick(this.#flush);
+      // By way of a microtask, or the tick would come before the first frame that is ready.
+      if (this.#ready !== '') queueMicrotask(() => process.nextTick(this.#flush));
       while (this.#wanted || this.#signal.aborted) {
         const next = await this.#frames.next();
         if (this.destroyed) return;

@@ -30,7 +30,7 @@ describe('a body that cannot be read', () => {
     ],
     ['has a malformed type', { 'content-type': 'json' }, '{}', 415, 'unsupported_media_type'],
     ['is too large', json, JSON.stringify('x'.repeat(1000)), 413, 'payload_too_large'],
-  ])('because it %s answers %4$i', async (_name, headers, payload, status, code) => {
+  ])('because it %s is refused', async (_name, headers, payload, status, code) => {
     const { app } = startGateway({ limits: { bodyBytes: 1000 } });
     const reply = await app.inject({
       method: 'POST',
