@@ -1,0 +1,46 @@
+/**
+ * The same greedy text, computed by node-llama-cpp's own loop: an independent witness, and the judge of
+ * near-ties when two texts differ.
+ */
+import type { LlamaModel, Token } from 'node-llama-cpp';
+
+/** Logits closer than this may change places with the shape of a batch. */
+export const nearTieGap = 1e-3;
+
+/** One greedy step: what was chosen, and by how much it beat the next best. */
+export interface ReplayedToken {
+  readonly token: Token;
+  /** Text of all tokens up to this one. */
+  readonly text: string;
+  /** Difference of the two highest logits. */
+  readonly gap: number;
+}
+
+/** Continues `prompt` greedily by `tokenCount` tokens. */
+export async function greedyReplay(
+  model: LlamaModel,
+  prompt: string,
+  tokenCount: number,
+): Promise<ReplayedToken[]> {
+  const context = await model.createContext({ contextSize: 2048, sequences: 1, threads: 1 });
+  try {
+    const sequence = context.getSequence();
+    const tokens = model.tokenize(prompt, true);
+    const steps: ReplayedToken[] = [];
+    const chosen: Token[] = [];
+    const options = { temperature: 0, yieldEogToken: true };
+    for await (const { token, probabilities } of sequence.evaluateWithMetadata(
+      tokens,
+      { probabilities: true },
+      options,
+    )) {
+      chosen.push(token);
+      const [first = 1, second = 0] = [...probabilities.values()].sort((a, b) => b - a);
+      steps.push({ token, text: model.detokenize(chosen), gap: Math.log(first / second) });
+      if (steps.length === tokenCount) break;
+    }
+    return steps;
+  } finally {
+    await context.dispose();
+  }
+}

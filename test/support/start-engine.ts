@@ -1,0 +1,111 @@
+/**
+ * A real engine on a model the test wrote, or on the one `TEST_MODEL` names.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { getLlama, type Llama, LlamaLogLevel, type LlamaModel } from 'node-llama-cpp';
+import type { ChatMessage, Engine, EngineEvent, GenerateRequest } from '../../src/engine/engine.ts';
+import { createNativeEngine, type EngineOptions } from '../../src/engine/native-engine.ts';
+import { type ModelShape, writeTinyModel } from './tiny-model.ts';
+
+/** A trained model for the cases that need one; unset in a plain clone. */
+export const testModelPath = process.env.TEST_MODEL;
+
+const engineDefaults = {
+  slotCount: 4,
+  contextLength: 512,
+  threadCount: 1,
+  batchSize: 2048,
+  ubatchSize: 512,
+  flashAttention: 'auto',
+  cacheTypeK: 'f16',
+  cacheTypeV: 'f16',
+  defaultMaxTokens: 64,
+  samplingDefaults: {},
+} as const;
+
+let llama: Promise<Llama> | undefined;
+
+/** llama.cpp on the CPU, one for the process. */
+export function startLlama(): Promise<Llama> {
+  llama ??= getLlama({
+    build: 'never',
+    skipDownload: true,
+    gpu: false,
+    logLevel: LlamaLogLevel.error,
+  });
+  return llama;
+}
+
+/** A model in memory and what must be undone. */
+export interface LoadedModel {
+  readonly model: LlamaModel;
+  readonly path: string;
+  dispose(): Promise<void>;
+}
+
+/** Loads `path`, or writes a tiny random model of the given shape and loads that. */
+export async function loadModel(source: string | Partial<ModelShape> = {}): Promise<LoadedModel> {
+  const runtime = await startLlama();
+  const dir = mkdtempSync(join(tmpdir(), 'lgi-model-'));
+  const path = typeof source === 'string' ? source : join(dir, 'tiny.gguf');
+  if (typeof source !== 'string') writeTinyModel(path, source);
+  const model = await runtime.loadModel({ modelPath: path });
+  return {
+    model,
+    path,
+    async dispose() {
+      await model.dispose();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Starts an engine on a loaded model; the KV cache has room for every slot unless told otherwise. */
+export function startEngine(
+  model: LlamaModel,
+  options: Partial<Omit<EngineOptions, 'model' | 'llamaGpu'>> = {},
+): Promise<Engine> {
+  const merged = { ...engineDefaults, ...options };
+  const kvTokenCount = options.kvTokenCount ?? merged.slotCount * merged.contextLength;
+  return createNativeEngine({ ...merged, kvTokenCount, model, llamaGpu: false });
+}
+
+/** What a request came to. */
+export interface Completion {
+  readonly text: string;
+  readonly deltas: readonly string[];
+  readonly end: Extract<EngineEvent, { type: 'sequence-end' }>;
+}
+
+/** Runs one chat to its end, greedily unless told otherwise. */
+export async function complete(
+  engine: Engine,
+  content: string | readonly ChatMessage[],
+  request: Omit<GenerateRequest, 'prompt'> = {},
+  signal?: AbortSignal,
+): Promise<Completion> {
+  const messages = typeof content === 'string' ? [{ role: 'user', content } as const] : content;
+  const prompt = await engine.prepareChat(messages);
+  return collect(engine.generate({ sampling: { temperature: 0 }, ...request, prompt }, signal));
+}
+
+/** Reads a generation to its end. */
+export async function collect(events: AsyncIterable<EngineEvent>): Promise<Completion> {
+  const deltas: string[] = [];
+  for await (const event of events) {
+    if (event.type === 'sequence-end') return { text: deltas.join(''), deltas, end: event };
+    deltas.push(event.text);
+  }
+  throw new Error('the stream ended without sequence-end');
+}
+
+/** Resolves once the engine says so; for states that come within a step. */
+export async function until(holds: () => boolean, what: string): Promise<void> {
+  const deadline = performance.now() + 20_000;
+  while (!holds()) {
+    if (performance.now() > deadline) throw new Error(`waited in vain: ${what}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
