@@ -54,16 +54,14 @@ export async function startOwnServer(options: {
   }
 }
 
-/** Waits for the `ready` line; the port was named by the `listening` line before it. */
+/** Waits for the `ready` line, which names the address. */
 function addressOf(child: ChildProcess): Promise<string> {
   return new Promise((resolve, reject) => {
     const lines: string[] = [];
-    let port: unknown;
     const readLine = (line: string): void => {
       lines.push(line);
       const entry = parseLine(line);
-      if (entry.msg === 'listening') port = entry.port;
-      if (entry.msg === 'ready') resolve(`http://127.0.0.1:${port}`);
+      if (entry.msg === 'ready') resolve(String(entry.address));
     };
     for (const stream of [child.stdout, child.stderr]) {
       if (stream !== null) createInterface({ input: stream }).on('line', readLine);

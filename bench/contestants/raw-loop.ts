@@ -1,5 +1,5 @@
 /** The limit: a C++ program that calls llama_decode and nothing else, on the same libraries. */
-import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import type { Contestant, Measurement, Workload } from './contestant.ts';
 const benchFolder = fileURLToPath(new URL('..', import.meta.url));
 const buildFolder = join(benchFolder, '..', 'build', 'bench', 'raw-loop');
 
-/** A line the program answers with: `ready` first, then one of these per round. */
+/** The program's answer to a round; its very first line only says that the model is loaded. */
 interface RoundAnswer {
   readonly prefillSeconds: number;
   readonly decodeSeconds: number;
@@ -33,6 +33,8 @@ export async function startRawLoop(options: {
     [modelPath, backendFolder, String(threadCount), String(contextLength)],
     { stdio: ['pipe', 'pipe', 'inherit'] },
   );
+  // A program that has died is noticed by the end of its answers.
+  child.stdin.on('error', () => {});
   const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const nextAnswer = async (): Promise<string> => {
     const answer = await answers.next();
@@ -43,7 +45,7 @@ export async function startRawLoop(options: {
   return {
     name: 'limit',
     async run(workload) {
-      send(child, workload, prompts);
+      send(child.stdin, workload, prompts);
       return toMeasurement(JSON.parse(await nextAnswer()) as RoundAnswer);
     },
     async close() {
@@ -67,14 +69,14 @@ function build(): void {
 }
 
 function send(
-  child: ChildProcessWithoutNullStreams | { readonly stdin: NodeJS.WritableStream },
+  input: NodeJS.WritableStream,
   { streamCount, promptTokenCount, completionTokenCount }: Workload,
   prompts: PromptSource,
 ): void {
   const lines = prompts
     .take(streamCount, promptTokenCount)
     .map((prompt) => `${prompt.tokens.join(' ')}\n`);
-  child.stdin.write(`${streamCount} ${completionTokenCount}\n${lines.join('')}`);
+  input.write(`${streamCount} ${completionTokenCount}\n${lines.join('')}`);
 }
 
 function toMeasurement(answer: RoundAnswer): Measurement {
