@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { chooseDataDirectory } from './config/data-directory.ts';
 import {
   type ConfigSource,
   type ConfigWarning,
@@ -118,7 +119,7 @@ export function loadConfig(input: ConfigInput = {}): {
   const ubatchSize = given.UBATCH_SIZE ?? Math.min(values.UBATCH_SIZE, values.BATCH_SIZE);
   problems.push(...contradictions(values, ubatchSize));
   const chatTemplate = readChatTemplate(values, readFile, problems);
-  const dataDir = values.DATA_DIR ?? chooseDataDirectory(values, pathExists, warnings);
+  const dataDir = values.DATA_DIR ?? chooseDataDirectory(values.MODEL_NAME, pathExists, warnings);
   if (problems.length > 0) throw new ConfigError(problems);
 
   const modelsDir = values.MODELS_DIR ?? join(dataDir, 'models');
@@ -262,35 +263,6 @@ function readChatTemplate(
     );
   }
   return undefined;
-}
-
-/**
- * The data folder of a machine that names none: rented GPU machines mount theirs in different places,
- * and images may contain an empty `/data`, so one that holds something of ours comes first.
- */
-function chooseDataDirectory(
-  values: SettingValues,
-  pathExists: (path: string) => boolean,
-  warnings: ConfigWarning[],
-): string {
-  const folders = ['/data', '/runpod-volume', '/workspace'];
-  const modelName = values.MODEL_NAME;
-  const contents = [
-    ...(modelName === undefined ? [] : [join('models', modelName)]),
-    'models',
-    'api_keys.txt',
-  ];
-  for (const folder of folders) {
-    const content = contents.find((entry) => pathExists(join(folder, entry)));
-    if (content === undefined) continue;
-    warnings.push({ level: 'info', message: `data folder ${folder} chosen, it holds ${content}` });
-    return folder;
-  }
-  const existing = folders.find((folder) => pathExists(folder));
-  if (existing !== undefined) {
-    warnings.push({ level: 'info', message: `data folder ${existing} chosen, it exists` });
-  }
-  return existing ?? '/data';
 }
 
 function withoutUndefined<T extends object>(

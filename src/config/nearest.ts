@@ -1,11 +1,11 @@
 /**
  * The candidate that `name` was probably meant to be, or undefined when none is close: at most
- * `maxDistance` letters added, removed, changed or swapped with a neighbour.
+ * `maxDistance` letters added, removed, changed or swapped with a neighbour, by default every third.
  */
 export function nearest(
   name: string,
   candidates: Iterable<string>,
-  maxDistance = 3,
+  maxDistance: number = Math.min(3, Math.max(1, Math.floor(name.length / 3))),
 ): string | undefined {
   let best: { readonly candidate: string; readonly distance: number } | undefined;
   for (const candidate of candidates) {

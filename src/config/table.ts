@@ -29,7 +29,7 @@ const cacheType = () =>
 
 /** Largest count llama.cpp takes, in tokens. */
 const maxTokenCount = 2 ** 31 - 1;
-const byModel = 'llama.cpp';
+const engineDefault = "llama.cpp's";
 
 /** Every setting by its environment name; {@link flagName} gives the flag. */
 export const settings = {
@@ -58,7 +58,7 @@ export const settings = {
     'Model',
     choice('auto', 'cuda', 'vulkan', 'metal', 'off'),
     'auto',
-    'compute backend',
+    'compute backend: auto, cuda, vulkan, metal, off',
   ),
   NGL: withDefault(
     'Model',
@@ -270,6 +270,6 @@ function optional<T>(
   return { group, kind, fallback: undefined, summary, fallbackText };
 }
 
-function sampling<T>(kind: ValueKind<T>, summary: string, fallbackText = byModel) {
+function sampling<T>(kind: ValueKind<T>, summary: string, fallbackText = engineDefault) {
   return optional('Sampling', kind, summary, fallbackText);
 }
