@@ -15,8 +15,10 @@ export interface LoadProgress {
 }
 
 const barWidth = 30;
-/** A log line comes at the earliest of: this much further, this much later. */
+/** A log line comes when it is this much further and this much later than the last one ... */
 const lineStepRatio = 0.1;
+const lineGapMs = 1000;
+/** ... or, where loading is slow, after this time however little was added. */
 const lineStepMs = 5000;
 
 /** A bar that is drawn over itself in a terminal, log lines anywhere else. */
@@ -50,7 +52,9 @@ function loggedProgress(logger: Logger, now: () => number): LoadProgress {
   let loggedAt = now();
   return {
     update(ratio) {
-      const isDue = ratio - loggedRatio >= lineStepRatio || now() - loggedAt >= lineStepMs;
+      const elapsedMs = now() - loggedAt;
+      const isStep = ratio - loggedRatio >= lineStepRatio && elapsedMs >= lineGapMs;
+      const isDue = isStep || elapsedMs >= lineStepMs;
       if (!isDue || ratio <= loggedRatio || ratio >= 1) return;
       loggedRatio = ratio;
       loggedAt = now();

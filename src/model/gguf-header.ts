@@ -104,7 +104,7 @@ function boundedCount(
   const count = reader.uint64();
   if (count > reader.remaining / minBytes || count > maxCount) {
     throw new GgufFormatError(
-      `is corrupt: it claims ${count} ${what}, but only ${reader.remaining} bytes follow`,
+      `is truncated or corrupt: it claims ${count} ${what}, but only ${reader.remaining} bytes follow`,
     );
   }
   return count;

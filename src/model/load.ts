@@ -2,6 +2,7 @@ import {
   GgmlType,
   getModuleVersion,
   InsufficientMemoryError,
+  type Llama,
   type LlamaModel,
   type LlamaModelOptions,
 } from 'node-llama-cpp';
@@ -25,7 +26,7 @@ import type { ModelSource } from './source.ts';
 export interface LoadedModel {
   readonly model: LlamaModel;
   /** `false` is the CPU alone. */
-  readonly gpu: string | false;
+  readonly gpu: Llama['gpu'];
   readonly fit: EngineFit;
   readonly threadCount: number;
   /** Frees the weights, then llama.cpp. Only after the engine that borrows them is closed. */
@@ -101,6 +102,8 @@ async function loadWeights(
   source: ModelSource,
   { model: config, engine, onProgress, signal }: LoadOptions,
 ): Promise<LlamaModel> {
+  // A quick load reports its progress in one go, and partly when it is already over.
+  let isLoading = true;
   try {
     return await llama.loadModel({
       modelPath: source.path,
@@ -109,7 +112,9 @@ async function loadWeights(
       defaultContextSwaFullCache: true,
       experimentalDefaultContextKvCacheKeyType: ggmlType(engine.cacheTypeK),
       experimentalDefaultContextKvCacheValueType: ggmlType(engine.cacheTypeV),
-      onLoadProgress: onProgress,
+      onLoadProgress: (ratio) => {
+        if (isLoading) onProgress(ratio);
+      },
       loadSignal: signal,
     });
   } catch (cause) {
@@ -125,6 +130,8 @@ async function loadWeights(
     }
     const reason = lastError() ?? (cause instanceof Error ? cause.message : String(cause));
     throw new StartError(1, `${source.path} could not be loaded: ${reason}`, { cause });
+  } finally {
+    isLoading = false;
   }
 }
 
