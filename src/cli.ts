@@ -1,0 +1,81 @@
+#!/usr/bin/env node
+import { helpText, parseCommand } from './command.ts';
+import { loadConfig } from './config.ts';
+import { createLogger, type Logger, neutralise } from './log.ts';
+import { programVersion } from './package-info.ts';
+import { StartError } from './start-error.ts';
+
+/** Exit codes of a second signal: 128 and the signal's number. */
+const signalExitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
+
+/** Runs the command. The answer is the exit code; what went wrong has been said by then. */
+async function run(argv: readonly string[]): Promise<number> {
+  try {
+    const command = parseCommand(argv);
+    switch (command.name) {
+      case 'help':
+        process.stdout.write(helpText());
+        return 0;
+      case 'version':
+        process.stdout.write(`${programVersion}\n`);
+        return 0;
+      case 'serve':
+        return await runServer(command.flags);
+      default:
+        return command satisfies never;
+    }
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    for (const line of message.split('\n')) {
+      process.stderr.write(`llama-gguf-inference: ${neutralise(line)}\n`);
+    }
+    return exitCodeOf(error);
+  }
+}
+
+/** @throws {ConfigError} before there is a logger; later failures are logged */
+async function runServer(flags: readonly string[]): Promise<number> {
+  const { config, warnings } = loadConfig({ argv: flags });
+  const logger = createLogger(config.log);
+  const stop = stopOnSignal(logger);
+  const fail = (error: unknown): number => {
+    logFailure(logger, error);
+    return exitCodeOf(error);
+  };
+  process.on('uncaughtException', (error) => process.exit(fail(error)));
+  try {
+    // Only now: it opens llama.cpp's libraries, which nothing before needs.
+    const { serve } = await import('./server.ts');
+    await serve({ config, warnings, logger, stop });
+    return 0;
+  } catch (error) {
+    return fail(error);
+  }
+}
+
+/** The first signal asks for a clean stop, a second one ends the process at once. */
+function stopOnSignal(logger: Logger): AbortSignal {
+  const controller = new AbortController();
+  const onSignal = (signal: 'SIGINT' | 'SIGTERM') => {
+    if (controller.signal.aborted) process.exit(signalExitCodes[signal]);
+    logger.info({ signal }, 'stopping');
+    controller.abort(new Error(`stopped by ${signal}`));
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  return controller.signal;
+}
+
+/** One line; the stack of what nobody expected is added at level debug. */
+function logFailure(logger: Logger, error: unknown): void {
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof StartError && !logger.isLevelEnabled('debug')) logger.fatal(message);
+  else logger.fatal({ err: error }, message);
+}
+
+function exitCodeOf(error: unknown): number {
+  return error instanceof StartError ? error.exitCode : 1;
+}
+
+// Exits itself: llama.cpp's threads would keep the process alive after a failure.
+process.exit(await run(process.argv.slice(2)));

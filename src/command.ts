@@ -1,0 +1,53 @@
+import { settingsHelp } from './config/help.ts';
+import { nearest } from './config/nearest.ts';
+import { quote } from './config/sources.ts';
+import { StartError } from './start-error.ts';
+
+/** What the command line asks for. */
+export type Command =
+  | { readonly name: 'serve'; readonly flags: readonly string[] }
+  | { readonly name: 'help' }
+  | { readonly name: 'version' };
+
+const commandNames = ['serve'];
+
+/**
+ * Reads the command, which comes before its flags; `serve` when there is none.
+ * @throws {StartError} exit code 2 for a command there is not
+ */
+export function parseCommand(argv: readonly string[]): Command {
+  const [first, ...rest] = argv;
+  const names = argv.slice(0, argv.includes('--') ? argv.indexOf('--') : undefined);
+  if (names.includes('--help') || names.includes('-h')) return { name: 'help' };
+  if (names.includes('--version') || names.includes('-v')) return { name: 'version' };
+  if (first === undefined || first.startsWith('-')) return { name: 'serve', flags: argv };
+  if (first === 'serve') return { name: 'serve', flags: rest };
+  const meant = nearest(first, commandNames);
+  throw new StartError(
+    2,
+    `unknown command ${quote(first)}${meant === undefined ? '' : `, did you mean ${meant}?`} ` +
+      `(commands: ${commandNames.join(', ')})`,
+  );
+}
+
+/** The text of `--help`. */
+export function helpText(): string {
+  return `Usage: llama-gguf-inference [serve] [flags]
+
+Serves a GGUF model to OpenAI-compatible clients.
+
+Commands:
+  serve      load a model and answer requests (default)
+
+  --help     this text
+  --version  the version
+
+Each setting is a flag or an environment variable, named in brackets. Flags win over the
+environment, the environment over the --config file. An empty value means: not set.
+
+${settingsHelp()}
+
+Exit codes: 0 stopped as asked, 1 failed at run time, 2 wrong flags, values or no such model file,
+130 and 143 a second SIGINT or SIGTERM.
+`;
+}
