@@ -1,0 +1,272 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { defaultText, flagText } from '../../src/config/help.ts';
+import { settingNames, settingOf } from '../../src/config/table.ts';
+import { ConfigError, type ConfigInput, loadConfig } from '../../src/config.ts';
+
+/** Nothing of this machine: no environment, no files, no folders. */
+function load(input: ConfigInput = {}) {
+  return loadConfig({
+    env: {},
+    pathExists: () => false,
+    readFile: (path) => {
+      throw Object.assign(new Error(path), { code: 'ENOENT' });
+    },
+    ...input,
+  });
+}
+
+function problemsOf(input: ConfigInput): readonly string[] {
+  try {
+    load(input);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+describe('loadConfig', () => {
+  it('has defaults for everything but the model', () => {
+    const { config, warnings } = load();
+    expect(warnings).toEqual([]);
+    expect(config).toMatchObject({
+      server: {
+        host: '0.0.0.0',
+        port: 8000,
+        healthPort: 8001,
+        drainTimeoutMs: 30_000,
+        bodyLimitBytes: 10_485_760,
+        healthReadiness: false,
+        strictModel: false,
+      },
+      model: { modelsDir: '/data/models', gpu: 'auto', gpuLayers: 'auto' },
+      engine: { threadCount: 0, batchSize: 2048, ubatchSize: 512, defaultMaxTokens: 4096 },
+      auth: { enabled: true },
+      log: { level: 'info', format: 'text' },
+    });
+  });
+
+  it('keeps what was not set apart from what was', () => {
+    const { engine, model } = load({ env: { MODEL_PATH: 'x.gguf' } }).config;
+    expect(engine).toMatchObject({
+      contextLength: undefined,
+      slotCount: undefined,
+      kvTokenCount: undefined,
+      chatTemplate: undefined,
+    });
+    expect(engine.samplingDefaults).toEqual({});
+    expect(model).toMatchObject({ path: 'x.gguf', name: undefined, alias: undefined });
+  });
+
+  it('prefers flags to the environment, the environment to the file, the file to defaults', () => {
+    const readFile = () =>
+      JSON.stringify({ PORT: 1, ctx: 2, 'max-tokens': 3, 'strict-model': true });
+    const env = { CONFIG: 'c.json', PORT: '11', CTX: '12' };
+    const { config } = load({ argv: ['--port', '21'], env, readFile });
+    expect(config.server).toMatchObject({ port: 21, strictModel: true });
+    expect(config.engine).toMatchObject({ contextLength: 12, defaultMaxTokens: 3 });
+  });
+
+  it('freezes the whole object', () => {
+    const { config } = load({ env: { SEED: '5' } });
+    expect(Object.isFrozen(config)).toBe(true);
+    expect(Object.isFrozen(config.engine.samplingDefaults)).toBe(true);
+  });
+
+  it('takes an empty text as not set, wherever it comes from', () => {
+    const readFile = () => JSON.stringify({ CTX: '', HOST: null });
+    const { config } = load({
+      argv: ['--port', '', '--config', 'c'],
+      env: { PORT: '', MODEL_NAME: '' },
+      readFile,
+    });
+    expect(config.server).toMatchObject({ port: 8000, host: '0.0.0.0' });
+    expect(config.model.name).toBeUndefined();
+  });
+
+  it.each([
+    ['true', true],
+    ['1', true],
+    ['Yes', true],
+    [' on ', true],
+    ['FALSE', false],
+    ['0', false],
+    ['no', false],
+    ['off', false],
+  ])('reads AUTH_ENABLED=%s as %s', (text, enabled) => {
+    expect(load({ env: { AUTH_ENABLED: text } }).config.auth.enabled).toBe(enabled);
+  });
+
+  it.each([
+    ['--strict-model', true],
+    ['--strict-model=yes', true],
+    ['--no-strict-model', false],
+    ['--strict-model=off', false],
+  ])('reads the switch %s as %s', (flag, strictModel) => {
+    expect(load({ argv: [flag] }).config.server.strictModel).toBe(strictModel);
+  });
+
+  it.each([
+    [{ NGL: '99' }, { model: { gpuLayers: 'max' } }],
+    [{ NGL: 'MAX' }, { model: { gpuLayers: 'max' } }],
+    [{ NGL: '0' }, { model: { gpuLayers: 0 } }],
+    [{ DRAIN_TIMEOUT: '0.25' }, { server: { drainTimeoutMs: 250 } }],
+    [{ LOG_FORMAT: 'JSON' }, { log: { format: 'json' } }],
+    [{ BATCH_SIZE: '64' }, { engine: { batchSize: 64, ubatchSize: 64 } }],
+    [{ DATA_DIR: '/x' }, { model: { modelsDir: '/x/models' } }],
+    [{ DATA_DIR: '/x', MODELS_DIR: '/y' }, { model: { modelsDir: '/y' } }],
+    [
+      { TEMPERATURE: '0', SEED: '18446744073709551615', TOP_P: '.5' },
+      { engine: { samplingDefaults: { temperature: 0, seed: 2n ** 64n - 1n, topP: 0.5 } } },
+    ],
+  ])('reads %j', (env, expected) => {
+    expect(load({ env }).config).toMatchObject(expected);
+  });
+
+  it.each([
+    [{ PORT: '65536' }, 'PORT (--port) must be a whole number from 0 to 65535, received "65536"'],
+    [{ PORT: '8000.5' }, 'PORT (--port) must be a whole number'],
+    [{ PARALLEL: '0' }, 'PARALLEL (--parallel) must be a whole number from 1 to 256'],
+    [{ MAX_CONCURRENT_REQUESTS: '300' }, 'MAX_CONCURRENT_REQUESTS (--max-concurrent-requests)'],
+    [{ AUTH_ENABLED: 'ture' }, 'AUTH_ENABLED (--auth-enabled) must be true, 1, yes, on or false'],
+    [{ NGL: '-1' }, 'NGL (--ngl) must be auto, max or a whole number from 0'],
+    [{ TOP_P: '0' }, 'TOP_P (--top-p) must be a number above 0 and up to 1'],
+    [{ TEMPERATURE: '2.1' }, 'TEMPERATURE (--temperature) must be a number from 0 to 2'],
+    [{ TEMPERATURE: 'NaN' }, 'TEMPERATURE (--temperature) must be a number from 0 to 2'],
+    [{ SEED: '18446744073709551616' }, 'SEED (--seed) must be a whole number of at most 64 bits'],
+    [{ GPU: 'cpu' }, 'GPU (--gpu) must be one of auto, cuda, vulkan, metal, off, received "cpu"'],
+    [{ CACHE_TYPE_K: 'q3_k' }, 'CACHE_TYPE_K (--cache-type-k) must be one of f32'],
+    [{ LOG_FORMAT: 'xml' }, 'LOG_FORMAT (--log-format) must be one of text, json'],
+    [{ UBATCH_SIZE: '4096' }, 'UBATCH_SIZE must be at most BATCH_SIZE (2048), received 4096'],
+    [
+      { CACHE_TYPE_V: 'q8_0', FLASH_ATTENTION: 'off' },
+      'CACHE_TYPE_V must be f32, f16 or bf16 with FLASH_ATTENTION=off, received "q8_0"',
+    ],
+    [{ PORT: '8001' }, 'PORT_HEALTH must differ from PORT, both are 8001'],
+    [
+      { CHAT_TEMPLATE: 'a', CHAT_TEMPLATE_FILE: 'b' },
+      'CHAT_TEMPLATE and CHAT_TEMPLATE_FILE must not both be set',
+    ],
+    [{ CHAT_TEMPLATE_FILE: 'no' }, 'received "no": there is no such file'],
+    [{ CONFIG: 'no.json' }, 'CONFIG must name a readable JSON file, received "no.json"'],
+  ])('refuses %j', (env, problem) => {
+    expect(problemsOf({ env }).join('\n')).toContain(problem);
+  });
+
+  it.each([
+    [['--modelpath', 'x'], ['unknown flag --modelpath, did you mean --model-path?']],
+    [['--api-key', 'secret'], ['unknown flag --api-key']],
+    [['--no-port'], ['unknown flag --no-port']],
+    [['-p', '3'], ['unknown flag -p']],
+    [['--port'], ['--port needs a value']],
+    [
+      ['--model-path', '--port', '3'],
+      ['--model-path needs a value', 'unexpected argument "3"'],
+    ],
+    [['--no-strict-model=1'], ['--no-strict-model takes no value']],
+    [['--strict-model', 'false'], ['unexpected argument "false"']],
+  ])('refuses the flags %j', (argv, expected) => {
+    expect(problemsOf({ argv })).toEqual(expected.map((text) => expect.stringContaining(text)));
+  });
+
+  it.each([
+    ['{', 'it is not valid JSON'],
+    ['[]', 'holds something else'],
+    ['{"CTXX": 1}', 'unknown setting "CTXX" in c.json, did you mean CTX?'],
+    ['{"CTX": [1]}', 'CTX must be a text, a number or a boolean in c.json'],
+    [
+      '{"CTX": 1.5}',
+      'CTX (--ctx) must be a whole number from 1 to 2147483647, received "1.5" from c.json',
+    ],
+  ])('refuses the file %s', (content, problem) => {
+    const problems = problemsOf({ argv: ['--config', 'c.json'], readFile: () => content });
+    expect(problems).toEqual([expect.stringContaining(problem)]);
+  });
+
+  it('reports every problem at once and exits with 2', () => {
+    expect.assertions(2);
+    try {
+      load({ env: { PORT: 'x', CTX: 'y' }, argv: ['--foo'] });
+    } catch (error) {
+      expect(error).toMatchObject({ exitCode: 2, name: 'ConfigError' });
+      expect((error as ConfigError).problems).toHaveLength(3);
+    }
+  });
+
+  it('never repeats the value of a flag it does not know', () => {
+    expect(problemsOf({ argv: ['--backend-api-key', 'sk-secret'] }).join()).not.toContain('secret');
+    const { warnings } = load({ env: { BACKEND_API_KEY: 'sk-secret' } });
+    expect(warnings).toEqual([{ level: 'warn', message: expect.stringContaining('is ignored') }]);
+    expect(JSON.stringify(warnings)).not.toContain('secret');
+  });
+
+  it('reads the chat template from its file', () => {
+    const input = { env: { CHAT_TEMPLATE_FILE: 't.jinja' }, readFile: () => '{{ messages }}' };
+    expect(load(input).config.engine.chatTemplate).toBe('{{ messages }}');
+  });
+
+  it.each([
+    [{ PARALLEL: '2', MAX_CONCURRENT_REQUESTS: '3' }, 2, 'MAX_CONCURRENT_REQUESTS="3" is ignored'],
+    [{ MAX_CONCURRENT_REQUESTS: '3' }, 3, undefined],
+    [{ PARALLEL: '3', MAX_CONCURRENT_REQUESTS: '3' }, 3, undefined],
+  ])('takes MAX_CONCURRENT_REQUESTS for PARALLEL: %j', (env, slotCount, warning) => {
+    const { config, warnings } = load({ env });
+    expect(config.engine.slotCount).toBe(slotCount);
+    expect(warnings.map(({ message }) => message)).toEqual(
+      warning === undefined ? [] : [expect.stringContaining(warning)],
+    );
+  });
+
+  it.each([
+    ['GPU_LAYERS', 'use NGL'],
+    ['CONTEXT_SIZE', 'use CTX'],
+    ['RATE_LIMIT', 'use MAX_REQUESTS_PER_MINUTE'],
+    ['PORT_BACKEND', 'is ignored'],
+    ['BACKEND_PORT', 'is ignored'],
+    ['CORS_ORIGINS', 'has no effect in this version'],
+    ['MODEL_PAHT', 'did you mean MODEL_PATH?'],
+    ['UBATCHSIZE', 'did you mean UBATCH_SIZE?'],
+  ])('warns about %s', (name, text) => {
+    const { warnings } = load({ env: { [name]: '1' } });
+    expect(warnings.map(({ message }) => message)).toEqual([expect.stringContaining(text)]);
+  });
+
+  it('says nothing about variables of others', () => {
+    const env = { PATH: '/bin', HOSTNAME: 'h', PORTS: '1', XDG_DATA_DIRS: 'x', MODE: 'y' };
+    expect(load({ env }).warnings).toEqual([]);
+  });
+
+  it.each([
+    [['/workspace/models'], '/workspace/models', 'it holds models'],
+    [['/data', '/workspace/models'], '/workspace/models', 'it holds models'],
+    [['/runpod-volume/api_keys.txt', '/data'], '/runpod-volume/models', 'it holds api_keys.txt'],
+    [['/workspace/models/m.gguf', '/workspace/models'], '/workspace/models', 'models/m.gguf'],
+    [['/workspace'], '/workspace/models', 'it exists'],
+  ])('chooses the data folder among %j', (paths, modelsDir, reason) => {
+    const { config, warnings } = load({
+      env: { MODEL_NAME: 'm.gguf' },
+      pathExists: (path) => paths.includes(path),
+    });
+    expect(config.model.modelsDir).toBe(modelsDir);
+    expect(warnings).toEqual([{ level: 'info', message: expect.stringContaining(reason) }]);
+  });
+});
+
+describe('docs/configuration.md', () => {
+  const text = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
+
+  it.each(settingNames)('documents %s', (name) => {
+    const { alias, summary } = settingOf(name);
+    const names = alias === undefined ? `\`${name}\`` : `\`${name}\`, \`${alias}\``;
+    const cell = (value: string) => value.replaceAll('|', '\\|');
+    expect(text).toContain(
+      `| ${names} | \`${cell(flagText(name))}\` | ${cell(defaultText(name))} | ${cell(summary)} |`,
+    );
+  });
+
+  it('documents nothing else', () => {
+    const documented = [...text.matchAll(/^\| `(\w+)`/gm)].map(([, name]) => name);
+    expect(documented).toEqual(settingNames);
+  });
+});

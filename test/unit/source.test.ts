@@ -1,0 +1,205 @@
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ModelConfig } from '../../src/config.ts';
+import { resolveModelSource } from '../../src/model/source.ts';
+import { StartError } from '../../src/start-error.ts';
+import { type BrokenKind, brokenModel } from '../support/broken-model.ts';
+import { uint16, writeGguf } from '../support/gguf-writer.ts';
+import { tinyModelSpec, writeTinyModel } from '../support/tiny-model.ts';
+
+let modelsDir: string;
+let tiny: string;
+
+beforeAll(() => {
+  modelsDir = mkdtempSync(join(tmpdir(), 'models-'));
+  tiny = join(modelsDir, 'tiny.gguf');
+  writeTinyModel(tiny);
+});
+
+afterAll(() => rmSync(modelsDir, { recursive: true, force: true }));
+
+function resolve(config: Partial<ModelConfig>) {
+  return resolveModelSource({
+    path: undefined,
+    name: undefined,
+    modelsDir,
+    alias: undefined,
+    gpu: 'auto',
+    gpuLayers: 'auto',
+    ...config,
+  });
+}
+
+function failureOf(config: Partial<ModelConfig>): StartError {
+  try {
+    resolve(config);
+  } catch (error) {
+    if (error instanceof StartError) return error;
+    throw error;
+  }
+  throw new Error('the model was accepted');
+}
+
+/** Writes the tiny model as `partCount` files and returns their paths. */
+function writeParts(stem: string, partCount: number): string[] {
+  const { metadata, tensors } = tinyModelSpec();
+  const perPart = Math.ceil(tensors.length / partCount);
+  return Array.from({ length: partCount }, (_, index) => {
+    const number = (value: number) => String(value).padStart(5, '0');
+    const path = join(modelsDir, `${stem}-${number(index + 1)}-of-${number(partCount)}.gguf`);
+    writeGguf(path, {
+      metadata: [
+        ...(index === 0 ? metadata : []),
+        ['split.no', uint16(index)],
+        ['split.count', uint16(partCount)],
+      ],
+      tensors: tensors.slice(index * perPart, (index + 1) * perPart),
+    });
+    return path;
+  });
+}
+
+describe('a model that can be served', () => {
+  it('is found by path', () => {
+    expect(resolve({ path: tiny })).toMatchObject({ path: tiny, id: 'tiny' });
+  });
+
+  it('is found by name under MODELS_DIR, in a folder too', () => {
+    mkdirSync(join(modelsDir, 'maker'), { recursive: true });
+    copyFileSync(tiny, join(modelsDir, 'maker', 'm.gguf'));
+    expect(resolve({ name: 'tiny.gguf' }).path).toBe(tiny);
+    expect(resolve({ name: 'maker/m.gguf' }).id).toBe('m');
+  });
+
+  it('is taken by path where both are set', () => {
+    expect(resolve({ path: tiny, name: 'no-such.gguf' }).path).toBe(tiny);
+  });
+
+  it('has the alias as its id', () => {
+    expect(resolve({ path: tiny, alias: 'gpt-x' }).id).toBe('gpt-x');
+  });
+
+  it('may be a symbolic link', () => {
+    const link = join(modelsDir, 'link.gguf');
+    symlinkSync(tiny, link);
+    expect(resolve({ path: link })).toMatchObject({ path: link, id: 'link' });
+  });
+
+  it('tells what its header says', () => {
+    const source = resolve({ path: tiny });
+    expect(source.architecture).toBe('llama');
+    expect(source.trainedContextLength).toBeGreaterThan(0);
+    expect(source.parameterCount).toBeGreaterThan(0);
+  });
+
+  it('is complete in several parts, whichever of them was named', () => {
+    const parts = writeParts('whole', 3);
+    const whole = resolve({ path: tiny });
+    for (const path of parts) {
+      const source = resolve({ path });
+      expect(source).toMatchObject({ path: parts[0], id: 'whole' });
+      expect(source.parameterCount).toBe(whole.parameterCount);
+    }
+  });
+});
+
+describe('a model that is not there', () => {
+  it('names both variables and the files there are when none is set', () => {
+    const { message, exitCode } = failureOf({});
+    expect(exitCode).toBe(2);
+    expect(message).toContain('MODEL_PATH');
+    expect(message).toContain('MODEL_NAME');
+    expect(message).toContain('tiny.gguf');
+  });
+
+  it('says so when the folder cannot be read', () => {
+    expect(failureOf({ modelsDir: '/no/such/folder' }).message).toContain('cannot be read');
+  });
+
+  it.each(['../tiny.gguf', '/etc/passwd', '..', '.', 'a/../../x.gguf'])(
+    'refuses MODEL_NAME %s, which is outside MODELS_DIR',
+    (name) => {
+      const { message, exitCode } = failureOf({ name });
+      expect(exitCode).toBe(2);
+      expect(message).toContain('must name a file under MODELS_DIR');
+    },
+  );
+
+  it('lists its neighbours', () => {
+    const { message, exitCode } = failureOf({ name: 'typo.gguf' });
+    expect(exitCode).toBe(2);
+    expect(message).toContain(`${join(modelsDir, 'typo.gguf')} does not exist`);
+    expect(message).toContain('tiny.gguf');
+  });
+});
+
+describe('a file that cannot be served', () => {
+  it('is no folder', () => {
+    expect(failureOf({ path: modelsDir })).toMatchObject({
+      exitCode: 1,
+      message: `${modelsDir} is not a regular file`,
+    });
+  });
+
+  it.each<[BrokenKind, string]>([
+    ['empty', 'is not a GGUF file'],
+    ['bad-magic', 'is not a GGUF file'],
+    ['future-version', 'has GGUF version 99, supported are 2 and 3'],
+    ['truncated-header', 'is truncated or corrupt'],
+    ['truncated-tensors', 'is truncated: its header declares'],
+    ['absurd-counts', 'is corrupt: its header holds the impossible count'],
+    ['absurd-string-length', 'is corrupt'],
+    ['vocabulary-only', 'holds a vocabulary only'],
+    ['not-text', 'is the vision part of a multimodal model (clip), not a text model'],
+    ['missing-split-part', '-00002-of-00002.gguf (2 of 2) is missing'],
+  ])('is refused when it is %s', (kind, text) => {
+    const path = brokenModel(join(modelsDir, `${kind}.gguf`), kind);
+    const { message, exitCode } = failureOf({ path });
+    expect(exitCode).toBe(1);
+    expect(message).toContain(path);
+    expect(message).toContain(text);
+    expect(message).not.toContain('\n');
+  });
+
+  it('states both sizes of a truncated file', () => {
+    const path = brokenModel(join(modelsDir, 'short.gguf'), 'truncated-tensors');
+    expect(failureOf({ path }).message).toMatch(/declares \d+ bytes, the file has \d+;/);
+  });
+
+  it.each([
+    ['bert', 'is an embedding model (bert)'],
+    ['whisper', 'is a speech recognition model'],
+    ['t5', 'is an encoder-decoder model'],
+  ])('is refused for its architecture %s', (architecture, text) => {
+    const spec = tinyModelSpec();
+    const path = join(modelsDir, `${architecture}.gguf`);
+    const metadata = [...spec.metadata, ['general.architecture', architecture] as const];
+    writeGguf(path, { ...spec, metadata });
+    expect(failureOf({ path }).message).toContain(text);
+  });
+
+  it.each([
+    ['adapter', 'is a LoRA adapter'],
+    ['imatrix', 'is an importance matrix'],
+  ])('is refused for its type %s', (type, text) => {
+    const spec = tinyModelSpec();
+    const path = join(modelsDir, `type-${type}.gguf`);
+    writeGguf(path, { ...spec, metadata: [...spec.metadata, ['general.type', type]] });
+    expect(failureOf({ path }).message).toContain(text);
+  });
+
+  it('is refused when a part has lost its name', () => {
+    const [, second = ''] = writeParts('renamed', 2);
+    const path = join(modelsDir, 'second-half.gguf');
+    copyFileSync(second, path);
+    expect(failureOf({ path }).message).toContain('is one of 2 parts of a split model');
+  });
+
+  it('is refused when a later part is broken', () => {
+    const [first = '', second = ''] = writeParts('half', 2);
+    writeFileSync(second, 'GG');
+    expect(failureOf({ path: first }).message).toContain(`${second} is not a GGUF file`);
+  });
+});
