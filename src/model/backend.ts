@@ -3,11 +3,11 @@ import type { ModelConfig } from '../config.ts';
 import type { Logger } from '../log.ts';
 import { StartError } from '../start-error.ts';
 
-/** llama.cpp with its backends, and what it complained about last. */
+/** llama.cpp with its backends. */
 export interface Backend {
   readonly llama: Llama;
-  /** The latest error line of llama.cpp, which often is the only reason a failed load gives. */
-  lastError(): string | undefined;
+  /** Why a load failed, which llama.cpp says in its log only. */
+  loadFailure(): string | undefined;
 }
 
 /**
@@ -15,7 +15,7 @@ export interface Backend {
  * @throws {StartError} exit code 1 when the machine cannot run that backend
  */
 export async function openBackend(gpu: ModelConfig['gpu'], logger: Logger): Promise<Backend> {
-  let lastError: string | undefined;
+  let loadFailure: string | undefined;
   try {
     const llama = await getLlama({
       build: 'never',
@@ -27,11 +27,11 @@ export async function openBackend(gpu: ModelConfig['gpu'], logger: Logger): Prom
         const line = message.trim();
         // llama.cpp draws its own progress as single dots.
         if (line === '' || line === '.') return;
-        if (level === LlamaLogLevel.error || level === LlamaLogLevel.fatal) lastError = line;
+        loadFailure = /error loading model: (.+)/.exec(line)?.[1] ?? loadFailure;
         logger[levelName(level)]({ source: 'llama.cpp' }, line);
       },
     });
-    return { llama, lastError: () => lastError };
+    return { llama, loadFailure: () => loadFailure };
   } catch (cause) {
     if (!(cause instanceof NoBinaryFoundError)) throw cause;
     throw new StartError(

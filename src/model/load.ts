@@ -98,7 +98,7 @@ export function checkPinnedVersion(installed: string, pinned: string): void {
 }
 
 async function loadWeights(
-  { llama, lastError }: Backend,
+  { llama, loadFailure }: Backend,
   source: ModelSource,
   { model: config, engine, onProgress, signal }: LoadOptions,
 ): Promise<LlamaModel> {
@@ -128,7 +128,7 @@ async function loadWeights(
         { cause },
       );
     }
-    const reason = lastError() ?? (cause instanceof Error ? cause.message : String(cause));
+    const reason = loadFailure() ?? (cause instanceof Error ? cause.message : String(cause));
     throw new StartError(1, `${source.path} could not be loaded: ${reason}`, { cause });
   } finally {
     isLoading = false;
