@@ -16,6 +16,18 @@ void SilenceCommonLog() {
   std::call_once(once, [] { common_log_set_verbosity_thold(-1); });
 }
 
+// common_chat_templates_init forgets why a template did not parse; parsing it first tells.
+void CheckTemplate(const llama_model* model, const std::string& template_override) {
+  const char* own = llama_model_chat_template(model, nullptr);
+  const std::string source = template_override.empty() && own != nullptr ? own : template_override;
+  if (source.empty()) return;
+  try {
+    const common_chat_template probe(source, "", "");
+  } catch (const std::exception& error) {
+    throw std::runtime_error(std::string("the chat template does not parse: ") + error.what());
+  }
+}
+
 }  // namespace
 
 void Chat::Deleter::operator()(common_chat_templates* templates) const {
@@ -24,6 +36,7 @@ void Chat::Deleter::operator()(common_chat_templates* templates) const {
 
 Chat::Chat(const Model* model, const std::string& template_override) : model_(model) {
   SilenceCommonLog();
+  CheckTemplate(model->get(), template_override);
   templates_.reset(common_chat_templates_init(model->get(), template_override).release());
 }
 

@@ -1,5 +1,5 @@
-// Chat messages to a tokenized prompt, through llama.cpp's Jinja engine. Const after construction, so
-// that many worker threads render at the same time.
+// Chat messages to a tokenized prompt, through llama.cpp's Jinja engine. Const after construction,
+// so that many worker threads render at the same time.
 #pragma once
 
 #include <memory>
@@ -26,8 +26,9 @@ struct Prompt {
 
 class Chat {
  public:
-  // Uses `template_override` (Jinja) when it is not empty, else the model's own template, else ChatML.
-  // Throws std::exception when the template does not parse. `model` must outlive this object.
+  // Uses `template_override` (Jinja) when it is not empty, else the model's own template, else
+  // ChatML. Throws std::exception when the template does not parse. `model` must outlive this
+  // object.
   Chat(const Model* model, const std::string& template_override);
   ~Chat();
 

@@ -1,5 +1,5 @@
-// The llama_context of the engine and the batch it computes. The only caller of llama_decode. Built,
-// used and destroyed on the engine thread.
+// The llama_context of the engine and the batch it computes. The only caller of llama_decode.
+// Built, used and destroyed on the engine thread.
 #pragma once
 
 #include <atomic>
@@ -16,8 +16,8 @@ struct ContextOptions {
   int32_t n_slots = 1;
   // Tokens one sequence may have.
   int32_t n_ctx = 0;
-  // Cells all sequences share. With room for n_ctx in every slot each has a cache of its own (split),
-  // which decodes faster; with less they compete for one (unified).
+  // Cells all sequences share. With room for n_ctx in every slot each has a cache of its own
+  // (split), which decodes faster; with less they compete for one (unified).
   int32_t n_kv_tokens = 0;
   int32_t n_batch = 2048;
   int32_t n_ubatch = 512;
@@ -41,14 +41,15 @@ enum class DecodeStatus {
 
 class Context {
  public:
-  // Reserves the cache and the compute buffers. `aborting` is read while computing: once true, Decode
-  // returns early where the backend can (CPU). Throws std::runtime_error when memory does not suffice.
+  // Reserves the cache and the compute buffers. `aborting` is read while computing: once true,
+  // Decode returns early where the backend can (CPU). Throws std::runtime_error when memory does
+  // not suffice.
   Context(const ContextOptions& options, const std::atomic<bool>* aborting);
 
   // Empties the batch.
   void BeginBatch();
-  // Appends `tokens` of the sequence in `slot`, whose first has position `first`. With `wants_logits`
-  // the last one's logits are kept. Returns the batch index of the last token.
+  // Appends `tokens` of the sequence in `slot`, whose first has position `first`. With
+  // `wants_logits` the last one's logits are kept. Returns the batch index of the last token.
   int32_t Add(int32_t slot, int32_t first, std::span<const llama_token> tokens, bool wants_logits);
   DecodeStatus Decode();
   int32_t batch_size() const { return static_cast<int32_t>(tokens_.size()); }

@@ -47,6 +47,7 @@ void Engine::RequestClose() {
 }
 
 void Engine::Join() {
+  const std::lock_guard lock(join_mutex_);
   if (thread_.joinable()) thread_.join();
 }
 
@@ -181,8 +182,8 @@ void Engine::SampleAll(const StepPlan& plan) {
   }
 }
 
-// The plan saw room and the cache did not: the youngest sequence starts over later. Alone, a sequence
-// that finds no room never will.
+// The plan saw room and the cache did not: the youngest sequence starts over later. Alone, a
+// sequence that finds no room never will.
 void Engine::EvictForRoom(const StepPlan& plan) {
   Eviction eviction;
   if (scheduler_->EvictYoungest(&eviction)) {

@@ -41,7 +41,8 @@ class Engine {
   // Any thread. Ends every sequence as cancelled and stops the thread; returns at once. Idempotent.
   void RequestClose();
 
-  // Waits until the thread has ended, and with it the last call of the sink. One caller at a time.
+  // Any thread but the engine's. Waits until the thread has ended, and with it the last call of the
+  // sink.
   void Join();
 
   // Any thread.
@@ -85,6 +86,7 @@ class Engine {
   std::vector<int32_t> last_indices_;
   std::vector<llama_token> scratch_tokens_;
 
+  std::mutex join_mutex_;
   // Last: starts when everything above exists.
   std::thread thread_;
 };

@@ -1,10 +1,52 @@
 #include "engine_wrap.h"
 
+#include <cstdlib>
+#include <set>
 #include <utility>
 
 #include "js_options.h"
 
 namespace {
+
+// Engines whose thread runs. `process.exit` does not run Node's cleanup hooks on the main thread,
+// and the libraries' own destructors must not find a thread that still computes.
+class LiveEngines {
+ public:
+  static LiveEngines& Get() {
+    // Registered when the first engine is built, which is after the backends were loaded: exit
+    // handlers run in reverse order, this one before theirs. Never destroyed, so that it outlives
+    // every engine.
+    static auto* const instance = [] {
+      std::atexit([] { Get().CloseAll(); });
+      return new LiveEngines;
+    }();
+    return *instance;
+  }
+
+  void Add(std::shared_ptr<Engine> engine) {
+    const std::lock_guard lock(mutex_);
+    engines_.insert(std::move(engine));
+  }
+
+  void Remove(const std::shared_ptr<Engine>& engine) {
+    const std::lock_guard lock(mutex_);
+    engines_.erase(engine);
+  }
+
+ private:
+  void CloseAll() {
+    std::set<std::shared_ptr<Engine>> engines;
+    {
+      const std::lock_guard lock(mutex_);
+      engines.swap(engines_);
+    }
+    for (const auto& engine : engines) engine->RequestClose();
+    for (const auto& engine : engines) engine->Join();
+  }
+
+  std::mutex mutex_;
+  std::set<std::shared_ptr<Engine>> engines_;
+};
 
 using PromptHolder = std::shared_ptr<const Prompt>;
 
@@ -106,9 +148,10 @@ EngineWrap::EngineWrap(const Napi::CallbackInfo& info)
                                  options.Get("chatTemplate").As<Napi::String>().Utf8Value());
   model_object_ = Napi::Persistent(addon_model);
   outbox_ = std::make_unique<Outbox>(info.Env(), info[1].As<Napi::Function>());
-  engine_ = std::make_unique<Engine>(
+  engine_ = std::make_shared<Engine>(
       model_.get(), context_options,
       [outbox = outbox_.get()](std::vector<Event> events) { outbox->Put(std::move(events)); });
+  LiveEngines::Get().Add(engine_);
   napi_add_env_cleanup_hook(env_, &EngineWrap::ReleaseAtExit, this);
 }
 
@@ -116,8 +159,8 @@ EngineWrap::~EngineWrap() { ReleaseNow(); }
 
 Napi::Value EngineWrap::PrepareChat(const Napi::CallbackInfo& info) {
   RequireOpen();
-  auto* worker = new PrepareWorker(info.Env(), chat_.get(),
-                                   MessagesFrom(info[0].As<Napi::Array>()), uses_);
+  auto* worker =
+      new PrepareWorker(info.Env(), chat_.get(), MessagesFrom(info[0].As<Napi::Array>()), uses_);
   const Napi::Promise promise = worker->promise();
   worker->Queue();
   return promise;
@@ -173,6 +216,9 @@ void EngineWrap::ReleaseAtExit(void* self) { static_cast<EngineWrap*>(self)->Rel
 void EngineWrap::ReleaseNow() {
   if (!engine_) return;
   napi_remove_env_cleanup_hook(env_, &EngineWrap::ReleaseAtExit, this);
+  LiveEngines::Get().Remove(engine_);
+  engine_->RequestClose();
+  engine_->Join();
   engine_.reset();
   uses_->WaitForNone();
   outbox_.reset();

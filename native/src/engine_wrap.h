@@ -1,5 +1,5 @@
-// The engine's face towards JavaScript: `new Engine(options, onEvents)`. src/engine/addon.ts declares
-// the methods and what they take.
+// The engine's face towards JavaScript: `new Engine(options, onEvents)`. src/engine/addon.ts
+// declares the methods and what they take.
 #pragma once
 
 #include <napi.h>
@@ -53,8 +53,8 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   void RequestClose(const Napi::CallbackInfo& info);
   void Release(const Napi::CallbackInfo& info);
 
-  // Ends the thread and waits for it and for the workers: at most one step of the engine, and no time
-  // at all once `stopped` was told. Idempotent.
+  // Ends the thread and waits for it and for the workers: at most one step of the engine, and no
+  // time at all once `stopped` was told. Idempotent.
   void ReleaseNow();
   static void ReleaseAtExit(void* self);
   void RequireOpen() const;
@@ -65,6 +65,6 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   std::unique_ptr<Model> model_;
   std::unique_ptr<Chat> chat_;
   std::unique_ptr<Outbox> outbox_;
-  std::unique_ptr<Engine> engine_;
+  std::shared_ptr<Engine> engine_;
   std::shared_ptr<UseCount> uses_ = std::make_shared<UseCount>();
 };

@@ -100,7 +100,8 @@ common_params_sampling SamplingFrom(const Napi::Object& options) {
   Read(options, "seed", &params.seed);
   Read(options, "ignoreEos", &params.ignore_eos);
   if (options.Has("drySequenceBreakers")) {
-    params.dry_sequence_breakers = StringsFrom(options.Get("drySequenceBreakers").As<Napi::Array>());
+    params.dry_sequence_breakers =
+        StringsFrom(options.Get("drySequenceBreakers").As<Napi::Array>());
   }
   if (options.Has("samplers")) {
     params.samplers =

@@ -1,5 +1,5 @@
-// JavaScript objects to the engine's structs. Values were validated in TypeScript; a wrong type here is
-// a bug of ours and throws a TypeError.
+// JavaScript objects to the engine's structs. Values were validated in TypeScript; a wrong type
+// here is a bug of ours and throws a TypeError.
 #pragma once
 
 #include <napi.h>

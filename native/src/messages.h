@@ -1,6 +1,8 @@
 // What crosses between the engine thread and its callers: plain data, owned by whoever holds it.
 #pragma once
 
+#include <common/common.h>
+
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -8,15 +10,14 @@
 #include <variant>
 #include <vector>
 
-#include <common/common.h>
-
 #include "chat.h"
 #include "error.h"
 #include "scheduler.h"
 
 using Clock = std::chrono::steady_clock;
 
-// Into the engine ------------------------------------------------------------------------------------
+// Into the engine
+// ------------------------------------------------------------------------------------
 
 struct Submit {
   SequenceId id = 0;
@@ -43,7 +44,8 @@ struct Close {};
 
 using Message = std::variant<Submit, Cancel, Hold, Close>;
 
-// Out of the engine ----------------------------------------------------------------------------------
+// Out of the engine
+// ----------------------------------------------------------------------------------
 
 // The context exists and steps can run. Comes once, first, unless EngineFailed does.
 struct Started {

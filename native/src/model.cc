@@ -4,9 +4,7 @@
 #include <stdexcept>
 
 Model::Model(const llama_model* model)
-    : model_(model),
-      vocab_(llama_model_get_vocab(model)),
-      n_vocab_(llama_vocab_n_tokens(vocab_)) {
+    : model_(model), vocab_(llama_model_get_vocab(model)), n_vocab_(llama_vocab_n_tokens(vocab_)) {
   for (llama_token token = 0; token < n_vocab_; ++token) {
     if (llama_vocab_is_eog(vocab_, token)) end_of_generation_.push_back(token);
   }
@@ -50,6 +48,4 @@ void Model::AppendPiece(llama_token token, std::string* bytes) const {
   bytes->resize(old_size + (n > 0 ? n : 0));
 }
 
-bool Model::IsEndOfGeneration(llama_token token) const {
-  return llama_vocab_is_eog(vocab_, token);
-}
+bool Model::IsEndOfGeneration(llama_token token) const { return llama_vocab_is_eog(vocab_, token); }

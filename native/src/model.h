@@ -1,5 +1,5 @@
-// The llama_model that node-llama-cpp loaded, borrowed: tokens to bytes and back. The vocabulary never
-// changes, so every method may be called from any thread.
+// The llama_model that node-llama-cpp loaded, borrowed: tokens to bytes and back. The vocabulary
+// never changes, so every method may be called from any thread.
 #pragma once
 
 #include <string>
@@ -16,8 +16,8 @@ class Model {
   const llama_model* get() const { return model_; }
   int32_t n_vocab() const { return n_vocab_; }
 
-  // Tokens of `text`. `add_special` puts the model's BOS in front where it wants one; control tokens
-  // are recognised in the text. Throws std::runtime_error on text above 2 GiB.
+  // Tokens of `text`. `add_special` puts the model's BOS in front where it wants one; control
+  // tokens are recognised in the text. Throws std::runtime_error on text above 2 GiB.
   std::vector<llama_token> Tokenize(std::string_view text, bool add_special) const;
 
   // Appends the bytes of `token`; nothing for control tokens.

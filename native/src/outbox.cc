@@ -23,9 +23,7 @@ struct ToJs {
   Napi::Array array;
   uint32_t length = 0;
 
-  void operator()(const TextDelta& delta) {
-    Push(delta.id, Napi::String::New(env, delta.text));
-  }
+  void operator()(const TextDelta& delta) { Push(delta.id, Napi::String::New(env, delta.text)); }
 
   void operator()(const SequenceEnd& end) {
     Napi::Object object = NewPayload("sequence-end");
@@ -80,7 +78,8 @@ Outbox::Outbox(Napi::Env env, const Napi::Function& on_events)
     : queue_(std::make_shared<Queue>()),
       crossing_(Crossing::New(
           env, on_events, "llama-gguf-inference engine events", 0, 1, new QueueHolder(queue_),
-          [](Napi::Env, void*, QueueHolder* queue) { delete queue; }, static_cast<void*>(nullptr))) {
+          [](Napi::Env, void*, QueueHolder* queue) { delete queue; },
+          static_cast<void*>(nullptr))) {
   crossing_.Unref(env);
 }
 

@@ -12,21 +12,22 @@
 
 namespace {
 
-// Whether the sampler chain would always end at the token with the highest logit. What only cuts the
-// tail (top-k, top-p, min-p, top-n-sigma) or rescales (temperature) does not matter then; what can move
-// or drop the head does.
+// Whether the sampler chain would always end at the token with the highest logit. What only cuts
+// the tail (top-k, top-p, min-p, top-n-sigma) or rescales (temperature) does not matter then; what
+// can move or drop the head does.
 bool IsGreedy(const common_params_sampling& params) {
   const bool penalised =
-      params.penalty_last_n != 0 &&
-      (params.penalty_repeat != 1.0f || params.penalty_freq != 0.0f || params.penalty_present != 0.0f);
+      params.penalty_last_n != 0 && (params.penalty_repeat != 1.0f || params.penalty_freq != 0.0f ||
+                                     params.penalty_present != 0.0f);
   return params.temp <= 0.0f && params.dynatemp_range == 0.0f && !penalised &&
          params.dry_multiplier == 0.0f && params.xtc_probability == 0.0f && params.typ_p >= 1.0f &&
          params.mirostat == 0 && params.adaptive_target < 0.0f && params.grammar.empty() &&
          params.logit_bias.empty() && params.reasoning_budget_start.empty();
 }
 
-// Index of the highest value; of equal ones, the first. Lanes keep the pass free of branches, so that
-// the compiler vectorises it: a vocabulary is 30k to 250k values, read once a step for each sequence.
+// Index of the highest value; of equal ones, the first. Lanes keep the pass free of branches, so
+// that the compiler vectorises it: a vocabulary is 30k to 250k values, read once a step for each
+// sequence.
 int32_t ArgMax(const float* values, int32_t n) {
   constexpr int32_t kLanes = 16;
   std::array<float, kLanes> best;

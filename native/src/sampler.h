@@ -18,7 +18,8 @@ class Sampler {
   ~Sampler();
   Sampler(Sampler&&) noexcept;
 
-  // The next token from the logits at `batch_index` of the batch decoded last. May change those logits.
+  // The next token from the logits at `batch_index` of the batch decoded last. May change those
+  // logits.
   llama_token Sample(llama_context* context, int32_t batch_index);
 
  private:

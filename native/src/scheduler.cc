@@ -64,8 +64,8 @@ void Scheduler::MakeRoomToDecode(StepPlan* plan) {
 }
 
 // Waiting sequences keep their order: one that finds no room holds back those behind it, or a large
-// prompt would wait for ever. Only one whose reader is slow is passed over. A cell is left for the next
-// token of everybody who runs.
+// prompt would wait for ever. Only one whose reader is slow is passed over. A cell is left for the
+// next token of everybody who runs.
 void Scheduler::Admit(int32_t budget, StepPlan* plan) {
   for (auto at = waiting_.begin();
        at != waiting_.end() && budget > 0 && n_running() < limits_.n_slots;) {
@@ -110,7 +110,8 @@ Eviction Scheduler::EvictLast() {
   return eviction;
 }
 
-// Low slots first: a split KV cache computes neighbouring slots together, and a gap splits the batch.
+// Low slots first: a split KV cache computes neighbouring slots together, and a gap splits the
+// batch.
 int32_t Scheduler::TakeLowestSlot() {
   const auto free_slot = std::find(slots_.begin(), slots_.end(), false);
   *free_slot = true;

@@ -1,9 +1,9 @@
-// Which sequences run, and how many tokens of each the next step computes. Policy only: no tensor, no
-// llama.cpp, no thread.
+// Which sequences run, and how many tokens of each the next step computes. Policy only: no tensor,
+// no llama.cpp, no thread.
 //
-// A sequence is a row of known tokens, of which a prefix is in the KV cache. One that misses a single
-// token is decoding; one that misses more is prefilling, whether its prompt is new or it lost its cache
-// to a neighbour. That is all the state there is.
+// A sequence is a row of known tokens, of which a prefix is in the KV cache. One that misses a
+// single token is decoding; one that misses more is prefilling, whether its prompt is new or it
+// lost its cache to a neighbour. That is all the state there is.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,8 @@ struct SchedulerLimits {
   int32_t n_kv_tokens = 0;
   // Tokens one step may compute, at least n_slots.
   int32_t n_batch = 2048;
-  // Prompt tokens among them while somebody decodes: bounds how long a prompt stalls its neighbours.
+  // Prompt tokens among them while somebody decodes: bounds how long a prompt stalls its
+  // neighbours.
   int32_t n_chunk = 512;
 };
 
@@ -63,10 +64,10 @@ class Scheduler {
   // A held sequence keeps its slot and cells but computes nothing: its reader is too slow.
   void SetHeld(SequenceId id, bool held);
 
-  // Decides the next step. Decoding sequences come first, one token each; then prompts, oldest first,
-  // up to the token budget; then waiting sequences, in order, while there is a slot and room for all
-  // their tokens. When the decoding ones alone find no room, the youngest lose their cells and wait at
-  // the front of the queue.
+  // Decides the next step. Decoding sequences come first, one token each; then prompts, oldest
+  // first, up to the token budget; then waiting sequences, in order, while there is a slot and room
+  // for all their tokens. When the decoding ones alone find no room, the youngest lose their cells
+  // and wait at the front of the queue.
   StepPlan Plan();
 
   // The step was computed: its tokens are in the cache.

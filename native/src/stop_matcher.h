@@ -1,5 +1,5 @@
-// Stop strings over a stream of text. Text that could still become a stop string is held back, so that
-// no part of one is ever shown.
+// Stop strings over a stream of text. Text that could still become a stop string is held back, so
+// that no part of one is ever shown.
 #pragma once
 
 #include <cstddef>

@@ -16,8 +16,8 @@ size_t SequenceLength(uint8_t lead) {
   return 0;
 }
 
-// Whether `byte` may stand at `index` (1 to 3) behind `lead`: Unicode 15, table 3-7, which rules out
-// overlong forms, surrogates and values above U+10FFFF by the second byte.
+// Whether `byte` may stand at `index` (1 to 3) behind `lead`: Unicode 15, table 3-7, which rules
+// out overlong forms, surrogates and values above U+10FFFF by the second byte.
 bool MayContinue(uint8_t lead, size_t index, uint8_t byte) {
   if (index == 1) {
     if (lead == 0xE0) return byte >= 0xA0 && byte <= 0xBF;

@@ -1,5 +1,5 @@
-// Token bytes to whole UTF-8 characters. A token may end inside a character; its bytes wait here for
-// the next one.
+// Token bytes to whole UTF-8 characters. A token may end inside a character; its bytes wait here
+// for the next one.
 #pragma once
 
 #include <string>
@@ -7,8 +7,8 @@
 
 class Utf8Stream {
  public:
-  // Appends `bytes` and returns every character that is complete by now. Bytes that can never become
-  // a character are replaced by U+FFFD, one for each maximal part (Unicode 15, section 3.9).
+  // Appends `bytes` and returns every character that is complete by now. Bytes that can never
+  // become a character are replaced by U+FFFD, one for each maximal part (Unicode 15, section 3.9).
   std::string Push(std::string_view bytes);
 
   // The end of the text: what still waits becomes U+FFFD.

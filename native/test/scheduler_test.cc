@@ -98,7 +98,8 @@ TEST_CASE("a sequence that finds no room waits, and nobody overtakes it") {
   CHECK(plan.work[0].id == 2);
 }
 
-TEST_CASE("when decoding fills the cache the youngest gives way, and starts over with all its tokens") {
+TEST_CASE(
+    "when decoding fills the cache the youngest gives way, and starts over with all its tokens") {
   Scheduler scheduler({.n_slots = 2, .n_kv_tokens = 40, .n_batch = 256, .n_chunk = 64});
   scheduler.Add(1, 15);
   scheduler.Add(2, 15);
@@ -160,7 +161,8 @@ TEST_CASE("random traffic keeps the books balanced and starves nobody") {
     if (known.size() < 12 && random() % 3 == 0) {
       const int32_t n_tokens = 1 + static_cast<int32_t>(random() % 200);
       scheduler.Add(next_id, n_tokens);
-      known[next_id++] = {n_tokens, std::min(300, n_tokens + 1 + static_cast<int32_t>(random() % 80))};
+      known[next_id++] = {n_tokens,
+                          std::min(300, n_tokens + 1 + static_cast<int32_t>(random() % 80))};
     }
     if (!known.empty() && random() % 40 == 0) {
       const auto cancelled = pick();

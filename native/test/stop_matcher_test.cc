@@ -26,12 +26,14 @@ Outcome Feed(const std::vector<std::string>& stops, const std::string& text, siz
   return outcome;
 }
 
-// By definition: the shortest prefix of the text that ends with a stop string, less the longest such.
+// By definition: the shortest prefix of the text that ends with a stop string, less the longest
+// such.
 Outcome Reference(const std::vector<std::string>& stops, const std::string& text) {
   for (size_t end = 1; end <= text.size(); ++end) {
     size_t longest = 0;
     for (const auto& stop : stops) {
-      if (!stop.empty() && end >= stop.size() && text.compare(end - stop.size(), stop.size(), stop) == 0) {
+      if (!stop.empty() && end >= stop.size() &&
+          text.compare(end - stop.size(), stop.size(), stop) == 0) {
         longest = std::max(longest, stop.size());
       }
     }

@@ -27,7 +27,8 @@ TEST_CASE("a character is shown only once it is complete") {
   Utf8Stream stream;
   CHECK(stream.Push("a\xF0\x9F") == "a");
   CHECK(stream.Push("\x98") == "");
-  CHECK(stream.Push("\x80" "b") == "😀b");
+  CHECK(stream.Push("\x80"
+                    "b") == "😀b");
   CHECK(stream.Finish() == "");
 }
 
@@ -45,7 +46,10 @@ TEST_CASE("what can never be a character is replaced, one mark for each maximal 
       {"overlong three", "\xE0\x80\x80", r + r + r},
       {"surrogate", "\xED\xA0\x80", r + r + r},
       {"above U+10FFFF", "\xF4\x90\x80\x80", r + r + r + r},
-      {"cut by ascii", "\xE6\xBC" "a", r + "a"},
+      {"cut by ascii",
+       "\xE6\xBC"
+       "a",
+       r + "a"},
       {"cut by another lead", "\xF0\x9F\xE6\xBC\xA2", r + "漢"},
       {"cut by the end", "ok\xF0\x9F\x98", "ok" + r},
   };

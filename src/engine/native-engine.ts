@@ -48,6 +48,8 @@ export interface EngineOptions {
   readonly defaultMaxTokens: number;
   /** Sampling parameters of requests that do not say. */
   readonly samplingDefaults: SamplingParams;
+  /** Called once if the engine breaks after it has started; it answers nothing any more. */
+  readonly onFailure?: (reason: string) => void;
 }
 
 /** Events one request may have waiting before its sequence is held. */
@@ -89,6 +91,8 @@ class NativeEngine implements Engine {
   #settleStarted: { resolve: () => void; reject: (error: Error) => void } | undefined;
   #settleStopped: (() => void) | undefined;
   #lastId = 0;
+  /** The context exists. */
+  #running = false;
   #failure: string | undefined;
   #closing: Promise<void> | undefined;
   #lastStats: EngineStats | undefined;
@@ -251,12 +255,14 @@ class NativeEngine implements Engine {
         this.#endSequence(id)?.fail(sequenceError(payload.code, payload.message));
         return;
       case 'started':
+        this.#running = true;
         this.#settleStarted?.resolve();
         this.#native.keepAlive(this.#sequences.size > 0);
         return;
       case 'engine-failed':
         this.#failure = payload.message;
-        this.#settleStarted?.reject(new Error(payload.message));
+        if (this.#running) this.#options.onFailure?.(payload.message);
+        else this.#settleStarted?.reject(new Error(payload.message));
         return;
       case 'stopped':
         for (const lost of [...this.#sequences.keys()]) {

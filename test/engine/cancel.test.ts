@@ -62,10 +62,12 @@ describe('cancelling', () => {
 
   test('while waiting for a slot leaves the queue without any work', async () => {
     const controllers = [new AbortController(), new AbortController(), new AbortController()];
-    const runs = controllers.map((controller, index) =>
-      complete(engine, `wait ${index}`, { maxTokens: 10_000 }, controller.signal),
+    const prompts = await Promise.all(['first', 'second', 'third'].map(prepared));
+    const runs = prompts.map((prompt, index) =>
+      collect(engine.generate({ prompt, maxTokens: 10_000 }, controllers[index]?.signal)),
     );
-    await until(() => engine.stats().waitingCount === 1, 'one waits');
+    await until(() => engine.stats().runningCount === 2, 'two run');
+    expect(engine.stats().waitingCount).toBe(1);
     controllers[2]?.abort();
     const waited = await (runs[2] as (typeof runs)[number]);
     expect(waited.end.finishReason).toBe('cancelled');
