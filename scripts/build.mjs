@@ -6,7 +6,15 @@
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -105,7 +113,11 @@ function checkPinnedVersion(llamaDir) {
 function buildNative(llamaDir) {
   requireTools();
   unpackHeaders(llamaDir);
-  const cmakeJs = join(dirname(fileURLToPath(import.meta.resolve('cmake-js/package.json'))), 'bin', 'cmake-js');
+  const cmakeJs = join(
+    dirname(fileURLToPath(import.meta.resolve('cmake-js/package.json'))),
+    'bin',
+    'cmake-js',
+  );
   const result = spawnSync(
     process.execPath,
     [
@@ -138,7 +150,20 @@ function unpackHeaders(llamaDir) {
   rmSync(sourceDir, { recursive: true, force: true });
   mkdirSync(buildDir, { recursive: true });
   git(['clone', '--quiet', '--no-checkout', bundle, sourceDir], root);
-  git(['checkout', '--quiet', 'HEAD', '--', 'include', 'ggml/include', 'common', 'models/ggml-vocab-gpt-2.gguf', 'LICENSE'], sourceDir);
+  git(
+    [
+      'checkout',
+      '--quiet',
+      'HEAD',
+      '--',
+      'include',
+      'ggml/include',
+      'common',
+      'models/ggml-vocab-gpt-2.gguf',
+      'LICENSE',
+    ],
+    sourceDir,
+  );
   writeFileSync(stampFile, stamp);
 }
 
@@ -166,7 +191,9 @@ function requireTools() {
   for (const name of missing) {
     const tool = tools[name];
     const how = mac
-      ? tool.brew.includes(' ') ? tool.brew : `brew install ${tool.brew}`
+      ? tool.brew.includes(' ')
+        ? tool.brew
+        : `brew install ${tool.brew}`
       : `apt-get install ${tool.apt}`;
     console.error(`${name} was not found (it ${tool.why}): install it with \`${how}\``);
   }
@@ -176,7 +203,8 @@ function requireTools() {
 function isInstalled(name) {
   const candidates = name === 'c++' ? [process.env.CXX, 'c++', 'g++', 'clang++'] : [name];
   return candidates.some(
-    (candidate) => candidate && spawnSync(candidate, ['--version'], { stdio: 'ignore' }).status === 0,
+    (candidate) =>
+      candidate && spawnSync(candidate, ['--version'], { stdio: 'ignore' }).status === 0,
   );
 }
 

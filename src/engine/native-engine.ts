@@ -113,14 +113,8 @@ class NativeEngine implements Engine {
     this.#stopped = new Promise((resolve) => {
       this.#settleStopped = resolve;
     });
-    // Held weakly: the native side keeps this callback, and must not keep the engine with it, or an
-    // engine that was forgotten would never be collected.
-    const self = new WeakRef(this);
     const addon = loadAddon(backend);
-    this.#native = new addon.Engine(nativeOptions(options), (events) => {
-      const engine = self.deref();
-      if (engine !== undefined) engine.#receive(events);
-    });
+    this.#native = new addon.Engine(nativeOptions(options), NativeEngine.#receiverOf(this));
     this.#native.keepAlive(true);
   }
 
@@ -221,6 +215,18 @@ class NativeEngine implements Engine {
   #samplingOf(request: GenerateRequest): NativeSamplingParams {
     const { seed, ...rest } = { ...this.#options.samplingDefaults, ...request.sampling };
     return seed === undefined ? rest : { ...rest, seed: foldSeed(seed) };
+  }
+
+  /**
+   * The callback that the native side keeps. It must not keep the engine with it, or one that was
+   * forgotten would never be collected; a function of its own, so that it closes over nothing else.
+   */
+  static #receiverOf(engine: NativeEngine): (events: NativeEvents) => void {
+    const reference = new WeakRef(engine);
+    return (events) => {
+      const receiver = reference.deref();
+      if (receiver !== undefined) receiver.#receive(events);
+    };
   }
 
   #receive(events: NativeEvents): void {

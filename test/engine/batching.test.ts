@@ -1,7 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
 import { greedyReplay, nearTieGap } from '../support/greedy-replay.ts';
-import { collect, complete, type LoadedModel, loadModel, startEngine } from '../support/start-engine.ts';
+import {
+  collect,
+  complete,
+  type LoadedModel,
+  loadModel,
+  startEngine,
+} from '../support/start-engine.ts';
 
 let loaded: LoadedModel;
 let engine: Engine;
@@ -65,9 +71,7 @@ describe('continuous batching', () => {
       Array.from({ length: 16 }, () => engine.prepareChat([message])),
     );
     const before = engine.stats();
-    await Promise.all(
-      equal.map((prompt) => collect(engine.generate({ prompt, maxTokens: 48 }))),
-    );
+    await Promise.all(equal.map((prompt) => collect(engine.generate({ prompt, maxTokens: 48 }))));
     const after = engine.stats();
     expect(after.decodeCallCount - before.decodeCallCount).toBeLessThanOrEqual(60);
     expect(after.sampledTokenCount - before.sampledTokenCount).toBe(16 * 48);
@@ -120,7 +124,11 @@ describe('200 requests on 4 slots', () => {
       for (const [index, { text }] of answers.entries()) {
         expect(text).toBe(expected.get(asked[index] as string));
       }
-      expect(small.stats()).toMatchObject({ runningCount: 0, waitingCount: 0, usedKvTokenCount: 0 });
+      expect(small.stats()).toMatchObject({
+        runningCount: 0,
+        waitingCount: 0,
+        usedKvTokenCount: 0,
+      });
     } finally {
       await small.close();
     }

@@ -197,9 +197,9 @@ describe('chat templates', () => {
   });
 
   test('that do not parse keep the engine from starting', async () => {
-    await expect(
-      startEngine(loaded.model, { chatTemplate: '{% for x in %}{{' }),
-    ).rejects.toThrow(/./);
+    await expect(startEngine(loaded.model, { chatTemplate: '{% for x in %}{{' })).rejects.toThrow(
+      /./,
+    );
   });
 });
 

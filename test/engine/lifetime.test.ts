@@ -1,0 +1,95 @@
+/**
+ * What happens to an engine that is closed, forgotten or left behind. Each case is a script that runs in
+ * a process of its own on the built files: a crash is an exit code, a leaked thread or handle a hang.
+ */
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { writeTinyModel } from '../support/tiny-model.ts';
+
+let dir: string;
+let modelPath: string;
+
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), 'lgi-lifetime-'));
+  modelPath = join(dir, 'tiny.gguf');
+  writeTinyModel(modelPath, { contextLength: 4096 });
+});
+
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+interface Ended {
+  /** Exit code, or the signal that killed it. */
+  readonly status: number | string;
+  readonly lines: readonly string[];
+}
+
+function runScript(name: string, ...args: string[]): Promise<Ended> {
+  const script = fileURLToPath(new URL(`lifetime/${name}.mjs`, import.meta.url));
+  const env = { ...process.env, MODEL_PATH: modelPath };
+  return new Promise((resolve) => {
+    execFile(process.execPath, [script, ...args], { env, timeout: 30_000 }, (error, stdout) => {
+      const status = error === null ? 0 : (error.signal ?? Number(error.code));
+      resolve({ status, lines: stdout.trimEnd().split('\n') });
+    });
+  });
+}
+
+describe('closing an engine', () => {
+  test('while decoding, and twice, ends every sequence as cancelled and refuses new ones', async () => {
+    expect(await runScript('close-while-decoding')).toEqual({
+      status: 0,
+      lines: ['cancelled cancelled cancelled', 'true', 'shutting_down'],
+    });
+  });
+
+  test('does not disturb another engine in the process', async () => {
+    expect(await runScript('two-engines')).toEqual({ status: 0, lines: ['true', 'true', 'true'] });
+  });
+});
+
+describe('a process that exits', () => {
+  // More than once: what can go wrong here is a race.
+  test.each([1, 2, 3, 4, 5])('while decoding keeps its exit code (attempt %i)', async () => {
+    expect(await runScript('exit-while-decoding')).toEqual({ status: 7, lines: ['decoding'] });
+  });
+
+  test('by an exception while decoding does not crash', async () => {
+    const { status, lines } = await runScript('exit-while-decoding', 'throw');
+    expect(lines).toEqual(['decoding']);
+    expect(status).toBe(1);
+  });
+
+  test('waits for a running sequence, not for an idle engine', async () => {
+    expect(await runScript('idle-engine')).toEqual({ status: 0, lines: ['finished 50'] });
+  });
+});
+
+describe('an engine that is forgotten', () => {
+  test('is collected, and its threads with it', async () => {
+    const { status, lines } = await runScript('forget-the-engine');
+    expect(status).toBe(0);
+    expect(lines).toEqual(['collected 3, threads left 0']);
+  });
+});
+
+describe('a worker thread', () => {
+  test('runs an engine and closes it', async () => {
+    expect(await runScript('worker', 'close')).toEqual({
+      status: 0,
+      lines: ['decoding', 'cancelled', 'worker gone'],
+    });
+  });
+
+  test.each(['exit', 'terminate'])('may %s while decoding', async (how) => {
+    for (let attempt = 0; attempt < 3; attempt += 1) {
+      expect(await runScript('worker', how)).toEqual({
+        status: 0,
+        lines: ['decoding', 'worker gone'],
+      });
+    }
+  });
+});

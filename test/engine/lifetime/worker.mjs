@@ -1,0 +1,32 @@
+// A worker thread loads a model and runs an engine; it closes in order, exits while decoding, or is
+// terminated, as the first argument says.
+
+import { fileURLToPath } from 'node:url';
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { drainEvents, loadModel, runEndless, startEngine } from './start.mjs';
+
+if (isMainThread) {
+  const worker = new Worker(fileURLToPath(import.meta.url), { workerData: process.argv[2] });
+  worker.on('message', async (message) => {
+    console.log(message);
+    if (message === 'decoding' && process.argv[2] === 'terminate') await worker.terminate();
+  });
+  worker.on('exit', () => console.log('worker gone'));
+} else {
+  const { llama, model } = await loadModel();
+  const engine = await startEngine(model);
+  const events = await runEndless(engine);
+  engine.prepareChat([{ role: 'user', content: 'long '.repeat(20_000) }]).catch(() => {});
+  parentPort.postMessage('decoding');
+  if (workerData === 'close') {
+    const reason = drainEvents(events);
+    await engine.close();
+    parentPort.postMessage(await reason);
+    await model.dispose();
+    await llama.dispose();
+  } else if (workerData === 'exit') {
+    process.exit(0);
+  } else {
+    await drainEvents(events);
+  }
+}
