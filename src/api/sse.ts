@@ -53,7 +53,16 @@ export class FrameStream extends Readable {
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    this.#frames.return().then(() => callback(error), callback);
+    this.#endFrames().then(() => callback(error), callback);
+  }
+
+  /** A source whose client is gone ends by itself and says how; any other is made to end. */
+  async #endFrames(): Promise<void> {
+    if (!this.#signal.aborted) {
+      await this.#frames.return();
+      return;
+    }
+    while ((await this.#frames.next()).done !== true);
   }
 
   async #pull(): Promise<void> {

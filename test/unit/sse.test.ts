@@ -68,6 +68,15 @@ describe('a stream of frames', () => {
     stream.destroy();
   });
 
+  test('lets its source come to its own end when it is destroyed after the abort', async () => {
+    const controller = new AbortController();
+    const { stream, closed, pulledCount } = build(['b', 'c', 'd'], undefined, controller);
+    controller.abort();
+    stream.destroy();
+    await closed;
+    expect(pulledCount()).toBe(3);
+  });
+
   test('closes its source when it is destroyed between two frames', async () => {
     const { stream, closed } = build(['b']);
     stream.destroy();
