@@ -62,6 +62,7 @@ export function readGgufHeader(path: string): GgufHeader {
 }
 
 function parseHeader(reader: GgufReader, fileSizeBytes: number): GgufHeader {
+  if (fileSizeBytes === 0) throw new GgufFormatError('is empty; copy or download it again');
   if (reader.remaining < 8 || reader.bytes(4).toString('latin1') !== 'GGUF') {
     throw new GgufFormatError('is not a GGUF file: it does not begin with the letters GGUF');
   }

@@ -144,7 +144,7 @@ describe('a file that cannot be served', () => {
   });
 
   it.each<[BrokenKind, string]>([
-    ['empty', 'is not a GGUF file'],
+    ['empty', 'is empty; copy or download it again'],
     ['bad-magic', 'is not a GGUF file'],
     ['future-version', 'has GGUF version 99, supported are 2 and 3'],
     ['truncated-header', 'is truncated or corrupt'],
