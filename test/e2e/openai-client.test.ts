@@ -1,0 +1,206 @@
+import OpenAI from 'openai';
+import { beforeAll, describe, expect, test } from 'vitest';
+import {
+  startServer,
+  startSharedServer,
+  type TestServer,
+  testModelPath,
+  tinyModelFile,
+} from '../support/start-server.ts';
+
+const streamCount = 16;
+const contextLength = 16_384;
+const user = (content: string) => [{ role: 'user', content } as const];
+const prompts = Array.from(
+  { length: streamCount },
+  (_, index) => `Story ${index}: ${'once more '.repeat(index * 2)}go`,
+);
+
+let tiny: TestServer;
+
+beforeAll(async () => {
+  tiny = await startSharedServer({
+    modelPath: tinyModelFile({ contextLength }),
+    flags: ['--parallel', String(streamCount), '--model-alias', 'acme/tiny:v1'],
+  });
+});
+
+/** A greedy completion, put together from its stream. */
+async function streamedText({ client }: TestServer, content: string): Promise<string> {
+  const stream = await client.chat.completions.create({
+    model: '',
+    messages: user(content),
+    temperature: 0,
+    max_tokens: 48,
+    stream: true,
+  });
+  let text = '';
+  for await (const chunk of stream) text += chunk.choices[0]?.delta.content ?? '';
+  return text;
+}
+
+/** Every stream at once says what it says alone, and what the plain reply says. */
+async function expectConcurrentStreamsToBeRight(server: TestServer): Promise<void> {
+  const alone: string[] = [];
+  for (const prompt of prompts) alone.push(await streamedText(server, prompt));
+  expect(new Set(alone).size).toBeGreaterThan(streamCount / 2);
+
+  const together = await Promise.all(prompts.map((prompt) => streamedText(server, prompt)));
+  expect(together).toEqual(alone);
+
+  const plain = await server.client.chat.completions.create({
+    model: '',
+    messages: user(prompts[5] as string),
+    temperature: 0,
+    max_tokens: 48,
+  });
+  expect(plain.choices[0]?.message.content).toBe(alone[5]);
+  expect(plain.usage?.completion_tokens).toBeLessThanOrEqual(48);
+}
+
+/** What the call is refused with. */
+async function refusal(call: Promise<unknown>): Promise<unknown> {
+  try {
+    await call;
+  } catch (error) {
+    return error;
+  }
+  throw new Error('the call was not refused');
+}
+
+describe('a chat completion', () => {
+  test('is one reply with its text, finish reason and usage', async () => {
+    const reply = await tiny.client.chat.completions.create({
+      model: 'acme/tiny:v1',
+      messages: [{ role: 'system', content: 'Be brief.' }, ...user('Tell a story')],
+      max_tokens: 12,
+      temperature: 0,
+      seed: 7,
+    });
+    expect(reply).toMatchObject({ object: 'chat.completion', model: 'acme/tiny:v1' });
+    expect(reply.choices).toHaveLength(1);
+    expect(reply.choices[0]).toMatchObject({
+      finish_reason: 'length',
+      message: { role: 'assistant', refusal: null },
+    });
+    expect(reply.choices[0]?.message.content).not.toBe('');
+    expect(reply.usage).toMatchObject({ completion_tokens: 12 });
+    const { prompt_tokens = 0, total_tokens } = reply.usage ?? {};
+    expect(prompt_tokens).toBeGreaterThan(12);
+    expect(total_tokens).toBe(prompt_tokens + 12);
+  });
+
+  test('streams the role, then text, the finish reason and at last the usage', async () => {
+    const stream = await tiny.client.chat.completions.create({
+      model: 'acme/tiny:v1',
+      messages: user('Tell a story'),
+      max_tokens: 12,
+      temperature: 0,
+      stream: true,
+      stream_options: { include_usage: true },
+    });
+    const chunks: OpenAI.ChatCompletionChunk[] = [];
+    for await (const chunk of stream) chunks.push(chunk);
+
+    expect(chunks[0]?.choices[0]?.delta).toMatchObject({ role: 'assistant', content: '' });
+    expect(chunks.at(-2)?.choices[0]).toMatchObject({ delta: {}, finish_reason: 'length' });
+    expect(chunks.at(-1)).toMatchObject({ choices: [], usage: { completion_tokens: 12 } });
+    const texts = chunks.slice(1, -2).map(({ choices }) => choices[0]?.delta.content);
+    expect(texts.length).toBeGreaterThan(0);
+    for (const text of texts) expect(text).toMatch(/./s);
+    for (const { usage } of chunks.slice(0, -1)) expect(usage).toBeNull();
+    expect(new Set(chunks.map(({ id }) => id)).size).toBe(1);
+  });
+
+  test('is put together by the client’s own stream helper', async () => {
+    const body = { model: '', messages: user('Tell a story'), max_tokens: 48, temperature: 0 };
+    const completion = await tiny.client.chat.completions.stream(body).finalChatCompletion();
+    expect(completion.choices[0]?.finish_reason).toBe('length');
+    expect(completion.choices[0]?.message.content).toBe(await streamedText(tiny, 'Tell a story'));
+  });
+});
+
+describe('16 concurrent streams', () => {
+  test('each give the text they give alone', () => expectConcurrentStreamsToBeRight(tiny));
+
+  test('each give the text they give alone, on a trained model', async ({ skip }) => {
+    if (testModelPath === undefined) return skip('TEST_MODEL is not set');
+    const server = await startServer({
+      modelPath: testModelPath,
+      flags: ['--parallel', String(streamCount)],
+    });
+    await expectConcurrentStreamsToBeRight(server);
+  });
+});
+
+describe('the models', () => {
+  test('are listed, and the one there is can be retrieved by its alias', async () => {
+    const listed: OpenAI.Model[] = [];
+    for await (const model of tiny.client.models.list()) listed.push(model);
+    expect(listed).toMatchObject([{ id: 'acme/tiny:v1', object: 'model' }]);
+    expect(await tiny.client.models.retrieve('acme/tiny:v1')).toEqual(listed[0]);
+  });
+
+  test('that are not there are a NotFoundError', async () => {
+    const error = await refusal(tiny.client.models.retrieve('gpt-9'));
+    expect(error).toBeInstanceOf(OpenAI.NotFoundError);
+    expect(error).toMatchObject({ status: 404, code: 'model_not_found', param: 'model' });
+  });
+});
+
+describe('a request that is refused', () => {
+  test.each([
+    ['a value out of range', { temperature: 3 }, 'invalid_value', 'temperature'],
+    ['what is not supported', { n: 2 }, 'unsupported_parameter', 'n'],
+    ['too long a completion', { max_tokens: 50_000 }, 'context_length_exceeded', 'messages'],
+    ['no messages', { messages: [] }, 'invalid_value', 'messages'],
+  ])('for %s is a BadRequestError with code and param', async (_what, fields, code, param) => {
+    for (const stream of [false, true]) {
+      const body = { model: '', messages: user('hello'), stream, ...fields };
+      const error = await refusal(tiny.client.chat.completions.create(body));
+      expect(error).toBeInstanceOf(OpenAI.BadRequestError);
+      expect(error).toMatchObject({ status: 400, code, param, type: 'invalid_request_error' });
+    }
+  });
+
+  test('for a prompt beyond the context names both numbers', async () => {
+    const messages = user('word '.repeat(contextLength));
+    const error = await refusal(tiny.client.chat.completions.create({ model: '', messages }));
+    expect(error).toBeInstanceOf(OpenAI.BadRequestError);
+    expect(String(error)).toMatch(
+      /maximum context length is 16384 tokens.*requested \d{5,} tokens/,
+    );
+  });
+
+  test('for JSON that is none is a 400 in the same form', async () => {
+    const reply = await fetch(`${tiny.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"messages": [',
+    });
+    expect(reply.status).toBe(400);
+    expect(await reply.json()).toMatchObject({
+      error: { code: 'invalid_json', param: null, type: 'invalid_request_error' },
+    });
+  });
+});
+
+test('a stream that the client aborts frees its slot long before the text would have ended', async () => {
+  const maxTokens = contextLength - 100;
+  const body = {
+    model: '',
+    messages: user('endless'),
+    max_tokens: maxTokens,
+    stream: true as const,
+    ignore_eos: true,
+  };
+  const stream = await tiny.client.chat.completions.create(body, {
+    headers: { 'x-request-id': 'aborted-by-client' },
+  });
+  for await (const chunk of stream) if (chunk.choices[0]?.delta.content) break;
+  stream.controller.abort();
+  await tiny.untilQueue({ active: 0, waiting: 0 });
+  const end = await tiny.line('sequence ended', { requestId: 'aborted-by-client' });
+  expect(end).toMatchObject({ finishReason: 'cancelled' });
+  expect(end.completionTokenCount).toBeLessThan(maxTokens / 10);
+});
