@@ -75,10 +75,16 @@ export class TestServer extends CliProcess {
   }
 
   /** Posts a chat without the client's help. */
-  chat(fields: object, signal?: AbortSignal): Promise<Response> {
+  chat(
+    fields: object,
+    { signal, requestId }: { signal?: AbortSignal; requestId?: string } = {},
+  ): Promise<Response> {
     return fetch(`${this.url}/v1/chat/completions`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: {
+        'content-type': 'application/json',
+        ...(requestId !== undefined && { 'x-request-id': requestId }),
+      },
       body: JSON.stringify({ messages: [{ role: 'user', content: 'go on' }], ...fields }),
       ...(signal !== undefined && { signal }),
     });
