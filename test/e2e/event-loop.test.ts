@@ -1,0 +1,109 @@
+import { availableParallelism } from 'node:os';
+import { describe, expect, test } from 'vitest';
+import {
+  type EventLoopDelay,
+  RunningStream,
+  startServer,
+  type TestServer,
+  tinyModelFile,
+} from '../support/start-server.ts';
+import type { ModelShape } from '../support/tiny-model.ts';
+
+/** The whole prompt takes a minute or more to compute, whatever the model. */
+const acceptedTokenCount = process.env.LONG === '1' ? 100_000 : 20_000;
+const streamCount = 4;
+/** The event loop may be late by this much, in all but one of a hundred turns. */
+const p99LimitMs = 20;
+
+/** As little arithmetic as a model can need: a prompt of 100k tokens is about attention alone. */
+const smallest: Partial<ModelShape> = {
+  layerCount: 1,
+  width: 32,
+  headCount: 1,
+  kvHeadCount: 1,
+  feedForwardWidth: 32,
+};
+
+/** A text of exactly so many tokens, and a few more for the template. */
+const words = (tokenCount: number) => ' the'.repeat(tokenCount);
+
+function serve(contextLength: number): Promise<TestServer> {
+  return startServer({
+    modelPath: tinyModelFile({ ...smallest, contextLength }),
+    probe: true,
+    flags: [
+      ...['--parallel', String(streamCount + 1), '--ctx', String(contextLength)],
+      ...['--threads', String(availableParallelism())],
+    ],
+  });
+}
+
+/** Streams that run, one after the other in each of four places, until the signal aborts. */
+async function keepStreaming(server: TestServer, signal: AbortSignal): Promise<void> {
+  const place = async (index: number, onStart: () => void): Promise<void> => {
+    while (!signal.aborted) {
+      const messages = [{ role: 'user', content: `stream ${index}` }];
+      const body = { messages, stream: true, ignore_eos: true, max_tokens: 1900 };
+      const stream = new RunningStream(await server.chat(body, { signal }));
+      void stream.started.then(onStart);
+      await stream.ended;
+    }
+  };
+  await Promise.all(
+    Array.from({ length: streamCount }, (_, index) => {
+      return new Promise<void>((resolve, reject) => {
+        place(index, resolve).catch((error: unknown) => {
+          if (!signal.aborted) reject(error);
+        });
+      });
+    }),
+  );
+}
+
+/** Sends the prompt and watches the server's event loop from then to the answer. */
+async function delayDuring(server: TestServer, what: string, tokenCount: number) {
+  const messages = [{ role: 'user', content: words(tokenCount) }];
+  await server.ask('reset-delay');
+  const before = performance.now();
+  const reply = await server.chat({ messages, max_tokens: 2 });
+  const text = await reply.text();
+  const elapsedMs = performance.now() - before;
+  const delay = await server.ask('delay');
+  const { p50Ms, p99Ms, maxMs, count } = delay;
+  const ms = (value: number) => `${value.toFixed(1)} ms`;
+  console.log(
+    `event-loop delay, ${tokenCount} tokens ${what}: p50 ${ms(p50Ms)}, p99 ${ms(p99Ms)}, ` +
+      `max ${ms(maxMs)} (${count} samples); answered in ${ms(elapsedMs)}`,
+  );
+  return { reply, text, delay };
+}
+
+describe('with 4 streams running, the event loop is hardly held up by a prompt', () => {
+  test('of 100k tokens that is refused, for a context of 2048', async () => {
+    const server = await serve(2048);
+    const streaming = new AbortController();
+    await keepStreaming(server, streaming.signal);
+    const { reply, text, delay } = await delayDuring(server, 'refused', 100_000);
+    streaming.abort();
+    expect(reply.status).toBe(400);
+    expect(text).toMatch(/context length is 2048 tokens.*requested 10\d{4} tokens/);
+    expectPunctual(delay);
+  });
+
+  test(`of ${acceptedTokenCount} tokens that is accepted, for a context of 131,072`, async () => {
+    const server = await serve(131_072);
+    const streaming = new AbortController();
+    await keepStreaming(server, streaming.signal);
+    const { reply, text, delay } = await delayDuring(server, 'accepted', acceptedTokenCount);
+    streaming.abort();
+    expect(reply.status).toBe(200);
+    expect(JSON.parse(text).usage.prompt_tokens).toBeGreaterThanOrEqual(acceptedTokenCount);
+    expectPunctual(delay);
+  }, 300_000);
+});
+
+function expectPunctual({ count, p99Ms }: EventLoopDelay): void {
+  // Without samples there would be nothing to be late.
+  expect(count).toBeGreaterThan(30);
+  expect(p99Ms).toBeLessThan(p99LimitMs);
+}
