@@ -70,10 +70,18 @@ function fingerprintOf(files) {
 function nativeInputs(llamaDir) {
   return [
     ...filesUnder(join(root, 'native')),
+    ...llamaLibraries(llamaDir),
     join(root, 'package.json'),
     join(llamaDir, 'package.json'),
     fileURLToPath(import.meta.url),
   ];
+}
+
+/** The libraries the addon is linked against; a variant that was added or removed changes the list. */
+function llamaLibraries(llamaDir) {
+  const packages = join(llamaDir, '..', '@node-llama-cpp');
+  if (!existsSync(packages)) return [];
+  return filesUnder(packages).filter((file) => /libllama[^/]*$/.test(file));
 }
 
 function typescriptInputs() {
@@ -113,6 +121,9 @@ function checkPinnedVersion(llamaDir) {
 function buildNative(llamaDir) {
   requireTools();
   unpackHeaders(llamaDir);
+  // Values given on the command line are taken only by a fresh configuration.
+  rmSync(join(buildDir, 'native', 'CMakeCache.txt'), { force: true });
+  rmSync(join(root, 'dist', 'native'), { recursive: true, force: true });
   const cmakeJs = join(
     dirname(fileURLToPath(import.meta.resolve('cmake-js/package.json'))),
     'bin',

@@ -54,6 +54,7 @@ const catalogue = {
     'server_error',
     'The server had an error while processing the request.',
   ),
+  sequence_failed: entry(500, 'server_error', 'The completion could not be continued.'),
   engine_failed: entry(500, 'server_error', 'The inference engine failed.'),
   model_loading: entry(503, 'server_error', 'The model is still loading.', 2),
   model_failed: entry(503, 'server_error', 'The model could not be loaded.', 30),

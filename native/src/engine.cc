@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <numeric>
 #include <utility>
 
 namespace {
@@ -82,6 +83,7 @@ void Engine::RunSteps() {
   });
   bool idle = false;
   while (!closing_.load(std::memory_order_relaxed)) {
+    if (idle) scheduler_->CheckIntegrity();
     PublishStats();
     Flush();
     for (Message& message : idle ? mailbox_.WaitAndTakeAll() : mailbox_.TakeAll()) {
@@ -104,10 +106,10 @@ void Engine::Handle(Message message) {
 void Engine::Start(Submit submit) {
   const SequenceId id = submit.id;
   try {
-    const auto [entry, added] = sequences_.try_emplace(id, model_, std::move(submit));
-    scheduler_->Add(id, entry->second.n_tokens());
+    Sequence sequence(model_, std::move(submit));
+    scheduler_->Add(id, sequence.n_tokens());
+    sequences_.emplace(id, std::move(sequence));
   } catch (const std::exception& error) {
-    sequences_.erase(id);
     events_.push_back(SequenceError{id, ErrorCode::kBadRequest, error.what()});
   }
 }
@@ -147,15 +149,15 @@ bool Engine::Step() {
 // Work goes into the batch in the order of its slots: a split cache computes a run of neighbouring
 // slots in one pass only if they come in that order.
 void Engine::FillBatch(const StepPlan& plan) {
-  std::vector<size_t> order(plan.work.size());
-  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::sort(order.begin(), order.end(),
+  by_slot_.resize(plan.work.size());
+  std::iota(by_slot_.begin(), by_slot_.end(), 0);
+  std::sort(by_slot_.begin(), by_slot_.end(),
             [&](size_t a, size_t b) { return plan.work[a].slot < plan.work[b].slot; });
 
   const Clock::time_point now = Clock::now();
   last_indices_.assign(plan.work.size(), -1);
   context_->BeginBatch();
-  for (const size_t i : order) {
+  for (const size_t i : by_slot_) {
     const StepWork& work = plan.work[i];
     Sequence& sequence = sequences_.at(work.id);
     sequence.MarkStarted(now);
@@ -174,11 +176,15 @@ void Engine::SampleAll(const StepPlan& plan) {
         std::clamp(sequence.n_prompt_tokens() - work.first, 0, work.n_tokens);
     if (!work.samples) continue;
 
-    Sequence::Growth growth = sequence.Grow(context_->get(), last_indices_[i]);
-    ++stats_.n_sampled_tokens;
-    scheduler_->Append(work.id);
-    if (!growth.text.empty()) events_.push_back(TextDelta{work.id, std::move(growth.text)});
-    if (growth.ended) EndSequence(work.id, sequence.End(growth.reason, Clock::now()));
+    try {
+      Sequence::Growth growth = sequence.Grow(context_->get(), last_indices_[i]);
+      ++stats_.n_sampled_tokens;
+      scheduler_->Append(work.id);
+      if (!growth.text.empty()) events_.push_back(TextDelta{work.id, std::move(growth.text)});
+      if (growth.ended) EndSequence(work.id, sequence.End(growth.reason, Clock::now()));
+    } catch (const std::exception& error) {
+      EndSequence(work.id, SequenceError{work.id, ErrorCode::kSequenceFailed, error.what()});
+    }
   }
 }
 
@@ -186,7 +192,7 @@ void Engine::SampleAll(const StepPlan& plan) {
 // sequence that finds no room never will.
 void Engine::EvictForRoom(const StepPlan& plan) {
   Eviction eviction;
-  if (scheduler_->EvictYoungest(&eviction)) {
+  if (scheduler_->EvictOne(&eviction)) {
     context_->Clear(eviction.slot);
   } else {
     FailSequences(plan, "the KV cache has no room for the sequence");
@@ -195,7 +201,7 @@ void Engine::EvictForRoom(const StepPlan& plan) {
 
 void Engine::FailSequences(const StepPlan& plan, const std::string& reason) {
   for (const StepWork& work : plan.work) {
-    EndSequence(work.id, SequenceError{work.id, ErrorCode::kEngineFailed, reason});
+    EndSequence(work.id, SequenceError{work.id, ErrorCode::kSequenceFailed, reason});
   }
 }
 

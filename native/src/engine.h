@@ -35,7 +35,8 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   // Any thread. Each sequence that is submitted gets exactly one SequenceEnd or SequenceError, also
-  // when the engine closes or fails; a message for a sequence that has ended changes nothing.
+  // when the engine closes or fails, unless it comes after `Stopped`; a message for a sequence that
+  // has ended changes nothing.
   void Post(Message message);
 
   // Any thread. Ends every sequence as cancelled and stops the thread; returns at once. Idempotent.
@@ -84,6 +85,8 @@ class Engine {
   EngineStats stats_;
   // Batch index of the last token of each piece of work of this step, in the plan's order.
   std::vector<int32_t> last_indices_;
+  // Indices into the plan's work, by slot.
+  std::vector<size_t> by_slot_;
   std::vector<llama_token> scratch_tokens_;
 
   std::mutex join_mutex_;

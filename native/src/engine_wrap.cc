@@ -48,74 +48,6 @@ class LiveEngines {
   std::set<std::shared_ptr<Engine>> engines_;
 };
 
-using PromptHolder = std::shared_ptr<const Prompt>;
-
-// Marks the prompts this addon made, so that no other External is taken for one.
-constexpr napi_type_tag kPromptTag{0x6c67692d70726f6d, 0x70742d68616e646c};
-
-Napi::External<PromptHolder> WrapPrompt(Napi::Env env, PromptHolder prompt) {
-  const auto n_bytes = static_cast<int64_t>(prompt->tokens.size() * sizeof(llama_token));
-  Napi::MemoryManagement::AdjustExternalMemory(env, n_bytes);
-  auto external = Napi::External<PromptHolder>::New(
-      env, new PromptHolder(std::move(prompt)), [n_bytes](Napi::Env env, PromptHolder* holder) {
-        Napi::MemoryManagement::AdjustExternalMemory(env, -n_bytes);
-        delete holder;
-      });
-  external.TypeTag(&kPromptTag);
-  return external;
-}
-
-PromptHolder UnwrapPrompt(const Napi::Value& value) {
-  auto external = value.As<Napi::External<PromptHolder>>();
-  if (!value.IsExternal() || !external.CheckTypeTag(&kPromptTag)) {
-    throw Napi::TypeError::New(value.Env(), "not a prompt that this engine prepared");
-  }
-  return *external.Data();
-}
-
-// Renders and tokenizes on a worker thread.
-class PrepareWorker : public Napi::AsyncWorker {
- public:
-  PrepareWorker(Napi::Env env, const Chat* chat, std::vector<ChatMessage> messages,
-                std::shared_ptr<UseCount> uses)
-      : Napi::AsyncWorker(env, "llama-gguf-inference prepare"),
-        deferred_(Napi::Promise::Deferred::New(env)),
-        chat_(chat),
-        messages_(std::move(messages)),
-        uses_(std::move(uses)) {
-    uses_->Enter();
-  }
-
-  Napi::Promise promise() const { return deferred_.Promise(); }
-
-  void Execute() override {
-    try {
-      prompt_ = std::make_shared<const Prompt>(chat_->Prepare(messages_));
-    } catch (const std::exception& error) {
-      SetError(error.what());
-    }
-    messages_ = {};
-    uses_->Leave();
-  }
-
-  void OnOK() override {
-    const Napi::HandleScope scope(Env());
-    Napi::Object result = Napi::Object::New(Env());
-    result.Set("tokenCount", static_cast<double>(prompt_->tokens.size()));
-    result.Set("handle", WrapPrompt(Env(), std::move(prompt_)));
-    deferred_.Resolve(result);
-  }
-
-  void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
-
- private:
-  Napi::Promise::Deferred deferred_;
-  const Chat* chat_;
-  std::vector<ChatMessage> messages_;
-  std::shared_ptr<UseCount> uses_;
-  PromptHolder prompt_;
-};
-
 SequenceId IdFrom(const Napi::Value& value) {
   return static_cast<SequenceId>(value.As<Napi::Number>().Int64Value());
 }
@@ -159,18 +91,14 @@ EngineWrap::~EngineWrap() { ReleaseNow(); }
 
 Napi::Value EngineWrap::PrepareChat(const Napi::CallbackInfo& info) {
   RequireOpen();
-  auto* worker =
-      new PrepareWorker(info.Env(), chat_.get(), MessagesFrom(info[0].As<Napi::Array>()), uses_);
-  const Napi::Promise promise = worker->promise();
-  worker->Queue();
-  return promise;
+  return PrepareChatPrompt(info.Env(), chat_.get(), MessagesFrom(info[0].As<Napi::Array>()), uses_);
 }
 
 void EngineWrap::Submit(const Napi::CallbackInfo& info) {
   RequireOpen();
   engine_->Post(::Submit{
       .id = IdFrom(info[0]),
-      .prompt = UnwrapPrompt(info[1]),
+      .prompt = PromptOf(info[1]),
       .max_tokens = info[2].As<Napi::Number>().Int32Value(),
       .stops = StringsFrom(info[3].As<Napi::Array>()),
       .sampling = SamplingFrom(info[4].As<Napi::Object>()),

@@ -4,37 +4,13 @@
 
 #include <napi.h>
 
-#include <condition_variable>
 #include <memory>
-#include <mutex>
-#include <string>
 
 #include "chat.h"
 #include "engine.h"
 #include "model.h"
 #include "outbox.h"
-
-// How many workers use the vocabulary, which goes away with the model.
-class UseCount {
- public:
-  void Enter() {
-    const std::lock_guard lock(mutex_);
-    ++count_;
-  }
-  void Leave() {
-    const std::lock_guard lock(mutex_);
-    if (--count_ == 0) none_.notify_all();
-  }
-  void WaitForNone() {
-    std::unique_lock lock(mutex_);
-    none_.wait(lock, [this] { return count_ == 0; });
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable none_;
-  int count_ = 0;
-};
+#include "prepare_worker.h"
 
 class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
  public:

@@ -4,8 +4,10 @@
 #include <string>
 
 enum class ErrorCode {
-  // The chat template refused the messages, or the text could not be tokenized.
+  // The sampling parameters were refused.
   kBadRequest,
+  // This sequence could not go on; its neighbours do.
+  kSequenceFailed,
   // The engine broke; every sequence it held is lost.
   kEngineFailed,
 };
@@ -14,6 +16,8 @@ inline const char* ErrorCodeName(ErrorCode code) {
   switch (code) {
     case ErrorCode::kBadRequest:
       return "bad_request";
+    case ErrorCode::kSequenceFailed:
+      return "sequence_failed";
     case ErrorCode::kEngineFailed:
       return "engine_failed";
   }

@@ -17,7 +17,8 @@ class Model {
   int32_t n_vocab() const { return n_vocab_; }
 
   // Tokens of `text`. `add_special` puts the model's BOS in front where it wants one; control
-  // tokens are recognised in the text. Throws std::runtime_error on text above 2 GiB.
+  // tokens are recognised in the text. Throws std::runtime_error on text that cannot be tokenized
+  // safely.
   std::vector<llama_token> Tokenize(std::string_view text, bool add_special) const;
 
   // Appends the bytes of `token`; nothing for control tokens.
@@ -30,6 +31,8 @@ class Model {
   const std::vector<llama_token>& suppressed_tokens() const { return suppressed_; }
 
  private:
+  std::vector<llama_token> TokenizeHere(std::string_view text, bool add_special) const;
+
   const llama_model* model_;
   const llama_vocab* vocab_;
   int32_t n_vocab_;

@@ -12,14 +12,20 @@
 
 namespace {
 
+// Dividing logits by less overflows.
+constexpr float kLeastTemperature = 1e-6f;
+
 // Whether the sampler chain would always end at the token with the highest logit. What only cuts
 // the tail (top-k, top-p, min-p, top-n-sigma) or rescales (temperature) does not matter then; what
 // can move or drop the head does.
 bool IsGreedy(const common_params_sampling& params) {
+  const auto& samplers = params.samplers;
   const bool penalised =
       params.penalty_last_n != 0 && (params.penalty_repeat != 1.0f || params.penalty_freq != 0.0f ||
                                      params.penalty_present != 0.0f);
-  return params.temp <= 0.0f && params.dynatemp_range == 0.0f && !penalised &&
+  const bool cools = std::find(samplers.begin(), samplers.end(), COMMON_SAMPLER_TYPE_TEMPERATURE) !=
+                     samplers.end();
+  return cools && params.temp <= 0.0f && params.dynatemp_range == 0.0f && !penalised &&
          params.dry_multiplier == 0.0f && params.xtc_probability == 0.0f && params.typ_p >= 1.0f &&
          params.mirostat == 0 && params.adaptive_target < 0.0f && params.grammar.empty() &&
          params.logit_bias.empty() && params.reasoning_budget_start.empty();
@@ -48,7 +54,14 @@ int32_t ArgMax(const float* values, int32_t n) {
 
 void Sampler::Deleter::operator()(common_sampler* sampler) const { common_sampler_free(sampler); }
 
-Sampler::Sampler(const Model* model, const common_params_sampling& params) : model_(model) {
+Sampler::Sampler(const Model* model, common_params_sampling params,
+                 const std::vector<llama_token>& prompt)
+    : model_(model) {
+  // llama.cpp ends the process over a grammar of this kind, which it was built without.
+  if (common_grammar_value(params.grammar).starts_with("%llguidance")) {
+    throw std::invalid_argument("%llguidance grammars are not supported");
+  }
+  if (params.temp < kLeastTemperature) params.temp = 0.0f;
   if (IsGreedy(params)) {
     excluded_ = model->suppressed_tokens();
     if (params.ignore_eos) {
@@ -57,15 +70,27 @@ Sampler::Sampler(const Model* model, const common_params_sampling& params) : mod
     }
     return;
   }
-  common_params_sampling chain = params;
-  chain.no_perf = true;
-  if (params.ignore_eos) {
+  params.no_perf = true;
+  // A grammar that is complete allows the end alone; forbidding it would leave nothing.
+  if (params.ignore_eos && params.grammar.empty()) {
     for (const llama_token token : model->end_of_generation_tokens()) {
-      chain.logit_bias.push_back({token, -INFINITY});
+      params.logit_bias.push_back({token, -INFINITY});
     }
   }
-  sampler_.reset(common_sampler_init(model->get(), chain));
+  sampler_.reset(common_sampler_init(model->get(), params));
   if (!sampler_) throw std::runtime_error("the sampler could not be created");
+  ShowPrompt(params, prompt);
+}
+
+// Penalties look back into the prompt as well.
+void Sampler::ShowPrompt(const common_params_sampling& params,
+                         const std::vector<llama_token>& prompt) {
+  const auto reach = [&](int32_t n_last) { return n_last < 0 ? prompt.size() : size_t(n_last); };
+  const size_t n = std::min(
+      prompt.size(), std::max(reach(params.penalty_last_n), reach(params.dry_penalty_last_n)));
+  for (size_t i = prompt.size() - n; i < prompt.size(); ++i) {
+    common_sampler_accept(sampler_.get(), prompt[i], false);
+  }
 }
 
 Sampler::~Sampler() = default;

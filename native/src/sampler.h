@@ -13,8 +13,9 @@ struct common_sampler;
 class Sampler {
  public:
   // Throws std::exception when llama.cpp refuses the parameters, such as a grammar that does not
-  // parse. `model` must outlive this object.
-  Sampler(const Model* model, const common_params_sampling& params);
+  // parse. `model` must outlive this object; `prompt` is what penalties see before the completion.
+  Sampler(const Model* model, common_params_sampling params,
+          const std::vector<llama_token>& prompt);
   ~Sampler();
   Sampler(Sampler&&) noexcept;
 
@@ -23,6 +24,8 @@ class Sampler {
   llama_token Sample(llama_context* context, int32_t batch_index);
 
  private:
+  void ShowPrompt(const common_params_sampling& params, const std::vector<llama_token>& prompt);
+
   struct Deleter {
     void operator()(common_sampler* sampler) const;
   };

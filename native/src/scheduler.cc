@@ -4,6 +4,14 @@
 #include <stdexcept>
 #include <string>
 
+namespace {
+
+// How long a sequence that is held may keep its slot while others wait for one: long enough for a
+// reader that only stutters, since coming back costs the whole prefill.
+constexpr int32_t kPatiencePlans = 64;
+
+}  // namespace
+
 Scheduler::Scheduler(SchedulerLimits limits) : limits_(limits), slots_(limits.n_slots, false) {}
 
 void Scheduler::Add(SequenceId id, int32_t n_tokens) {
@@ -32,20 +40,27 @@ int32_t Scheduler::Remove(SequenceId id) {
 
 void Scheduler::SetHeld(SequenceId id, bool held) {
   const auto found = sequences_.find(id);
-  if (found != sequences_.end()) found->second.held = held;
+  if (found == sequences_.end()) return;
+  found->second.held = held;
+  found->second.n_held_plans = 0;
 }
 
 StepPlan Scheduler::Plan() {
   StepPlan plan;
   MakeRoomToDecode(&plan);
+  EvictHeld(kPatiencePlans, &plan);
 
   for (const SequenceId id : running_) {
-    const Sequence& sequence = sequences_.at(id);
-    if (!sequence.held && sequence.n_missing() == 1) plan.work.push_back(Share(id, sequence, 1));
+    Sequence& sequence = sequences_.at(id);
+    if (sequence.held) {
+      ++sequence.n_held_plans;
+    } else if (sequence.n_missing() == 1) {
+      plan.work.push_back(Share(id, sequence, 1));
+    }
   }
   const auto n_decoding = static_cast<int32_t>(plan.work.size());
   int32_t budget = limits_.n_batch - n_decoding;
-  if (n_decoding > 0) budget = std::min(budget, limits_.n_chunk);
+  if (n_decoding > 0) budget = std::min(budget, std::max(1, limits_.n_chunk - n_decoding));
 
   for (const SequenceId id : running_) {
     const Sequence& sequence = sequences_.at(id);
@@ -54,29 +69,51 @@ StepPlan Scheduler::Plan() {
     budget -= plan.work.back().n_tokens;
   }
   Admit(budget, &plan);
+  if (plan.empty()) {
+    // Nobody computes, so no further plan would come to take from the held ones.
+    EvictHeld(0, &plan);
+    Admit(budget, &plan);
+  }
   return plan;
 }
 
 void Scheduler::MakeRoomToDecode(StepPlan* plan) {
   while (running_.size() > 1 && n_promised() > limits_.n_kv_tokens) {
-    plan->evictions.push_back(EvictLast());
+    plan->evictions.push_back(Evict(Victim()));
   }
 }
 
+void Scheduler::EvictHeld(int32_t n_plans, StepPlan* plan) {
+  const auto waiter = std::find_if(waiting_.begin(), waiting_.end(),
+                                   [this](SequenceId id) { return !sequences_.at(id).held; });
+  if (waiter == waiting_.end()) return;
+  const Sequence& waiting = sequences_.at(*waiter);
+  while (!running_.empty() && !Fits(waiting)) {
+    const SequenceId id = Victim();
+    const Sequence& victim = sequences_.at(id);
+    if (!victim.held || victim.n_held_plans < n_plans) return;
+    plan->evictions.push_back(Evict(id));
+  }
+}
+
+bool Scheduler::Fits(const Sequence& sequence) const {
+  if (n_running() >= limits_.n_slots) return false;
+  const int32_t n_steps = (sequence.n_missing() + limits_.n_chunk - 1) / limits_.n_chunk;
+  const int32_t headroom = running_.empty() ? 0 : n_running() * n_steps + 1;
+  return n_promised() + sequence.n_tokens + headroom <= limits_.n_kv_tokens;
+}
+
 // Waiting sequences keep their order: one that finds no room holds back those behind it, or a large
-// prompt would wait for ever. Only one whose reader is slow is passed over. A cell is left for the
-// next token of everybody who runs.
+// prompt would wait for ever. Only one whose reader is slow is passed over.
 void Scheduler::Admit(int32_t budget, StepPlan* plan) {
-  for (auto at = waiting_.begin();
-       at != waiting_.end() && budget > 0 && n_running() < limits_.n_slots;) {
+  for (auto at = waiting_.begin(); at != waiting_.end() && budget > 0;) {
     const SequenceId id = *at;
     Sequence& sequence = sequences_.at(id);
     if (sequence.held) {
       ++at;
       continue;
     }
-    const int32_t headroom = n_running() == 0 ? 0 : n_running() + 1;
-    if (n_promised() + sequence.n_tokens + headroom > limits_.n_kv_tokens) return;
+    if (!Fits(sequence)) return;
     at = waiting_.erase(at);
     running_.push_back(id);
     sequence.slot = TakeLowestSlot();
@@ -91,17 +128,22 @@ void Scheduler::Commit(const StepPlan& plan) {
 
 void Scheduler::Append(SequenceId id) { ++sequences_.at(id).n_tokens; }
 
-bool Scheduler::EvictYoungest(Eviction* eviction) {
+bool Scheduler::EvictOne(Eviction* eviction) {
   if (running_.size() <= 1) return false;
-  *eviction = EvictLast();
+  *eviction = Evict(Victim());
   return true;
 }
 
-Eviction Scheduler::EvictLast() {
-  const SequenceId id = running_.back();
+SequenceId Scheduler::Victim() const {
+  const auto held = std::find_if(running_.rbegin(), running_.rend(),
+                                 [this](SequenceId id) { return sequences_.at(id).held; });
+  return held == running_.rend() ? running_.back() : *held;
+}
+
+Eviction Scheduler::Evict(SequenceId id) {
   Sequence& sequence = sequences_.at(id);
   const Eviction eviction{id, sequence.slot};
-  running_.pop_back();
+  std::erase(running_, id);
   waiting_.push_front(id);
   slots_[sequence.slot] = false;
   sequence.slot = -1;

@@ -66,8 +66,9 @@ class Scheduler {
 
   // Decides the next step. Decoding sequences come first, one token each; then prompts, oldest
   // first, up to the token budget; then waiting sequences, in order, while there is a slot and room
-  // for all their tokens. When the decoding ones alone find no room, the youngest lose their cells
-  // and wait at the front of the queue.
+  // for all their tokens. Two things cost a running sequence its cells, so that it waits at the
+  // front of the queue and starts over: no room for the others' next tokens, and being held while
+  // somebody waits. Held sequences go first, then the youngest.
   StepPlan Plan();
 
   // The step was computed: its tokens are in the cache.
@@ -76,9 +77,9 @@ class Scheduler {
   // A token was sampled; the sequence knows one more than its cache holds.
   void Append(SequenceId id);
 
-  // Takes the cells of the youngest running sequence, for when the cache found no room although the
-  // plan saw some. False when no more than one runs, so that nothing would be gained.
-  bool EvictYoungest(Eviction* eviction);
+  // Takes the cells of one running sequence, for when the cache found no room although the plan saw
+  // some. False when no more than one runs, so that nothing would be gained.
+  bool EvictOne(Eviction* eviction);
 
   int32_t n_running() const { return static_cast<int32_t>(running_.size()); }
   int32_t n_waiting() const { return static_cast<int32_t>(waiting_.size()); }
@@ -96,16 +97,26 @@ class Scheduler {
     int32_t n_cached = 0;
     int32_t slot = -1;
     bool held = false;
+    // Plans made since it was held.
+    int32_t n_held_plans = 0;
 
     int32_t n_missing() const { return n_tokens - n_cached; }
   };
 
   // Cells that running sequences have been promised: all known tokens of each.
   int32_t n_promised() const;
-  // Frees cells from the youngest on until one more token for each decoding sequence fits.
+  // Whether a waiting sequence finds a slot, cells for all its tokens, and enough beside them for
+  // what the others decode while it is prefilled.
+  bool Fits(const Sequence& sequence) const;
+  // Frees cells until one more token for each decoding sequence fits.
   void MakeRoomToDecode(StepPlan* plan);
+  // Takes slots and cells from sequences held for at least `n_plans`, while somebody else waits for
+  // them.
+  void EvictHeld(int32_t n_plans, StepPlan* plan);
   void Admit(int32_t budget, StepPlan* plan);
-  Eviction EvictLast();
+  // Whom to evict: the youngest held sequence, else the youngest.
+  SequenceId Victim() const;
+  Eviction Evict(SequenceId id);
   int32_t TakeLowestSlot();
   static StepWork Share(SequenceId id, const Sequence& sequence, int32_t n_tokens);
 

@@ -26,7 +26,7 @@ Sequence::Sequence(const Model* model, Submit submit)
       id_(submit.id),
       prompt_(submit.prompt),
       max_tokens_(submit.max_tokens),
-      sampler_(model, submit.sampling),
+      sampler_(model, std::move(submit.sampling), submit.prompt->tokens),
       text_(AllStops(submit)),
       submitted_at_(submit.submitted_at) {}
 

@@ -1,7 +1,6 @@
 // One prompt and its growing completion. Lives on the engine thread.
 #pragma once
 
-#include <span>
 #include <string>
 #include <vector>
 

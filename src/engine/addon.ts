@@ -4,6 +4,7 @@
  */
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { pinnedNodeLlamaCppVersion } from '../package-info.ts';
 import type { SamplingParams } from './engine.ts';
 
 /** What the native engine is built with. Checked before it gets here. */
@@ -45,7 +46,7 @@ export type NativePayload =
     }
   | {
       readonly type: 'sequence-error';
-      readonly code: 'bad_request' | 'engine_failed';
+      readonly code: 'bad_request' | 'sequence_failed' | 'engine_failed';
       readonly message: string;
     }
   | {
@@ -104,6 +105,7 @@ export interface NativeHandle {
 }
 
 interface Addon {
+  /** The release of node-llama-cpp it was compiled against. */
   readonly nodeLlamaCppVersion: string;
   readonly Engine: new (
     options: NativeEngineOptions,
@@ -140,6 +142,12 @@ export function loadAddon(variant: AddonVariant): Addon {
       `the native engine for ${variant} did not load from ${path}: ${reason}. ` +
         'Build it with `npm run build`, on the Node.js version that runs it.',
       { cause },
+    );
+  }
+  if (addon.nodeLlamaCppVersion !== pinnedNodeLlamaCppVersion) {
+    throw new Error(
+      `the native engine was built for node-llama-cpp ${addon.nodeLlamaCppVersion}, ` +
+        `but ${pinnedNodeLlamaCppVersion} is required: run \`npm run build\``,
     );
   }
   loaded = { variant, addon };

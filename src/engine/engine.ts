@@ -152,7 +152,8 @@ export interface Engine {
   /**
    * Streams one completion. The last event is always `sequence-end`, with `cancelled` once `signal`
    * aborts; the slot is then free within one step. Leaving the loop early cancels too.
-   * @throws {GatewayError} `context_length_exceeded` before any work, `queue_full`, `engine_failed`
+   * @throws {GatewayError} `context_length_exceeded` before any work, `bad_request` for refused
+   *   sampling parameters, `sequence_failed`, `engine_failed`, `shutting_down`
    */
   generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<EngineEvent>;
 

@@ -15,7 +15,7 @@ export interface QueueLimits {
 export class EventQueue<Item> {
   readonly #limits: QueueLimits;
   #items: Item[] = [];
-  /** Index of the oldest item that was not taken; the array is cut when it is used up. */
+  /** Index of the oldest item that was not taken. */
   #head = 0;
   #held = false;
   #failure: { readonly error: unknown } | undefined;
@@ -51,8 +51,8 @@ export class EventQueue<Item> {
     }
     const item = this.#items[this.#head] as Item;
     this.#head += 1;
-    if (this.size === 0) {
-      this.#items = [];
+    if (this.#head * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#head);
       this.#head = 0;
     }
     if (this.#held && this.size <= this.#limits.low) this.#hold(false);

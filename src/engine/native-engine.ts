@@ -52,6 +52,8 @@ export interface EngineOptions {
   readonly onFailure?: (reason: string) => void;
 }
 
+type SequenceErrorCode = Extract<NativePayload, { type: 'sequence-error' }>['code'];
+
 /** Events one request may have waiting before its sequence is held. */
 const queueHigh = 256;
 const queueLow = 64;
@@ -68,18 +70,29 @@ const randomSeed = 0xffff_ffff;
  */
 export async function createNativeEngine(options: EngineOptions): Promise<Engine> {
   const engine = new NativeEngine(options);
-  await engine.started;
-  return engine;
+  try {
+    await engine.started;
+    return engine;
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
 }
 
-/** The end of a request that was not asked for by the request. */
-const cancelledBeforeStart: Omit<Extract<EngineEvent, { type: 'sequence-end' }>, 'usage'> = {
-  type: 'sequence-end',
-  finishReason: 'cancelled',
-  timings: { queueMs: 0, prefillMs: 0, decodeMs: 0 },
-};
+/** What a request comes to whose client left before it was submitted. */
+function cancelledAtOnce(promptTokenCount: number): EngineEvent {
+  return {
+    type: 'sequence-end',
+    finishReason: 'cancelled',
+    usage: { promptTokenCount, cachedTokenCount: 0, completionTokenCount: 0 },
+    timings: { queueMs: 0, prefillMs: 0, decodeMs: 0 },
+  };
+}
 
 class NativeEngine implements Engine {
+  /** Those that will be heard of again, though perhaps nobody else holds them. */
+  static readonly #busy = new Set<NativeEngine>();
+
   readonly info: EngineInfo;
   /** Settles once the native thread has its context, or has failed to get one. */
   readonly started: Promise<void>;
@@ -99,14 +112,10 @@ class NativeEngine implements Engine {
 
   constructor(options: EngineOptions) {
     this.#options = options;
-    const { slotCount, contextLength, kvTokenCount } = options;
+    const { slotCount, kvTokenCount } = options;
     const backend: AddonVariant = options.llamaGpu === false ? 'cpu' : options.llamaGpu;
-    this.info = {
-      backend,
-      slotCount,
-      contextLength: Math.min(contextLength, kvTokenCount),
-      kvTokenCount,
-    };
+    const contextLength = Math.min(options.contextLength, kvTokenCount);
+    this.info = { backend, slotCount, contextLength, kvTokenCount };
     this.started = new Promise((resolve, reject) => {
       this.#settleStarted = { resolve, reject };
     });
@@ -114,8 +123,11 @@ class NativeEngine implements Engine {
       this.#settleStopped = resolve;
     });
     const addon = loadAddon(backend);
-    this.#native = new addon.Engine(nativeOptions(options), NativeEngine.#receiverOf(this));
-    this.#native.keepAlive(true);
+    this.#native = new addon.Engine(
+      nativeOptions({ ...options, contextLength }),
+      NativeEngine.#receiverOf(this),
+    );
+    this.#keepAlive(true);
   }
 
   async prepareChat(messages: readonly ChatMessage[]): Promise<PreparedPrompt> {
@@ -128,7 +140,7 @@ class NativeEngine implements Engine {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new GatewayError('bad_request', {
         param: 'messages',
-        message: `The model's chat template refused the messages: ${reason}`,
+        message: `The messages could not be made into a prompt: ${reason}`,
         cause,
       });
     } finally {
@@ -146,12 +158,7 @@ class NativeEngine implements Engine {
     });
     this.#requireRunning();
     if (signal?.aborted) {
-      const usage = {
-        promptTokenCount: prompt.tokenCount,
-        cachedTokenCount: 0,
-        completionTokenCount: 0,
-      };
-      yield { ...cancelledBeforeStart, usage };
+      yield cancelledAtOnce(prompt.tokenCount);
       return;
     }
 
@@ -163,7 +170,7 @@ class NativeEngine implements Engine {
       onHold: (held) => this.#native.hold(id, held),
     });
     const cancel = () => this.#native.cancel(id);
-    this.#sequences.set(id, queue);
+    // No event can come before this turn of the event loop is over.
     this.#native.submit(
       id,
       prompt.handle as object,
@@ -171,7 +178,8 @@ class NativeEngine implements Engine {
       request.stop ?? [],
       this.#samplingOf(request),
     );
-    this.#native.keepAlive(true);
+    this.#sequences.set(id, queue);
+    this.#keepAlive(true);
     signal?.addEventListener('abort', cancel, { once: true });
     let ended = false;
     try {
@@ -197,12 +205,19 @@ class NativeEngine implements Engine {
   }
 
   async #close(): Promise<void> {
-    this.#native.keepAlive(true);
+    this.#keepAlive(true);
     this.#native.requestClose();
     await this.#stopped;
     await Promise.allSettled(this.#preparing);
     this.#lastStats = this.#native.stats();
     this.#native.release();
+  }
+
+  /** While it is busy an engine keeps the process running, and itself from being collected. */
+  #keepAlive(busy: boolean): void {
+    this.#native.keepAlive(busy);
+    if (busy) NativeEngine.#busy.add(this);
+    else NativeEngine.#busy.delete(this);
   }
 
   #requireRunning(): void {
@@ -263,7 +278,7 @@ class NativeEngine implements Engine {
       case 'started':
         this.#running = true;
         this.#settleStarted?.resolve();
-        this.#native.keepAlive(this.#sequences.size > 0);
+        this.#keepAlive(this.#sequences.size > 0);
         return;
       case 'engine-failed':
         this.#failure = payload.message;
@@ -275,7 +290,7 @@ class NativeEngine implements Engine {
           this.#endSequence(lost)?.fail(sequenceError('engine_failed', 'the engine has stopped'));
         }
         this.#settleStopped?.();
-        this.#native.keepAlive(false);
+        this.#keepAlive(false);
         return;
       default:
         payload satisfies never;
@@ -285,7 +300,7 @@ class NativeEngine implements Engine {
   #endSequence(id: number): EventQueue<EngineEvent> | undefined {
     const queue = this.#sequences.get(id);
     this.#sequences.delete(id);
-    if (this.#sequences.size === 0 && this.#closing === undefined) this.#native.keepAlive(false);
+    if (this.#sequences.size === 0 && this.#closing === undefined) this.#keepAlive(false);
     return queue;
   }
 }
@@ -297,7 +312,7 @@ function nativeOptions(options: EngineOptions) {
     model: addonModelOf(options.model),
     chatTemplate: options.chatTemplate ?? '',
     slotCount,
-    contextLength: Math.min(contextLength, kvTokenCount),
+    contextLength,
     kvTokenCount,
     threadCount: options.threadCount || Math.min(availableParallelism(), maxDefaultThreads),
     threadPoll: 0,
@@ -324,7 +339,7 @@ function foldSeed(seed: bigint): number {
   return folded === randomSeed ? randomSeed - 1 : folded;
 }
 
-function sequenceError(code: 'bad_request' | 'engine_failed', message: string): GatewayError {
+function sequenceError(code: SequenceErrorCode, message: string): GatewayError {
   return code === 'bad_request'
     ? new GatewayError(code, { message })
     : new GatewayError(code, { cause: new Error(message) });

@@ -76,6 +76,12 @@ describe('an engine that is forgotten', () => {
   });
 });
 
+describe('an engine that only pending calls hold', () => {
+  test('starts, generates and closes although garbage is collected all the time', async () => {
+    expect(await runScript('collect-while-busy')).toEqual({ status: 0, lines: ['100', 'closed'] });
+  });
+});
+
 describe('a worker thread', () => {
   test('runs an engine and closes it', async () => {
     expect(await runScript('worker', 'close')).toEqual({

@@ -1,0 +1,10 @@
+// How long a piece of text a tokenizer's regular expression may match at once.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+// Characters in the longest stretch of `text` that one alternative of a pre-tokenizer may take
+// whole: letters, digits, white space or anything else. Characters above ASCII may belong to any of
+// them, so the answer may be too high there, never too low. `text` is UTF-8.
+size_t LongestRun(std::string_view text);
