@@ -24,7 +24,7 @@ const smallest: Partial<ModelShape> = {
   feedForwardWidth: 32,
 };
 
-/** A text of exactly so many tokens, and a few more for the template. */
+/** A text of so many tokens. */
 const words = (tokenCount: number) => ' the'.repeat(tokenCount);
 
 function serve(contextLength: number): Promise<TestServer> {
@@ -60,14 +60,17 @@ async function keepStreaming(server: TestServer, signal: AbortSignal): Promise<v
   );
 }
 
-/** Sends the prompt and watches the server's event loop from then to the answer. */
-async function delayDuring(server: TestServer, what: string, tokenCount: number) {
+/** Sends the prompt, and again, and watches the server's event loop from the first to the last answer. */
+async function delayDuring(server: TestServer, what: string, tokenCount: number, rounds: number) {
   const messages = [{ role: 'user', content: words(tokenCount) }];
+  const replies: { readonly status: number; readonly text: string }[] = [];
   await server.ask('reset-delay');
   const before = performance.now();
-  const reply = await server.chat({ messages, max_tokens: 2 });
-  const text = await reply.text();
-  const elapsedMs = performance.now() - before;
+  for (let round = 0; round < rounds; round++) {
+    const reply = await server.chat({ messages, max_tokens: 2 });
+    replies.push({ status: reply.status, text: await reply.text() });
+  }
+  const elapsedMs = (performance.now() - before) / rounds;
   const delay = await server.ask('delay');
   const { p50Ms, p99Ms, maxMs, count } = delay;
   const ms = (value: number) => `${value.toFixed(1)} ms`;
@@ -75,7 +78,7 @@ async function delayDuring(server: TestServer, what: string, tokenCount: number)
     `event-loop delay, ${tokenCount} tokens ${what}: p50 ${ms(p50Ms)}, p99 ${ms(p99Ms)}, ` +
       `max ${ms(maxMs)} (${count} samples); answered in ${ms(elapsedMs)}`,
   );
-  return { reply, text, delay };
+  return { replies, delay };
 }
 
 describe('with 4 streams running, the event loop is hardly held up by a prompt', () => {
@@ -83,10 +86,13 @@ describe('with 4 streams running, the event loop is hardly held up by a prompt',
     const server = await serve(2048);
     const streaming = new AbortController();
     await keepStreaming(server, streaming.signal);
-    const { reply, text, delay } = await delayDuring(server, 'refused', 100_000);
+    // A refusal is quick: one alone has too few samples for a percentile.
+    const { replies, delay } = await delayDuring(server, 'refused', 100_000, 5);
     streaming.abort();
-    expect(reply.status).toBe(400);
-    expect(text).toMatch(/context length is 2048 tokens.*requested 10\d{4} tokens/);
+    for (const { status, text } of replies) {
+      expect(status).toBe(400);
+      expect(text).toMatch(/context length is 2048 tokens.*requested 10\d{4} tokens/);
+    }
     expectPunctual(delay);
   });
 
@@ -94,16 +100,18 @@ describe('with 4 streams running, the event loop is hardly held up by a prompt',
     const server = await serve(131_072);
     const streaming = new AbortController();
     await keepStreaming(server, streaming.signal);
-    const { reply, text, delay } = await delayDuring(server, 'accepted', acceptedTokenCount);
+    const { replies, delay } = await delayDuring(server, 'accepted', acceptedTokenCount, 1);
     streaming.abort();
-    expect(reply.status).toBe(200);
-    expect(JSON.parse(text).usage.prompt_tokens).toBeGreaterThanOrEqual(acceptedTokenCount);
+    for (const { status, text } of replies) {
+      expect(status).toBe(200);
+      expect(JSON.parse(text).usage.prompt_tokens).toBeGreaterThanOrEqual(acceptedTokenCount);
+    }
     expectPunctual(delay);
   }, 300_000);
 });
 
 function expectPunctual({ count, p99Ms }: EventLoopDelay): void {
   // Without samples there would be nothing to be late.
-  expect(count).toBeGreaterThan(30);
+  expect(count).toBeGreaterThan(100);
   expect(p99Ms).toBeLessThan(p99LimitMs);
 }

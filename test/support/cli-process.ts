@@ -39,6 +39,7 @@ export class CliProcess {
   readonly lines: LogLine[] = [];
   #stdout = '';
   #stderr = '';
+  #ended: Exit | undefined;
   readonly #waiters = new Set<() => void>();
 
   constructor(args: readonly string[], { env = {}, nodeFlags = [] }: CliOptions = {}) {
@@ -95,8 +96,6 @@ export class CliProcess {
     this.#changed();
     return exit;
   }
-
-  #ended: Exit | undefined;
 
   #receive(line: string): void {
     this.#stderr += `${line}\n`;
