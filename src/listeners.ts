@@ -43,7 +43,10 @@ export async function openListeners(
   });
   const health = buildHealthServer({ readiness: config.healthReadiness, models, drain });
   try {
-    await opened('PORT', host, config.port, () => gateway.listen({ host, port: config.port }));
+    await opened('PORT', host, config.port, () => {
+      const listenTextResolver = (address: string) => `api port open at ${address}`;
+      return gateway.listen({ host, port: config.port, listenTextResolver });
+    });
     await opened('PORT_HEALTH', host, config.healthPort, () => {
       health.listen({ host, port: config.healthPort });
       return once(health, 'listening');

@@ -60,8 +60,8 @@ Context::Context(const ContextOptions& options, const std::atomic<bool>* abortin
 
   context_.reset(llama_init_from_model(options.model, params));
   if (!context_) {
-    throw std::runtime_error("a KV cache of " + std::to_string(params.n_ctx) +
-                             " tokens could not be created");
+    throw std::runtime_error("llama.cpp could not create a context with a KV cache of " +
+                             std::to_string(params.n_ctx) + " tokens; its log says why");
   }
   llama_attach_threadpool(context_.get(), thread_pool_.get(), thread_pool_.get());
 }
