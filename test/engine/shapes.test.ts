@@ -42,7 +42,7 @@ describe('a model of any shape', () => {
     'runs with a KV cache of %s and %s, flash attention %s',
     async (cacheTypeK, cacheTypeV, flashAttention) => {
       // Quantised caches come in blocks of 32, which must divide a head.
-    const loaded = await loadModel({ width: 128 });
+      const loaded = await loadModel({ width: 128 });
       const engine = await startEngine(loaded.model, { cacheTypeK, cacheTypeV, flashAttention });
       try {
         const { end } = await complete(engine, 'cache types', { maxTokens: 16 });
