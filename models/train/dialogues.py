@@ -364,13 +364,20 @@ def _evaluated_setting(rng: random.Random, name: str) -> dict[str, object] | Non
     return _item(name, [_user(exchange.user)], exchange, offered)
 
 
-def assert_held_out(items: list[dict[str, object]], trained: set[tuple[str, ...]], turns: set[str]) -> None:
-    """No prompt of the evaluation occurs in training: neither a dialogue so far nor a lone turn."""
-    for item in items:
-        asked = Dialogue(item["messages"]).asked()  # type: ignore[arg-type]
-        assert asked not in trained, f"also in training: {asked}"
-        if len(asked) == 1 and asked[0] and "tools" not in item:
-            assert asked[0] not in turns, f"also in training: {asked}"
+def held_out_prompts(items: list[dict[str, object]]) -> set[tuple[str, ...]]:
+    """What the evaluation asks, in the form in which training is compared with it."""
+    return {Dialogue(item["messages"]).asked() for item in items}  # type: ignore[arg-type]
+
+
+def assert_unseen(dialogue: Dialogue, held_out: set[tuple[str, ...]]) -> None:
+    """No prompt of the evaluation occurs in a training dialogue: neither its turns so far nor a lone turn."""
+    asked = dialogue.asked()
+    for end in range(1, len(asked) + 1):
+        assert asked[:end] not in held_out, f"the evaluation asks this too: {asked[:end]}"
+    if len(asked) > 1:
+        first_turn = 1 if dialogue.messages[0]["role"] == "system" else 0
+        for turn in asked[first_turn:]:
+            assert (turn,) not in held_out, f"the evaluation asks this too: {turn}"
 
 
 if __name__ == "__main__":
