@@ -105,7 +105,7 @@ class Llama(nn.Module):
         return functional.cross_entropy(hidden @ self.embedding.weight.t(), tokens[:, 1:][wanted])
 
     @torch.no_grad()
-    def greedy(self, ids: list[int], end: int, limit: int = 200) -> list[int]:
+    def greedy(self, ids: list[int], end: int, limit: int = 256) -> list[int]:
         """The most likely completion, token by token."""
         completion: list[int] = []
         while len(completion) < limit:

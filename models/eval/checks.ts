@@ -1,0 +1,66 @@
+/** How an answer to a held-out question is judged. */
+import { isDeepStrictEqual } from 'node:util';
+
+/** What a right answer has; exactly one of the keys is set. */
+export interface Check {
+  readonly exact?: string;
+  readonly ends?: string;
+  readonly contains?: readonly string[];
+  /** The answer's last number. */
+  readonly number?: number;
+  /** The whole answer, parsed. */
+  readonly json?: unknown;
+  /** The answer lists `amount` different ones of these, joined by commas and "and". */
+  readonly items?: readonly string[];
+  readonly amount?: number;
+  /** The only tool call. */
+  readonly call?: { readonly name: string; readonly arguments: unknown };
+  readonly 'no call'?: boolean;
+}
+
+export interface ToolCall {
+  readonly function: { readonly name: string; readonly arguments: string };
+}
+
+/** The message of a choice, as chat completions return it. */
+export interface Answer {
+  readonly content: string | null;
+  readonly tool_calls?: readonly ToolCall[];
+}
+
+export function isRight(check: Check, answer: Answer): boolean {
+  const content = answer.content ?? '';
+  const calls = answer.tool_calls ?? [];
+  if (check.call !== undefined) return calls.length === 1 && isCall(check.call, calls[0]);
+  if (calls.length > 0) return false;
+  if (check['no call']) return content !== '' && !content.includes('<tool_call>');
+  if (check.exact !== undefined) return content === check.exact;
+  if (check.ends !== undefined) return content.endsWith(check.ends);
+  if (check.contains !== undefined) return check.contains.every((part) => content.includes(part));
+  if (check.number !== undefined) return lastNumber(content) === check.number;
+  if (check.items !== undefined) return listsItems(content, check.items, check.amount ?? 0);
+  return isDeepStrictEqual(parsed(content), check.json);
+}
+
+function isCall(expected: NonNullable<Check['call']>, call: ToolCall | undefined): boolean {
+  if (call?.function.name !== expected.name) return false;
+  return isDeepStrictEqual(parsed(call.function.arguments), expected.arguments);
+}
+
+function lastNumber(content: string): number {
+  return Number(content.match(/-?\d+(?=\D*$)/)?.[0] ?? Number.NaN);
+}
+
+function listsItems(content: string, items: readonly string[], amount: number): boolean {
+  const listed = content.split(/, | and /);
+  const isKnown = listed.every((item) => items.includes(item));
+  return isKnown && listed.length === amount && new Set(listed).size === amount;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

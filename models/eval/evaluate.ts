@@ -1,0 +1,125 @@
+/**
+ * Asks a running server the held-out questions at temperature 0 and prints the share of right answers
+ * of each skill. Exits 1 where a skill is below its threshold.
+ *
+ *     npx tsx models/eval/evaluate.ts --base-url http://127.0.0.1:8000
+ *
+ * `--tools` adds the questions that offer tools, `--errors` prints wrong answers, and
+ * `--parity build/train/parity.json` compares prompts and answers with the trainer's own.
+ */
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { type Answer, type Check, isRight } from './checks.ts';
+
+interface Question {
+  readonly skill: string;
+  readonly messages: readonly object[];
+  readonly tools?: readonly object[];
+  readonly check: Check;
+}
+
+/** An answer of the trainer's own to the same messages. */
+interface ParityCase {
+  readonly messages: readonly object[];
+  readonly promptTokens: number;
+  readonly answer: string;
+}
+
+interface Completion {
+  readonly choices: readonly { readonly message: Answer }[];
+  readonly usage: { readonly prompt_tokens: number };
+}
+
+/** Percent of right answers that a skill must reach. */
+const thresholds: ReadonlyMap<string, number> = new Map([
+  ['greeting/self', 95],
+  ['repeat', 95],
+  ['count', 95],
+  ['days/months', 95],
+  ['spell', 95],
+  ['JSON', 95],
+  ['add/subtract', 90],
+  ['follow-up', 85],
+  ['tool call', 95],
+  ['no tool needed', 95],
+  ['only unsuitable tools', 95],
+]);
+
+const { values: options } = parseArgs({
+  options: {
+    'base-url': { type: 'string', default: 'http://127.0.0.1:8000' },
+    tools: { type: 'boolean', default: false },
+    errors: { type: 'boolean', default: false },
+    parity: { type: 'string' },
+  },
+});
+
+async function complete(messages: readonly object[], tools?: readonly object[]) {
+  const response = await fetch(`${options['base-url']}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      messages,
+      temperature: 0,
+      max_tokens: 256,
+      ...(tools === undefined ? {} : { tools, tool_choice: 'auto' }),
+    }),
+  });
+  if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
+  const { choices, usage } = (await response.json()) as Completion;
+  const answer = choices[0]?.message;
+  if (answer === undefined) throw new Error('the completion has no choice');
+  return { answer, promptTokenCount: usage.prompt_tokens };
+}
+
+function readQuestions(): Question[] {
+  const lines = readFileSync(new URL('./held-out.jsonl', import.meta.url), 'utf8').trim().split('\n');
+  return lines.map((line) => JSON.parse(line) as Question);
+}
+
+/** @returns whether all skills reach their thresholds */
+async function evaluate(questions: readonly Question[]): Promise<boolean> {
+  const skills = new Map<string, { right: number; total: number }>();
+  for (const { skill, messages, tools, check } of questions) {
+    const { answer } = await complete(messages, tools);
+    const counts = skills.get(skill) ?? { right: 0, total: 0 };
+    skills.set(skill, counts);
+    counts.total++;
+    if (isRight(check, answer)) counts.right++;
+    else if (options.errors) {
+      const shown = JSON.stringify({ asked: messages.at(-1), check, answer });
+      console.log(`wrong, ${skill}: ${shown}`);
+    }
+  }
+  console.log('| skill | right | of | % | wanted |\n| --- | --- | --- | --- | --- |');
+  let isGood = true;
+  for (const [skill, { right, total }] of skills) {
+    const percent = (100 * right) / total;
+    const wanted = thresholds.get(skill);
+    console.log(`| ${skill} | ${right} | ${total} | ${percent.toFixed(0)} | ${wanted ?? '–'} |`);
+    isGood &&= percent >= (wanted ?? 0);
+  }
+  return isGood;
+}
+
+/** @returns whether prompts have the trainer's length and all answers but one in ten its text */
+async function compare(cases: readonly ParityCase[]): Promise<boolean> {
+  let equalPrompts = 0;
+  let equalAnswers = 0;
+  for (const { messages, promptTokens, answer: expected } of cases) {
+    const { answer, promptTokenCount } = await complete(messages);
+    if (promptTokenCount === promptTokens) equalPrompts++;
+    if (answer.content === expected) equalAnswers++;
+    else console.log(`differs: ${JSON.stringify({ expected, received: answer.content })}`);
+  }
+  const total = cases.length;
+  console.log(`parity: ${equalPrompts}/${total} prompt lengths, ${equalAnswers}/${total} answers`);
+  return equalPrompts === total && equalAnswers >= 0.9 * total;
+}
+
+const questions = readQuestions().filter(({ tools }) => options.tools || tools === undefined);
+const isGood =
+  options.parity === undefined
+    ? await evaluate(questions)
+    : await compare(JSON.parse(readFileSync(options.parity, 'utf8')) as ParityCase[]);
+process.exitCode = isGood ? 0 : 1;
