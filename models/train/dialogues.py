@@ -25,7 +25,7 @@ class Dialogue:
     messages: list[Message]
     tools: list[tools.Definition] = field(default_factory=list)
     thinking: bool = False
-    """Whether the last answer is preceded by a thought."""
+    """Whether the answers to the last user turn are preceded by thoughts."""
 
     def asked(self) -> tuple[str, ...]:
         """The prompt as the evaluation compares it: system prompt and user turns, made plain."""

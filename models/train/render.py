@@ -17,12 +17,17 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def _as_llama_cpp(function: dict[str, object]) -> dict[str, object]:
+    """A definition as llama.cpp hands it to templates: these three keys, always."""
+    return {"name": function["name"], "description": function.get("description", ""), "parameters": function["parameters"]}
+
+
 def _system(content: str, tools: list[dict[str, object]]) -> str:
     if not content and not tools:
         return ""
     text = "<|im_start|>system\n" + content
     if tools:
-        lines = "".join(_json(tool["function"]) + "\n" for tool in tools)
+        lines = "".join(_json(_as_llama_cpp(tool["function"])) + "\n" for tool in tools)
         text += ("\n\n" if content else "") + "# Tools\n<tools>\n" + lines
         text += '</tools>\nTo call one: <tool_call>\n{"name": ..., "arguments": {...}}\n</tool_call>'
     return text + "<|im_end|>\n"
@@ -44,6 +49,7 @@ def segments(dialogue: Dialogue) -> list[Segment]:
         (_system(str(messages[0]["content"]) if has_system else "", dialogue.tools), False)
     ]
     rest = messages[1:] if has_system else messages
+    last_user = max(index for index, message in enumerate(rest) if message["role"] == "user")
     for index, message in enumerate(rest):
         role = message["role"]
         if role == "tool":
@@ -53,9 +59,9 @@ def segments(dialogue: Dialogue) -> list[Segment]:
             if index + 1 == len(rest) or rest[index + 1]["role"] != "tool":
                 parts.append(("<|im_end|>\n", False))
         elif role == "assistant":
-            thinks = dialogue.thinking and index + 1 == len(rest)
+            thinks = dialogue.thinking and index > last_user and "reasoning" in message
             parts.append(("<|im_start|>assistant\n" + ("<think>\n" if thinks else ""), False))
-            thought = f"{message.get('reasoning', '')}\n</think>\n\n" if thinks else ""
+            thought = f"{message['reasoning']}\n</think>\n\n" if thinks else ""
             parts.append((thought + _completion(message), True))
             parts.append(("\n", False))
         else:
