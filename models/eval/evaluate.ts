@@ -73,7 +73,9 @@ async function complete(messages: readonly object[], tools?: readonly object[]) 
 }
 
 function readQuestions(): Question[] {
-  const lines = readFileSync(new URL('./held-out.jsonl', import.meta.url), 'utf8').trim().split('\n');
+  const lines = readFileSync(new URL('./held-out.jsonl', import.meta.url), 'utf8')
+    .trim()
+    .split('\n');
   return lines.map((line) => JSON.parse(line) as Question);
 }
 

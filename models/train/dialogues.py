@@ -11,13 +11,19 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import skills
+import sums
+import talk
+import tasks
 import tools
+import weather
 import words
+from exchange import MODEL_NAME, Exchange, Setting, Skill
 from phrasing import is_held_out, plain, say
-from skills import Exchange, Setting, Skill
 
 Message = dict[str, object]
+
+LONG_SHARE = 0.02
+"""Part of the dialogues with 6 to 19 exchanges instead of 1 to 4: a chat does not end after four."""
 
 
 @dataclass
@@ -37,16 +43,16 @@ class Dialogue:
 
 
 _WEIGHTS: list[tuple[Skill, float]] = [
-    (skills.greeting, 4), (skills.well_being, 1.5), (skills.farewell, 1), (skills.thanks, 1),
-    (skills.who_are_you, 4), (skills.your_name, 2.5), (skills.what_can_you_do, 2.5),
-    (skills.server_abilities, 2.5), (skills.documentation, 2.5), (skills.real_model, 1.5),
-    (skills.repeat, 13), (skills.spell, 16), (skills.count, 14), (skills.arithmetic, 18),
-    (skills.day, 4), (skills.month, 5), (skills.list_things, 5), (skills.json_object, 13),
-    (skills.beyond, 11), (skills.user_name, 2), (skills.weather, 3),
+    (talk.greeting, 4), (talk.well_being, 1.5), (talk.farewell, 1), (talk.thanks, 1),
+    (talk.who_are_you, 4), (talk.your_name, 2.5), (talk.what_can_you_do, 2.5),
+    (talk.server_abilities, 2.5), (talk.documentation, 2.5), (talk.real_model, 1.5),
+    (tasks.repeat, 13), (tasks.spell, 16), (tasks.count, 14), (sums.arithmetic, 18),
+    (tasks.day, 4), (tasks.month, 5), (tasks.list_things, 5), (tasks.json_object, 13),
+    (talk.beyond, 11), (talk.user_name, 2), (weather.weather, 3),
 ]  # fmt: skip
 _SKILLS = [skill for skill, _ in _WEIGHTS]
 _PERSONA_SKILLS: list[Skill] = [
-    skills.greeting, skills.greeting, skills.who_are_you, skills.your_name,
+    talk.greeting, talk.greeting, talk.who_are_you, talk.your_name,
 ]  # fmt: skip
 
 
@@ -75,7 +81,7 @@ def _setting(rng: random.Random) -> tuple[Setting, str]:
             )  # fmt: skip
         )
     if chance >= 0.88:
-        setting.language = rng.choice(list(skills.GREETINGS))
+        setting.language = rng.choice(list(talk.GREETINGS))
         parts.append(
             say(
                 rng,
@@ -187,10 +193,10 @@ def _follow_up(rng: random.Random, setting: Setting, previous: Exchange) -> Exch
         case ("weather", tuple()) if setting.weather_tool:
             city = words.any_city(rng)
             user = say(rng, "[And|And|What about|How about|And how about|Now] [in |][{city}][?|.|]|And the weather in {city}?", opening=0, city=city)
-            asked = skills.weather(rng, setting)
+            asked = weather.weather(rng, setting)
             while len(asked.calls) != 1:
-                asked = skills.weather(rng, setting)
-            result, final = skills._weather_result(rng, city)
+                asked = weather.weather(rng, setting)
+            result, final = weather.weather_result(rng, city)
             asked.calls[0]["arguments"] = {setting.weather_parameter: city}
             asked.skill, asked.user, asked.key = "tool follow-up", user, f"weather {city.lower()}"
             asked.think, asked.results, asked.final = f"I call {setting.weather_tool} for {city}.", [result], final
@@ -201,12 +207,12 @@ def _follow_up(rng: random.Random, setting: Setting, previous: Exchange) -> Exch
 
 def _choose_skill(rng: random.Random, setting: Setting) -> Skill:
     chance = rng.random()
-    persona = setting.language or setting.name != skills.MODEL_NAME
+    persona = setting.language or setting.name != MODEL_NAME
     if setting.has_tools:
         if chance < 0.4:
-            return skills.weather
+            return weather.weather
         if chance < 0.62:
-            return skills.add_with_tool if setting.adds else skills.arithmetic
+            return sums.add_with_tool if setting.adds else sums.arithmetic
     elif persona and chance < 0.6:
         return rng.choice(_PERSONA_SKILLS)
     return rng.choices(_SKILLS, [weight for _, weight in _WEIGHTS])[0]
@@ -241,7 +247,9 @@ def training_dialogue(rng: random.Random) -> Dialogue:
     offered = _offer(rng, setting) if rng.random() < 0.33 else []
     messages: list[Message] = [{"role": "system", "content": system}] if system else []
     previous: Exchange | None = None
-    for turn in range(rng.choices((1, 2, 3, 4), (30, 32, 23, 15))[0]):
+    is_long = rng.random() < LONG_SHARE
+    turns = rng.randrange(6, 20) if is_long else rng.choices((1, 2, 3, 4), (30, 32, 23, 15))[0]
+    for turn in range(turns):
         exchange = None
         if previous is not None and previous.topic and rng.random() < 0.5:
             asked_before = previous
@@ -265,17 +273,17 @@ def training_dialogue(rng: random.Random) -> Dialogue:
 # Evaluation
 
 _EVALUATED: dict[str, list[Skill]] = {
-    "greeting/self": [skills.greeting, skills.who_are_you, skills.your_name, skills.well_being, skills.what_can_you_do, skills.user_name],
-    "server": [skills.server_abilities, skills.documentation, skills.real_model],
-    "repeat": [skills.repeat],
-    "count": [skills.count],
-    "days/months": [skills.day, skills.month],
-    "spell": [skills.spell],
-    "JSON": [skills.json_object],
-    "add/subtract": [skills.arithmetic],
-    "list": [skills.list_things],
-    "too small": [skills.beyond],
-    "weather, no tools": [skills.weather],
+    "greeting/self": [talk.greeting, talk.who_are_you, talk.your_name, talk.well_being, talk.what_can_you_do, talk.user_name],
+    "server": [talk.server_abilities, talk.documentation, talk.real_model],
+    "repeat": [tasks.repeat],
+    "count": [tasks.count],
+    "days/months": [tasks.day, tasks.month],
+    "spell": [tasks.spell],
+    "JSON": [tasks.json_object],
+    "add/subtract": [sums.arithmetic],
+    "list": [tasks.list_things],
+    "too small": [talk.beyond],
+    "weather, no tools": [weather.weather],
 }  # fmt: skip
 
 
@@ -328,7 +336,7 @@ def _evaluated_setting(rng: random.Random, name: str) -> dict[str, object] | Non
         messages = [_user(first.user), {"role": "assistant", "content": first.answer}, _user(exchange.user)]
         return _item(name, messages, exchange, [])
     if name == "system prompt":
-        if not (setting.language or setting.name != skills.MODEL_NAME):
+        if not (setting.language or setting.name != MODEL_NAME):
             return None
         skill = rng.choice(_PERSONA_SKILLS[1:])
         exchange = _draw(rng, lambda: skill(rng, setting), True)
@@ -340,7 +348,7 @@ def _evaluated_setting(rng: random.Random, name: str) -> dict[str, object] | Non
     if name == "tool call" or name == "tool result":
         if not (setting.weather_tool or setting.adds):
             return None
-        skill = skills.weather if setting.weather_tool and (rng.random() < 0.6 or not setting.adds) else skills.add_with_tool
+        skill = weather.weather if setting.weather_tool and (rng.random() < 0.6 or not setting.adds) else sums.add_with_tool
         exchange = _draw(rng, lambda: skill(rng, setting), True)
         if exchange is None or len(exchange.calls) != 1:
             return None
@@ -354,9 +362,9 @@ def _evaluated_setting(rng: random.Random, name: str) -> dict[str, object] | Non
     if name == "only unsuitable tools":
         if setting.weather_tool:
             return None
-        exchange = _draw(rng, lambda: skills.weather(rng, setting), True)
+        exchange = _draw(rng, lambda: weather.weather(rng, setting), True)
     else:
-        skill = rng.choice((skills.greeting, skills.repeat, skills.spell, skills.day, skills.count, skills.who_are_you, skills.beyond, skills.arithmetic))
+        skill = rng.choice((talk.greeting, tasks.repeat, tasks.spell, tasks.day, tasks.count, talk.who_are_you, talk.beyond, sums.arithmetic))
         exchange = _draw(rng, lambda: skill(rng, setting), True)
     if exchange is None or exchange.calls:
         return None

@@ -15,7 +15,7 @@ import gguf
 from dialogues import Dialogue, evaluation
 from model import Llama, Shape
 from render import TEMPLATE, prompt
-from skills import MODEL_NAME, PRODUCT
+from exchange import MODEL_NAME, PRODUCT
 from tokenizer import CONTROL, USER_DEFINED, Tokenizer
 from train import EVALUATION_ITEMS, EVALUATION_SEED
 

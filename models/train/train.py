@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("build/train"), help="checkpoints and logs")
     parser.add_argument("--minutes", type=float, default=100, help="training time in all, resumed runs included")
     parser.add_argument("--slots", type=int, default=4096, help="tokens of a step, padding included")
-    parser.add_argument("--longest", type=int, default=512, help="longer dialogues are left out")
+    parser.add_argument("--longest", type=int, default=1536, help="longer dialogues are left out")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     parser.add_argument("--start", type=Path, help="go on from this checkpoint instead")
     arguments = parser.parse_args()
