@@ -5,7 +5,7 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { pinnedNodeLlamaCppVersion } from '../package-info.ts';
-import type { SamplingParams } from './engine.ts';
+import type { EngineStats, SamplingParams } from './engine.ts';
 
 /** What the native engine is built with. Checked before it gets here. */
 export interface NativeEngineOptions {
@@ -62,18 +62,6 @@ export type NativePayload =
 /** Events of one crossing: sequence id, payload, sequence id, payload … (id 0: the engine itself). */
 export type NativeEvents = readonly (number | string | NativePayload)[];
 
-/** Counters and gauges under the names of `EngineStats`. */
-export interface NativeStats {
-  readonly decodeCallCount: number;
-  readonly decodedTokenCount: number;
-  readonly prefilledTokenCount: number;
-  readonly sampledTokenCount: number;
-  readonly pausedSequenceCount: number;
-  readonly runningCount: number;
-  readonly waitingCount: number;
-  readonly usedKvTokenCount: number;
-}
-
 /**
  * One native engine. Tells `started` or `engine-failed` first and `stopped` last. Closes itself when it
  * is garbage-collected and when its environment (thread or process) exits.
@@ -97,7 +85,7 @@ export interface NativeHandle {
   hold(id: number, held: boolean): void;
   /** Whether events to come keep the process running. */
   keepAlive(keep: boolean): void;
-  stats(): NativeStats;
+  stats(): EngineStats;
   /** Ends all sequences as `cancelled`, then tells `stopped`. Returns at once. */
   requestClose(): void;
   /** Frees everything; waits for the thread if it still runs. */
