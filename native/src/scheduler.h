@@ -61,7 +61,8 @@ class Scheduler {
   // Forgets a sequence. Returns the slot it held, -1 if it held none.
   int32_t Remove(SequenceId id);
 
-  // A held sequence keeps its slot and cells but computes nothing: its reader is too slow.
+  // A held sequence computes nothing: its reader is too slow. It keeps its slot and cells until
+  // others have waited for them long enough.
   void SetHeld(SequenceId id, bool held);
 
   // Decides the next step. Decoding sequences come first, one token each; then prompts, oldest

@@ -81,7 +81,7 @@ export interface NativeHandle {
   ): void;
   /** Ends the sequence as `cancelled` before the next step. One that is over is left alone. */
   cancel(id: number): void;
-  /** Back-pressure: a held sequence keeps its slot and computes nothing. */
+  /** Back-pressure: a held sequence computes nothing, and gives up its slot when others wait long. */
   hold(id: number, held: boolean): void;
   /** Whether events to come keep the process running. */
   keepAlive(keep: boolean): void;
