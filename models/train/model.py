@@ -38,6 +38,16 @@ def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
 
 
+def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Causal attention over [batch, heads, length, head_width]."""
+    if hasattr(functional, "scaled_dot_product_attention"):
+        return functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+    length = query.shape[2]
+    mask = torch.full((length, length), float("-inf")).triu(1)
+    scores = query @ key.transpose(2, 3) * query.shape[3] ** -0.5 + mask  # PyTorch 1.13
+    return scores.softmax(dim=-1) @ value
+
+
 class Norm(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -59,17 +69,15 @@ class Layer(nn.Module):
         self.gate_up = nn.Linear(shape.width, 2 * shape.feed_forward, bias=False)
         self.down = nn.Linear(shape.feed_forward, shape.width, bias=False)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor) -> Tensor:
-        """`x` is [batch, length, width]; `mask` adds minus infinity above the diagonal."""
-        batch, length, width = x.shape
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """`x` is [batch, length, width]."""
+        batch, length, _ = x.shape
         heads, head_width = self.shape.heads, self.shape.head_width
         qkv = self.qkv(self.attention_norm(x)).view(batch, length, 3, heads, head_width)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4).reshape(3, batch * heads, length, head_width)
-        query = _rotate(query, cos, sin) * head_width**-0.5
-        scores = torch.bmm(query, _rotate(key, cos, sin).transpose(1, 2)) + mask
-        mixed = torch.bmm(scores.softmax(dim=-1), value)
-        mixed = mixed.view(batch, heads, length, head_width).transpose(1, 2).reshape(x.shape)
-        x = x + self.attention_out(mixed)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)
+        query, key = _rotate(query, cos, sin), _rotate(key, cos, sin)
+        mixed = _attend(query.to(value.dtype), key.to(value.dtype), value)
+        x = x + self.attention_out(mixed.transpose(1, 2).reshape(x.shape))
         gate, up = self.gate_up(self.feed_forward_norm(x)).chunk(2, dim=-1)
         return x + self.down(functional.silu(gate) * up)
 
@@ -92,10 +100,9 @@ class Llama(nn.Module):
         """[batch, length] token ids to [batch, length, width]."""
         length = tokens.shape[1]
         cos, sin = rope_tables(self.shape, length)
-        mask = torch.full((length, length), float("-inf")).triu(1)
         x = self.embedding(tokens)
         for layer in self.layers:
-            x = layer(x, cos, sin, mask)
+            x = layer(x, cos, sin)
         return self.norm(x)
 
     def loss(self, tokens: Tensor, trained: Tensor) -> Tensor:

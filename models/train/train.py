@@ -6,7 +6,8 @@ import os
 
 # Read when PyTorch's libraries load. OpenBLAS 0.3.21 chooses kernels for Sapphire Rapids that are
 # five times slower than those for SkylakeX; threads that spin while they wait starve each other.
-if "avx512f" in open("/proc/cpuinfo", encoding="ascii").read():
+PROCESSOR = open("/proc/cpuinfo", encoding="ascii").read()
+if "avx512f" in PROCESSOR:
     os.environ.setdefault("OPENBLAS_CORETYPE", "SkylakeX")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "2")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -27,6 +28,8 @@ from optimizer import Optimizer
 from render import segments
 from tokenizer import SPECIAL, Tokenizer, train_merges
 
+HAS_FAST_BF16 = "amx_bf16" in PROCESSOR or ("avx512_bf16" in PROCESSOR and torch.__version__ >= "2")
+"""Whether the processor multiplies bfloat16 faster than float32, and PyTorch uses that."""
 TRAINING_SEED = 1
 EVALUATION_SEED = 2
 EVALUATION_ITEMS = 50
@@ -69,7 +72,10 @@ def train(folder: Path, minutes: float, slots: int, longest: int, resume: bool, 
         tokenizer = make_tokenizer(shape.vocabulary)
         tokenizer.save(tokenizer_path)
     model = Llama(shape)
-    optimizer = Optimizer(model)
+    arithmetic = torch.bfloat16 if HAS_FAST_BF16 else torch.float32
+    optimizer = Optimizer(model, arithmetic)
+    if hasattr(torch, "compile"):
+        model.hidden = torch.compile(model.hidden)  # type: ignore[method-assign]
     step, seen, elapsed, chunk_number, is_stable = 0, 0, 0.0, 0, True
     if resume and (start or checkpoint).exists():
         saved = torch.load(start or checkpoint)
@@ -79,7 +85,7 @@ def train(folder: Path, minutes: float, slots: int, longest: int, resume: bool, 
         chunk_number += 1
         print(f"resumed at step {step}, {elapsed / 60:.1f} min", flush=True)
     parameters = sum(weight.numel() for weight in model.parameters())
-    print(f"parameters {parameters}, budget {minutes} min, {slots} slots a step", flush=True)
+    print(f"parameters {parameters}, budget {minutes} min, {slots} slots a step, {arithmetic}", flush=True)
     held_out = held_out_prompts(evaluation(EVALUATION_SEED, EVALUATION_ITEMS))
     log = (folder / "loss.jsonl").open("a", encoding="utf-8")
     budget = minutes * 60
@@ -92,7 +98,8 @@ def train(folder: Path, minutes: float, slots: int, longest: int, resume: bool, 
         progress = elapsed / budget
         if progress >= 1:
             break
-        loss = model.loss(tokens, trained)
+        with torch.autocast("cpu", torch.bfloat16, enabled=HAS_FAST_BF16):
+            loss = model.loss(tokens, trained)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step(rate_scale(step, progress))
