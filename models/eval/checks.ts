@@ -25,6 +25,7 @@ export interface ToolCall {
 /** The message of a choice, as chat completions return it. */
 export interface Answer {
   readonly content: string | null;
+  readonly reasoning_content?: string;
   readonly tool_calls?: readonly ToolCall[];
 }
 

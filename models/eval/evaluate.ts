@@ -4,7 +4,7 @@
  *
  *     npx tsx models/eval/evaluate.ts --base-url http://127.0.0.1:8000
  *
- * `--tools` adds the questions that offer tools, `--errors` prints wrong answers, and
+ * `--errors` prints wrong answers, `--skill` asks those of one skill, and
  * `--parity build/train/parity.json` compares prompts and answers with the trainer's own.
  */
 import { readFileSync } from 'node:fs';
@@ -15,6 +15,8 @@ interface Question {
   readonly skill: string;
   readonly messages: readonly object[];
   readonly tools?: readonly object[];
+  /** To be thought about before it is answered. */
+  readonly thinking?: boolean;
   readonly check: Check;
 }
 
@@ -48,13 +50,13 @@ const thresholds: ReadonlyMap<string, number> = new Map([
 const { values: options } = parseArgs({
   options: {
     'base-url': { type: 'string', default: 'http://127.0.0.1:8000' },
-    tools: { type: 'boolean', default: false },
+    skill: { type: 'string' },
     errors: { type: 'boolean', default: false },
     parity: { type: 'string' },
   },
 });
 
-async function complete(messages: readonly object[], tools?: readonly object[]) {
+async function complete({ messages, tools, thinking = false }: Omit<Question, 'skill' | 'check'>) {
   const response = await fetch(`${options['base-url']}/v1/chat/completions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -62,6 +64,7 @@ async function complete(messages: readonly object[], tools?: readonly object[]) 
       messages,
       temperature: 0,
       max_tokens: 256,
+      chat_template_kwargs: { enable_thinking: thinking },
       ...(tools === undefined ? {} : { tools, tool_choice: 'auto' }),
     }),
   });
@@ -82,12 +85,14 @@ function readQuestions(): Question[] {
 /** @returns whether all skills reach their thresholds */
 async function evaluate(questions: readonly Question[]): Promise<boolean> {
   const skills = new Map<string, { right: number; total: number }>();
-  for (const { skill, messages, tools, check } of questions) {
-    const { answer } = await complete(messages, tools);
+  for (const question of questions) {
+    const { skill, messages, thinking = false, check } = question;
+    const { answer } = await complete(question);
     const counts = skills.get(skill) ?? { right: 0, total: 0 };
     skills.set(skill, counts);
     counts.total++;
-    if (isRight(check, answer)) counts.right++;
+    const thought = (answer.reasoning_content ?? '') !== '';
+    if (isRight(check, answer) && thought === thinking) counts.right++;
     else if (options.errors) {
       const shown = JSON.stringify({ asked: messages.at(-1), check, answer });
       console.log(`wrong, ${skill}: ${shown}`);
@@ -109,7 +114,7 @@ async function compare(cases: readonly ParityCase[]): Promise<boolean> {
   let equalPrompts = 0;
   let equalAnswers = 0;
   for (const { messages, promptTokens, answer: expected } of cases) {
-    const { answer, promptTokenCount } = await complete(messages);
+    const { answer, promptTokenCount } = await complete({ messages });
     if (promptTokenCount === promptTokens) equalPrompts++;
     if (answer.content === expected) equalAnswers++;
     else console.log(`differs: ${JSON.stringify({ expected, received: answer.content })}`);
@@ -119,7 +124,7 @@ async function compare(cases: readonly ParityCase[]): Promise<boolean> {
   return equalPrompts === total && equalAnswers >= 0.9 * total;
 }
 
-const questions = readQuestions().filter(({ tools }) => options.tools || tools === undefined);
+const questions = readQuestions().filter(({ skill }) => skill === (options.skill ?? skill));
 const isGood =
   options.parity === undefined
     ? await evaluate(questions)

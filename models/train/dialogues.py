@@ -299,8 +299,15 @@ def _user(text: str) -> Message:
     return {"role": "user", "content": text}
 
 
-def _bare(messages: list[Message]) -> list[Message]:
-    return [{key: value for key, value in each.items() if key != "reasoning"} for each in messages]
+def _as_sent(message: Message) -> Message:
+    """A message of a history as clients send it: without thoughts, arguments as text."""
+    sent = {key: value for key, value in message.items() if key != "reasoning"}
+    if "tool_calls" in sent:
+        sent["tool_calls"] = [
+            call | {"function": call["function"] | {"arguments": json.dumps(call["function"]["arguments"])}}
+            for call in sent["tool_calls"]  # type: ignore[attr-defined]
+        ]
+    return sent
 
 
 def evaluation(seed: int, per_skill: int) -> list[dict[str, object]]:
@@ -319,6 +326,10 @@ def evaluation(seed: int, per_skill: int) -> list[dict[str, object]]:
             if item is not None:
                 items.append(item)
                 made += 1
+    # The same questions again, to be thought about first.
+    for name in ("add/subtract", "days/months"):
+        asked = [item for item in items if item["skill"] == name][: per_skill // 2]
+        items += [item | {"skill": "thinking", "thinking": True} for item in asked]
     return items
 
 
@@ -358,7 +369,7 @@ def _evaluated_setting(rng: random.Random, name: str) -> dict[str, object] | Non
         messages: list[Message] = []
         _append(messages, exchange, 0)
         exchange.check = {"exact": exchange.final}
-        return _item(name, _bare(messages[:-1]), exchange, offered)
+        return _item(name, [_as_sent(each) for each in messages[:-1]], exchange, offered)
     if name == "only unsuitable tools":
         if setting.weather_tool:
             return None

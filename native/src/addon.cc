@@ -2,9 +2,11 @@
 #include <napi.h>
 
 #include "engine_wrap.h"
+#include "reply_parser_wrap.h"
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Engine", EngineWrap::Define(env));
+  exports.Set("ReplyParser", ReplyParserWrap::Define(env));
   exports.Set("nodeLlamaCppVersion", NODE_LLAMA_CPP_VERSION);
   return exports;
 }

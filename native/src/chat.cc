@@ -1,12 +1,15 @@
 #include "chat.h"
 
 #include <common/chat.h>
+#include <common/jinja/runtime.h>
 #include <common/log.h>
 
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 
 #include "model.h"
+#include "reply_parser.h"
 
 namespace {
 
@@ -28,7 +31,85 @@ void CheckTemplate(const llama_model* model, const std::string& template_overrid
   }
 }
 
+// A short chat, with `enable_thinking` set or left undefined.
+std::string RenderSample(const common_chat_template& chat_template, std::optional<bool> thinking) {
+  common_json variables = {
+      {"messages", common_json::array({common_json{{"role", "user"}, {"content", "Hello"}}})},
+      {"bos_token", ""},
+      {"eos_token", ""},
+      {"add_generation_prompt", true},
+  };
+  if (thinking) variables["enable_thinking"] = *thinking;
+  jinja::context context(chat_template.source());
+  jinja::global_from_json(context, variables, false);
+  jinja::runtime runtime(context);
+  const jinja::value results = runtime.execute(chat_template.prog);
+  return jinja::runtime::gather_string_parts(results)->as_string().str();
+}
+
+bool KnowsThinking(const common_chat_templates* templates) {
+  try {
+    return common_chat_templates_support_enable_thinking(templates);
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+// llama.cpp always tells the template whether to reason. Without being told, some templates do
+// (Qwen3's) and some do not; where that cannot be seen, they do.
+bool ThinksByDefault(const std::string& source) {
+  try {
+    const common_chat_template chat_template(source, "", "");
+    const std::string by_default = RenderSample(chat_template, std::nullopt);
+    return by_default != RenderSample(chat_template, false) ||
+           by_default == RenderSample(chat_template, true);
+  } catch (const std::exception&) {
+    return true;
+  }
+}
+
+common_chat_templates_inputs ReadRequest(const common_json& request, bool thinks_by_default,
+                                         bool calls_in_parallel) {
+  common_chat_templates_inputs inputs;
+  inputs.messages = common_chat_msgs_parse_oaicompat(request.at("messages"));
+  if (inputs.messages.empty()) throw std::invalid_argument("there are no messages");
+  if (request.contains("tools")) {
+    inputs.tools = common_chat_tools_parse_oaicompat(request.at("tools"));
+  }
+  inputs.tool_choice = common_chat_tool_choice_parse_oaicompat(request.value("toolChoice", "auto"));
+  inputs.parallel_tool_calls = request.value("parallelToolCalls", calls_in_parallel);
+  if (request.contains("jsonSchema")) inputs.json_schema = request.at("jsonSchema").dump();
+  inputs.grammar = request.value("grammar", "");
+  inputs.enable_thinking = request.value("thinking", thinks_by_default);
+  // Reasoning is told apart from content wherever the template marks it.
+  inputs.reasoning_format = COMMON_REASONING_FORMAT_DEEPSEEK;
+  if (request.contains("templateArguments")) {
+    for (const auto& [name, value] : request.at("templateArguments").items()) {
+      inputs.chat_template_kwargs[name] = value.dump();
+    }
+  }
+  const common_chat_msg& last = inputs.messages.back();
+  if (last.role == "assistant" && last.tool_calls.empty()) {
+    inputs.continue_final_message = COMMON_CHAT_CONTINUATION_AUTO;
+    inputs.add_generation_prompt = false;
+  }
+  return inputs;
+}
+
 }  // namespace
+
+void Prompt::Constrain(common_params_sampling* sampling) const {
+  if (!constraints.grammar.empty()) {
+    sampling->grammar = constraints.grammar;
+    sampling->grammar_lazy = constraints.grammar_lazy;
+    sampling->grammar_triggers = constraints.grammar_triggers;
+  }
+  sampling->generation_prompt = constraints.generation_prompt;
+  sampling->reasoning_budget_tokens = constraints.reasoning_budget_tokens;
+  sampling->reasoning_budget_start = constraints.reasoning_budget_start;
+  sampling->reasoning_budget_end = constraints.reasoning_budget_end;
+  sampling->reasoning_budget_forced = constraints.reasoning_budget_forced;
+}
 
 void Chat::Deleter::operator()(common_chat_templates* templates) const {
   common_chat_templates_free(templates);
@@ -38,20 +119,85 @@ Chat::Chat(const Model* model, const std::string& template_override) : model_(mo
   SilenceCommonLog();
   CheckTemplate(model->get(), template_override);
   templates_.reset(common_chat_templates_init(model->get(), template_override).release());
+  knows_thinking_ = KnowsThinking(templates_.get());
+  thinks_by_default_ =
+      knows_thinking_ && ThinksByDefault(common_chat_templates_source(templates_.get()));
+  const auto abilities = common_chat_templates_get_caps(templates_.get());
+  calls_in_parallel_ = abilities.at("supports_parallel_tool_calls");
+  knows_tools_ = abilities.at("supports_tools") || abilities.at("supports_tool_calls");
 }
 
 Chat::~Chat() = default;
 
-Prompt Chat::Prepare(const std::vector<ChatMessage>& messages) const {
-  common_chat_templates_inputs inputs;
-  inputs.messages.reserve(messages.size());
-  for (const ChatMessage& message : messages) {
-    common_chat_msg& target = inputs.messages.emplace_back();
-    target.role = message.role;
-    target.content = message.content;
-  }
-  common_chat_params rendered = common_chat_templates_apply(templates_.get(), inputs);
-  Prompt prompt{model_->Tokenize(rendered.prompt, true), std::move(rendered.additional_stops)};
+Prompt Chat::Prepare(const std::string& request_text) const {
+  const common_json request = common_json::parse(request_text);
+  const common_chat_templates_inputs inputs =
+      ReadRequest(request, thinks_by_default_, calls_in_parallel_);
+  const common_chat_params rendered = common_chat_templates_apply(templates_.get(), inputs);
+
+  Prompt prompt;
+  prompt.tokens = model_->Tokenize(rendered.prompt, true);
   if (prompt.tokens.empty()) throw std::runtime_error("the rendered prompt has no tokens");
+  prompt.stops = rendered.additional_stops;
+  const bool calls_tools =
+      !inputs.tools.empty() && inputs.tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE;
+  if (calls_tools || rendered.supports_thinking || !inputs.json_schema.empty()) {
+    SetFormat(rendered, inputs, &prompt);
+  }
+  SetGrammar(rendered, inputs, &prompt.constraints);
+  SetReasoning(rendered, request.value("thinkingBudget", -1), &prompt.constraints);
   return prompt;
+}
+
+void Chat::SetFormat(const common_chat_params& rendered, const common_chat_templates_inputs& inputs,
+                     Prompt* prompt) const {
+  auto format = std::make_shared<ReplyFormat>();
+  format->params = common_chat_parser_params(rendered);
+  format->params.reasoning_format = inputs.reasoning_format;
+  format->params.is_continuation = inputs.continue_final_message != COMMON_CHAT_CONTINUATION_NONE;
+  if (!rendered.parser.empty()) format->params.parser.load(rendered.parser);
+  prompt->format = std::move(format);
+  for (const std::string& text : rendered.preserved_tokens) {
+    const std::vector<llama_token> tokens = model_->Tokenize(text, false);
+    if (tokens.size() == 1) prompt->shown_tokens.insert(tokens[0]);
+  }
+}
+
+void Chat::SetGrammar(const common_chat_params& rendered,
+                      const common_chat_templates_inputs& inputs,
+                      common_params_sampling* constraints) const {
+  if (!inputs.grammar.empty()) {
+    constraints->grammar = {COMMON_GRAMMAR_TYPE_USER, inputs.grammar};
+    return;
+  }
+  if (rendered.grammar.empty()) return;
+  constraints->grammar = {inputs.json_schema.empty() ? COMMON_GRAMMAR_TYPE_TOOL_CALLS
+                                                     : COMMON_GRAMMAR_TYPE_OUTPUT_FORMAT,
+                          rendered.grammar};
+  constraints->generation_prompt = rendered.generation_prompt;
+  constraints->grammar_lazy = rendered.grammar_lazy;
+  for (common_grammar_trigger trigger : rendered.grammar_triggers) {
+    if (trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_WORD) {
+      const std::vector<llama_token> tokens = model_->Tokenize(trigger.value, false);
+      if (tokens.size() == 1) {
+        trigger.type = COMMON_GRAMMAR_TRIGGER_TYPE_TOKEN;
+        trigger.token = tokens[0];
+      }
+    }
+    constraints->grammar_triggers.push_back(std::move(trigger));
+  }
+}
+
+// A lazy grammar has to know when the model reasons: a mark within a thought triggers nothing.
+void Chat::SetReasoning(const common_chat_params& rendered, int32_t budget,
+                        common_params_sampling* constraints) const {
+  if (rendered.thinking_start_tag.empty() || rendered.thinking_end_tags.empty()) return;
+  if (!constraints->grammar_lazy && budget < 0) return;
+  constraints->generation_prompt = rendered.generation_prompt;
+  constraints->reasoning_budget_tokens = budget;
+  constraints->reasoning_budget_start = model_->Tokenize(rendered.thinking_start_tag, false);
+  for (const std::string& tag : rendered.thinking_end_tags) {
+    constraints->reasoning_budget_end.push_back(model_->Tokenize(tag, false));
+  }
+  constraints->reasoning_budget_forced = constraints->reasoning_budget_end.front();
 }

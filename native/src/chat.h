@@ -1,27 +1,37 @@
-// Chat messages to a tokenized prompt, through llama.cpp's Jinja engine. Const after construction,
-// so that many worker threads render at the same time.
+// A chat to a tokenized prompt, through llama.cpp's Jinja engine. Const after construction, so that
+// many worker threads render at the same time.
 #pragma once
 
+#include <common/common.h>
+
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "llama.h"
 
 class Model;
+struct common_chat_params;
+struct common_chat_templates_inputs;
 struct common_chat_templates;
+struct ReplyFormat;
 
-struct ChatMessage {
-  std::string role;
-  std::string content;
-};
-
-// What a sequence starts from.
+// What a sequence starts from, and what its reply has to look like.
 struct Prompt {
   // Never empty.
   std::vector<llama_token> tokens;
   // Texts that end a turn in this template's format although no token says so.
   std::vector<std::string> stops;
+  // Control tokens whose text belongs to the reply's format, such as the marks of a tool call.
+  std::set<llama_token> shown_tokens;
+  // How to take the reply apart; null where all of it is content.
+  std::shared_ptr<const ReplyFormat> format;
+  // Only the fields that `Constrain` copies are set.
+  common_params_sampling constraints;
+
+  // Sets what the format asks of sampling: a grammar, its triggers, a limit to the reasoning.
+  void Constrain(common_params_sampling* sampling) const;
 };
 
 class Chat {
@@ -32,14 +42,42 @@ class Chat {
   Chat(const Model* model, const std::string& template_override);
   ~Chat();
 
-  // Throws std::exception when the template refuses the messages.
-  Prompt Prepare(const std::vector<ChatMessage>& messages) const;
+  // `request` is a JSON object; every key but the first may be missing:
+  //   messages            array, as in OpenAI's API, contents being strings
+  //   tools               array, as in OpenAI's API
+  //   toolChoice          "auto" (the default), "none" or "required"
+  //   parallelToolCalls   boolean; without it, where the template has a form for it
+  //   jsonSchema          what the reply must conform to
+  //   grammar             GBNF the reply must follow
+  //   thinking            boolean; without it, what the template does by itself
+  //   thinkingBudget      tokens of reasoning at most
+  //   templateArguments   object of further variables for the template
+  // A last message of the assistant is continued. Throws std::exception when a part is refused.
+  Prompt Prepare(const std::string& request) const;
+
+  // Whether the template has a place for reasoning.
+  bool knows_thinking() const { return knows_thinking_; }
+  // Whether the template makes the model reason unless told otherwise.
+  bool thinks_by_default() const { return thinks_by_default_; }
+  // Whether the template has a place for tools.
+  bool knows_tools() const { return knows_tools_; }
 
  private:
   struct Deleter {
     void operator()(common_chat_templates* templates) const;
   };
 
+  void SetFormat(const common_chat_params& rendered, const common_chat_templates_inputs& inputs,
+                 Prompt* prompt) const;
+  void SetGrammar(const common_chat_params& rendered, const common_chat_templates_inputs& inputs,
+                  common_params_sampling* constraints) const;
+  void SetReasoning(const common_chat_params& rendered, int32_t budget,
+                    common_params_sampling* constraints) const;
+
   const Model* model_;
   std::unique_ptr<common_chat_templates, Deleter> templates_;
+  bool knows_thinking_ = false;
+  bool thinks_by_default_ = false;
+  bool knows_tools_ = false;
+  bool calls_in_parallel_ = false;
 };

@@ -57,6 +57,7 @@ SequenceId IdFrom(const Napi::Value& value) {
 Napi::Function EngineWrap::Define(Napi::Env env) {
   return DefineClass(env, "Engine",
                      {
+                         InstanceMethod<&EngineWrap::ChatAbilities>("chatAbilities"),
                          InstanceMethod<&EngineWrap::PrepareChat>("prepareChat"),
                          InstanceMethod<&EngineWrap::Submit>("submit"),
                          InstanceMethod<&EngineWrap::Cancel>("cancel"),
@@ -89,19 +90,31 @@ EngineWrap::EngineWrap(const Napi::CallbackInfo& info)
 
 EngineWrap::~EngineWrap() { ReleaseNow(); }
 
+Napi::Value EngineWrap::ChatAbilities(const Napi::CallbackInfo& info) {
+  RequireOpen();
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("tools", chat_->knows_tools());
+  result.Set("thinking", chat_->knows_thinking());
+  result.Set("thinksByDefault", chat_->thinks_by_default());
+  return result;
+}
+
 Napi::Value EngineWrap::PrepareChat(const Napi::CallbackInfo& info) {
   RequireOpen();
-  return PrepareChatPrompt(info.Env(), chat_.get(), MessagesFrom(info[0].As<Napi::Array>()), uses_);
+  return PrepareChatPrompt(info.Env(), chat_.get(), info[0].As<Napi::String>().Utf8Value(), uses_);
 }
 
 void EngineWrap::Submit(const Napi::CallbackInfo& info) {
   RequireOpen();
+  const std::shared_ptr<const Prompt> prompt = PromptOf(info[1]);
+  common_params_sampling sampling = SamplingFrom(info[4].As<Napi::Object>());
+  prompt->Constrain(&sampling);
   engine_->Post(::Submit{
       .id = IdFrom(info[0]),
-      .prompt = PromptOf(info[1]),
+      .prompt = prompt,
       .max_tokens = info[2].As<Napi::Number>().Int32Value(),
       .stops = StringsFrom(info[3].As<Napi::Array>()),
-      .sampling = SamplingFrom(info[4].As<Napi::Object>()),
+      .sampling = std::move(sampling),
       .submitted_at = Clock::now(),
   });
 }

@@ -121,16 +121,6 @@ common_params_sampling SamplingFrom(const Napi::Object& options) {
   return params;
 }
 
-std::vector<ChatMessage> MessagesFrom(const Napi::Array& messages) {
-  std::vector<ChatMessage> result;
-  result.reserve(messages.Length());
-  for (uint32_t i = 0; i < messages.Length(); ++i) {
-    const auto message = messages.Get(i).As<Napi::Object>();
-    result.push_back({String(message, "role"), String(message, "content")});
-  }
-  return result;
-}
-
 std::vector<std::string> StringsFrom(const Napi::Array& strings) {
   std::vector<std::string> result;
   result.reserve(strings.Length());

@@ -20,5 +20,4 @@ ContextOptions ContextOptionsFrom(const Napi::Object& options);
 // Fields that are absent keep llama.cpp's defaults.
 common_params_sampling SamplingFrom(const Napi::Object& options);
 
-std::vector<ChatMessage> MessagesFrom(const Napi::Array& messages);
 std::vector<std::string> StringsFrom(const Napi::Array& strings);

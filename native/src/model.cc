@@ -67,16 +67,15 @@ std::vector<llama_token> Model::TokenizeHere(std::string_view text, bool add_spe
   return tokens;
 }
 
-void Model::AppendPiece(llama_token token, std::string* bytes) const {
+void Model::AppendPiece(llama_token token, bool show_control, std::string* bytes) const {
   constexpr int32_t kTypicalPieceBytes = 32;
   const size_t old_size = bytes->size();
-  bytes->resize(old_size + kTypicalPieceBytes);
-  int32_t n =
-      llama_token_to_piece(vocab_, token, bytes->data() + old_size, kTypicalPieceBytes, 0, false);
-  if (n < 0) {
-    bytes->resize(old_size - n);
-    n = llama_token_to_piece(vocab_, token, bytes->data() + old_size, -n, 0, false);
-  }
+  const auto write = [&](int32_t n_bytes) {
+    bytes->resize(old_size + n_bytes);
+    return llama_token_to_piece(vocab_, token, bytes->data() + old_size, n_bytes, 0, show_control);
+  };
+  int32_t n = write(kTypicalPieceBytes);
+  if (n < 0) n = write(-n);
   bytes->resize(old_size + (n > 0 ? n : 0));
 }
 

@@ -21,8 +21,8 @@ class Model {
   // safely.
   std::vector<llama_token> Tokenize(std::string_view text, bool add_special) const;
 
-  // Appends the bytes of `token`; nothing for control tokens.
-  void AppendPiece(llama_token token, std::string* bytes) const;
+  // Appends the bytes of `token`; of a control token only with `show_control`.
+  void AppendPiece(llama_token token, bool show_control, std::string* bytes) const;
 
   bool IsEndOfGeneration(llama_token token) const;
 

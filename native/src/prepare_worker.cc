@@ -25,12 +25,12 @@ Napi::External<PromptHolder> WrapPrompt(Napi::Env env, PromptHolder prompt) {
 // Renders and tokenizes on a worker thread.
 class PrepareWorker : public Napi::AsyncWorker {
  public:
-  PrepareWorker(Napi::Env env, const Chat* chat, std::vector<ChatMessage> messages,
+  PrepareWorker(Napi::Env env, const Chat* chat, std::string request,
                 std::shared_ptr<UseCount> uses)
       : Napi::AsyncWorker(env, "llama-gguf-inference prepare"),
         deferred_(Napi::Promise::Deferred::New(env)),
         chat_(chat),
-        messages_(std::move(messages)),
+        request_(std::move(request)),
         uses_(std::move(uses)) {
     uses_->Enter();
   }
@@ -39,14 +39,14 @@ class PrepareWorker : public Napi::AsyncWorker {
 
   void Execute() override {
     try {
-      prompt_ = std::make_shared<const Prompt>(chat_->Prepare(messages_));
+      prompt_ = std::make_shared<const Prompt>(chat_->Prepare(request_));
     } catch (const std::exception& error) {
       // An empty error would count as success.
       SetError(error.what()[0] == '\0' ? "no reason was given" : error.what());
     } catch (...) {
       SetError("an exception of unknown type");
     }
-    messages_ = {};
+    request_ = {};
     uses_->Leave();
   }
 
@@ -54,6 +54,7 @@ class PrepareWorker : public Napi::AsyncWorker {
     const Napi::HandleScope scope(Env());
     Napi::Object result = Napi::Object::New(Env());
     result.Set("tokenCount", static_cast<double>(prompt_->tokens.size()));
+    result.Set("structured", prompt_->format != nullptr);
     result.Set("handle", WrapPrompt(Env(), std::move(prompt_)));
     deferred_.Resolve(result);
   }
@@ -63,7 +64,7 @@ class PrepareWorker : public Napi::AsyncWorker {
  private:
   Napi::Promise::Deferred deferred_;
   const Chat* chat_;
-  std::vector<ChatMessage> messages_;
+  std::string request_;
   std::shared_ptr<UseCount> uses_;
   PromptHolder prompt_;
 };
@@ -85,10 +86,10 @@ void UseCount::WaitForNone() {
   none_.wait(lock, [this] { return count_ == 0; });
 }
 
-Napi::Promise PrepareChatPrompt(Napi::Env env, const Chat* chat, std::vector<ChatMessage> messages,
+Napi::Promise PrepareChatPrompt(Napi::Env env, const Chat* chat, std::string request,
                                 std::shared_ptr<UseCount> uses) {
   // Deletes itself when it is done.
-  auto* worker = new PrepareWorker(env, chat, std::move(messages), std::move(uses));
+  auto* worker = new PrepareWorker(env, chat, std::move(request), std::move(uses));
   const Napi::Promise promise = worker->promise();
   worker->Queue();
   return promise;

@@ -1,4 +1,4 @@
-// Chat messages to a prompt handle, on a worker thread, as a JavaScript promise.
+// A chat to a prompt handle, on a worker thread, as a JavaScript promise.
 #pragma once
 
 #include <napi.h>
@@ -6,7 +6,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
-#include <vector>
+#include <string>
 
 #include "chat.h"
 
@@ -23,8 +23,10 @@ class UseCount {
   int count_ = 0;
 };
 
-// Resolves with `{tokenCount, handle}`. `chat` must outlive the use that `uses` counts.
-Napi::Promise PrepareChatPrompt(Napi::Env env, const Chat* chat, std::vector<ChatMessage> messages,
+// Resolves with `{tokenCount, structured, handle}`; `structured` says that a ReplyParser has to
+// take the reply apart. `request` is what Chat::Prepare takes. `chat` must outlive the use that
+// `uses` counts.
+Napi::Promise PrepareChatPrompt(Napi::Env env, const Chat* chat, std::string request,
                                 std::shared_ptr<UseCount> uses);
 
 // The prompt behind a handle. Throws a TypeError for anything else.

@@ -50,7 +50,7 @@ Sequence::Growth Sequence::Grow(llama_context* context, int32_t batch_index) {
 
   if (model_->IsEndOfGeneration(token)) return {text_.Finish(), true, FinishReason::kStop};
   std::string bytes;
-  model_->AppendPiece(token, &bytes);
+  model_->AppendPiece(token, prompt_->shown_tokens.contains(token), &bytes);
   StopMatcher::Result shown = text_.Push(bytes);
   if (shown.stopped) return {std::move(shown.text), true, FinishReason::kStop};
   if (static_cast<int32_t>(completion_.size()) >= max_tokens_) {

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyBaseLogger } from 'fastify';
 import type { Drain } from '../drain.ts';
+import type { ChatAbilities, ChatOptions } from '../engine/engine.ts';
 import { GatewayError } from '../errors.ts';
 import type { ModelRegistry, ServedModel } from '../model/registry.ts';
 import { abortOnDisconnect, ClientGone } from './disconnect.ts';
@@ -9,6 +10,7 @@ import { modelNotFound } from './models.ts';
 import { ChatCompletionRequest } from './schemas/chat-completions.ts';
 import {
   ChatFrames,
+  ChatMessageBuilder,
   newReplyHead,
   type ReplyHead,
   toChatCompletion,
@@ -40,17 +42,18 @@ export const chatCompletions: FastifyPluginAsyncTypebox<ChatCompletionsOptions> 
     async (request, reply) => {
       const { log } = request;
       logUnknownFields(request.body, log);
-      const { messages, options, ...chat } = readChatRequest(request.body);
+      const { messages, chat, options, ...reading } = readChatRequest(request.body);
       const model = models.require();
-      if (strictModel) requireServed(chat.model, model);
+      if (strictModel) requireServed(reading.model, model);
+      requireAbilities(chat, model.engine.info.chat);
 
       const controller = abortOnDisconnect(request, reply);
       const { engine } = model;
-      const events = generateChat({ engine, messages, options, drain, controller, log });
+      const events = generateChat({ engine, messages, chat, options, drain, controller, log });
       const head = newReplyHead(model, version);
       try {
-        if (!chat.stream) return await collect(events, head);
-        const frames = toFrames(events, new ChatFrames(head, chat.includeUsage), log);
+        if (!reading.stream) return await collect(events, head);
+        const frames = toFrames(events, new ChatFrames(head, reading.includeUsage), log);
         // The first event decides between a stream and a plain error.
         const opening = await frames.next();
         return reply
@@ -81,11 +84,20 @@ function requireServed(requested: string | undefined, model: ServedModel): void 
   if (requested !== model.card.id) throw modelNotFound(requested, model);
 }
 
+/** A template without a place for tools would leave them out in silence. */
+function requireAbilities(chat: ChatOptions, abilities: ChatAbilities): void {
+  if (abilities.tools || chat.tools === undefined || chat.toolChoice === 'none') return;
+  throw new GatewayError('unsupported_parameter', {
+    param: 'tools',
+    message: '`tools` is not supported by this model: its chat template has no place for them.',
+  });
+}
+
 async function collect(events: CompletionEvents, head: ReplyHead) {
-  let text = '';
+  const message = new ChatMessageBuilder();
   for await (const event of events) {
-    if (event.type === 'text-delta') text += event.text;
-    else return toChatCompletion(head, text, event.finishReason, event.usage);
+    if (event.type !== 'completion-end') message.add(event);
+    else return toChatCompletion(head, message.build(), event.finishReason, event.usage);
   }
   throw new GatewayError('engine_failed');
 }
@@ -103,7 +115,7 @@ async function* toFrames(
         begun = true;
         yield frames.role();
       }
-      if (event.type === 'text-delta') yield frames.text(event.text);
+      if (event.type !== 'completion-end') yield frames.delta(event);
       else yield frames.end(event.finishReason, event.usage);
     }
   } catch (error) {

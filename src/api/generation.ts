@@ -1,6 +1,13 @@
 import type { FastifyBaseLogger } from 'fastify';
 import type { Drain } from '../drain.ts';
-import type { ChatMessage, Engine, EngineEvent, GenerateRequest } from '../engine/engine.ts';
+import type {
+  ChatMessage,
+  ChatOptions,
+  Engine,
+  EngineEvent,
+  GenerateRequest,
+  ReplyDelta,
+} from '../engine/engine.ts';
 import { GatewayError } from '../errors.ts';
 
 type SequenceEnd = Extract<EngineEvent, { type: 'sequence-end' }>;
@@ -10,7 +17,7 @@ export type CompletionFinishReason = Exclude<SequenceEnd['finishReason'], 'cance
 
 /** What a completion tells while it runs. `completion-end` comes once, last. */
 export type CompletionEvent =
-  | Extract<EngineEvent, { type: 'text-delta' }>
+  | ReplyDelta
   | (Pick<SequenceEnd, 'usage'> & {
       readonly type: 'completion-end';
       readonly finishReason: CompletionFinishReason;
@@ -20,6 +27,7 @@ export type CompletionEvent =
 export interface Generation {
   readonly engine: Engine;
   readonly messages: readonly ChatMessage[];
+  readonly chat: ChatOptions;
   readonly options: Omit<GenerateRequest, 'prompt'>;
   readonly drain: Drain;
   /** Aborted by the client's leaving or by the drain's deadline. */
@@ -34,15 +42,15 @@ export interface Generation {
 export async function* generateChat(
   generation: Generation,
 ): AsyncGenerator<CompletionEvent, void, undefined> {
-  const { engine, messages, options, drain, controller, log } = generation;
+  const { engine, messages, chat, options, drain, controller, log } = generation;
   const { signal } = controller;
   const leave = drain.enter(controller);
   try {
     signal.throwIfAborted();
-    const prompt = await engine.prepareChat(messages);
+    const prompt = await engine.prepareChat(messages, chat);
     signal.throwIfAborted();
     for await (const event of engine.generate({ ...options, prompt }, signal)) {
-      if (event.type === 'text-delta') {
+      if (event.type !== 'sequence-end') {
         yield event;
         continue;
       }

@@ -5,7 +5,7 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { pinnedNodeLlamaCppVersion } from '../package-info.ts';
-import type { EngineStats, SamplingParams } from './engine.ts';
+import type { ChatAbilities, EngineStats, ReplyDelta, SamplingParams } from './engine.ts';
 
 /** What the native engine is built with. Checked before it gets here. */
 export interface NativeEngineOptions {
@@ -62,15 +62,45 @@ export type NativePayload =
 /** Events of one crossing: sequence id, payload, sequence id, payload … (id 0: the engine itself). */
 export type NativeEvents = readonly (number | string | NativePayload)[];
 
+/** A prompt whose tokens stay native. */
+export interface NativePrompt {
+  readonly tokenCount: number;
+  /** A {@link NativeReplyParser} has to take replies to it apart. */
+  readonly structured: boolean;
+  readonly handle: object;
+}
+
+/** What one more piece of text adds to a reply. */
+export type NativeReplyDelta =
+  | Extract<ReplyDelta, { type: 'text-delta' | 'reasoning-delta' }>
+  | {
+      readonly type: 'tool-call-delta';
+      readonly index: number;
+      /** Only in the first delta of a call, else empty. */
+      readonly name: string;
+      /** Only there, and only where the model gave one. */
+      readonly id: string;
+      readonly arguments: string;
+    };
+
+/** Takes one reply apart, on a worker thread; one call at a time. */
+export interface NativeReplyParser {
+  /** @param isLast - no more text comes */
+  push(text: string, isLast: boolean): Promise<readonly NativeReplyDelta[]>;
+}
+
 /**
  * One native engine. Tells `started` or `engine-failed` first and `stopped` last. Closes itself when it
  * is garbage-collected and when its environment (thread or process) exits.
  */
 export interface NativeHandle {
-  /** Rejects with the template's own words when it refuses the messages. */
-  prepareChat(
-    messages: readonly { readonly role: string; readonly content: string }[],
-  ): Promise<{ readonly tokenCount: number; readonly handle: object }>;
+  /** What the chat template has a form for. */
+  chatAbilities(): ChatAbilities;
+  /**
+   * Rejects with the template's own words when it refuses the messages.
+   * @param request - JSON text; chat.h says what it holds
+   */
+  prepareChat(request: string): Promise<NativePrompt>;
   /** @param id - a positive integer, never used before */
   submit(
     id: number,
@@ -92,13 +122,18 @@ export interface NativeHandle {
   release(): void;
 }
 
-interface Addon {
+/** What the addon exports. */
+export interface Addon {
   /** The release of node-llama-cpp it was compiled against. */
   readonly nodeLlamaCppVersion: string;
   readonly Engine: new (
     options: NativeEngineOptions,
     onEvents: (events: NativeEvents) => void,
   ) => NativeHandle;
+  /** Takes the handle of a structured prompt. */
+  readonly ReplyParser: new (
+    prompt: object,
+  ) => NativeReplyParser;
 }
 
 /** Backend variants the addon is linked for. */

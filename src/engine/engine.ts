@@ -3,15 +3,64 @@
  * addon; tests put a fake behind the same interface.
  */
 
-/** One message of a chat, already reduced to text. */
+/** A call of a tool, as the model wrote it. */
+export interface ToolCall {
+  readonly id: string;
+  readonly name: string;
+  /** JSON text; what the model wrote is not checked against the tool's parameters. */
+  readonly arguments: string;
+}
+
+/** One message of a chat, its content already reduced to text. */
 export interface ChatMessage {
   readonly role: 'system' | 'developer' | 'user' | 'assistant' | 'tool';
   readonly content: string;
+  /** What the assistant thought before its content. */
+  readonly reasoning?: string;
+  /** What the assistant called after its content. */
+  readonly toolCalls?: readonly ToolCall[];
+  /** Of a tool message: the call it answers. */
+  readonly toolCallId?: string;
+  /** Of a tool message the tool, of others who speaks; few templates show it. */
+  readonly name?: string;
+}
+
+/** A function the model may call. */
+export interface Tool {
+  readonly name: string;
+  readonly description?: string;
+  /** JSON schema of the arguments; without it the function takes none. */
+  readonly parameters?: object;
+}
+
+/** What the reply to a chat may and must contain. */
+export interface ChatOptions {
+  readonly tools?: readonly Tool[];
+  /** Whether to call tools: as the model likes (the default), never, or at least one. */
+  readonly toolChoice?: 'auto' | 'none' | 'required';
+  /** More than one call in a reply; left out: where the template has a form for it. */
+  readonly parallelToolCalls?: boolean;
+  /** Reason before the answer; left out: the engine's default. */
+  readonly thinking?: boolean;
+  /** Tokens of reasoning at most; it is then made to end. */
+  readonly thinkingBudget?: number;
+  /** Further variables of the chat template. */
+  readonly templateArguments?: Readonly<Record<string, unknown>>;
+}
+
+/** What the model's chat template has a form for. */
+export interface ChatAbilities {
+  readonly tools: boolean;
+  readonly thinking: boolean;
+  /** Whether it reasons unless told otherwise. */
+  readonly thinksByDefault: boolean;
 }
 
 /** A prompt that was rendered and tokenized off the event loop. Opaque: the tokens stay native. */
 export interface PreparedPrompt {
   readonly tokenCount: number;
+  /** Whether replies can have parts beside content: reasoning, tool calls. */
+  readonly structured: boolean;
   /** Held by the engine that prepared it; meaningless to any other. */
   readonly handle: unknown;
 }
@@ -72,8 +121,11 @@ export interface GenerateRequest {
   readonly sampling?: SamplingParams;
 }
 
-/** Why a sequence ended. `cancelled` stays internal: the client is gone or the server is stopping. */
-export type FinishReason = 'stop' | 'length' | 'cancelled';
+/**
+ * Why a sequence ended. `tool-calls` is a `stop` after complete calls; `cancelled` stays internal: the
+ * client is gone or the server is stopping.
+ */
+export type FinishReason = 'stop' | 'length' | 'tool-calls' | 'cancelled';
 
 /** Exact token counts of one sequence. */
 export interface TokenUsage {
@@ -94,13 +146,28 @@ export interface SequenceTimings {
   readonly decodeMs: number;
 }
 
+/** The next piece of a reply. Texts are whole UTF-8 characters and never empty. */
+export type ReplyDelta =
+  | { readonly type: 'text-delta'; readonly text: string }
+  | { readonly type: 'reasoning-delta'; readonly text: string }
+  | {
+      /** Opens a call; its arguments follow in pieces. */
+      readonly type: 'tool-call';
+      /** Which call of the reply, from 0. */
+      readonly index: number;
+      readonly id: string;
+      readonly name: string;
+    }
+  | {
+      readonly type: 'tool-call-delta';
+      readonly index: number;
+      /** The next characters of a JSON text. */
+      readonly arguments: string;
+    };
+
 /** What a sequence tells while it runs. `sequence-end` comes once, last. */
 export type EngineEvent =
-  | {
-      readonly type: 'text-delta';
-      /** Whole UTF-8 characters, never empty. */
-      readonly text: string;
-    }
+  | ReplyDelta
   | {
       readonly type: 'sequence-end';
       readonly finishReason: FinishReason;
@@ -137,6 +204,7 @@ export interface EngineInfo {
   readonly contextLength: number;
   /** KV cells all sequences share. */
   readonly kvTokenCount: number;
+  readonly chat: ChatAbilities;
 }
 
 /** A running engine with one model. */
@@ -144,10 +212,11 @@ export interface Engine {
   readonly info: EngineInfo;
 
   /**
-   * Applies the chat template and tokenizes, on a worker thread.
+   * Applies the chat template and tokenizes, on a worker thread. A last message of the assistant is
+   * continued.
    * @throws {GatewayError} `bad_request` when the template refuses the messages
    */
-  prepareChat(messages: readonly ChatMessage[]): Promise<PreparedPrompt>;
+  prepareChat(messages: readonly ChatMessage[], options?: ChatOptions): Promise<PreparedPrompt>;
 
   /**
    * Streams one completion. The last event is always `sequence-end`, with `cancelled` once `signal`

@@ -1,10 +1,8 @@
 /** Where a queue stands between its producer and its consumer. */
 export interface QueueLimits {
-  /** Items at which the producer is asked to hold. */
+  /** Waiting items at which the producer is asked to hold. */
   readonly high: number;
-  /** Items at which it may go on. */
-  readonly low: number;
-  /** Called with true when `high` is reached, with false when the queue is back at `low`. */
+  /** Called with true when `high` is reached, with false once the waiting items are taken. */
   readonly onHold: (held: boolean) => void;
 }
 
@@ -15,8 +13,6 @@ export interface QueueLimits {
 export class EventQueue<Item> {
   readonly #limits: QueueLimits;
   #items: Item[] = [];
-  /** Index of the oldest item that was not taken. */
-  #head = 0;
   #held = false;
   #failure: { readonly error: unknown } | undefined;
   #wake: (() => void) | undefined;
@@ -25,38 +21,30 @@ export class EventQueue<Item> {
     this.#limits = limits;
   }
 
-  get size(): number {
-    return this.#items.length - this.#head;
-  }
-
   push(item: Item): void {
     this.#items.push(item);
-    if (!this.#held && this.size >= this.#limits.high) this.#hold(true);
+    if (!this.#held && this.#items.length >= this.#limits.high) this.#hold(true);
     this.#notify();
   }
 
-  /** Ends the queue: once the items before it are taken, `take` throws `error`. */
+  /** Ends the queue: once the items before it are taken, `takeAll` throws `error`. */
   fail(error: unknown): void {
     this.#failure ??= { error };
     this.#notify();
   }
 
-  /** The oldest item, as soon as there is one. One call at a time. */
-  async take(): Promise<Item> {
-    while (this.size === 0) {
+  /** All items, as soon as there is one. One call at a time. */
+  async takeAll(): Promise<readonly Item[]> {
+    while (this.#items.length === 0) {
       if (this.#failure !== undefined) throw this.#failure.error;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
     }
-    const item = this.#items[this.#head] as Item;
-    this.#head += 1;
-    if (this.#head * 2 > this.#items.length) {
-      this.#items = this.#items.slice(this.#head);
-      this.#head = 0;
-    }
-    if (this.#held && this.size <= this.#limits.low) this.#hold(false);
-    return item;
+    const items = this.#items;
+    this.#items = [];
+    if (this.#held) this.#hold(false);
+    return items;
   }
 
   #hold(held: boolean): void {

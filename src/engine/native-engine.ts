@@ -5,6 +5,7 @@ import { availableParallelism } from 'node:os';
 import type { LlamaModel } from 'node-llama-cpp';
 import { GatewayError } from '../errors.ts';
 import {
+  type Addon,
   type AddonVariant,
   loadAddon,
   type NativeEvents,
@@ -15,6 +16,7 @@ import {
 import { completionLimit } from './completion-limit.ts';
 import type {
   ChatMessage,
+  ChatOptions,
   Engine,
   EngineEvent,
   EngineInfo,
@@ -24,6 +26,7 @@ import type {
   SamplingParams,
 } from './engine.ts';
 import { EventQueue } from './event-queue.ts';
+import { ReplyReader } from './reply-reader.ts';
 
 /** How an engine is set up. Numbers were fitted to memory and checked. */
 export interface EngineOptions {
@@ -44,6 +47,8 @@ export interface EngineOptions {
   readonly cacheTypeV: string;
   /** Jinja text that replaces the model's own chat template. */
   readonly chatTemplate?: string | undefined;
+  /** Whether chats that do not say reason; left out: as the template does by itself. */
+  readonly thinking?: boolean | undefined;
   /** Completion tokens of requests that name no limit. */
   readonly defaultMaxTokens: number;
   /** Sampling parameters of requests that do not say. */
@@ -56,7 +61,6 @@ type SequenceErrorCode = Extract<NativePayload, { type: 'sequence-error' }>['cod
 
 /** Events one request may have waiting before its sequence is held. */
 const queueHigh = 256;
-const queueLow = 64;
 
 /** llama.cpp's compute threads beyond this gain nothing measurable on one socket. */
 const maxDefaultThreads = 16;
@@ -97,6 +101,7 @@ class NativeEngine implements Engine {
   /** Settles once the native thread has its context, or has failed to get one. */
   readonly started: Promise<void>;
   readonly #options: EngineOptions;
+  readonly #addon: Addon;
   readonly #native: NativeHandle;
   readonly #sequences = new Map<number, EventQueue<EngineEvent>>();
   readonly #preparing = new Set<Promise<unknown>>();
@@ -115,24 +120,29 @@ class NativeEngine implements Engine {
     const { slotCount, kvTokenCount } = options;
     const backend: AddonVariant = options.llamaGpu === false ? 'cpu' : options.llamaGpu;
     const contextLength = Math.min(options.contextLength, kvTokenCount);
-    this.info = { backend, slotCount, contextLength, kvTokenCount };
     this.started = new Promise((resolve, reject) => {
       this.#settleStarted = { resolve, reject };
     });
     this.#stopped = new Promise((resolve) => {
       this.#settleStopped = resolve;
     });
-    const addon = loadAddon(backend);
-    this.#native = new addon.Engine(
+    this.#addon = loadAddon(backend);
+    this.#native = new this.#addon.Engine(
       nativeOptions({ ...options, contextLength }),
       NativeEngine.#receiverOf(this),
     );
+    const chat = this.#native.chatAbilities();
+    this.info = { backend, slotCount, contextLength, kvTokenCount, chat };
     this.#keepAlive(true);
   }
 
-  async prepareChat(messages: readonly ChatMessage[]): Promise<PreparedPrompt> {
+  async prepareChat(
+    messages: readonly ChatMessage[],
+    options: ChatOptions = {},
+  ): Promise<PreparedPrompt> {
     this.#requireRunning();
-    const preparing = this.#native.prepareChat(messages);
+    const thinking = options.thinking ?? this.#options.thinking;
+    const preparing = this.#native.prepareChat(nativeChat(messages, { ...options, thinking }));
     this.#preparing.add(preparing);
     try {
       return await preparing;
@@ -166,7 +176,6 @@ class NativeEngine implements Engine {
     const id = this.#lastId;
     const queue = new EventQueue<EngineEvent>({
       high: queueHigh,
-      low: queueLow,
       onHold: (held) => this.#native.hold(id, held),
     });
     const cancel = () => this.#native.cancel(id);
@@ -181,12 +190,17 @@ class NativeEngine implements Engine {
     this.#sequences.set(id, queue);
     this.#keepAlive(true);
     signal?.addEventListener('abort', cancel, { once: true });
+    const reader = prompt.structured
+      ? new ReplyReader(new this.#addon.ReplyParser(prompt.handle as object))
+      : undefined;
     let ended = false;
     try {
       while (!ended) {
-        const event = await queue.take();
-        ended = event.type === 'sequence-end';
-        yield event;
+        const events = await queue.takeAll();
+        for (const event of (await reader?.read(events)) ?? events) {
+          ended = event.type === 'sequence-end';
+          yield event;
+        }
       }
     } finally {
       signal?.removeEventListener('abort', cancel);
@@ -322,6 +336,26 @@ function nativeOptions(options: EngineOptions) {
     cacheTypeK,
     cacheTypeV,
   };
+}
+
+/** A chat in the wire form of OpenAI's API, which llama.cpp reads; chat.h has the names around it. */
+function nativeChat(
+  messages: readonly ChatMessage[],
+  options: Omit<ChatOptions, 'thinking'> & { readonly thinking: boolean | undefined },
+): string {
+  const { tools, ...rest } = options;
+  return JSON.stringify({
+    ...rest,
+    messages: messages.map(({ role, content, reasoning, toolCalls, toolCallId, name }) => ({
+      role,
+      content,
+      reasoning_content: reasoning,
+      tool_calls: toolCalls?.map(({ id, ...call }) => ({ id, type: 'function', function: call })),
+      tool_call_id: toolCallId,
+      name,
+    })),
+    tools: tools?.map((tool) => ({ type: 'function', function: tool })),
+  });
 }
 
 /** The addon object that a `LlamaModel` keeps to itself; its name is checked with the pinned release. */

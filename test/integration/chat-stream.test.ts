@@ -87,7 +87,7 @@ describe('a stream', () => {
 
   test('has a role and a finish chunk when the model says nothing', async () => {
     const { app, engine } = startGateway();
-    engine.script.texts = [];
+    engine.script.parts = [];
     engine.script.finishReason = 'length';
     const reply = await postChat(app, { stream: true });
     expect(parseSse(reply.body)).toEqual([
@@ -100,7 +100,7 @@ describe('a stream', () => {
   test('keeps any text whole and inside its frame', async () => {
     const { app, engine } = startGateway();
     const texts = ['\n\ndata: [DONE]\n\n', '"\\\u2028\u0000', '👩‍🚀 — ü', '\r\n', ' '];
-    engine.script.texts = texts;
+    engine.script.parts = texts;
     const reply = await postChat(app, { stream: true });
     const contents = parseSse(reply.body)
       .filter((frame) => frame !== 'done')
@@ -134,7 +134,7 @@ describe('a stream', () => {
 
   test('keeps 16 streams apart', async () => {
     const { app, engine } = startGateway();
-    engine.script.texts = Array.from({ length: 50 }, (_, index) => ` ${index}`);
+    engine.script.parts = Array.from({ length: 50 }, (_, index) => ` ${index}`);
     const { baseUrl } = await listen(app);
     const replies = await Promise.all(
       Array.from({ length: 16 }, async () => {
@@ -158,7 +158,7 @@ describe('a stream', () => {
 
   test('waits for a client that does not read', async () => {
     const { app, engine } = startGateway();
-    engine.script.texts = Array(2000).fill('x'.repeat(10_000));
+    engine.script.parts = Array(2000).fill('x'.repeat(10_000));
     const { baseUrl } = await listen(app);
     const reply = await fetch(`${baseUrl}/v1/chat/completions`, {
       method: 'POST',

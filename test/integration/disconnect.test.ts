@@ -60,7 +60,7 @@ describe('a client that leaves', () => {
   test('with unread frames frees its slot', async () => {
     const gateway = startGateway();
     const { engine } = gateway;
-    engine.script.texts = Array(5000).fill('x'.repeat(10_000));
+    engine.script.parts = Array(5000).fill('x'.repeat(10_000));
     const client = await send(gateway, { stream: true });
     const [reply] = (await once(client, 'response')) as [IncomingMessage];
     reply.pause();

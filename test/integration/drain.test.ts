@@ -96,7 +96,7 @@ describe('at the deadline', () => {
 
   test('a client that does not read holds nothing up', async () => {
     const { app, engine, drain } = startGateway();
-    engine.script.texts = Array(2000).fill('x'.repeat(10_000));
+    engine.script.parts = Array(2000).fill('x'.repeat(10_000));
     const { port } = await listen(app);
     const client = request({
       port,

@@ -1,5 +1,6 @@
 import type {
   ChatMessage,
+  ChatOptions,
   Engine,
   EngineEvent,
   EngineInfo,
@@ -7,12 +8,13 @@ import type {
   FinishReason,
   GenerateRequest,
   PreparedPrompt,
+  ReplyDelta,
 } from '../../src/engine/engine.ts';
 
 /** What the fake does with each request; a test replaces any part of it. */
 export interface FakeScript {
-  /** One `text-delta` each. */
-  texts: readonly string[];
+  /** What the reply is made of; a text is a `text-delta`. */
+  parts: readonly (string | ReplyDelta)[];
   finishReason: FinishReason;
   cachedTokenCount: number;
   /** Awaited before the event of that index, unless the request is aborted first. */
@@ -35,13 +37,15 @@ export class FakeEngine implements Engine {
     slotCount: 4,
     contextLength: 2048,
     kvTokenCount: 8192,
+    chat: { tools: true, thinking: true, thinksByDefault: false },
   };
   readonly script: FakeScript = {
-    texts: ['Hello', ' world'],
+    parts: ['Hello', ' world'],
     finishReason: 'stop',
     cachedTokenCount: 0,
   };
   readonly preparedChats: (readonly ChatMessage[])[] = [];
+  readonly chatOptions: (ChatOptions | undefined)[] = [];
   readonly requests: GenerateRequest[] = [];
   /** Finish reasons of the sequences that ended, in that order. */
   readonly endings: (FinishReason | 'error')[] = [];
@@ -51,23 +55,27 @@ export class FakeEngine implements Engine {
   #runningCount = 0;
   readonly #waiters = new Set<Waiter>();
 
-  async prepareChat(messages: readonly ChatMessage[]): Promise<PreparedPrompt> {
+  async prepareChat(
+    messages: readonly ChatMessage[],
+    options?: ChatOptions,
+  ): Promise<PreparedPrompt> {
     this.preparedChats.push(messages);
+    this.chatOptions.push(options);
     this.#changed();
     await this.script.prepare?.();
     const words = messages.flatMap(({ content }) => content.split(/\s+/).filter(Boolean));
-    return { tokenCount: words.length, handle: messages };
+    return { tokenCount: words.length, structured: false, handle: messages };
   }
 
   async *generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<EngineEvent> {
-    const { texts, finishReason, beforeEvent, failure } = this.script;
+    const { parts, finishReason, beforeEvent, failure } = this.script;
     this.requests.push(request);
     this.#runningCount += 1;
     this.#changed();
     let ending: FinishReason | 'error' = 'cancelled';
     let index = 0;
     try {
-      for (; index <= texts.length; index++) {
+      for (; index <= parts.length; index++) {
         const wait = beforeEvent?.(index);
         if (wait !== undefined) await Promise.race([wait, aborted(signal)]);
         if (signal?.aborted) break;
@@ -75,15 +83,15 @@ export class FakeEngine implements Engine {
           ending = 'error';
           throw failure.error;
         }
-        const text = texts[index];
-        if (text === undefined) ending = finishReason;
+        const part = parts[index];
+        if (part === undefined) ending = finishReason;
         else {
           this.eventCount += 1;
           this.#changed();
-          yield { type: 'text-delta', text };
+          yield typeof part === 'string' ? { type: 'text-delta', text: part } : part;
         }
       }
-      yield this.#end(request, ending, Math.min(index, texts.length));
+      yield this.#end(request, ending, Math.min(index, parts.length));
     } finally {
       this.#runningCount -= 1;
       this.endings.push(ending);

@@ -100,7 +100,7 @@ export async function collect(events: AsyncIterable<EngineEvent>): Promise<Compl
   const deltas: string[] = [];
   for await (const event of events) {
     if (event.type === 'sequence-end') return { text: deltas.join(''), deltas, end: event };
-    deltas.push(event.text);
+    if (event.type === 'text-delta') deltas.push(event.text);
   }
   throw new Error('the stream ended without sequence-end');
 }

@@ -8,6 +8,13 @@ const ContentPart = Type.Object({
 });
 export type ContentPart = Static<typeof ContentPart>;
 
+const RequestToolCall = Type.Object({
+  id: Type.String(),
+  type: Type.Literal('function'),
+  function: Type.Object({ name: Type.String(), arguments: Type.String() }),
+});
+export type RequestToolCall = Static<typeof RequestToolCall>;
+
 const RequestMessage = Type.Object({
   role: Type.Enum(['system', 'developer', 'user', 'assistant', 'tool']),
   content: Type.Optional(
@@ -17,11 +24,34 @@ const RequestMessage = Type.Object({
       items: ContentPart,
     }),
   ),
-  tool_calls: Type.Optional(Type.Unknown()),
+  name: optional(Type.String()),
+  reasoning_content: optional(Type.String()),
+  /** The same under the name other servers give it. */
+  reasoning: optional(Type.String()),
+  tool_calls: optional(Type.Array(RequestToolCall)),
+  tool_call_id: optional(Type.String()),
   function_call: Type.Optional(Type.Unknown()),
   audio: Type.Optional(Type.Unknown()),
 });
 export type RequestMessage = Static<typeof RequestMessage>;
+
+const RequestTool = Type.Object({
+  type: Type.String(),
+  function: Type.Optional(
+    Type.Object({
+      name: Type.String({ pattern: '^[a-zA-Z0-9_-]{1,64}$' }),
+      description: optional(Type.String()),
+      parameters: optional(Type.Object({})),
+      strict: optional(Type.Boolean()),
+    }),
+  ),
+});
+export type RequestTool = Static<typeof RequestTool>;
+
+/** A mode, or one function that must be called. */
+export type ToolChoice = string | { readonly [key: string]: unknown };
+
+export const reasoningEfforts = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh'] as const;
 
 /** The fields that are honoured. What is refused is listed in `unsupported-parameters.ts`. */
 export const ChatCompletionRequest = Type.Object({
@@ -42,6 +72,19 @@ export const ChatCompletionRequest = Type.Object({
   // Signed or unsigned; a JSON number above 2^53 arrives rounded, at most to 2^64.
   seed: optional(Type.Integer({ format: 'int64', minimum: -(2 ** 63), maximum: 2 ** 64 })),
   ignore_eos: optional(Type.Boolean()),
+  tools: optional(Type.Array(RequestTool, { maxItems: 128 })),
+  tool_choice: Type.Optional(
+    Type.Unsafe<ToolChoice | null>({ type: ['string', 'object', 'null'] }),
+  ),
+  parallel_tool_calls: optional(Type.Boolean()),
+  reasoning_effort: Type.Optional(
+    Type.Unsafe<(typeof reasoningEfforts)[number] | null>({
+      type: ['string', 'null'],
+      enum: [...reasoningEfforts, null],
+    }),
+  ),
+  thinking_budget_tokens: optional(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 })),
+  chat_template_kwargs: optional(Type.Object({})),
   stream: optional(Type.Boolean()),
   stream_options: optional(
     Type.Object({
@@ -52,7 +95,21 @@ export const ChatCompletionRequest = Type.Object({
 });
 export type ChatCompletionRequest = Static<typeof ChatCompletionRequest>;
 
-const ReplyFinishReason = Type.Enum(['stop', 'length']);
+const ReplyFinishReason = Type.Enum(['stop', 'length', 'tool_calls']);
+
+const ReplyToolCall = Type.Object({
+  id: Type.String(),
+  type: Type.Literal('function'),
+  function: Type.Object({ name: Type.String(), arguments: Type.String() }),
+});
+
+/** The first delta of a call has all but its arguments, the others have nothing else. */
+const ToolCallDelta = Type.Object({
+  index: Type.Integer(),
+  id: Type.Optional(Type.String()),
+  type: Type.Optional(Type.Literal('function')),
+  function: Type.Object({ name: Type.Optional(Type.String()), arguments: Type.String() }),
+});
 
 /** The reply to a request that does not stream. */
 export const ChatCompletion = Type.Object({
@@ -66,8 +123,11 @@ export const ChatCompletion = Type.Object({
       index: Type.Integer(),
       message: Type.Object({
         role: Type.Literal('assistant'),
-        content: Type.String(),
+        content: Type.Union([Type.String(), Type.Null()]),
         refusal: Type.Null(),
+        reasoning_content: Type.Optional(Type.String()),
+        reasoning: Type.Optional(Type.String()),
+        tool_calls: Type.Optional(Type.Array(ReplyToolCall)),
       }),
       logprobs: Type.Null(),
       finish_reason: ReplyFinishReason,
@@ -91,6 +151,9 @@ export const ChatCompletionChunk = Type.Object({
         role: Type.Optional(Type.Literal('assistant')),
         content: Type.Optional(Type.String()),
         refusal: Type.Optional(Type.Null()),
+        reasoning_content: Type.Optional(Type.String()),
+        reasoning: Type.Optional(Type.String()),
+        tool_calls: Type.Optional(Type.Array(ToolCallDelta)),
       }),
       logprobs: Type.Null(),
       finish_reason: Type.Union([ReplyFinishReason, Type.Null()]),

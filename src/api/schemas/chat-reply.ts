@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import type { TokenUsage } from '../../engine/engine.ts';
+import type { ReplyDelta, TokenUsage } from '../../engine/engine.ts';
 import type { ServedModel } from '../../model/registry.ts';
 import type { CompletionFinishReason } from '../generation.ts';
 import { doneFrame, frame } from '../sse.ts';
@@ -25,10 +25,64 @@ export function newReplyHead({ card, engine }: ServedModel, version: string): Re
   };
 }
 
+const wireFinishReasons = {
+  stop: 'stop',
+  length: 'length',
+  'tool-calls': 'tool_calls',
+} as const satisfies Record<CompletionFinishReason, string>;
+
+type Message = ChatCompletion['choices'][number]['message'];
+
+/** Collects the parts of a reply to a request that does not stream. */
+export class ChatMessageBuilder {
+  #content = '';
+  #reasoning = '';
+  readonly #calls: { id: string; name: string; arguments: string }[] = [];
+
+  add(delta: ReplyDelta): void {
+    switch (delta.type) {
+      case 'text-delta':
+        this.#content += delta.text;
+        return;
+      case 'reasoning-delta':
+        this.#reasoning += delta.text;
+        return;
+      case 'tool-call':
+        this.#calls[delta.index] = { id: delta.id, name: delta.name, arguments: '' };
+        return;
+      case 'tool-call-delta': {
+        const call = this.#calls[delta.index];
+        if (call !== undefined) call.arguments += delta.arguments;
+        return;
+      }
+      default:
+        delta satisfies never;
+    }
+  }
+
+  /** The message; one that only calls has no content. */
+  build(): Message {
+    const reasoning = this.#reasoning;
+    return {
+      role: 'assistant',
+      content: this.#content === '' && this.#calls.length > 0 ? null : this.#content,
+      refusal: null,
+      ...(reasoning !== '' && { reasoning_content: reasoning, reasoning }),
+      ...(this.#calls.length > 0 && {
+        tool_calls: this.#calls.map(({ id, ...call }) => ({
+          id,
+          type: 'function' as const,
+          function: call,
+        })),
+      }),
+    };
+  }
+}
+
 /** The whole reply to a request that does not stream. */
 export function toChatCompletion(
   head: ReplyHead,
-  text: string,
+  message: Message,
   finishReason: CompletionFinishReason,
   usage: TokenUsage,
 ): ChatCompletion {
@@ -38,9 +92,9 @@ export function toChatCompletion(
     choices: [
       {
         index: 0,
-        message: { role: 'assistant', content: text, refusal: null },
+        message,
         logprobs: null,
-        finish_reason: finishReason,
+        finish_reason: wireFinishReasons[finishReason],
       },
     ],
     usage: toUsage(usage),
@@ -77,14 +131,17 @@ export class ChatFrames {
     return this.#choice({ delta, finish_reason: null });
   }
 
-  /** @param text - Never empty. */
-  text(text: string): string {
-    return this.#beforeText + JSON.stringify(text) + this.#afterText;
+  /** The next piece of the reply. */
+  delta(delta: ReplyDelta): string {
+    if (delta.type === 'text-delta') {
+      return this.#beforeText + JSON.stringify(delta.text) + this.#afterText;
+    }
+    return this.#choice({ delta: toWireDelta(delta), finish_reason: null });
   }
 
   /** Closes the choice and the stream. */
   end(finishReason: CompletionFinishReason, usage: TokenUsage): string {
-    const finish = this.#choice({ delta: {}, finish_reason: finishReason });
+    const finish = this.#choice({ delta: {}, finish_reason: wireFinishReasons[finishReason] });
     const total = this.#includeUsage
       ? frame({ ...this.#opening(), choices: [], usage: toUsage(usage) })
       : '';
@@ -102,5 +159,20 @@ export class ChatFrames {
 
   #opening(): ReplyHead & Pick<ChatCompletionChunk, 'object'> {
     return { ...this.#head, object: 'chat.completion.chunk' };
+  }
+}
+
+function toWireDelta(delta: Exclude<ReplyDelta, { type: 'text-delta' }>): Choice['delta'] {
+  switch (delta.type) {
+    case 'reasoning-delta':
+      return { reasoning_content: delta.text, reasoning: delta.text };
+    case 'tool-call': {
+      const { index, id, name } = delta;
+      return { tool_calls: [{ index, id, type: 'function', function: { name, arguments: '' } }] };
+    }
+    case 'tool-call-delta':
+      return { tool_calls: [{ index: delta.index, function: { arguments: delta.arguments } }] };
+    default:
+      return delta satisfies never;
   }
 }

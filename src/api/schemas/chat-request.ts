@@ -1,6 +1,14 @@
-import type { ChatMessage, GenerateRequest, SamplingParams } from '../../engine/engine.ts';
+import type {
+  ChatMessage,
+  ChatOptions,
+  GenerateRequest,
+  SamplingParams,
+} from '../../engine/engine.ts';
 import { GatewayError } from '../../errors.ts';
-import type { ChatCompletionRequest, ContentPart, RequestMessage } from './chat-completions.ts';
+import type { ChatCompletionRequest } from './chat-completions.ts';
+import { readMessages } from './chat-messages.ts';
+import { readTools } from './chat-tools.ts';
+import { checkDepth, unsupported } from './request-errors.ts';
 import { refuseUnsupported } from './unsupported-parameters.ts';
 
 /** A chat request in the engine's words. */
@@ -8,16 +16,14 @@ export interface ChatRequest {
   /** The id asked for; undefined when the request leaves the choice to the server. */
   readonly model: string | undefined;
   readonly messages: readonly ChatMessage[];
+  readonly chat: ChatOptions;
   readonly options: Omit<GenerateRequest, 'prompt'>;
   readonly stream: boolean;
   readonly includeUsage: boolean;
 }
 
-/** Content parts that other models take. */
-const otherMedia: ReadonlySet<string> = new Set(['image_url', 'input_audio', 'file', 'refusal']);
-
-/** Fields of an assistant message that would have to reach the prompt. */
-const unsupportedMessageFields = ['tool_calls', 'function_call', 'audio'] as const;
+/** Template variables that are the request itself. */
+const reservedVariables = ['messages', 'tools', 'bos_token', 'eos_token', 'add_generation_prompt'];
 
 /**
  * Reads a body that fits the schema, and applies the rules a schema cannot say.
@@ -34,10 +40,43 @@ export function readChatRequest(body: ChatCompletionRequest): ChatRequest {
   }
   return {
     model: body.model ?? undefined,
-    messages: body.messages.map(toChatMessage),
+    messages: readMessages(body.messages),
+    chat: { ...readTools(body), ...readThinking(body) },
     options: toOptions(body),
     stream,
     includeUsage: body.stream_options?.include_usage ?? false,
+  };
+}
+
+/** An effort also reaches the templates that know one; `enable_thinking` decides where both are sent. */
+function readThinking(
+  body: ChatCompletionRequest,
+): Pick<ChatOptions, 'thinking' | 'thinkingBudget' | 'templateArguments'> {
+  const effort = body.reasoning_effort;
+  const budget = body.thinking_budget_tokens;
+  const { enable_thinking: enabled, ...others } = (body.chat_template_kwargs ?? {}) as {
+    readonly [name: string]: unknown;
+  };
+  if (enabled !== undefined && typeof enabled !== 'boolean') {
+    throw new GatewayError('invalid_value', {
+      param: 'chat_template_kwargs.enable_thinking',
+      message: `\`chat_template_kwargs.enable_thinking\` must be a boolean, received ${JSON.stringify(enabled)}.`,
+    });
+  }
+  const reserved = reservedVariables.find((name) => Object.hasOwn(others, name));
+  if (reserved !== undefined) {
+    throw unsupported(`chat_template_kwargs.${reserved}`, 'the server sets this variable itself');
+  }
+  checkDepth(others, 'chat_template_kwargs');
+  const thinking = enabled ?? (effort == null ? undefined : effort !== 'none');
+  const templateArguments = {
+    ...(effort != null && effort !== 'none' && { reasoning_effort: effort }),
+    ...others,
+  };
+  return {
+    ...(thinking !== undefined && { thinking }),
+    ...(budget != null && { thinkingBudget: budget }),
+    ...(Object.keys(templateArguments).length > 0 && { templateArguments }),
   };
 }
 
@@ -57,57 +96,4 @@ function toSampling(body: ChatCompletionRequest): SamplingParams {
     ...(body.seed != null && { seed: BigInt(body.seed) }),
     ...(body.ignore_eos != null && { ignoreEos: body.ignore_eos }),
   };
-}
-
-function toChatMessage(message: RequestMessage, index: number): ChatMessage {
-  const path = `messages[${index}]`;
-  for (const field of unsupportedMessageFields) {
-    const value = message[field];
-    const asksNothing = value == null || (Array.isArray(value) && value.length === 0);
-    if (!asksNothing) throw unsupported(`${path}.${field}`, 'leave it out');
-  }
-  return { role: message.role, content: toText(message, `${path}.content`) };
-}
-
-/** Text parts are joined by line breaks, as llama.cpp and vLLM join them. */
-function toText({ role, content }: RequestMessage, path: string): string {
-  if (typeof content === 'string') return content;
-  if (content != null) {
-    return content.map((part, index) => toPartText(part, `${path}[${index}]`)).join('\n');
-  }
-  // A message of a client's own history may have had no text.
-  if (role === 'assistant') return '';
-  throw new GatewayError(content === null ? 'invalid_value' : 'missing_required_parameter', {
-    param: path,
-    message:
-      content === null
-        ? `\`${path}\` must be a string or an array of text parts, received null.`
-        : `\`${path}\` is required.`,
-  });
-}
-
-function toPartText({ type, text }: ContentPart, path: string): string {
-  if (type !== 'text') {
-    if (otherMedia.has(type)) {
-      throw unsupported(path, `only parts of type \`text\` are, received \`${type}\``);
-    }
-    throw new GatewayError('invalid_value', {
-      param: `${path}.type`,
-      message: `\`${path}.type\` must be \`text\`.`,
-    });
-  }
-  if (text === undefined) {
-    throw new GatewayError('missing_required_parameter', {
-      param: `${path}.text`,
-      message: `\`${path}.text\` is required.`,
-    });
-  }
-  return text;
-}
-
-function unsupported(param: string, advice: string): GatewayError {
-  return new GatewayError('unsupported_parameter', {
-    param,
-    message: `\`${param}\` is not supported; ${advice}.`,
-  });
 }

@@ -1,0 +1,55 @@
+// Takes a reply apart while it grows: reasoning, content, tool calls. What llama.cpp's parser finds
+// in the text so far is compared with what was told before, so that every character is told once.
+#pragma once
+
+#include <common/chat.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+// How a template family writes its replies.
+struct ReplyFormat {
+  common_chat_parser_params params;
+};
+
+// The next piece of a reply.
+struct ReplyDelta {
+  enum class Kind { kReasoning, kContent, kToolCall };
+  Kind kind = Kind::kContent;
+  // Of a tool call: the next characters of its arguments, a JSON text; may then be empty.
+  std::string text;
+  // Of a tool call: which one, from 0. The first delta of each has its name, and its id where the
+  // model gave one.
+  int32_t call_index = 0;
+  std::string call_name;
+  std::string call_id;
+};
+
+// Not safe for use by two threads at the same time.
+class ReplyParser {
+ public:
+  explicit ReplyParser(std::shared_ptr<const ReplyFormat> format);
+
+  // What `text`, which follows all text before, adds to the reply. Text that could be the
+  // beginning of a mark is kept until that is decided; after the last piece nothing is kept.
+  std::vector<ReplyDelta> Push(const std::string& text, bool is_last);
+
+ private:
+  struct SentCall {
+    bool announced = false;
+    size_t n_argument_bytes = 0;
+  };
+
+  bool Parse(bool is_partial, common_chat_msg* message) const;
+  void Tell(const common_chat_msg& message, bool is_last, std::vector<ReplyDelta>* deltas);
+  void TellRest(std::vector<ReplyDelta>* deltas);
+
+  std::shared_ptr<const ReplyFormat> format_;
+  std::string text_;
+  // What was told so far.
+  std::string reasoning_;
+  std::string content_;
+  std::vector<SentCall> calls_;
+};

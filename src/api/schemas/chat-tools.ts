@@ -1,0 +1,72 @@
+import type { ChatOptions, Tool } from '../../engine/engine.ts';
+import { GatewayError } from '../../errors.ts';
+import type { ChatCompletionRequest, RequestTool, ToolChoice } from './chat-completions.ts';
+import { checkDepth, missing, unsupported } from './request-errors.ts';
+
+type ToolOptions = Pick<ChatOptions, 'tools' | 'toolChoice' | 'parallelToolCalls'>;
+
+const modes = ['none', 'auto', 'required'] as const;
+type Mode = (typeof modes)[number];
+
+/**
+ * The tools of a body that fits the schema, and the choice among them. A choice of one function offers
+ * that one alone.
+ * @throws {GatewayError} `unsupported_parameter`, `invalid_value`, `missing_required_parameter`
+ */
+export function readTools(body: ChatCompletionRequest): ToolOptions {
+  const tools = (body.tools ?? []).map(toTool);
+  const choice = toChoice(body.tool_choice ?? (tools.length > 0 ? 'auto' : 'none'));
+  if (tools.length === 0) {
+    if (choice === 'none' || choice === 'auto') return {};
+    throw new GatewayError('invalid_value', {
+      param: 'tool_choice',
+      message: '`tool_choice` asks for a call, but there are no `tools`.',
+    });
+  }
+  const parallel = body.parallel_tool_calls;
+  const options = { ...(parallel != null && { parallelToolCalls: parallel }) };
+  if (typeof choice === 'string') return { tools, toolChoice: choice, ...options };
+  const chosen = tools.filter(({ name }) => name === choice.name);
+  if (chosen.length === 0) {
+    throw new GatewayError('invalid_value', {
+      param: 'tool_choice.function.name',
+      message: `\`tool_choice.function.name\` must be the name of one of the \`tools\`, received ${JSON.stringify(choice.name)}.`,
+    });
+  }
+  return { tools: chosen, toolChoice: 'required', ...options };
+}
+
+function toTool({ type, function: definition }: RequestTool, index: number): Tool {
+  const path = `tools[${index}]`;
+  if (type !== 'function') {
+    throw unsupported(`${path}.type`, `only \`function\` is, received ${JSON.stringify(type)}`);
+  }
+  if (definition === undefined) throw missing(`${path}.function`);
+  const { name, description, parameters } = definition;
+  checkDepth(parameters, `${path}.function.parameters`);
+  return {
+    name,
+    ...(description != null && { description }),
+    ...(parameters != null && { parameters }),
+  };
+}
+
+function toChoice(choice: ToolChoice): Mode | { readonly name: string } {
+  if (typeof choice === 'string') {
+    const mode = modes.find((each) => each === choice);
+    if (mode !== undefined) return mode;
+    throw new GatewayError('invalid_value', {
+      param: 'tool_choice',
+      message: `\`tool_choice\` must be \`none\`, \`auto\`, \`required\` or a function to call, received ${JSON.stringify(choice)}.`,
+    });
+  }
+  if (choice.type !== 'function') {
+    throw unsupported(
+      'tool_choice.type',
+      `only \`function\` is, received ${JSON.stringify(choice.type)}`,
+    );
+  }
+  const { name } = (choice.function ?? {}) as { readonly name?: unknown };
+  if (typeof name !== 'string') throw missing('tool_choice.function.name');
+  return { name };
+}

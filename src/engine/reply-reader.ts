@@ -1,0 +1,64 @@
+import { randomBytes } from 'node:crypto';
+import type { NativeReplyDelta, NativeReplyParser } from './addon.ts';
+import type { EngineEvent, ReplyDelta } from './engine.ts';
+
+/**
+ * Turns the text of one structured reply into its parts. The native parser reads the whole reply again
+ * for every piece, on a worker thread; pieces that come meanwhile are read together, so a long reply
+ * comes in larger pieces instead of ever later.
+ */
+export class ReplyReader {
+  readonly #parser: NativeReplyParser;
+  /** Arguments of each call so far. */
+  readonly #calls: string[] = [];
+
+  constructor(parser: NativeReplyParser) {
+    this.#parser = parser;
+  }
+
+  /**
+   * @param events - in the order they came, only texts and at most an end
+   * @returns the parts they make, and the end if it was among them
+   */
+  async read(events: readonly EngineEvent[]): Promise<readonly EngineEvent[]> {
+    const text = events.map((event) => (event.type === 'text-delta' ? event.text : '')).join('');
+    const last = events.at(-1);
+    const end = last?.type === 'sequence-end' ? last : undefined;
+    const parts = (await this.#parser.push(text, end !== undefined)).flatMap((delta) =>
+      this.#toParts(delta),
+    );
+    if (end === undefined) return parts;
+    const called = end.finishReason === 'stop' && this.#calls.length > 0 && this.#isComplete();
+    return [...parts, called ? { ...end, finishReason: 'tool-calls' } : end];
+  }
+
+  #toParts(delta: NativeReplyDelta): readonly ReplyDelta[] {
+    if (delta.type !== 'tool-call-delta') return [delta];
+    const { index } = delta;
+    this.#calls[index] = (this.#calls[index] ?? '') + delta.arguments;
+    const parts: ReplyDelta[] = [];
+    if (delta.name !== '') {
+      parts.push({ type: 'tool-call', index, id: delta.id || newCallId(), name: delta.name });
+    }
+    if (delta.arguments !== '') {
+      parts.push({ type: 'tool-call-delta', index, arguments: delta.arguments });
+    }
+    return parts;
+  }
+
+  /** A reply may be cut within a call by a stop text; what is there is then not called. */
+  #isComplete(): boolean {
+    return this.#calls.every((text) => {
+      try {
+        JSON.parse(text);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+  }
+}
+
+function newCallId(): string {
+  return `call_${randomBytes(12).toString('hex')}`;
+}
