@@ -11,7 +11,7 @@ import { type CliOptions, CliProcess } from './cli-process.ts';
 import { readSse, type SseFrame } from './read-sse.ts';
 import { type ModelShape, writeTinyModel } from './tiny-model.ts';
 
-/** A trained model for the cases that need one; unset in a plain clone. */
+/** Another trained model to try beside the bundled one; unset in a plain clone. */
 export const testModelPath = process.env.TEST_MODEL || undefined;
 
 /** How long a state of `/health` is waited for. */
