@@ -40,10 +40,12 @@ export interface Config {
   };
 }
 
-/** Which file, and where its weights go. */
+/** Which file, and where its weights go. Without a path and a name it is the bundled model. */
 export interface ModelConfig {
   readonly path: string | undefined;
   readonly name: string | undefined;
+  /** Serve the bundled model on purpose; then there is neither a path nor a name. */
+  readonly mockBackend: boolean;
   readonly modelsDir: string;
   readonly alias: string | undefined;
   readonly gpu: SettingValues['GPU'];
@@ -146,6 +148,7 @@ function assemble(
     model: {
       path: values.MODEL_PATH,
       name: values.MODEL_NAME,
+      mockBackend: values.MOCK_BACKEND,
       modelsDir: derived.modelsDir,
       alias: values.MODEL_ALIAS,
       gpu: values.GPU,
@@ -242,6 +245,12 @@ function contradictions(values: SettingValues, ubatchSize: number): string[] {
   }
   if (values.CHAT_TEMPLATE !== undefined && values.CHAT_TEMPLATE_FILE !== undefined) {
     problems.push('CHAT_TEMPLATE and CHAT_TEMPLATE_FILE must not both be set');
+  }
+  for (const name of ['MODEL_PATH', 'MODEL_NAME'] as const) {
+    if (!values.MOCK_BACKEND || values[name] === undefined) continue;
+    problems.push(
+      `${name} must not be set beside MOCK_BACKEND, which serves the bundled model: unset one of them`,
+    );
   }
   return problems;
 }

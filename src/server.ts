@@ -30,6 +30,7 @@ export async function serve({ config, warnings, logger, stop }: ServeOptions): P
   for (const { level, message } of warnings) logger[level](message);
   warnAboutOpenDoors(config, logger);
   const source = resolveModelSource(config.model);
+  for (const { level, message } of source.notes) logger[level](message);
 
   const models = new ModelRegistry();
   const drain = new Drain();
@@ -83,7 +84,8 @@ async function startModel(
   }
   try {
     const running = await startEngine(loaded, config);
-    const { architecture, parameterCount, path, sizeBytes, trainedContextLength, id } = source;
+    const { architecture, parameterCount, path, sizeBytes, trainedContextLength, id, bundled } =
+      source;
     models.setReady({
       card: {
         id,
@@ -93,6 +95,7 @@ async function startModel(
         trainedContextLength,
         parameterCount,
         sizeBytes,
+        bundled,
       },
       engine: running.engine,
     });
@@ -149,7 +152,7 @@ async function startEngine(
 function announce(
   { engine }: RunningModel,
   { address }: Listeners,
-  { id }: ModelSource,
+  { id, bundled }: ModelSource,
   logger: Logger,
 ): void {
   const { backend, slotCount, contextLength, kvTokenCount } = engine.info;
@@ -157,6 +160,7 @@ function announce(
     {
       address,
       model: id,
+      bundled,
       backend,
       slots: slotCount,
       context: contextLength,

@@ -33,7 +33,12 @@ const engineDefault = "llama.cpp's";
 
 /** Every setting by its environment name; {@link flagName} gives the flag. */
 export const settings = {
-  MODEL_PATH: optional('Model', text('PATH'), 'GGUF file to serve; wins over MODEL_NAME', 'none'),
+  MODEL_PATH: optional(
+    'Model',
+    text('PATH'),
+    'GGUF file to serve; wins over MODEL_NAME',
+    'the bundled model',
+  ),
   MODEL_NAME: optional('Model', text('NAME'), 'GGUF file under MODELS_DIR to serve', 'none'),
   MODELS_DIR: optional(
     'Model',
@@ -48,6 +53,12 @@ export const settings = {
     'the first of /data, /runpod-volume, /workspace in use',
   ),
   MODEL_ALIAS: optional('Model', text('ID'), 'model id clients see', 'file name without .gguf'),
+  MOCK_BACKEND: withDefault(
+    'Model',
+    truth(),
+    false,
+    'serve the bundled model, to try a deployment without a real one',
+  ),
   STRICT_MODEL: withDefault(
     'Model',
     truth(),
@@ -247,7 +258,6 @@ export const unusedSettings: readonly string[] = [
   'WORKER_TYPE',
   'INSTANCE_ID',
   'DEBUG_SHELL',
-  'MOCK_BACKEND',
   'POOLING',
   'SUPERVISE',
 ];

@@ -15,6 +15,8 @@ export interface ModelCard {
   readonly trainedContextLength: number | undefined;
   readonly parameterCount: number;
   readonly sizeBytes: number;
+  /** Whether it is the demonstration model that comes with the program. */
+  readonly bundled: boolean;
 }
 
 /** A model that answers requests. */

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, isAbsolute, relative, resolve } from 'node:path';
 import type { ModelConfig } from '../config.ts';
+import { bundledModelPath } from '../package-info.ts';
 import { StartError } from '../start-error.ts';
 import { checkServable } from './architecture.ts';
 import { type GgufHeader, readGgufHeader } from './gguf-header.ts';
@@ -17,18 +18,30 @@ export interface ModelSource {
   readonly parameterCount: number;
   /** Of all parts together. */
   readonly sizeBytes: number;
+  /** Whether it is the demonstration model that comes with the program. */
+  readonly bundled: boolean;
+  /** What the operator should know about the choice, for the log. */
+  readonly notes: readonly { readonly level: 'warn'; readonly message: string }[];
 }
+
+const howToNameAModel =
+  'set MODEL_PATH (--model-path), a GGUF file, or MODEL_NAME (--model-name), one under MODELS_DIR';
 
 /** How many file names an error message lists at most. */
 const listedFileCount = 20;
 
 /**
- * Finds the model file and reads its header, so that a bad file fails at once and with its reason.
- * @throws {StartError} exit code 2 when there is no such file or none was named, 1 when it is no good
+ * Finds the model file, the bundled one when none was named, and reads its header, so that a bad file
+ * fails at once and with its reason.
+ * @throws {StartError} exit code 2 when there is no such file, 1 when it is no good
  */
-export function resolveModelSource(config: ModelConfig): ModelSource {
+export function resolveModelSource(
+  config: ModelConfig,
+  bundledPath: string = bundledModelPath,
+): ModelSource {
   const namedPath = requestedPath(config);
-  const [path, ...otherPaths] = checkedParts(namedPath);
+  if (namedPath === undefined) requireBundled(bundledPath, config);
+  const [path, ...otherPaths] = checkedParts(namedPath ?? bundledPath);
   const header = readHeader(path);
   const headers = [header, ...otherPaths.map(readHeader)];
   const tensorCount = sum(headers, (part) => part.tensorCount);
@@ -44,20 +57,16 @@ export function resolveModelSource(config: ModelConfig): ModelSource {
         : undefined,
     parameterCount: sum(headers, (part) => part.parameterCount),
     sizeBytes: sum(headers, (part) => part.fileSizeBytes),
+    bundled: path === bundledPath,
+    notes: namedPath === undefined ? [{ level: 'warn', message: bundledNote(config) }] : [],
   };
 }
 
-/** The path that was asked for; the place for a model that comes with the program. */
-function requestedPath(config: ModelConfig): string {
+/** The path that was asked for, if any was. */
+function requestedPath(config: ModelConfig): string | undefined {
   if (config.path !== undefined) return resolve(config.path);
   const { name, modelsDir } = config;
-  if (name === undefined) {
-    throw new StartError(
-      2,
-      `no model is set: give MODEL_PATH (--model-path), a GGUF file, or MODEL_NAME (--model-name), ` +
-        `its name under MODELS_DIR ${modelsDir}${listing(modelsDir)}`,
-    );
-  }
+  if (name === undefined) return undefined;
   const path = resolve(modelsDir, name);
   const inside = relative(resolve(modelsDir), path);
   if (inside === '' || inside === '..' || inside.startsWith('../') || isAbsolute(inside)) {
@@ -68,6 +77,32 @@ function requestedPath(config: ModelConfig): string {
     );
   }
   return path;
+}
+
+function requireBundled(path: string, { mockBackend, modelsDir }: ModelConfig): void {
+  if (existsSync(path)) return;
+  const [reason, remedy] = mockBackend
+    ? ['MOCK_BACKEND needs the bundled model, which', `unset it and ${howToNameAModel}`]
+    : ['no model is set, and the bundled one', howToNameAModel];
+  throw new StartError(
+    2,
+    `${reason} is not part of this installation (${path}): ${remedy}${listing(modelsDir)}`,
+  );
+}
+
+/** A demonstration must not pass for the real thing, least of all where a real one lies at hand. */
+function bundledNote({ mockBackend, modelsDir }: ModelConfig): string {
+  if (mockBackend) {
+    return (
+      'MOCK_BACKEND is on: every request is answered by the small bundled demonstration model; ' +
+      `for a real one unset it and ${howToNameAModel}`
+    );
+  }
+  const unserved = ggufFiles(modelsDir) ?? [];
+  return (
+    'no model is set: the small bundled demonstration model is served; for a real one ' +
+    `${howToNameAModel}${unserved.length === 0 ? '' : listing(modelsDir)}`
+  );
 }
 
 /** Paths of the model's parts in order: one for most, each of them an existing regular file. */

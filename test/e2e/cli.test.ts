@@ -42,7 +42,7 @@ describe('the command line', () => {
     ['an unknown flag', ['--modle-path', 'x'], /--modle-path.*--model-path/],
     ['a value that is none', ['--port', 'eighty'], /PORT.*"eighty"/],
     ['a command there is not', ['dance'], /unknown command "dance"/],
-    ['no model at all', ['--no-auth-enabled'], /MODEL_PATH/],
+    ['a model beside a mock', ['--mock-backend', '--model-path', 'x'], /MODEL_PATH.*MOCK_BACKEND/],
   ])('exits with 2 and says why for %s', async (_what, args, reason) => {
     const { code, stdout, stderr } = await runCli(args, { env: { DATA_DIR: temporaryFolder() } });
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });

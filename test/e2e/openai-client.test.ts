@@ -11,9 +11,15 @@ import {
 const streamCount = 16;
 const contextLength = 16_384;
 const user = (content: string) => [{ role: 'user', content } as const];
-const prompts = Array.from(
+/** Of many lengths, for a model that takes anything. */
+const storyPrompts = Array.from(
   { length: streamCount },
   (_, index) => `Story ${index}: ${'once more '.repeat(index * 2)}go`,
+);
+/** With as many answers, for a model that understands them. */
+const countPrompts = Array.from(
+  { length: streamCount },
+  (_, index) => `Count from ${index} to ${index + 4}.`,
 );
 
 let tiny: TestServer;
@@ -40,7 +46,10 @@ async function streamedText({ client }: TestServer, content: string): Promise<st
 }
 
 /** Every stream at once says what it says alone, and what the plain reply says. */
-async function expectConcurrentStreamsToBeRight(server: TestServer): Promise<void> {
+async function expectConcurrentStreamsToBeRight(
+  server: TestServer,
+  prompts: readonly string[],
+): Promise<void> {
   const alone: string[] = [];
   for (const prompt of prompts) alone.push(await streamedText(server, prompt));
   expect(new Set(alone).size).toBeGreaterThan(streamCount / 2);
@@ -121,15 +130,20 @@ describe('a chat completion', () => {
 });
 
 describe('16 concurrent streams', () => {
-  test('each give the text they give alone', () => expectConcurrentStreamsToBeRight(tiny));
+  const flags = ['--parallel', String(streamCount)];
 
-  test('each give the text they give alone, on a trained model', async ({ skip }) => {
+  test('each give the text they give alone', () =>
+    expectConcurrentStreamsToBeRight(tiny, storyPrompts));
+
+  test('each give the text they give alone, on the bundled model', async () => {
+    const server = await startServer({ flags });
+    await expectConcurrentStreamsToBeRight(server, countPrompts);
+  });
+
+  test('each give the text they give alone, on TEST_MODEL', async ({ skip }) => {
     if (testModelPath === undefined) return skip('TEST_MODEL is not set');
-    const server = await startServer({
-      modelPath: testModelPath,
-      flags: ['--parallel', String(streamCount)],
-    });
-    await expectConcurrentStreamsToBeRight(server);
+    const server = await startServer({ modelPath: testModelPath, flags });
+    await expectConcurrentStreamsToBeRight(server, storyPrompts);
   });
 });
 

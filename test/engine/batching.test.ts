@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
-import { greedyReplay, nearTieGap } from '../support/greedy-replay.ts';
+import { differsByNearTie, greedyReplay } from '../support/greedy-replay.ts';
 import {
   collect,
   complete,
@@ -29,15 +29,6 @@ const prompts = Array.from(
   (_, index) => `Story ${index}: ${'once more '.repeat(index * 2)}go`,
 );
 
-/** Whether the first difference of two texts falls on a step whose best logits were as good as equal. */
-async function differsByNearTie(prompt: string, one: string, other: string): Promise<boolean> {
-  let same = 0;
-  while (same < one.length && one[same] === other[same]) same += 1;
-  const steps = await greedyReplay(loaded.model, rendered(prompt), 64);
-  const decisive = steps.find((step) => step.text.length > same);
-  return decisive !== undefined && decisive.gap < nearTieGap;
-}
-
 describe('continuous batching', () => {
   test('gives a sequence the 64 tokens it gets alone, whoever runs beside it', async () => {
     const alone: string[] = [];
@@ -51,7 +42,9 @@ describe('continuous batching', () => {
     for (const [index, prompt] of prompts.entries()) {
       const one = alone[index] as string;
       const other = together[index]?.text as string;
-      if (one !== other && (await differsByNearTie(prompt, one, other))) nearTieCount += 1;
+      const isNearTie =
+        one !== other && (await differsByNearTie(loaded.model, rendered(prompt), [one, other]));
+      if (isNearTie) nearTieCount += 1;
       else expect(other).toBe(one);
     }
     if (nearTieCount > 0) console.log(`${nearTieCount} of 16 differ by a near-tie`);

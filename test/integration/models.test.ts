@@ -13,6 +13,7 @@ const served = {
   architecture: 'llama',
   parameter_count: 260_000,
   size_bytes: 1_185_376,
+  bundled: false,
 };
 
 describe('the list of models', () => {
@@ -33,6 +34,13 @@ describe('the list of models', () => {
     models.setReady({ card: { ...card, trainedContextLength: undefined }, engine });
     const reply = await app.inject('/v1/models');
     expect(reply.json().data[0].trained_context_length).toBeNull();
+  });
+
+  test('says so where the bundled model is served', async () => {
+    const { app, models, engine } = startGateway();
+    models.setReady({ card: { ...card, bundled: true }, engine });
+    const reply = await app.inject('/v1/models');
+    expect(reply.json().data[0].bundled).toBe(true);
   });
 });
 

@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-const cliPath = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
+const builtCliPath = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 
 /** How long a line or an exit is waited for. */
 const patienceMs = 30_000;
@@ -25,6 +25,8 @@ export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Flags of `node` itself. */
   readonly nodeFlags?: readonly string[];
+  /** Another copy of `cli.js` than the one of this clone. */
+  readonly cliPath?: string;
 }
 
 const running = new Set<ChildProcess>();
@@ -32,7 +34,7 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** A running `dist/cli.js` that logs JSON. */
+/** A running `cli.js` that logs JSON. */
 export class CliProcess {
   readonly child: ChildProcess;
   readonly exited: Promise<Exit>;
@@ -42,7 +44,8 @@ export class CliProcess {
   #ended: Exit | undefined;
   readonly #waiters = new Set<() => void>();
 
-  constructor(args: readonly string[], { env = {}, nodeFlags = [] }: CliOptions = {}) {
+  constructor(args: readonly string[], options: CliOptions = {}) {
+    const { env = {}, nodeFlags = [], cliPath = builtCliPath } = options;
     if (!existsSync(cliPath)) throw new Error(`${cliPath} is missing: run npm run build`);
     this.child = spawn(process.execPath, [...nodeFlags, cliPath, ...args], {
       env: { PATH: process.env.PATH ?? '', LOG_FORMAT: 'json', ...env },

@@ -5,7 +5,24 @@
 import type { LlamaModel, Token } from 'node-llama-cpp';
 
 /** Logits closer than this may change places with the shape of a batch. */
-export const nearTieGap = 1e-3;
+const nearTieGap = 1e-3;
+
+/**
+ * Whether the first difference of two greedy texts falls on a step whose best logits were as good as
+ * equal.
+ * @param prompt - as the chat template renders it
+ */
+export async function differsByNearTie(
+  model: LlamaModel,
+  prompt: string,
+  [one, other]: readonly [string, string],
+): Promise<boolean> {
+  let same = 0;
+  while (same < one.length && one[same] === other[same]) same += 1;
+  const steps = await greedyReplay(model, prompt, 64);
+  const decisive = steps.find((step) => step.text.length > same);
+  return decisive !== undefined && decisive.gap < nearTieGap;
+}
 
 /** One greedy step: what was chosen, and by how much it beat the next best. */
 export interface ReplayedToken {

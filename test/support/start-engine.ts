@@ -1,5 +1,5 @@
 /**
- * A real engine on a model the test wrote, or on the one `TEST_MODEL` names.
+ * A real engine on a model the test wrote, the bundled one, or the one `TEST_MODEL` names.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,7 +9,7 @@ import type { ChatMessage, Engine, EngineEvent, GenerateRequest } from '../../sr
 import { createNativeEngine, type EngineOptions } from '../../src/engine/native-engine.ts';
 import { type ModelShape, writeTinyModel } from './tiny-model.ts';
 
-/** A trained model for the cases that need one; unset in a plain clone. */
+/** Another trained model to try beside the bundled one; unset in a plain clone. */
 export const testModelPath = process.env.TEST_MODEL;
 
 /**

@@ -14,6 +14,7 @@ export const card: ModelCard = {
   trainedContextLength: 4096,
   parameterCount: 260_000,
   sizeBytes: 1_185_376,
+  bundled: false,
 };
 
 /** A gateway over a fake engine, with everything a test may want to look at. */

@@ -11,14 +11,15 @@ import { type CliOptions, CliProcess } from './cli-process.ts';
 import { readSse, type SseFrame } from './read-sse.ts';
 import { type ModelShape, writeTinyModel } from './tiny-model.ts';
 
-/** A trained model for the cases that need one; unset in a plain clone. */
+/** Another trained model to try beside the bundled one; unset in a plain clone. */
 export const testModelPath = process.env.TEST_MODEL || undefined;
 
 /** How long a state of `/health` is waited for. */
 const patienceMs = 20_000;
 
 export interface ServerOptions extends CliOptions {
-  readonly modelPath: string;
+  /** Left out: nothing is named, the bundled model is served. */
+  readonly modelPath?: string;
   readonly flags?: readonly string[];
   /** Load the probe that {@link TestServer.ask} talks to. */
   readonly probe?: boolean;
@@ -167,7 +168,8 @@ export async function startSharedServer(options: ServerOptions): Promise<TestSer
 
 function spawnServer({ modelPath, flags = [], probe = false, ...options }: ServerOptions) {
   const nodeFlags = [...(options.nodeFlags ?? []), ...(probe ? probeFlags : [])];
-  const args = ['--model-path', modelPath, ...baseFlags, ...flags];
+  const model = modelPath === undefined ? [] : ['--model-path', modelPath];
+  const args = [...model, ...baseFlags, ...flags];
   return new TestServer(args, { ...options, nodeFlags });
 }
 

@@ -27,7 +27,7 @@ function problemsOf(input: ConfigInput): readonly string[] {
 }
 
 describe('loadConfig', () => {
-  it('has defaults for everything but the model', () => {
+  it('has defaults for everything, and names no model', () => {
     const { config, warnings } = load();
     expect(warnings).toEqual([]);
     expect(config).toMatchObject({
@@ -40,7 +40,14 @@ describe('loadConfig', () => {
         healthReadiness: false,
         strictModel: false,
       },
-      model: { modelsDir: '/data/models', gpu: 'auto', gpuLayers: 'auto' },
+      model: {
+        path: undefined,
+        name: undefined,
+        mockBackend: false,
+        modelsDir: '/data/models',
+        gpu: 'auto',
+        gpuLayers: 'auto',
+      },
       engine: { threadCount: 0, batchSize: 2048, ubatchSize: 512, defaultMaxTokens: 4096 },
       auth: { enabled: true },
       log: { level: 'info', format: 'text' },
@@ -108,6 +115,9 @@ describe('loadConfig', () => {
   });
 
   it.each([
+    [{ MOCK_BACKEND: 'on' }, { model: { mockBackend: true } }],
+    [{ MOCK_BACKEND: '0', MODEL_PATH: 'm' }, { model: { mockBackend: false, path: 'm' } }],
+    [{ MOCK_BACKEND: 'true', MODEL_PATH: '' }, { model: { mockBackend: true, path: undefined } }],
     [{ NGL: '99' }, { model: { gpuLayers: 'max' } }],
     [{ NGL: 'MAX' }, { model: { gpuLayers: 'max' } }],
     [{ NGL: '0' }, { model: { gpuLayers: 0 } }],
@@ -148,6 +158,15 @@ describe('loadConfig', () => {
       { CHAT_TEMPLATE: 'a', CHAT_TEMPLATE_FILE: 'b' },
       'CHAT_TEMPLATE and CHAT_TEMPLATE_FILE must not both be set',
     ],
+    [
+      { MOCK_BACKEND: '1', MODEL_PATH: 'm.gguf' },
+      'MODEL_PATH must not be set beside MOCK_BACKEND, which serves the bundled model',
+    ],
+    [
+      { MOCK_BACKEND: 'yes', MODEL_NAME: 'm.gguf' },
+      'MODEL_NAME must not be set beside MOCK_BACKEND, which serves the bundled model',
+    ],
+    [{ MOCK_BACKEND: 'maybe' }, 'MOCK_BACKEND (--mock-backend) must be true, 1, yes, on or false'],
     [{ CHAT_TEMPLATE_FILE: 'no' }, 'received "no": there is no such file'],
     [{ CONFIG: 'no.json' }, 'CONFIG must name a readable JSON file, received "no.json"'],
   ])('refuses %j', (env, problem) => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ModelConfig } from '../../src/config.ts';
 import { resolveModelSource } from '../../src/model/source.ts';
+import { bundledModelPath } from '../../src/package-info.ts';
 import { StartError } from '../../src/start-error.ts';
 import { type BrokenKind, brokenModel } from '../support/broken-model.ts';
 import { uint16, writeGguf } from '../support/gguf-writer.ts';
@@ -20,21 +21,22 @@ beforeAll(() => {
 
 afterAll(() => rmSync(modelsDir, { recursive: true, force: true }));
 
-function resolve(config: Partial<ModelConfig>) {
-  return resolveModelSource({
+function resolve(config: Partial<ModelConfig>, bundledPath?: string) {
+  const unset = {
     path: undefined,
     name: undefined,
+    mockBackend: false,
     modelsDir,
     alias: undefined,
     gpu: 'auto',
     gpuLayers: 'auto',
-    ...config,
-  });
+  } as const;
+  return resolveModelSource({ ...unset, ...config }, bundledPath);
 }
 
-function failureOf(config: Partial<ModelConfig>): StartError {
+function failureOf(config: Partial<ModelConfig>, bundledPath?: string): StartError {
   try {
-    resolve(config);
+    resolve(config, bundledPath);
   } catch (error) {
     if (error instanceof StartError) return error;
     throw error;
@@ -105,19 +107,58 @@ describe('a model that can be served', () => {
   });
 });
 
-describe('a model that is not there', () => {
-  it('names both variables and the files there are when none is set', () => {
-    const { message, exitCode } = failureOf({});
+describe('the bundled model', () => {
+  const emptyDir = '/no/such/folder';
+
+  it('is served where none is named, with a warning that says how to name one', () => {
+    const { path, id, bundled, notes } = resolve({ modelsDir: emptyDir });
+    expect({ path, id, bundled }).toEqual({
+      path: bundledModelPath,
+      id: 'tiny-chat',
+      bundled: true,
+    });
+    expect(notes).toEqual([{ level: 'warn', message: expect.stringContaining('no model is set') }]);
+    expect(notes[0]?.message).toMatch(/MODEL_PATH.*MODEL_NAME.*MODELS_DIR$/);
+  });
+
+  it('names the files that lie in MODELS_DIR unserved: a name may have been forgotten', () => {
+    expect(resolve({}).notes[0]?.message).toMatch(/MODELS_DIR \(in .*tiny\.gguf.*\)$/);
+  });
+
+  it('is served on purpose with MOCK_BACKEND, and says that loudly', () => {
+    const { bundled, notes } = resolve({ mockBackend: true });
+    expect(bundled).toBe(true);
+    expect(notes).toEqual([
+      { level: 'warn', message: expect.stringContaining('MOCK_BACKEND is on: every request') },
+    ]);
+  });
+
+  it('has the alias as its id', () => {
+    expect(resolve({ alias: 'gpt-x' })).toMatchObject({ id: 'gpt-x', bundled: true });
+  });
+
+  it('needs no warning where it was named, and no other is called bundled', () => {
+    expect(resolve({ path: bundledModelPath })).toMatchObject({ bundled: true, notes: [] });
+    expect(resolve({ path: tiny })).toMatchObject({ bundled: false, notes: [] });
+  });
+
+  it('that was removed is not replaced in silence: the start says what to set', () => {
+    const { message, exitCode } = failureOf({}, '/pruned/tiny-chat.gguf');
     expect(exitCode).toBe(2);
-    expect(message).toContain('MODEL_PATH');
-    expect(message).toContain('MODEL_NAME');
-    expect(message).toContain('tiny.gguf');
+    expect(message).toContain('not part of this installation (/pruned/tiny-chat.gguf)');
+    expect(message).toMatch(/MODEL_PATH.*MODEL_NAME.*tiny\.gguf/);
+    expect(failureOf({ mockBackend: true }, '/pruned/tiny-chat.gguf').message).toMatch(
+      /^MOCK_BACKEND needs the bundled model.*unset it and set MODEL_PATH/,
+    );
   });
 
-  it('says so when the folder cannot be read', () => {
-    expect(failureOf({ modelsDir: '/no/such/folder' }).message).toContain('cannot be read');
+  it('that was removed is reported where the folder of models cannot be read either', () => {
+    const { message } = failureOf({ modelsDir: emptyDir }, '/pruned/tiny-chat.gguf');
+    expect(message).toContain('cannot be read');
   });
+});
 
+describe('a model that is not there', () => {
   it.each(['../tiny.gguf', '/etc/passwd', '..', '.', 'a/../../x.gguf'])(
     'refuses MODEL_NAME %s, which is outside MODELS_DIR',
     (name) => {

@@ -12,6 +12,7 @@ export const Model = Type.Object({
   architecture: Type.String(),
   parameter_count: Type.Integer(),
   size_bytes: Type.Integer(),
+  bundled: Type.Boolean(),
 });
 export type Model = Static<typeof Model>;
 
@@ -32,5 +33,6 @@ export function toModel({ card, engine }: ServedModel): Model {
     architecture: card.architecture,
     parameter_count: card.parameterCount,
     size_bytes: card.sizeBytes,
+    bundled: card.bundled,
   };
 }
