@@ -67,6 +67,8 @@ export interface EngineConfig {
   readonly defaultMaxTokens: number;
   /** Jinja text. */
   readonly chatTemplate: string | undefined;
+  /** Undefined: as the template does by itself. */
+  readonly thinking: boolean | undefined;
   readonly samplingDefaults: SamplingParams;
 }
 
@@ -166,6 +168,7 @@ function assemble(
       cacheTypeV: values.CACHE_TYPE_V,
       defaultMaxTokens: values.MAX_TOKENS,
       chatTemplate: derived.chatTemplate,
+      thinking: values.REASONING === 'auto' ? undefined : values.REASONING === 'on',
       samplingDefaults: withoutUndefined({
         temperature: values.TEMPERATURE,
         topP: values.TOP_P,

@@ -129,6 +129,7 @@ async function startEngine(
     cacheTypeK: config.cacheTypeK,
     cacheTypeV: config.cacheTypeV,
     chatTemplate: config.chatTemplate,
+    thinking: config.thinking,
     defaultMaxTokens: config.defaultMaxTokens,
     samplingDefaults: config.samplingDefaults,
     onFailure: (reason: string) => fail(new StartError(1, `the engine failed: ${reason}`)),

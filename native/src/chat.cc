@@ -7,7 +7,9 @@
 #include <mutex>
 #include <optional>
 #include <stdexcept>
+#include <utility>
 
+#include "call_grammar.h"
 #include "model.h"
 #include "reply_parser.h"
 
@@ -171,9 +173,14 @@ void Chat::SetGrammar(const common_chat_params& rendered,
     return;
   }
   if (rendered.grammar.empty()) return;
+  std::string grammar = rendered.grammar;
+  if (inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_REQUIRED) {
+    grammar = CallAtOnce(grammar, inputs.enable_thinking ? "" : rendered.thinking_start_tag);
+  }
+  if (!inputs.parallel_tool_calls) grammar = SingleCall(grammar);
   constraints->grammar = {inputs.json_schema.empty() ? COMMON_GRAMMAR_TYPE_TOOL_CALLS
                                                      : COMMON_GRAMMAR_TYPE_OUTPUT_FORMAT,
-                          rendered.grammar};
+                          std::move(grammar)};
   constraints->generation_prompt = rendered.generation_prompt;
   constraints->grammar_lazy = rendered.grammar_lazy;
   for (common_grammar_trigger trigger : rendered.grammar_triggers) {

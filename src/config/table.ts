@@ -89,6 +89,12 @@ export const settings = {
     'file that holds the chat template',
     "the model's",
   ),
+  REASONING: withDefault(
+    'Model',
+    choice('auto', 'on', 'off'),
+    'auto',
+    'reason before the answer where a request does not say; auto = as the chat template does by itself',
+  ),
 
   CTX: optional(
     'Engine',

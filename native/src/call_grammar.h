@@ -1,0 +1,13 @@
+// Makes a grammar of llama.cpp's chat formats stricter: they let the model write before it calls.
+#pragma once
+
+#include <string>
+
+// `grammar` (GBNF) without the free text that its root allows beside the calls, so that a reply
+// which has to call does. With `thinking_mark` (such as `<think>`), also without the optional
+// reasoning that begins with it. A root of another form is left as it is.
+std::string CallAtOnce(const std::string& grammar, const std::string& thinking_mark);
+
+// `grammar` with one call where its rule `tool-calls` allows a row of them. A rule of another form
+// is left as it is.
+std::string SingleCall(const std::string& grammar);

@@ -1,0 +1,48 @@
+#include "call_grammar.h"
+
+#include <doctest.h>
+
+TEST_CASE("free text at the root is left out") {
+  const std::string rules = "space ::= | \" \"\ntool-calls ::= \"x\"\n";
+  CHECK(CallAtOnce("root ::= \"<a b>\\n\" space until-183? tool-calls\n" + rules, "") ==
+        "root ::= \"<a b>\\n\" space tool-calls\n" + rules);
+  CHECK(CallAtOnce(rules + "root ::= until-1 tool-calls\n", "") == rules + "root ::= tool-calls\n");
+  CHECK(CallAtOnce(rules + "root ::= until-1? tool-calls", "") == rules + "root ::= tool-calls");
+}
+
+TEST_CASE("optional reasoning is left out when its mark is given") {
+  const std::string thought = "(\"<think>\" \"\\n\"? until-13 \"</think>\")?";
+  const std::string grammar = "root ::= space " + thought + " until-7? tool-calls\n";
+  CHECK(CallAtOnce(grammar, "") == "root ::= space " + thought + " tool-calls\n");
+  CHECK(CallAtOnce(grammar, "<think>") == "root ::= space tool-calls\n");
+  CHECK(CallAtOnce(grammar, "<reason>") == "root ::= space " + thought + " tool-calls\n");
+}
+
+TEST_CASE("what only looks like free text stays") {
+  for (const std::string grammar : {
+           "root ::= \"until-1? x\" tool-calls\n",
+           "root ::= [ until-1? ] tool-calls\n",
+           "root ::= (until-1? tool-calls)\n",
+           "root ::= until-01-name tool-calls\n",
+           "root ::= \"a\\\"until-1? \" tool-calls\n",
+           "root ::= until-1? | tool-calls\n",
+           "other ::= until-1? tool-calls\n",
+           "",
+       }) {
+    CHECK(CallAtOnce(grammar, "<think>") == grammar);
+  }
+}
+
+TEST_CASE("a row of calls becomes one call") {
+  CHECK(SingleCall("root ::= tool-calls\ntool-calls ::= (tool-call space)+\nx ::= \"y\"+\n") ==
+        "root ::= tool-calls\ntool-calls ::= (tool-call space)\nx ::= \"y\"+\n");
+  for (const std::string grammar : {
+           "root ::= tool-calls\ntool-calls ::= tool-call space\n",
+           "root ::= tool-calls\ntool-calls ::= (a)+ (b)+\n",
+           "root ::= tool-calls\ntool-calls ::= (\"a\")\n",
+           "root ::= (tool-call)+\n",
+           "",
+       }) {
+    CHECK(SingleCall(grammar) == grammar);
+  }
+}

@@ -1,0 +1,272 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type {
+  ChatMessage,
+  ChatOptions,
+  Engine,
+  EngineEvent,
+  GenerateRequest,
+  Tool,
+} from '../../src/engine/engine.ts';
+
+import { type LoadedModel, loadModel, startEngine } from '../support/start-engine.ts';
+
+// The random model calls tools only because a grammar makes it: what it writes is nonsense of the right
+// form. The template is the bundled model's, a short one of the Hermes family.
+const chatTemplate = readFileSync(
+  new URL('../../models/train/template.jinja', import.meta.url),
+  'utf8',
+);
+
+const tools: readonly Tool[] = [
+  {
+    name: 'get_weather',
+    description: 'The weather of a city',
+    parameters: {
+      type: 'object',
+      properties: {
+        city: { type: 'string', maxLength: 12 },
+        unit: { enum: ['celsius', 'fahrenheit'] },
+        days: { type: 'integer', minimum: 1, maximum: 9 },
+      },
+      required: ['city', 'unit', 'days'],
+    },
+  },
+  { name: 'get_time', description: 'The time', parameters: { type: 'object', properties: {} } },
+];
+
+const question: readonly ChatMessage[] = [{ role: 'user', content: 'What is the weather?' }];
+
+interface Reply {
+  readonly content: string;
+  readonly reasoning: string;
+  readonly calls: readonly { id: string; name: string; arguments: string }[];
+  readonly end: Extract<EngineEvent, { type: 'sequence-end' }>;
+  readonly events: readonly EngineEvent[];
+}
+
+let loaded: LoadedModel;
+let engine: Engine;
+
+beforeAll(async () => {
+  loaded = await loadModel();
+  engine = await startEngine(loaded.model, { chatTemplate, contextLength: 1024 });
+});
+
+afterAll(async () => {
+  await engine.close();
+  await loaded.dispose();
+});
+
+async function reply(
+  chat: ChatOptions,
+  request: Omit<GenerateRequest, 'prompt'> = {},
+  messages = question,
+): Promise<Reply> {
+  const prompt = await engine.prepareChat(messages, chat);
+  const events: EngineEvent[] = [];
+  for await (const event of engine.generate({ maxTokens: 400, ...request, prompt })) {
+    events.push(event);
+  }
+  const calls: { id: string; name: string; arguments: string }[] = [];
+  const texts = { 'text-delta': '', 'reasoning-delta': '' };
+  for (const event of events) {
+    if (event.type === 'tool-call') calls[event.index] = { ...event, arguments: '' };
+    if (event.type === 'tool-call-delta') {
+      (calls[event.index] as { arguments: string }).arguments += event.arguments;
+    }
+    if (event.type === 'text-delta' || event.type === 'reasoning-delta') {
+      expect(event.text).not.toBe('');
+      texts[event.type] += event.text;
+    }
+  }
+  const end = events.at(-1);
+  if (end?.type !== 'sequence-end') throw new Error('the stream ended without sequence-end');
+  return { content: texts['text-delta'], reasoning: texts['reasoning-delta'], calls, end, events };
+}
+
+describe('a required call', () => {
+  test('is always there, of an offered tool, with arguments that fit its schema', async () => {
+    const names = new Set<string>();
+    for (let round = 0; round < 12; round++) {
+      const { calls, content, end } = await reply(
+        { tools, toolChoice: 'required', parallelToolCalls: false },
+        { sampling: { temperature: 1.5, seed: BigInt(round) } },
+      );
+      if (end.finishReason === 'length') continue;
+      expect(end.finishReason).toBe('tool-calls');
+      expect(content).toBe('');
+      expect(calls).toHaveLength(1);
+      const [call] = calls;
+      expect(call?.id).toMatch(/^call_[0-9a-f]{24}$/);
+      names.add(call?.name ?? '');
+      const parsed = JSON.parse(call?.arguments ?? '') as Record<string, unknown>;
+      if (call?.name === 'get_time') expect(parsed).toEqual({});
+      else {
+        expect(parsed).toEqual({
+          city: expect.any(String),
+          unit: expect.stringMatching(/^(celsius|fahrenheit)$/),
+          days: expect.any(Number),
+        });
+        expect(parsed.days).toBeGreaterThanOrEqual(1);
+        expect(parsed.days).toBeLessThanOrEqual(9);
+      }
+    }
+    expect([...names].every((name) => tools.some((tool) => tool.name === name))).toBe(true);
+    expect(names.size).toBeGreaterThan(0);
+  });
+
+  test('comes as its name first and then its arguments in pieces', async () => {
+    const { events, calls } = await reply(
+      { tools: tools.slice(0, 1), toolChoice: 'required', parallelToolCalls: false },
+      { sampling: { temperature: 0 } },
+    );
+    expect(events[0]).toMatchObject({ type: 'tool-call', index: 0, name: 'get_weather' });
+    const pieces = events.slice(1, -1);
+    expect(pieces.length).toBeGreaterThan(3);
+    expect(new Set(pieces.map(({ type }) => type))).toEqual(new Set(['tool-call-delta']));
+    expect(calls[0]?.arguments.startsWith('{')).toBe(true);
+  });
+
+  test('that is cut is not called', async () => {
+    const chat = {
+      tools: tools.slice(0, 1),
+      toolChoice: 'required',
+      parallelToolCalls: false,
+    } as const;
+    let cut: Reply;
+    let maxTokens = 20;
+    // The name is told with the first character of the arguments.
+    do {
+      maxTokens += 5;
+      cut = await reply(chat, { maxTokens, sampling: { temperature: 0 } });
+    } while (cut.calls.length === 0 && maxTokens < 300);
+    const { calls, end } = cut;
+    expect(end.finishReason).toBe('length');
+    expect(calls.map(({ name }) => name)).toEqual(['get_weather']);
+    expect(() => JSON.parse(calls[0]?.arguments ?? '')).toThrow();
+  });
+});
+
+describe('a free reply', () => {
+  test('of a model that does not call is the text it gives without a parser', async () => {
+    const sampling = { temperature: 0 } as const;
+    const { content, calls, end } = await reply({ tools }, { maxTokens: 60, sampling });
+    const plain = await reply({ tools, toolChoice: 'none' }, { maxTokens: 60, sampling });
+    expect(calls).toEqual([]);
+    expect(content).toBe(plain.content);
+    expect(end.usage).toEqual(plain.end.usage);
+  });
+
+  test('to different requests at the same time is the same as alone', async () => {
+    const requests = [
+      { tools, toolChoice: 'required' },
+      { tools },
+      { thinking: true },
+      { thinking: false },
+    ] as const;
+    const sampling = { temperature: 0 };
+    const alone = [];
+    for (const chat of requests) alone.push(await reply(chat, { maxTokens: 80, sampling }));
+    const together = await Promise.all(
+      requests.map((chat) => reply(chat, { maxTokens: 80, sampling })),
+    );
+    const shown = (each: Reply) => [
+      each.content,
+      each.reasoning,
+      each.calls.map(({ name, arguments: text }) => [name, text]),
+      each.end.finishReason,
+    ];
+    expect(together.map(shown)).toEqual(alone.map(shown));
+  });
+});
+
+describe('reasoning', () => {
+  test('is what comes before its end mark, which a budget forces', async () => {
+    const free = await reply({ thinking: true }, { maxTokens: 60, sampling: { temperature: 0 } });
+    expect(free.content).toBe('');
+    expect(free.reasoning.length).toBeGreaterThan(20);
+    const limited = await reply(
+      { thinking: true, thinkingBudget: 8 },
+      { maxTokens: 60, sampling: { temperature: 0 } },
+    );
+    expect(free.reasoning.startsWith(limited.reasoning)).toBe(true);
+    expect(limited.reasoning.length).toBeLessThan(free.reasoning.length);
+    expect(limited.content).not.toBe('');
+    expect(limited.content).not.toContain('</think>');
+  });
+
+  test('is off unless asked for, as this template has it by itself', async () => {
+    expect(engine.info.chat).toEqual({ tools: true, thinking: true, thinksByDefault: false });
+    const { reasoning, content } = await reply({}, { maxTokens: 20, sampling: { temperature: 0 } });
+    expect(reasoning).toBe('');
+    expect(content).not.toBe('');
+  });
+});
+
+describe('what a template is given', () => {
+  const sizeOf = async (chat: ChatOptions, messages = question) =>
+    (await engine.prepareChat(messages, chat)).tokenCount;
+
+  test('is tools, also when none may be called', async () => {
+    const without = await sizeOf({});
+    expect(await sizeOf({ tools })).toBeGreaterThan(without + 50);
+    expect(await sizeOf({ tools, toolChoice: 'none' })).toBe(await sizeOf({ tools }));
+  });
+
+  test('is a history with calls, results and thoughts', async () => {
+    const history: readonly ChatMessage[] = [
+      ...question,
+      {
+        role: 'assistant',
+        content: '',
+        toolCalls: [{ id: 'call_1', name: 'get_weather', arguments: '{"city": "Oslo"}' }],
+      },
+      { role: 'tool', content: '12 degrees', toolCallId: 'call_1', name: 'get_weather' },
+    ];
+    const rendered =
+      '<|im_start|>user\nWhat is the weather?<|im_end|>\n<|im_start|>assistant\n<tool_call>\n' +
+      '{"name": "get_weather", "arguments": {"city": "Oslo"}}\n</tool_call><|im_end|>\n' +
+      '<|im_start|>user\n<tool_response>\n12 degrees\n</tool_response><|im_end|>\n' +
+      '<|im_start|>assistant\n';
+    expect(await sizeOf({}, history)).toBe(loaded.model.tokenize(rendered, true).length);
+  });
+
+  test('is the beginning of an answer to go on with', async () => {
+    const begun: readonly ChatMessage[] = [...question, { role: 'assistant', content: 'It is' }];
+    const size = await sizeOf({}, begun);
+    const end = loaded.model.tokenize('<|im_end|>', true).length;
+    const closed = await sizeOf({}, [...begun, ...question]);
+    expect(size).toBeLessThan(closed - end);
+    const { content } = await reply({}, { maxTokens: 10, sampling: { temperature: 0 } }, begun);
+    expect(content).not.toBe('');
+  });
+
+  test('is further variables', async () => {
+    const other = await startEngine(loaded.model, {
+      chatTemplate: "{{ messages[0].content + (greeting or '') }}",
+    });
+    try {
+      const plain = await other.prepareChat(question);
+      const more = await other.prepareChat(question, {
+        templateArguments: { greeting: 'Good morning to you' },
+      });
+      expect(more.tokenCount).toBeGreaterThan(plain.tokenCount);
+    } finally {
+      await other.close();
+    }
+  });
+});
+
+test('a structured reply survives a close in the middle', async () => {
+  const other = await startEngine(loaded.model, { chatTemplate });
+  const prompt = await other.prepareChat(question, { tools, toolChoice: 'required' });
+  const events = other.generate({ prompt, sampling: { temperature: 0, ignoreEos: true } });
+  const first = await events.next();
+  expect(first.value?.type).toBe('tool-call');
+  const closing = other.close();
+  let last: EngineEvent | undefined;
+  for await (const event of events) last = event;
+  await closing;
+  expect(last).toMatchObject({ type: 'sequence-end', finishReason: 'cancelled' });
+});
