@@ -259,14 +259,16 @@ describe('what a template is given', () => {
 });
 
 test('a structured reply survives a close in the middle', async () => {
-  const other = await startEngine(loaded.model, { chatTemplate });
-  const prompt = await other.prepareChat(question, { tools, toolChoice: 'required' });
-  const events = other.generate({ prompt, sampling: { temperature: 0, ignoreEos: true } });
-  const first = await events.next();
-  expect(first.value?.type).toBe('tool-call');
-  const closing = other.close();
-  let last: EngineEvent | undefined;
-  for await (const event of events) last = event;
+  const other = await startEngine(loaded.model, { chatTemplate, contextLength: 2048 });
+  const prompt = await other.prepareChat(question, { thinking: true });
+  const events: EngineEvent[] = [];
+  let closing: Promise<void> | undefined;
+  const sampling = { temperature: 0, ignoreEos: true };
+  for await (const event of other.generate({ prompt, maxTokens: 1900, sampling })) {
+    events.push(event);
+    closing ??= other.close();
+  }
   await closing;
-  expect(last).toMatchObject({ type: 'sequence-end', finishReason: 'cancelled' });
+  expect(events[0]?.type).toBe('reasoning-delta');
+  expect(events.at(-1)).toMatchObject({ type: 'sequence-end', finishReason: 'cancelled' });
 });
