@@ -117,7 +117,8 @@ void Chat::Deleter::operator()(common_chat_templates* templates) const {
   common_chat_templates_free(templates);
 }
 
-Chat::Chat(const Model* model, const std::string& template_override) : model_(model) {
+Chat::Chat(const Model* model, const std::string& template_override)
+    : model_(model), control_texts_(model->ControlTokenTexts()) {
   SilenceCommonLog();
   CheckTemplate(model->get(), template_override);
   templates_.reset(common_chat_templates_init(model->get(), template_override).release());
@@ -132,13 +133,23 @@ Chat::Chat(const Model* model, const std::string& template_override) : model_(mo
 Chat::~Chat() = default;
 
 Prompt Chat::Prepare(const std::string& request_text) const {
-  const common_json request = common_json::parse(request_text);
-  const common_chat_templates_inputs inputs =
+  const auto [text, mark] = control_texts_.Mark(request_text);
+  const common_json request = common_json::parse(text);
+  common_chat_templates_inputs inputs =
       ReadRequest(request, thinks_by_default_, calls_in_parallel_);
-  const common_chat_params rendered = common_chat_templates_apply(templates_.get(), inputs);
+  inputs.json_schema = WithoutMarks(inputs.json_schema, mark);
+  inputs.grammar = WithoutMarks(inputs.grammar, mark);
+  common_chat_params rendered = common_chat_templates_apply(templates_.get(), inputs);
+  rendered.grammar = WithoutMarks(rendered.grammar, mark);
+  rendered.parser = WithoutMarks(rendered.parser, mark);
+  rendered.generation_prompt = WithoutMarks(rendered.generation_prompt, mark);
 
   Prompt prompt;
-  prompt.tokens = model_->Tokenize(rendered.prompt, true);
+  for (const std::string_view piece : PiecesBetweenMarks(rendered.prompt, mark)) {
+    const bool is_first = piece.data() == rendered.prompt.data();
+    const std::vector<llama_token> tokens = model_->Tokenize(piece, is_first);
+    prompt.tokens.insert(prompt.tokens.end(), tokens.begin(), tokens.end());
+  }
   if (prompt.tokens.empty()) throw std::runtime_error("the rendered prompt has no tokens");
   prompt.stops = rendered.additional_stops;
   const bool calls_tools =

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "control_text.h"
 #include "llama.h"
 
 class Model;
@@ -52,7 +53,8 @@ class Chat {
   //   thinking            boolean; without it, what the template does by itself
   //   thinkingBudget      tokens of reasoning at most
   //   templateArguments   object of further variables for the template
-  // A last message of the assistant is continued. Throws std::exception when a part is refused.
+  // A last message of the assistant is continued. Texts of control tokens in the messages and tools
+  // stay text. Throws std::exception when a part is refused.
   Prompt Prepare(const std::string& request) const;
 
   // Whether the template has a place for reasoning.
@@ -75,6 +77,7 @@ class Chat {
                     common_params_sampling* constraints) const;
 
   const Model* model_;
+  ControlTexts control_texts_;
   std::unique_ptr<common_chat_templates, Deleter> templates_;
   bool knows_thinking_ = false;
   bool thinks_by_default_ = false;

@@ -79,4 +79,15 @@ void Model::AppendPiece(llama_token token, bool show_control, std::string* bytes
   bytes->resize(old_size + (n > 0 ? n : 0));
 }
 
+std::vector<std::string> Model::ControlTokenTexts() const {
+  std::vector<std::string> texts;
+  for (llama_token token = 0; token < n_vocab_; ++token) {
+    const int attributes = llama_vocab_get_attr(vocab_, token);
+    if ((attributes & (LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN)) != 0) {
+      texts.emplace_back(llama_vocab_get_text(vocab_, token));
+    }
+  }
+  return texts;
+}
+
 bool Model::IsEndOfGeneration(llama_token token) const { return llama_vocab_is_eog(vocab_, token); }

@@ -29,6 +29,8 @@ class Model {
   // Tokens that end a generation, and tokens the model must never produce.
   const std::vector<llama_token>& end_of_generation_tokens() const { return end_of_generation_; }
   const std::vector<llama_token>& suppressed_tokens() const { return suppressed_; }
+  // Texts of the tokens that mean something other than their text, such as "<|im_end|>".
+  std::vector<std::string> ControlTokenTexts() const;
 
  private:
   std::vector<llama_token> TokenizeHere(std::string_view text, bool add_special) const;

@@ -267,6 +267,7 @@ describe('values that are refused', () => {
       'messages[1].content[1]',
       'unsupported_parameter',
     ],
+    [{ messages: [{ role: 'user', content: 'a\ud800b' }] }, 'messages[0].content', 'invalid_value'],
     [
       { messages: [{ role: 'user', content: [{ type: 'input_audio' }] }] },
       'messages[0].content[0]',

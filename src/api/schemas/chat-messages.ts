@@ -41,11 +41,18 @@ function toChatMessage(
     });
   }
   if (role === 'tool' && callId == null) throw missing(`${path}.tool_call_id`);
+  const content = toText(message, `${path}.content`);
+  if (!content.isWellFormed()) {
+    throw new GatewayError('invalid_value', {
+      param: `${path}.content`,
+      message: `\`${path}.content\` must be Unicode text, received one with half of a surrogate pair.`,
+    });
+  }
   const name = message.name ?? (role === 'tool' ? toolNames.get(callId ?? '') : undefined);
   const reasoning = message.reasoning_content ?? message.reasoning;
   return {
     role,
-    content: toText(message, `${path}.content`),
+    content,
     ...(reasoning != null && { reasoning }),
     ...(calls != null && calls.length > 0 && { toolCalls: readToolCalls(calls, path) }),
     ...(callId != null && { toolCallId: callId }),
