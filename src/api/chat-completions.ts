@@ -5,7 +5,7 @@ import type { ChatAbilities, ChatOptions } from '../engine/engine.ts';
 import { GatewayError } from '../errors.ts';
 import type { ModelRegistry, ServedModel } from '../model/registry.ts';
 import { abortOnDisconnect, ClientGone } from './disconnect.ts';
-import { type CompletionEvent, generateChat } from './generation.ts';
+import { type CompletionEvent, type CompletionFinishReason, generate } from './generation.ts';
 import { modelNotFound } from './models.ts';
 import { ChatCompletionRequest } from './schemas/chat-completions.ts';
 import {
@@ -49,11 +49,20 @@ export const chatCompletions: FastifyPluginAsyncTypebox<ChatCompletionsOptions> 
 
       const controller = abortOnDisconnect(request, reply);
       const { engine } = model;
-      const events = generateChat({ engine, messages, chat, options, drain, controller, log });
+      requireSlots(reading.choiceCount, engine.info.slotCount);
+      const events = generate({
+        engine,
+        prepare: () => engine.prepareChat(messages, chat),
+        options,
+        choiceCount: reading.choiceCount,
+        drain,
+        controller,
+        log,
+      });
       const head = newReplyHead(model, version);
       try {
-        if (!reading.stream) return await collect(events, head);
-        const frames = toFrames(events, new ChatFrames(head, reading.includeUsage), log);
+        if (!reading.stream) return await collect(events, head, reading.choiceCount);
+        const frames = toFrames(events, new ChatFrames(head, reading), log);
         // The first event decides between a stream and a plain error.
         const opening = await frames.next();
         return reply
@@ -93,11 +102,26 @@ function requireAbilities(chat: ChatOptions, abilities: ChatAbilities): void {
   });
 }
 
-async function collect(events: CompletionEvents, head: ReplyHead) {
-  const message = new ChatMessageBuilder();
+/** More choices than slots could never run side by side. */
+function requireSlots(choiceCount: number, slotCount: number): void {
+  if (choiceCount <= slotCount) return;
+  throw new GatewayError('invalid_value', {
+    param: 'n',
+    message: `\`n\` must be at most ${slotCount}, the number of this server's slots, received ${choiceCount}.`,
+  });
+}
+
+async function collect(events: CompletionEvents, head: ReplyHead, choiceCount: number) {
+  const choices = Array.from({ length: choiceCount }, () => ({
+    message: new ChatMessageBuilder(),
+    finishReason: 'stop' as CompletionFinishReason,
+  }));
   for await (const event of events) {
-    if (event.type !== 'completion-end') message.add(event);
-    else return toChatCompletion(head, message.build(), event.finishReason, event.usage);
+    if (event.type === 'completion-end') return toChatCompletion(head, choices, event.usage);
+    const choice = choices[event.choice];
+    if (choice === undefined) continue;
+    if (event.type === 'delta') choice.message.add(event.delta);
+    else choice.finishReason = event.finishReason;
   }
   throw new GatewayError('engine_failed');
 }
@@ -113,10 +137,9 @@ async function* toFrames(
     for await (const event of events) {
       if (!begun) {
         begun = true;
-        yield frames.role();
+        yield frames.opening();
       }
-      if (event.type !== 'completion-end') yield frames.delta(event);
-      else yield frames.end(event.finishReason, event.usage);
+      yield frames.of(event);
     }
   } catch (error) {
     if (!begun) throw error;

@@ -292,8 +292,6 @@ describe('values that are refused', () => {
   });
 
   test.each([
-    { n: 2 },
-    { n: '1' },
     { functions: [{ name: 'f' }] },
     { function_call: { name: 'f' } },
     { response_format: { type: 'json_object' } },

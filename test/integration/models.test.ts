@@ -93,7 +93,7 @@ describe('before there is a model', () => {
 
   test('a request that is wrong anyway hears that first', async () => {
     const { app } = startGateway({ loading: true });
-    const reply = await postChat(app, { n: 2 });
+    const reply = await postChat(app, { verbosity: 'low' });
     expect(reply.statusCode).toBe(400);
   });
 

@@ -57,6 +57,7 @@ export const reasoningEfforts = ['none', 'minimal', 'low', 'medium', 'high', 'xh
 export const ChatCompletionRequest = Type.Object({
   model: optional(Type.String()),
   messages: Type.Array(RequestMessage, { minItems: 1 }),
+  n: optional(Type.Integer({ minimum: 1, maximum: 128 })),
   max_tokens: optional(Type.Integer({ minimum: 1 })),
   max_completion_tokens: optional(Type.Integer({ minimum: 1 })),
   temperature: optional(Type.Number({ minimum: 0, maximum: 2 })),

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { ReplyDelta, TokenUsage } from '../../engine/engine.ts';
 import type { ServedModel } from '../../model/registry.ts';
-import type { CompletionFinishReason } from '../generation.ts';
+import type { CompletionEvent, CompletionFinishReason } from '../generation.ts';
 import { doneFrame, frame } from '../sse.ts';
 import type { ChatCompletion, ChatCompletionChunk } from './chat-completions.ts';
 import { toUsage } from './usage.ts';
@@ -82,21 +82,21 @@ export class ChatMessageBuilder {
 /** The whole reply to a request that does not stream. */
 export function toChatCompletion(
   head: ReplyHead,
-  message: Message,
-  finishReason: CompletionFinishReason,
+  choices: readonly {
+    readonly message: ChatMessageBuilder;
+    readonly finishReason: CompletionFinishReason;
+  }[],
   usage: TokenUsage,
 ): ChatCompletion {
   return {
     ...head,
     object: 'chat.completion',
-    choices: [
-      {
-        index: 0,
-        message,
-        logprobs: null,
-        finish_reason: wireFinishReasons[finishReason],
-      },
-    ],
+    choices: choices.map(({ message, finishReason }, index) => ({
+      index,
+      message: message.build(),
+      logprobs: null,
+      finish_reason: wireFinishReasons[finishReason],
+    })),
     usage: toUsage(usage),
   };
 }
@@ -113,51 +113,63 @@ const deltaMark = '\u0000';
 export class ChatFrames {
   readonly #head: ReplyHead;
   readonly #includeUsage: boolean;
-  readonly #beforeText: string;
-  readonly #afterText: string;
+  /** What stands before and after the text, for each choice. */
+  readonly #aroundText: readonly (readonly [before: string, after: string])[];
 
-  constructor(head: ReplyHead, includeUsage: boolean) {
+  constructor(
+    head: ReplyHead,
+    options: { readonly choiceCount: number; readonly includeUsage: boolean },
+  ) {
     this.#head = head;
-    this.#includeUsage = includeUsage;
-    const sample = this.#choice({ delta: { content: deltaMark }, finish_reason: null });
-    const [before = '', after = ''] = sample.split(JSON.stringify(deltaMark));
-    this.#beforeText = before;
-    this.#afterText = after;
+    this.#includeUsage = options.includeUsage;
+    this.#aroundText = Array.from({ length: options.choiceCount }, (_, index) => {
+      const sample = this.#choice(index, { content: deltaMark });
+      const [before = '', after = ''] = sample.split(JSON.stringify(deltaMark));
+      return [before, after];
+    });
   }
 
-  /** Opens the choice. */
-  role(): string {
+  /** Opens all choices. */
+  opening(): string {
     const delta = { role: 'assistant', content: '', refusal: null } as const;
-    return this.#choice({ delta, finish_reason: null });
+    return this.#aroundText.map((_, index) => this.#choice(index, delta)).join('');
   }
 
-  /** The next piece of the reply. */
-  delta(delta: ReplyDelta): string {
-    if (delta.type === 'text-delta') {
-      return this.#beforeText + JSON.stringify(delta.text) + this.#afterText;
+  of(event: CompletionEvent): string {
+    switch (event.type) {
+      case 'delta':
+        return this.#delta(event.choice, event.delta);
+      case 'choice-end':
+        return this.#choice(event.choice, {}, wireFinishReasons[event.finishReason]);
+      case 'completion-end': {
+        const usage = { ...this.#start(), choices: [], usage: toUsage(event.usage) };
+        return (this.#includeUsage ? frame(usage) : '') + doneFrame;
+      }
+      default:
+        return event satisfies never;
     }
-    return this.#choice({ delta: toWireDelta(delta), finish_reason: null });
   }
 
-  /** Closes the choice and the stream. */
-  end(finishReason: CompletionFinishReason, usage: TokenUsage): string {
-    const finish = this.#choice({ delta: {}, finish_reason: wireFinishReasons[finishReason] });
-    const total = this.#includeUsage
-      ? frame({ ...this.#opening(), choices: [], usage: toUsage(usage) })
-      : '';
-    return finish + total + doneFrame;
+  #delta(index: number, delta: ReplyDelta): string {
+    if (delta.type !== 'text-delta') return this.#choice(index, toWireDelta(delta));
+    const [before, after] = this.#aroundText[index] ?? ['', ''];
+    return before + JSON.stringify(delta.text) + after;
   }
 
-  #choice({ delta, finish_reason }: Pick<Choice, 'delta' | 'finish_reason'>): string {
+  #choice(
+    index: number,
+    delta: Choice['delta'],
+    finishReason: Choice['finish_reason'] = null,
+  ): string {
     const chunk: ChatCompletionChunk = {
-      ...this.#opening(),
-      choices: [{ index: 0, delta, logprobs: null, finish_reason }],
+      ...this.#start(),
+      choices: [{ index, delta, logprobs: null, finish_reason: finishReason }],
       ...(this.#includeUsage && { usage: null }),
     };
     return frame(chunk);
   }
 
-  #opening(): ReplyHead & Pick<ChatCompletionChunk, 'object'> {
+  #start(): ReplyHead & Pick<ChatCompletionChunk, 'object'> {
     return { ...this.#head, object: 'chat.completion.chunk' };
   }
 }

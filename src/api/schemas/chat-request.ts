@@ -18,6 +18,7 @@ export interface ChatRequest {
   readonly messages: readonly ChatMessage[];
   readonly chat: ChatOptions;
   readonly options: Omit<GenerateRequest, 'prompt'>;
+  readonly choiceCount: number;
   readonly stream: boolean;
   readonly includeUsage: boolean;
 }
@@ -43,6 +44,7 @@ export function readChatRequest(body: ChatCompletionRequest): ChatRequest {
     messages: readMessages(body.messages),
     chat: { ...readTools(body), ...readThinking(body) },
     options: toOptions(body),
+    choiceCount: body.n ?? 1,
     stream,
     includeUsage: body.stream_options?.include_usage ?? false,
   };

@@ -15,7 +15,6 @@ const neutralValues: Readonly<Record<string, readonly unknown[]>> = {
   logit_bias: [{}],
   logprobs: [false],
   modalities: [['text']],
-  n: [1],
   prediction: [],
   presence_penalty: [0],
   response_format: [{ type: 'text' }],
