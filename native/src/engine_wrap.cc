@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "js_options.h"
+#include "promise_worker.h"
+#include "prompt_handle.h"
 
 namespace {
 
@@ -101,7 +103,12 @@ Napi::Value EngineWrap::ChatAbilities(const Napi::CallbackInfo& info) {
 
 Napi::Value EngineWrap::PrepareChat(const Napi::CallbackInfo& info) {
   RequireOpen();
-  return PrepareChatPrompt(info.Env(), chat_.get(), info[0].As<Napi::String>().Utf8Value(), uses_);
+  return RunOnWorker<Prompt>(
+      info.Env(),
+      [chat = chat_.get(), request = info[0].As<Napi::String>().Utf8Value(), use = NewUse(uses_)] {
+        return chat->Prepare(request);
+      },
+      WrapPrompt);
 }
 
 void EngineWrap::Submit(const Napi::CallbackInfo& info) {

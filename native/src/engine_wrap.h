@@ -10,7 +10,7 @@
 #include "engine.h"
 #include "model.h"
 #include "outbox.h"
-#include "prepare_worker.h"
+#include "use_count.h"
 
 class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
  public:

@@ -31,7 +31,8 @@ Model::Model(const llama_model* model)
   suppressed_.assign(suppressed, suppressed + n_suppressed);
 }
 
-std::vector<llama_token> Model::Tokenize(std::string_view text, bool add_special) const {
+std::vector<llama_token> Model::Tokenize(std::string_view text, bool add_special,
+                                         bool parse_special) const {
   if (text.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max()) - 2) {
     throw std::runtime_error("the text is too long to be tokenized");
   }
@@ -41,20 +42,21 @@ std::vector<llama_token> Model::Tokenize(std::string_view text, bool add_special
                              " characters in a row that nothing separates; at most " +
                              std::to_string(kLongestRun) + " can be tokenized");
   }
-  if (run <= kHarmlessRun) return TokenizeHere(text, add_special);
+  if (run <= kHarmlessRun) return TokenizeHere(text, add_special, parse_special);
   std::vector<llama_token> tokens;
   RunWithStack(kStackBytes + run * kStackBytesPerCharacter,
-               [&] { tokens = TokenizeHere(text, add_special); });
+               [&] { tokens = TokenizeHere(text, add_special, parse_special); });
   return tokens;
 }
 
-std::vector<llama_token> Model::TokenizeHere(std::string_view text, bool add_special) const {
+std::vector<llama_token> Model::TokenizeHere(std::string_view text, bool add_special,
+                                             bool parse_special) const {
   const auto n_bytes = static_cast<int32_t>(text.size());
   // At most one token a byte, and the two that may be added around the text.
   std::vector<llama_token> tokens(text.size() + 2);
   const auto tokenize = [&] {
     return llama_tokenize(vocab_, text.data(), n_bytes, tokens.data(),
-                          static_cast<int32_t>(tokens.size()), add_special, true);
+                          static_cast<int32_t>(tokens.size()), add_special, parse_special);
   };
   int32_t n_tokens = tokenize();
   if (n_tokens < 0 && n_tokens != std::numeric_limits<int32_t>::min()) {
@@ -64,6 +66,33 @@ std::vector<llama_token> Model::TokenizeHere(std::string_view text, bool add_spe
   if (n_tokens < 0) throw std::runtime_error("the text could not be tokenized");
   tokens.resize(n_tokens);
   tokens.shrink_to_fit();
+  return tokens;
+}
+
+std::string Model::Detokenize(const std::vector<llama_token>& tokens, bool show_control) const {
+  std::string text;
+  for (const llama_token token : tokens) AppendPiece(token, show_control, &text);
+  return text;
+}
+
+bool Model::can_infill() const {
+  return llama_vocab_fim_pre(vocab_) != LLAMA_TOKEN_NULL &&
+         llama_vocab_fim_suf(vocab_) != LLAMA_TOKEN_NULL &&
+         llama_vocab_fim_mid(vocab_) != LLAMA_TOKEN_NULL;
+}
+
+std::vector<llama_token> Model::TokenizeInfill(std::string_view prefix,
+                                               std::string_view suffix) const {
+  std::vector<llama_token> tokens;
+  if (llama_vocab_get_add_bos(vocab_)) tokens.push_back(llama_vocab_bos(vocab_));
+  const auto append = [&](llama_token mark, std::string_view text) {
+    tokens.push_back(mark);
+    const std::vector<llama_token> part = Tokenize(text, false, /*parse_special=*/false);
+    tokens.insert(tokens.end(), part.begin(), part.end());
+  };
+  append(llama_vocab_fim_pre(vocab_), prefix);
+  append(llama_vocab_fim_suf(vocab_), suffix);
+  tokens.push_back(llama_vocab_fim_mid(vocab_));
   return tokens;
 }
 

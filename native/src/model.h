@@ -16,10 +16,20 @@ class Model {
   const llama_model* get() const { return model_; }
   int32_t n_vocab() const { return n_vocab_; }
 
-  // Tokens of `text`. `add_special` puts the model's BOS in front where it wants one; control
-  // tokens are recognised in the text. Throws std::runtime_error on text that cannot be tokenized
-  // safely.
-  std::vector<llama_token> Tokenize(std::string_view text, bool add_special) const;
+  // Tokens of `text`. `add_special` puts the model's BOS in front where it wants one;
+  // `parse_special` recognises control tokens in the text. Throws std::runtime_error on text that
+  // cannot be tokenized safely.
+  std::vector<llama_token> Tokenize(std::string_view text, bool add_special,
+                                    bool parse_special = true) const;
+
+  // Text of `tokens`, bytes that are no UTF-8 included; of control tokens only with
+  // `show_control`. Every token must be below n_vocab().
+  std::string Detokenize(const std::vector<llama_token>& tokens, bool show_control) const;
+
+  // Whether the vocabulary has the tokens that ask for text between two others.
+  bool can_infill() const;
+  // Tokens that ask for what stands between `prefix` and `suffix`. Requires can_infill().
+  std::vector<llama_token> TokenizeInfill(std::string_view prefix, std::string_view suffix) const;
 
   // Appends the bytes of `token`; of a control token only with `show_control`.
   void AppendPiece(llama_token token, bool show_control, std::string* bytes) const;
@@ -33,7 +43,8 @@ class Model {
   std::vector<std::string> ControlTokenTexts() const;
 
  private:
-  std::vector<llama_token> TokenizeHere(std::string_view text, bool add_special) const;
+  std::vector<llama_token> TokenizeHere(std::string_view text, bool add_special,
+                                        bool parse_special) const;
 
   const llama_model* model_;
   const llama_vocab* vocab_;

@@ -1,11 +1,11 @@
 #include "reply_parser_wrap.h"
 
-#include <exception>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "prepare_worker.h"
+#include "promise_worker.h"
+#include "prompt_handle.h"
 
 namespace {
 
@@ -31,42 +31,6 @@ Napi::Object ToJs(Napi::Env env, const ReplyDelta& delta) {
   return object;
 }
 
-class ParseWorker : public Napi::AsyncWorker {
- public:
-  ParseWorker(Napi::Env env, std::shared_ptr<ReplyParser> parser, std::string text, bool is_last)
-      : Napi::AsyncWorker(env, "llama-gguf-inference parse"),
-        deferred_(Napi::Promise::Deferred::New(env)),
-        parser_(std::move(parser)),
-        text_(std::move(text)),
-        is_last_(is_last) {}
-
-  Napi::Promise promise() const { return deferred_.Promise(); }
-
-  void Execute() override {
-    try {
-      deltas_ = parser_->Push(text_, is_last_);
-    } catch (const std::exception& error) {
-      SetError(error.what()[0] == '\0' ? "no reason was given" : error.what());
-    }
-  }
-
-  void OnOK() override {
-    const Napi::HandleScope scope(Env());
-    Napi::Array result = Napi::Array::New(Env(), deltas_.size());
-    for (uint32_t i = 0; i < deltas_.size(); ++i) result.Set(i, ToJs(Env(), deltas_[i]));
-    deferred_.Resolve(result);
-  }
-
-  void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
-
- private:
-  Napi::Promise::Deferred deferred_;
-  std::shared_ptr<ReplyParser> parser_;
-  std::string text_;
-  bool is_last_;
-  std::vector<ReplyDelta> deltas_;
-};
-
 }  // namespace
 
 Napi::Function ReplyParserWrap::Define(Napi::Env env) {
@@ -83,10 +47,14 @@ ReplyParserWrap::ReplyParserWrap(const Napi::CallbackInfo& info)
 }
 
 Napi::Value ReplyParserWrap::Push(const Napi::CallbackInfo& info) {
-  // Deletes itself when it is done.
-  auto* worker = new ParseWorker(info.Env(), parser_, info[0].As<Napi::String>().Utf8Value(),
-                                 info[1].As<Napi::Boolean>().Value());
-  const Napi::Promise promise = worker->promise();
-  worker->Queue();
-  return promise;
+  using Deltas = std::vector<ReplyDelta>;
+  return RunOnWorker<Deltas>(
+      info.Env(),
+      [parser = parser_, text = info[0].As<Napi::String>().Utf8Value(),
+       is_last = info[1].As<Napi::Boolean>().Value()] { return parser->Push(text, is_last); },
+      [](Napi::Env env, Deltas deltas) {
+        Napi::Array result = Napi::Array::New(env, deltas.size());
+        for (uint32_t i = 0; i < deltas.size(); ++i) result.Set(i, ToJs(env, deltas[i]));
+        return result;
+      });
 }
