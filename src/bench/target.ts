@@ -25,6 +25,8 @@ const withoutField: Readonly<Record<OptionalField, string>> = {
   stream_options: 'it refuses stream_options: tokens are counted as deltas of the stream',
 };
 
+const wordsAsTokens: WordScale = { tokensPerWord: 1, templateTokenCount: 0 };
+
 /** Words of the two prompts that tell how many tokens a word is. */
 const probeWordCounts = [16, 80] as const;
 
@@ -110,8 +112,9 @@ export class Target {
     const [shortWords, longWords] = probeWordCounts;
     const [short, long] = [await count(shortWords), await count(longWords)];
     if (short === undefined || long === undefined) {
+      if (signal.aborted) return wordsAsTokens;
       this.notes.push('it does not count prompt tokens: one word of a prompt is taken for a token');
-      return { tokensPerWord: 1, templateTokenCount: 0 };
+      return wordsAsTokens;
     }
     const tokensPerWord = Math.max(0.1, (long - short) / (longWords - shortWords));
     const templateTokenCount = Math.max(0, Math.round(short - shortWords * tokensPerWord));

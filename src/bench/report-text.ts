@@ -1,0 +1,176 @@
+import { neutralise } from '../log.ts';
+import type { BaselineComparison } from './baseline.ts';
+import { compareWithPeer } from './comparison.ts';
+import { type FailureGroup, failureName } from './failure.ts';
+import type { EndpointProbe } from './gateway-probe.ts';
+import { type BenchResult, cellText, type TargetResult } from './measure.ts';
+import { percentiles, type Stats } from './statistics.ts';
+import { loadText, type RunSummary } from './summary.ts';
+import { toTable } from './table.ts';
+
+/**
+ * The report for a terminal: first the blocks of the Python gateway's benchmark, one for each run, then
+ * tables over all of them.
+ */
+export function renderText(result: BenchResult, baseline: BaselineComparison | undefined): string {
+  const { targets, options } = result;
+  const sections = [
+    ...targets.flatMap((target) => [
+      gatewaySection(target),
+      ...target.runs.map((run) => runSection(target, run)),
+    ]),
+    ...(targets.some(({ runs }) => runs.length > 1) || targets.length > 1
+      ? targets.map(sweepSection)
+      : []),
+    peerSection(targets),
+    baseline === undefined ? '' : baselineSection(baseline),
+    notesSection(targets),
+    result.isInterrupted ? 'Interrupted: this is what was done until then.' : '',
+    options.gatewayOnly ? '' : `Seed: ${options.seed}`,
+  ];
+  return `${sections.filter((section) => section !== '').join('\n\n')}\n`;
+}
+
+/** Milliseconds with one decimal, as `12.3ms`. */
+export function msText(ms: number | null): string {
+  return ms === null ? '–' : `${ms.toFixed(1)}ms`;
+}
+
+/** Seconds; two decimals below ten. */
+export function secondsText(ms: number | null): string {
+  if (ms === null) return '–';
+  return `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)}s`;
+}
+
+export function rateText(rate: number | null): string {
+  return rate === null ? '–' : rate.toFixed(1);
+}
+
+function gatewaySection(target: TargetResult): string {
+  if (target.gateway.length === 0) return '';
+  return [`=== ${ofPeer(target)}Gateway Overhead ===`, ...target.gateway.map(endpointLine)].join(
+    '\n',
+  );
+}
+
+function endpointLine({ path, latencyMs, failures, isAbsent }: EndpointProbe): string {
+  const label = `${path} latency:`.padEnd(18);
+  if (isAbsent) return `${label}not there (404)`;
+  const failed = failures.map((group) => `, ${group.count} failed: ${failureName(group)}`).join('');
+  return `${label}${percentileText(latencyMs, msText)}${failed}`;
+}
+
+function runSection(target: TargetResult, run: RunSummary): string {
+  const size = run.cell.promptTokenCount;
+  const what = [
+    loadText(run.cell.load),
+    `requests=${run.requestCount}`,
+    ...(size === undefined ? [] : [`prompt-tokens=${size}`]),
+  ].join(', ');
+  const { tokens } = run;
+  return [
+    `=== ${ofPeer(target)}Inference Performance (${what}) ===`,
+    line('Time to first token', percentileText(run.ttftMs, msText)),
+    line('Inter-token time', percentileText(run.interTokenMs, msText)),
+    line('Longest pause', percentileText(run.longestPauseMs, msText)),
+    line('Tokens/sec', rateStatsText(run.tokensPerSecond)),
+    line('Decode tokens/sec', rateStatsText(run.decodeTokensPerSecond)),
+    ...optionalRate('Prefill tokens/sec', run.prefillTokensPerSecond),
+    ...optionalRate('Server says: decode', run.serverDecodeTokensPerSecond),
+    ...optionalRate('Server says: prefill', run.serverPrefillTokensPerSecond),
+    line('Total latency', percentileText(run.totalMs, secondsText)),
+    line(
+      'Throughput',
+      `${rateText(run.throughputTokensPerSecond)} tokens/s, ${run.requestsPerSecond.toFixed(2)} requests/s`,
+    ),
+    line(
+      'Tokens',
+      `${tokens.promptSum} prompt (${tokens.cachedSum} cached), ${tokens.completionSum} completion, counted by ${tokens.countedBy}`,
+    ),
+    ...tokensPerDeltaLine(tokens.tokensPerDelta),
+    ...run.turns.map(({ turn, ttftMs }) =>
+      line(`First token, turn ${turn}`, percentileText(ttftMs, msText)),
+    ),
+    '',
+    `Requests: ${run.requestCount} total, ${run.successCount} success, ${run.failedCount} failed`,
+    ...run.failures.map(failureLine),
+    `Total time: ${secondsText(run.wallMs)}`,
+  ].join('\n');
+}
+
+function line(label: string, text: string): string {
+  return `${`${label}:`.padEnd(22)}${text}`;
+}
+
+function percentileText(stats: Stats, show: (ms: number | null) => string): string {
+  return percentiles.map((name) => `${show(stats[name])} (${name})`).join(', ');
+}
+
+function rateStatsText({ mean, p50, min }: Stats): string {
+  return `${rateText(mean)} (mean), ${rateText(p50)} (p50), ${rateText(min)} (min)`;
+}
+
+function optionalRate(label: string, stats: Stats): string[] {
+  return stats.count === 0 ? [] : [line(label, rateStatsText(stats))];
+}
+
+/** Said only where it matters: inter-token times are then not those of single tokens. */
+function tokensPerDeltaLine(ratio: number | null): string[] {
+  if (ratio === null || Math.abs(ratio - 1) < 0.1) return [];
+  return [line('Tokens per delta', `${ratio.toFixed(2)}; inter-token times are per delta`)];
+}
+
+function failureLine(group: FailureGroup): string {
+  return `  ${group.count} x ${neutralise(failureName(group))}: ${neutralise(group.message)}`;
+}
+
+function sweepSection(target: TargetResult): string {
+  if (target.runs.length === 0) return '';
+  const heading = ['load', 'ttft p50', 'p95', 'p99', 'inter-token p50', 'p95', 'p99'];
+  const rows = target.runs.map((run) => [
+    cellText(run.cell),
+    ...percentiles.map((name) => msText(run.ttftMs[name])),
+    ...percentiles.map((name) => msText(run.interTokenMs[name])),
+    rateText(run.decodeTokensPerSecond.p50),
+    rateText(run.throughputTokensPerSecond),
+    String(run.failedCount),
+  ]);
+  const title = target.name === 'peer' ? '=== Peer: Sweep ===' : '=== Sweep ===';
+  return `${title}\n${toTable([[...heading, 'decode tok/s', 'throughput tok/s', 'failed'], ...rows])}`;
+}
+
+function peerSection([server, peer]: readonly TargetResult[]): string {
+  if (server === undefined || peer === undefined || peer.runs.length === 0) return '';
+  const rows = compareWithPeer(server.runs, peer.runs).map(({ cell, ...ratios }) => [
+    cellText(cell),
+    ...[ratios.throughput, ratios.decodeTokensPerSecond, ratios.ttft, ratios.interToken].map(
+      (each) => each?.toFixed(3) ?? '–',
+    ),
+  ]);
+  const heading = ['load', 'throughput', 'decode tok/s', 'ttft', 'inter-token'];
+  return `=== Server ÷ Peer (medians of the rounds) ===\n${toTable([heading, ...rows])}`;
+}
+
+function baselineSection({ path, changes, unmatched }: BaselineComparison): string {
+  const rows = changes.map(({ run, metric, before, after, worsePercent }) => [
+    run,
+    metric,
+    before.toPrecision(4),
+    after.toPrecision(4),
+    `${Math.abs(worsePercent).toFixed(1)}% ${worsePercent > 0 ? 'worse' : 'better'}`,
+  ]);
+  return [
+    `=== Against ${neutralise(path)} ===`,
+    toTable([['run', 'number', 'then', 'now', 'change'], ...rows]),
+    ...unmatched.map((run) => `not in the baseline: ${run}`),
+  ].join('\n');
+}
+
+function notesSection(targets: readonly TargetResult[]): string {
+  const notes = targets.flatMap(({ name, notes }) => notes.map((note) => `${name}: ${note}`));
+  return notes.map((note) => `Note: ${neutralise(note)}`).join('\n');
+}
+
+function ofPeer({ name }: TargetResult): string {
+  return name === 'peer' ? 'Peer: ' : '';
+}
