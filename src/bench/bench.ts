@@ -10,15 +10,11 @@ import {
   readBaseline,
   toBaselineRecord,
 } from './baseline.ts';
+import { cellText } from './cell.ts';
 import { failureName } from './failure.ts';
-import { type BenchResult, cellText, measure, type TargetResult } from './measure.ts';
-import {
-  type BenchKeys,
-  type BenchOptions,
-  benchHelpText,
-  type OutputFormat,
-  parseBenchOptions,
-} from './options.ts';
+import { benchHelpText, type OutputFormat } from './flags.ts';
+import { type BenchResult, measure, type TargetResult } from './measure.ts';
+import { type BenchKeys, type BenchOptions, parseBenchOptions } from './options.ts';
 import { createProgress, type Progress } from './progress.ts';
 import { toRecord, toRunRecords } from './record.ts';
 import { renderHtml } from './report-html.ts';

@@ -13,7 +13,8 @@ export interface BarChart {
   readonly title: string;
   /** Of the values, as the axis says it. */
   readonly unit: string;
-  readonly groups: readonly string[];
+  /** Their labels, in short lines below each other. */
+  readonly groups: readonly (readonly string[])[];
   readonly series: readonly BarSeries[];
 }
 
@@ -32,7 +33,7 @@ export interface ScatterChart {
 
 const width = 640;
 const height = 280;
-const frame = { left: 56, right: 12, top: 14, bottom: 40 } as const;
+const frame = { left: 56, right: 12, top: 28, bottom: 40 } as const;
 const plotWidth = width - frame.left - frame.right;
 const plotHeight = height - frame.top - frame.bottom;
 /** Share of a group's width that its bars take. */
@@ -61,7 +62,7 @@ export function barChart({ title, unit, groups, series }: BarChart): string {
       const x =
         frame.left + (group + 0.5) * groupWidth + (seriesIndex - series.length / 2) * barWidth;
       const y = frame.top + plotHeight - barHeight;
-      const label = `${groups[group] ?? ''}: ${name} ${numberText(value)} ${unit}`;
+      const label = `${(groups[group] ?? []).join(', ')}: ${name} ${numberText(value)} ${unit}`;
       return (
         `<rect class="${escapeHtml(className)}" x="${x.toFixed(1)}" y="${y.toFixed(1)}" ` +
         `width="${(barWidth - 1).toFixed(1)}" height="${barHeight.toFixed(1)}">` +
@@ -69,8 +70,10 @@ export function barChart({ title, unit, groups, series }: BarChart): string {
       );
     }),
   );
-  const labels = groups.map((group, index) =>
-    svgText(frame.left + (index + 0.5) * groupWidth, height - 22, 'middle', group),
+  const labels = groups.flatMap((lines, group) =>
+    lines.map((line, index) =>
+      svgText(frame.left + (group + 0.5) * groupWidth, height - 24 + index * 14, 'middle', line),
+    ),
   );
   return figure(title, yAxis(top, unit) + bars.join('') + labels.join(''), legend(series));
 }
@@ -114,7 +117,7 @@ function yAxis(top: number, unit: string): string {
       svgText(frame.left - 6, y + 4, 'end', numberText(tick))
     );
   });
-  return lines.join('') + svgText(4, 10, 'start', unit);
+  return lines.join('') + svgText(4, 12, 'start', unit);
 }
 
 function legend(series: readonly BarSeries[]): string {

@@ -120,8 +120,8 @@ export class BenchClient {
     try {
       return await this.#sendOnce(exchange);
     } catch (error) {
-      // The server closed an idle connection at the very moment it was used again: not a failure of
-      // the request, which it never saw.
+      // The server closed an idle connection at the very moment it was used again. Not a failure of
+      // the request; one that kills the server fails the second time.
       if (!(error instanceof StaleConnection)) throw error;
       return await this.#sendOnce(exchange);
     }

@@ -1,5 +1,6 @@
+import type { Cell } from './cell.ts';
 import { median } from './statistics.ts';
-import type { Cell, RoundSummary, RunSummary } from './summary.ts';
+import type { RoundSummary, RunSummary } from './summary.ts';
 
 /** The server's numbers divided by its peer's: medians over the rounds, null where one has none. */
 export interface PeerRatios {

@@ -1,11 +1,12 @@
+import { type Cell, cellsOf, cellText } from './cell.ts';
+import { CellRunner, defaultRequestCount } from './cell-runner.ts';
 import { type EndpointProbe, probedPaths, probeEndpoint } from './gateway-probe.ts';
-import { type Load, type LoadLimit, type LoadRun, runLoad } from './load.ts';
+import type { LoadRun } from './load.ts';
 import type { BenchOptions, ServerOptions } from './options.ts';
 import type { Progress } from './progress.ts';
-import { SeededRandom } from './seeded-random.ts';
-import { type Cell, loadText, type RunSummary, summarise } from './summary.ts';
+import { type RunSummary, summarise } from './summary.ts';
 import { Target, type TargetName } from './target.ts';
-import { createWorkload, type WordScale, type Workload } from './workload.ts';
+import type { WordScale } from './workload.ts';
 
 /** Everything that was measured. */
 export interface BenchResult {
@@ -27,7 +28,6 @@ export interface TargetResult {
   readonly runs: readonly RunSummary[];
 }
 
-const defaultRequestCount = 10;
 const fixedScale: WordScale = { tokensPerWord: 1, templateTokenCount: 0 };
 
 /**
@@ -67,19 +67,6 @@ export async function measure(
   } finally {
     for (const target of targets) target.client.close();
   }
-}
-
-/** Cells of the sweep: every prompt length with every load. */
-export function cellsOf({ promptTokenCounts, loads }: BenchOptions): Cell[] {
-  return promptTokenCounts.flatMap((promptTokenCount) =>
-    loads.map((load) => ({ load, promptTokenCount })),
-  );
-}
-
-/** The cell in a few words: `concurrency=4, 512 tokens in`. */
-export function cellText({ load, promptTokenCount }: Cell): string {
-  const size = promptTokenCount === undefined ? '' : `, ${promptTokenCount} tokens in`;
-  return loadText(load) + size;
 }
 
 async function connectAll(
@@ -175,86 +162,6 @@ async function scaleOf(
   return await target.measureWords(promptTokenCount, `${seed}/scale`, signal);
 }
 
-interface CellInput {
-  readonly options: BenchOptions;
-  readonly target: Target;
-  readonly cell: Cell;
-  readonly cellIndex: number;
-  readonly scale: WordScale;
-  readonly signal: AbortSignal;
-}
-
-/** One cell on one server. */
-class CellRunner {
-  readonly #input: CellInput;
-
-  constructor(input: CellInput) {
-    this.#input = input;
-  }
-
-  async warmUp(): Promise<void> {
-    const { warmupCount } = this.#input.options;
-    if (warmupCount === 0) return;
-    const { load } = this.#input.cell;
-    const concurrency = load.kind === 'closed' ? Math.min(load.concurrency, warmupCount) : 1;
-    await this.#runOnce(
-      'warm-up',
-      { kind: 'closed', concurrency },
-      { requestCount: warmupCount, durationMs: undefined },
-    );
-  }
-
-  /** @param onProgress - is told how far the round is, 0 to 1 */
-  async run(round: number, onProgress: (ratio: number) => void): Promise<LoadRun> {
-    const { options, cell } = this.#input;
-    const limit = limitOf(options, cell.load);
-    const startedAtMs = performance.now();
-    let doneCount = 0;
-    return await this.#runOnce(`round ${round}`, cell.load, limit, () => {
-      doneCount += 1;
-      onProgress(
-        Math.max(
-          doneCount / (limit.requestCount ?? Number.POSITIVE_INFINITY),
-          (performance.now() - startedAtMs) / (limit.durationMs ?? Number.POSITIVE_INFINITY),
-        ),
-      );
-    });
-  }
-
-  #runOnce(key: string, load: Load, limit: LoadLimit, onSample?: () => void): Promise<LoadRun> {
-    const { options, target, cellIndex, signal } = this.#input;
-    const seed = `${options.seed}/${cellIndex}/${key}`;
-    return runLoad({
-      load,
-      limit,
-      workload: this.#workload(seed),
-      requestsPerSession: options.workload === 'multi-turn' ? options.turnCount : 1,
-      random: new SeededRandom(`${seed}/arrivals`),
-      send: (messages, intendedAtMs) =>
-        target.chat(messages, options.maxTokens, {
-          signal,
-          ...(intendedAtMs !== undefined && { intendedAtMs }),
-        }),
-      signal,
-      ...(onSample !== undefined && { onSample }),
-    });
-  }
-
-  #workload(seed: string): Workload {
-    const { options, target, cell, scale } = this.#input;
-    return createWorkload({
-      name: options.workload,
-      prompt: options.prompt,
-      promptTokenCount: cell.promptTokenCount ?? 0,
-      prefixTokenCount: options.prefixTokenCount,
-      turnCount: options.turnCount,
-      scale,
-      seed,
-      mark: target.name,
-    });
-  }
-}
-
 /** Tells the progress how far the whole is, counting each step alike. */
 class Steps {
   readonly #progress: Progress;
@@ -276,12 +183,6 @@ class Steps {
     update(0);
     return update;
   }
-}
-
-function limitOf({ requestCount, durationMs }: BenchOptions, load: Load): LoadLimit {
-  if (requestCount !== undefined || durationMs !== undefined) return { requestCount, durationMs };
-  const concurrency = load.kind === 'closed' ? load.concurrency : 0;
-  return { requestCount: Math.max(defaultRequestCount, concurrency), durationMs };
 }
 
 function notesOn({ requestCount, loads }: BenchOptions): string[] {

@@ -1,13 +1,14 @@
 import { programVersion } from '../package-info.ts';
 import type { BaselineComparison } from './baseline.ts';
+import { type Cell, cellText } from './cell.ts';
 import { type BarSeries, barChart, escapeHtml, type Point, scatterChart } from './chart.ts';
 import { compareWithPeer } from './comparison.ts';
 import { failureName } from './failure.ts';
 import { describeMachine } from './machine.ts';
-import { type BenchResult, cellText, type TargetResult } from './measure.ts';
+import type { BenchResult, TargetResult } from './measure.ts';
 import { msText, rateText, secondsText } from './report-text.ts';
 import { percentiles, type Stats } from './statistics.ts';
-import { type Cell, loadText, type RunSummary } from './summary.ts';
+import type { RunSummary } from './summary.ts';
 
 /** Dots of one server in one chart over time; of more requests, every so-many-th is drawn. */
 const maxDotCount = 1000;
@@ -166,12 +167,13 @@ function valuesOf(
   });
 }
 
-/** The prompt length is said only where it tells groups apart. */
-function groupNames(cells: readonly Cell[]): string[] {
+/** Short, since they stand side by side; the prompt length is said only where it tells groups apart. */
+function groupNames(cells: readonly Cell[]): string[][] {
   const lengths = new Set(cells.map(({ promptTokenCount }) => promptTokenCount));
-  return cells.map(({ load, promptTokenCount }) =>
-    lengths.size === 1 ? loadText(load) : `${loadText(load)}, ${promptTokenCount} in`,
-  );
+  return cells.map(({ load, promptTokenCount }) => [
+    load.kind === 'closed' ? `c=${load.concurrency}` : `${load.requestsPerSecond}/s`,
+    ...(lengths.size === 1 ? [] : [`${promptTokenCount} in`]),
+  ]);
 }
 
 function runTable(targets: readonly TargetResult[]): string {

@@ -1,11 +1,12 @@
 import { neutralise } from '../log.ts';
 import type { BaselineComparison } from './baseline.ts';
+import { cellText, loadText } from './cell.ts';
 import { compareWithPeer } from './comparison.ts';
 import { type FailureGroup, failureName } from './failure.ts';
 import type { EndpointProbe } from './gateway-probe.ts';
-import { type BenchResult, cellText, type TargetResult } from './measure.ts';
+import type { BenchResult, TargetResult } from './measure.ts';
 import { percentiles, type Stats } from './statistics.ts';
-import { loadText, type RunSummary } from './summary.ts';
+import type { RunSummary } from './summary.ts';
 import { toTable } from './table.ts';
 
 /**
@@ -161,7 +162,7 @@ function baselineSection({ path, changes, unmatched }: BaselineComparison): stri
   ]);
   return [
     `=== Against ${neutralise(path)} ===`,
-    toTable([['run', 'number', 'then', 'now', 'change'], ...rows]),
+    ...(rows.length === 0 ? [] : [toTable([['run', 'number', 'then', 'now', 'change'], ...rows])]),
     ...unmatched.map((run) => `not in the baseline: ${run}`),
   ].join('\n');
 }

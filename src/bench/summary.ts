@@ -1,14 +1,8 @@
+import type { Cell } from './cell.ts';
 import type { Completion } from './chat-stream.ts';
 import { type FailureGroup, groupFailures } from './failure.ts';
-import type { Load, LoadRun, Sample } from './load.ts';
+import type { LoadRun, Sample } from './load.ts';
 import { type Stats, statsOf, sum } from './statistics.ts';
-
-/** What one cell of a sweep asks for. */
-export interface Cell {
-  readonly load: Load;
-  /** Undefined for the fixed prompt. */
-  readonly promptTokenCount: number | undefined;
-}
 
 /** All rounds of one server in one cell. Times are milliseconds, rates are per second. */
 export interface RunSummary {
@@ -110,13 +104,6 @@ export function summarise(cell: Cell, rounds: readonly LoadRun[]): RunSummary {
 /** Share of requests that failed, 0 to 1; 0 when there were none. */
 export function errorRatio({ requestCount, failedCount }: RunSummary): number {
   return requestCount === 0 ? 0 : failedCount / requestCount;
-}
-
-/** The load in a few words: `concurrency=4`, `rate=2/s`. */
-export function loadText(load: Load): string {
-  return load.kind === 'closed'
-    ? `concurrency=${load.concurrency}`
-    : `rate=${load.requestsPerSecond}/s`;
 }
 
 function completionsOf(samples: readonly Sample[]): Completion[] {
