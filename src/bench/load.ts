@@ -100,7 +100,7 @@ class RunningLoad {
     for (;;) {
       arrivalMs += -Math.log(1 - random.next()) * meanGapMs;
       if (this.#isPast(arrivalMs)) break;
-      await pause(arrivalMs - performance.now(), signal);
+      await pauseUntil(arrivalMs, signal);
       if (!this.#mayGoOn()) break;
       sessions.push(this.#runSession(arrivalMs));
     }
@@ -120,7 +120,8 @@ class RunningLoad {
       const outcome = await this.#sendOne(messages, turn, intendedAtMs);
       if (outcome === undefined) return;
       if (!outcome.ok) {
-        if (this.#input.load.kind === 'closed') await pause(failurePauseMs, this.#input.signal);
+        const { load, signal } = this.#input;
+        if (load.kind === 'closed') await pauseUntil(performance.now() + failurePauseMs, signal);
         return;
       }
       answer = outcome.completion.text;
@@ -159,8 +160,14 @@ class RunningLoad {
   }
 }
 
+/** Longest time a timer of Node holds. */
+const maxTimerMs = 2 ** 31 - 1;
+
 /** Ends early, without an error, when the signal comes. */
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (ms <= 0 || signal.aborted) return;
-  await sleep(ms, undefined, { signal }).catch(() => {});
+async function pauseUntil(atMs: number, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    const leftMs = atMs - performance.now();
+    if (leftMs <= 0 || signal.aborted) return;
+    await sleep(Math.min(leftMs, maxTimerMs), undefined, { signal }).catch(() => {});
+  }
 }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { type Cell, cellsOf, cellText } from './cell.ts';
 import { CellRunner, defaultRequestCount } from './cell-runner.ts';
 import { type EndpointProbe, probedPaths, probeEndpoint } from './gateway-probe.ts';
@@ -41,6 +42,8 @@ export async function measure(
   progress: Progress,
 ): Promise<BenchResult> {
   const startedAt = new Date();
+  // One for each request under way.
+  setMaxListeners(0, signal);
   const targets = await connectAll(options, signal, progress);
   try {
     const steps = new Steps(options, targets.length, progress);

@@ -29,7 +29,9 @@ export function renderText(result: BenchResult, baseline: BaselineComparison | u
     result.isInterrupted ? 'Interrupted: this is what was done until then.' : '',
     options.gatewayOnly ? '' : `Seed: ${options.seed}`,
   ];
-  return `${sections.filter((section) => section !== '').join('\n\n')}\n`;
+  const text = sections.filter((section) => section !== '').join('\n\n');
+  // Messages, names and paths are not ours.
+  return `${text.split('\n').map(neutralise).join('\n')}\n`;
 }
 
 /** Milliseconds with one decimal, as `12.3ms`. */
@@ -122,7 +124,7 @@ function tokensPerDeltaLine(ratio: number | null): string[] {
 }
 
 function failureLine(group: FailureGroup): string {
-  return `  ${group.count} x ${neutralise(failureName(group))}: ${neutralise(group.message)}`;
+  return `  ${group.count} x ${failureName(group)}: ${group.message}`;
 }
 
 function sweepSection(target: TargetResult): string {
@@ -161,7 +163,7 @@ function baselineSection({ path, changes, unmatched }: BaselineComparison): stri
     `${Math.abs(worsePercent).toFixed(1)}% ${worsePercent > 0 ? 'worse' : 'better'}`,
   ]);
   return [
-    `=== Against ${neutralise(path)} ===`,
+    `=== Against ${path} ===`,
     ...(rows.length === 0 ? [] : [toTable([['run', 'number', 'then', 'now', 'change'], ...rows])]),
     ...unmatched.map((run) => `not in the baseline: ${run}`),
   ].join('\n');
@@ -169,7 +171,7 @@ function baselineSection({ path, changes, unmatched }: BaselineComparison): stri
 
 function notesSection(targets: readonly TargetResult[]): string {
   const notes = targets.flatMap(({ name, notes }) => notes.map((note) => `${name}: ${note}`));
-  return notes.map((note) => `Note: ${neutralise(note)}`).join('\n');
+  return notes.map((note) => `Note: ${note}`).join('\n');
 }
 
 function ofPeer({ name }: TargetResult): string {
