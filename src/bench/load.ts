@@ -31,6 +31,8 @@ export interface LoadRun {
   /** From the first request to the end of the last. */
   readonly wallMs: number;
   readonly peakInFlightCount: number;
+  /** Share of the time in which this process was at work, 0 to 1: near 1 it measures itself. */
+  readonly clientBusyRatio: number;
 }
 
 export interface LoadInput {
@@ -65,6 +67,7 @@ export async function runLoad(input: LoadInput): Promise<LoadRun> {
 class RunningLoad {
   readonly #input: LoadInput;
   readonly #startedAtMs = performance.now();
+  readonly #loopAtStart = performance.eventLoopUtilization();
   #endedAtMs = this.#startedAtMs;
   readonly #samples: Sample[] = [];
   #sentCount = 0;
@@ -81,6 +84,7 @@ class RunningLoad {
       samples: this.#samples,
       wallMs: this.#endedAtMs - this.#startedAtMs,
       peakInFlightCount: this.#peakInFlightCount,
+      clientBusyRatio: performance.eventLoopUtilization(this.#loopAtStart).utilization,
     };
   }
 

@@ -98,6 +98,7 @@ function toRunRecord(target: string, run: RunSummary, options: BenchOptions) {
     ttft_by_turn: run.turns.map(({ turn, ttftMs }) => ({ turn, ttft: inSeconds(ttftMs) })),
     rounds: run.rounds.length,
     peak_in_flight: run.peakInFlightCount,
+    client_busy_ratio: run.clientBusyRatio,
     wall_time: run.wallMs / 1000,
   };
 }

@@ -2,13 +2,12 @@ import { programVersion } from '../package-info.ts';
 import type { BaselineComparison } from './baseline.ts';
 import { type Cell, cellText } from './cell.ts';
 import { type BarSeries, barChart, escapeHtml, type Point, scatterChart } from './chart.ts';
-import { compareWithPeer } from './comparison.ts';
 import { failureName } from './failure.ts';
 import { describeMachine } from './machine.ts';
 import type { BenchResult, TargetResult } from './measure.ts';
-import { msText, rateText, secondsText } from './report-text.ts';
+import { baselineRows, msText, peerRows, rateText, secondsText } from './report-rows.ts';
 import { percentiles, type Stats } from './statistics.ts';
-import type { RunSummary } from './summary.ts';
+import { clientWarning, type RunSummary } from './summary.ts';
 
 /** Dots of one server in one chart over time; of more requests, every so-many-th is drawn. */
 const maxDotCount = 1000;
@@ -211,28 +210,17 @@ function gatewayTable(targets: readonly TargetResult[]): string {
   return table('Gateway overhead', ['path', 'server', ...percentiles, 'failed'], rows);
 }
 
-function peerTable([server, peer]: readonly TargetResult[]): string {
-  if (server === undefined || peer === undefined) return '';
-  const rows = compareWithPeer(server.runs, peer.runs).map(({ cell, ...ratios }) => [
-    cellText(cell),
-    ...[ratios.throughput, ratios.decodeTokensPerSecond, ratios.ttft, ratios.interToken].map(
-      (each) => each?.toFixed(3) ?? '–',
-    ),
-  ]);
-  const heading = ['load', 'throughput', 'decode tok/s', 'ttft', 'inter-token'];
+function peerTable(targets: readonly TargetResult[]): string {
+  const [heading = [], ...rows] = peerRows(targets);
   return table('Server ÷ peer, medians of the rounds', heading, rows);
 }
 
-function baselineTable({ path, changes, unmatched }: BaselineComparison): string {
-  const rows = changes.map(({ run, metric, before, after, worsePercent }) => [
-    run,
-    metric,
-    before.toPrecision(4),
-    after.toPrecision(4),
-    `${Math.abs(worsePercent).toFixed(1)}% ${worsePercent > 0 ? 'worse' : 'better'}`,
-  ]);
-  const missing = unmatched.map((run) => `<p>Not in the baseline: ${escapeHtml(run)}</p>`).join('');
-  return table(`Against ${path}`, ['run', 'number', 'then', 'now', 'change'], rows) + missing;
+function baselineTable(comparison: BaselineComparison): string {
+  const [heading = [], ...rows] = baselineRows(comparison);
+  const missing = comparison.unmatched.map(
+    (run) => `<p>Not in the baseline: ${escapeHtml(run)}</p>`,
+  );
+  return table(`Against ${comparison.path}`, heading, rows) + missing.join('');
 }
 
 function failureTable(targets: readonly TargetResult[]): string {
@@ -251,9 +239,14 @@ function failureTable(targets: readonly TargetResult[]): string {
 }
 
 function notesList(targets: readonly TargetResult[]): string {
-  const items = targets.flatMap(({ name, notes }) =>
-    notes.map((note) => `<li>${name}: ${escapeHtml(note)}</li>`),
-  );
+  const notes = targets.flatMap(({ name, notes: own, runs }) => [
+    ...own.map((note) => `${name}: ${note}`),
+    ...runs.flatMap((run) => {
+      const warning = clientWarning(run);
+      return warning === undefined ? [] : `${name}, ${cellText(run.cell)}: ${warning}`;
+    }),
+  ]);
+  const items = notes.map((note) => `<li>${escapeHtml(note)}</li>`);
   return items.length === 0 ? '' : `<h2>Notes</h2><ul>${items.join('')}</ul>`;
 }
 

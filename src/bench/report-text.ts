@@ -1,12 +1,12 @@
 import { neutralise } from '../log.ts';
 import type { BaselineComparison } from './baseline.ts';
 import { cellText, loadText } from './cell.ts';
-import { compareWithPeer } from './comparison.ts';
 import { type FailureGroup, failureName } from './failure.ts';
 import type { EndpointProbe } from './gateway-probe.ts';
 import type { BenchResult, TargetResult } from './measure.ts';
+import { baselineRows, msText, peerRows, rateText, secondsText } from './report-rows.ts';
 import { percentiles, type Stats } from './statistics.ts';
-import type { RunSummary } from './summary.ts';
+import { clientWarning, type RunSummary } from './summary.ts';
 import { toTable } from './table.ts';
 
 /**
@@ -34,21 +34,6 @@ export function renderText(result: BenchResult, baseline: BaselineComparison | u
   return `${text.split('\n').map(neutralise).join('\n')}\n`;
 }
 
-/** Milliseconds with one decimal, as `12.3ms`. */
-export function msText(ms: number | null): string {
-  return ms === null ? '–' : `${ms.toFixed(1)}ms`;
-}
-
-/** Seconds; two decimals below ten. */
-export function secondsText(ms: number | null): string {
-  if (ms === null) return '–';
-  return `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)}s`;
-}
-
-export function rateText(rate: number | null): string {
-  return rate === null ? '–' : rate.toFixed(1);
-}
-
 function gatewaySection(target: TargetResult): string {
   if (target.gateway.length === 0) return '';
   return [`=== ${ofPeer(target)}Gateway Overhead ===`, ...target.gateway.map(endpointLine)].join(
@@ -71,6 +56,7 @@ function runSection(target: TargetResult, run: RunSummary): string {
     ...(size === undefined ? [] : [`prompt-tokens=${size}`]),
   ].join(', ');
   const { tokens } = run;
+  const warning = clientWarning(run);
   return [
     `=== ${ofPeer(target)}Inference Performance (${what}) ===`,
     line('Time to first token', percentileText(run.ttftMs, msText)),
@@ -91,6 +77,7 @@ function runSection(target: TargetResult, run: RunSummary): string {
       `${tokens.promptSum} prompt (${tokens.cachedSum} cached), ${tokens.completionSum} completion, counted by ${tokens.countedBy}`,
     ),
     ...tokensPerDeltaLine(tokens.tokensPerDelta),
+    ...(warning === undefined ? [] : [line('Careful', warning)]),
     ...run.turns.map(({ turn, ttftMs }) =>
       line(`First token, turn ${turn}`, percentileText(ttftMs, msText)),
     ),
@@ -142,30 +129,17 @@ function sweepSection(target: TargetResult): string {
   return `${title}\n${toTable([[...heading, 'decode tok/s', 'throughput tok/s', 'failed'], ...rows])}`;
 }
 
-function peerSection([server, peer]: readonly TargetResult[]): string {
-  if (server === undefined || peer === undefined || peer.runs.length === 0) return '';
-  const rows = compareWithPeer(server.runs, peer.runs).map(({ cell, ...ratios }) => [
-    cellText(cell),
-    ...[ratios.throughput, ratios.decodeTokensPerSecond, ratios.ttft, ratios.interToken].map(
-      (each) => each?.toFixed(3) ?? '–',
-    ),
-  ]);
-  const heading = ['load', 'throughput', 'decode tok/s', 'ttft', 'inter-token'];
+function peerSection(targets: readonly TargetResult[]): string {
+  const [heading, ...rows] = peerRows(targets);
+  if (heading === undefined || rows.length === 0) return '';
   return `=== Server ÷ Peer (medians of the rounds) ===\n${toTable([heading, ...rows])}`;
 }
 
-function baselineSection({ path, changes, unmatched }: BaselineComparison): string {
-  const rows = changes.map(({ run, metric, before, after, worsePercent }) => [
-    run,
-    metric,
-    before.toPrecision(4),
-    after.toPrecision(4),
-    `${Math.abs(worsePercent).toFixed(1)}% ${worsePercent > 0 ? 'worse' : 'better'}`,
-  ]);
+function baselineSection(comparison: BaselineComparison): string {
   return [
-    `=== Against ${path} ===`,
-    ...(rows.length === 0 ? [] : [toTable([['run', 'number', 'then', 'now', 'change'], ...rows])]),
-    ...unmatched.map((run) => `not in the baseline: ${run}`),
+    `=== Against ${comparison.path} ===`,
+    ...(comparison.changes.length === 0 ? [] : [toTable(baselineRows(comparison))]),
+    ...comparison.unmatched.map((run) => `not in the baseline: ${run}`),
   ].join('\n');
 }
 

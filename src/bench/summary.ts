@@ -29,6 +29,8 @@ export interface RunSummary {
   /** Completion tokens of all requests together. */
   readonly throughputTokensPerSecond: number;
   readonly peakInFlightCount: number;
+  /** Of the round in which it was highest. */
+  readonly clientBusyRatio: number;
   readonly finishReasons: Readonly<Record<string, number>>;
   /** By turn of a conversation; empty when there was only one. */
   readonly turns: readonly { readonly turn: number; readonly ttftMs: Stats }[];
@@ -94,11 +96,22 @@ export function summarise(cell: Cell, rounds: readonly LoadRun[]): RunSummary {
     requestsPerSecond: perSecond(completions.length, wallMs),
     throughputTokensPerSecond: perSecond(tokens.completionSum, wallMs),
     peakInFlightCount: Math.max(0, ...rounds.map((round) => round.peakInFlightCount)),
+    clientBusyRatio: Math.max(0, ...rounds.map((round) => round.clientBusyRatio)),
     finishReasons: countReasons(completions),
     turns: byTurn(samples),
     rounds: rounds.map(summariseRound),
     timeline: timelineOf(rounds),
   };
+}
+
+/** Above this share of its time at work, the client's own delays are in its numbers. */
+const busyClientRatio = 0.8;
+
+/** A warning that belongs to the numbers; undefined when there is nothing to warn of. */
+export function clientWarning({ clientBusyRatio }: RunSummary): string | undefined {
+  if (clientBusyRatio <= busyClientRatio) return undefined;
+  const percent = Math.round(clientBusyRatio * 100);
+  return `the client was at work ${percent}% of the time: its own delays are in these numbers`;
 }
 
 /** Share of requests that failed, 0 to 1; 0 when there were none. */

@@ -38,7 +38,7 @@ function completed(ttftMs: number): ChatOutcome {
   };
 }
 
-function roundOf(ttftsMs: readonly number[], failedCount = 0): LoadRun {
+function roundOf(ttftsMs: readonly number[], failedCount = 0, clientBusyRatio = 0.1): LoadRun {
   const outcomes: ChatOutcome[] = [
     ...ttftsMs.map(completed),
     ...Array.from({ length: failedCount }, () => ({
@@ -46,7 +46,7 @@ function roundOf(ttftsMs: readonly number[], failedCount = 0): LoadRun {
     })),
   ];
   const samples = outcomes.map((outcome, index) => ({ turn: 1, startMs: index * 10, outcome }));
-  return { samples, wallMs: 500, peakInFlightCount: 2 };
+  return { samples, wallMs: 500, peakInFlightCount: 2, clientBusyRatio };
 }
 
 function target(name: 'server' | 'peer', ttftsMs: readonly number[]): TargetResult {
@@ -191,6 +191,18 @@ describe('the text report', () => {
     expect(text).toMatch(/^=== Peer: Sweep ===\n\| load /m);
     expect(text).toMatch(/^\| concurrency=4, 64 tokens in \| +1\.000 \| +1\.000 \| +2\.000 \|/m);
     expect(text).toMatch(/\| ttft p50 \| +0\.1000 \| 0\.2000 \| 100\.0% worse \|/);
+  });
+
+  it('warns where the client was too busy to measure', () => {
+    const { cell } = single.targets[0]?.runs[0] ?? {};
+    if (cell === undefined) throw new Error('there is no run');
+    const busy = summarise(cell, [roundOf([100]), roundOf([100], 0, 0.93)]);
+    const result = resultWith({ ...target('server', [100]), runs: [busy] });
+    const warning = 'the client was at work 93% of the time';
+    expect(renderText(result, undefined)).toContain(warning);
+    expect(renderHtml(result, undefined)).toContain(warning);
+    expect(toRecord(result, undefined).inference?.client_busy_ratio).toBe(0.93);
+    expect(renderText(single, undefined)).not.toContain('the client was at work');
   });
 
   it('leaves control characters to nobody', () => {
