@@ -17,7 +17,7 @@ const maxCount = 1_000_000;
 const maxTokenCount = 10_000_000;
 
 export const flags = {
-  url: flag(httpUrl(), 'server to measure; its path is kept, a trailing /v1 dropped', 'required'),
+  url: flag(httpUrl(), 'server to measure (required); its path is kept, a trailing /v1 dropped'),
   'api-key': { ...flag(apiKey(), 'its API key', '$BENCH_API_KEY'), isSecret: true },
   model: flag(text('ID'), 'model to name', 'the first of /v1/models'),
   'gateway-only': flag(present(), 'measure /ping and /health only'),
@@ -52,7 +52,7 @@ export const flags = {
   ),
   requests: flag(
     integer({ min: 1, max: maxCount }),
-    'requests of each step',
+    'requests of each step of the sweep',
     '10, or the concurrency where that is more',
   ),
   duration: flag(

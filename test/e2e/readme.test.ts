@@ -22,6 +22,7 @@ const otherBlocks = blocks.filter(({ name }) => name !== 'start');
 const expectedOutputs: Readonly<Record<string, RegExp>> = {
   chat: /"object":\s*"chat\.completion"/,
   help: /--model-path/,
+  bench: /Requests: 10 total, 10 success, 0 failed/,
 };
 
 /** Processes that run, each the leader of its own group. */
