@@ -4,9 +4,11 @@ import { StartError } from '../start-error.ts';
 import { isRecord } from './failure.ts';
 import { type RunRecord, recordVersion } from './record.ts';
 
-/** The server's runs of an earlier JSON report, of which only that they are objects is known. */
+/** What an earlier JSON report says of its server; its runs are known to be objects, no more. */
 export interface Baseline {
   readonly path: string;
+  /** Null when its requests named none. */
+  readonly model: unknown;
   readonly runs: readonly Readonly<Record<string, unknown>>[];
 }
 
@@ -24,8 +26,8 @@ export interface Change {
 export interface BaselineComparison {
   readonly path: string;
   readonly changes: readonly Change[];
-  /** Runs the baseline does not have. */
-  readonly unmatched: readonly string[];
+  /** What could not be compared, or only with care. */
+  readonly remarks: readonly string[];
 }
 
 /** What is compared: where it is in a run, and which way is better. */
@@ -42,6 +44,7 @@ const metrics = [
 /** Two runs are of the same kind when these are equal. */
 const identity = [
   'workload',
+  'prompt',
   'concurrency',
   'rate',
   'prompt_tokens_wanted',
@@ -70,21 +73,32 @@ export function readBaseline(path: string): Baseline {
     );
   }
   const runs = record.runs.filter(isRecord).filter(({ target }) => target === 'server');
-  return { path, runs };
+  const targets: readonly unknown[] = Array.isArray(record.targets) ? record.targets : [];
+  const server = targets.filter(isRecord).find(({ name }) => name === 'server');
+  return { path, model: server?.model ?? null, runs };
 }
 
-/** Compares the server's runs, not its peer's, with those of the baseline. */
+/**
+ * Compares the server's runs, not its peer's, with those of the baseline.
+ * @param model - the id the requests named; null when they named none
+ */
 export function compareWithBaseline(
-  { path, runs: earlierRuns }: Baseline,
+  { path, model: earlierModel, runs: earlierRuns }: Baseline,
+  model: string | null,
   runs: readonly RunRecord[],
 ): BaselineComparison {
   const changes: Change[] = [];
-  const unmatched: string[] = [];
+  const remarks: string[] = [];
+  if (earlierModel !== model) {
+    remarks.push(
+      `its model was ${JSON.stringify(earlierModel)}, this one is ${JSON.stringify(model)}`,
+    );
+  }
   for (const run of runs.filter(({ target }) => target === 'server')) {
     const earlier = earlierRuns.find((each) => identity.every((key) => each[key] === run[key]));
     const name = runName(run);
     if (earlier === undefined) {
-      unmatched.push(name);
+      remarks.push(`it has no such run: ${name}`);
       continue;
     }
     for (const metric of metrics) {
@@ -95,14 +109,14 @@ export function compareWithBaseline(
       changes.push({ run: name, metric: metric.name, before, after, worsePercent });
     }
   }
-  return { path, changes, unmatched };
+  return { path, changes, remarks };
 }
 
 /** The comparison as the JSON report holds it. */
-export function toBaselineRecord({ path, changes, unmatched }: BaselineComparison) {
+export function toBaselineRecord({ path, changes, remarks }: BaselineComparison) {
   return {
     file: path,
-    runs_without_counterpart: unmatched,
+    remarks,
     changes: changes.map(({ worsePercent, ...change }) => ({
       ...change,
       worse_percent: worsePercent,

@@ -62,7 +62,9 @@ export async function runBench({ argv, keys, stop }: BenchInput): Promise<number
     progress.end();
   }
   const comparison =
-    baseline === undefined ? undefined : compareWithBaseline(baseline, toRunRecords(result));
+    baseline === undefined
+      ? undefined
+      : compareWithBaseline(baseline, result.targets[0]?.modelId ?? null, toRunRecords(result));
   await report(result, comparison);
   const problems = problemsOf(result, comparison);
   for (const problem of problems) process.stderr.write(`bench: ${neutralise(problem)}\n`);

@@ -43,6 +43,8 @@ const connectTimeoutMs = 10_000;
 const bodyLimitBytes = 65_536;
 const messageLimit = 300;
 
+const lostConnectionCodes: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE']);
+
 /** A clock that starts when the request can be written: once the connection is open. */
 interface Sent {
   startedAtMs: number;
@@ -150,8 +152,8 @@ export class BenchClient {
       resolve(response);
     });
     request.once('error', (error) => {
-      const isReset = 'code' in error && error.code === 'ECONNRESET';
-      reject(request.reusedSocket && isReset ? new StaleConnection() : error);
+      const isLost = 'code' in error && lostConnectionCodes.has(String(error.code));
+      reject(request.reusedSocket && isLost ? new StaleConnection() : error);
     });
     request.end(body);
     return promise;
@@ -258,8 +260,6 @@ function timeoutError(timeoutMs: number): RequestError {
   const message = `nothing came for ${timeoutMs / 1000} s`;
   return new RequestError({ kind: 'timeout', message });
 }
-
-const lostConnectionCodes: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE']);
 
 function systemFailure(error: unknown): Failure {
   const code = error instanceof Error && 'code' in error ? String(error.code) : undefined;

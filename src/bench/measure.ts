@@ -62,7 +62,7 @@ export async function measure(
         name: target.name,
         url: target.client.baseUrl,
         modelId: target.modelId,
-        notes: [...target.notes, ...notesOn(options)],
+        notes: [...target.notes, ...(target.name === 'server' ? notesOn(options) : [])],
         gateway: gateway.get(target) ?? [],
         runs: runs.get(target) ?? [],
       })),

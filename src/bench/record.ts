@@ -56,6 +56,7 @@ function toRunRecord(target: string, run: RunSummary, options: BenchOptions) {
   return {
     target,
     workload: options.workload,
+    prompt: options.workload === 'fixed' ? options.prompt : null,
     concurrency: load.kind === 'closed' ? load.concurrency : null,
     rate: load.kind === 'open' ? load.requestsPerSecond : null,
     prompt_tokens_wanted: promptTokenCount ?? null,

@@ -195,7 +195,7 @@ function runTable(targets: readonly TargetResult[]): string {
       ...[run.tokens.promptSum, run.tokens.cachedSum, run.tokens.completionSum].map(String),
     ]),
   );
-  return table('Runs', [...heading, ...measured, ...rates, ...tokens], rows);
+  return section('Runs', [...heading, ...measured, ...rates, ...tokens], rows);
 }
 
 function gatewayTable(targets: readonly TargetResult[]): string {
@@ -207,20 +207,19 @@ function gatewayTable(targets: readonly TargetResult[]): string {
       isAbsent ? '' : failures.map((group) => `${group.count} x ${failureName(group)}`).join(', '),
     ]),
   );
-  return table('Gateway overhead', ['path', 'server', ...percentiles, 'failed'], rows);
+  return section('Gateway overhead', ['path', 'server', ...percentiles, 'failed'], rows);
 }
 
 function peerTable(targets: readonly TargetResult[]): string {
   const [heading = [], ...rows] = peerRows(targets);
-  return table('Server ÷ peer, medians of the rounds', heading, rows);
+  return section('Server ÷ peer, medians of the rounds', heading, rows);
 }
 
 function baselineTable(comparison: BaselineComparison): string {
   const [heading = [], ...rows] = baselineRows(comparison);
-  const missing = comparison.unmatched.map(
-    (run) => `<p>Not in the baseline: ${escapeHtml(run)}</p>`,
-  );
-  return table(`Against ${comparison.path}`, heading, rows) + missing.join('');
+  const remarks = comparison.remarks.map((remark) => `<li>${escapeHtml(remark)}</li>`);
+  const list = remarks.length === 0 ? '' : `<ul>${remarks.join('')}</ul>`;
+  return `<h2>Against ${escapeHtml(comparison.path)}</h2>${list}${table(heading, rows)}`;
 }
 
 function failureTable(targets: readonly TargetResult[]): string {
@@ -235,7 +234,7 @@ function failureTable(targets: readonly TargetResult[]): string {
       ]),
     ),
   );
-  return table('Failed requests', ['load', 'server', 'count', 'cause', 'for example'], rows);
+  return section('Failed requests', ['load', 'server', 'count', 'cause', 'for example'], rows);
 }
 
 function notesList(targets: readonly TargetResult[]): string {
@@ -266,13 +265,21 @@ function environmentSection({ options }: BenchResult): string {
   );
 }
 
-/** Nothing at all when there are no rows. */
-function table(title: string, heading: readonly string[], rows: readonly (readonly string[])[]) {
+/** A table under its title; nothing at all when there are no rows. */
+function section(
+  title: string,
+  heading: readonly string[],
+  rows: readonly (readonly string[])[],
+): string {
+  return rows.length === 0 ? '' : `<h2>${escapeHtml(title)}</h2>${table(heading, rows)}`;
+}
+
+function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
   if (rows.length === 0) return '';
   const cells = (tag: 'th' | 'td', texts: readonly string[]) =>
     `<tr>${texts.map((text) => `<${tag}>${escapeHtml(text)}</${tag}>`).join('')}</tr>`;
   return (
-    `<h2>${escapeHtml(title)}</h2><div class="scroll"><table><thead>${cells('th', heading)}</thead>` +
+    `<div class="scroll"><table><thead>${cells('th', heading)}</thead>` +
     `<tbody>${rows.map((row) => cells('td', row)).join('')}</tbody></table></div>`
   );
 }

@@ -139,7 +139,7 @@ function baselineSection(comparison: BaselineComparison): string {
   return [
     `=== Against ${comparison.path} ===`,
     ...(comparison.changes.length === 0 ? [] : [toTable(baselineRows(comparison))]),
-    ...comparison.unmatched.map((run) => `not in the baseline: ${run}`),
+    ...comparison.remarks,
   ].join('\n');
 }
 

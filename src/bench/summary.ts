@@ -154,7 +154,7 @@ function countReasons(completions: readonly Completion[]): Record<string, number
 }
 
 function byTurn(samples: readonly Sample[]): RunSummary['turns'] {
-  const lastTurn = Math.max(0, ...samples.map(({ turn }) => turn));
+  const lastTurn = samples.reduce((last, { turn }) => Math.max(last, turn), 0);
   if (lastTurn <= 1) return [];
   return Array.from({ length: lastTurn }, (_, index) => {
     const own = completionsOf(samples.filter(({ turn }) => turn === index + 1));

@@ -36,7 +36,7 @@ export class Target {
   readonly client: BenchClient;
   readonly modelId: string | undefined;
   /** What a reader of the numbers should know about this server. */
-  readonly notes: string[] = [];
+  readonly notes = new Set<string>();
   readonly #fields: Set<OptionalField>;
 
   private constructor(
@@ -62,7 +62,7 @@ export class Target {
       const fields = new Set<OptionalField>(['stream_options']);
       if (options.ignoreEos) fields.add('ignore_eos');
       const target = new Target(options.name, client, modelId, fields);
-      if (note !== undefined) target.notes.push(note);
+      if (note !== undefined) target.notes.add(note);
       await target.#tryOnce(signal);
       return target;
     } catch (error) {
@@ -113,7 +113,7 @@ export class Target {
     const [short, long] = [await count(shortWords), await count(longWords)];
     if (short === undefined || long === undefined) {
       if (signal.aborted) return wordsAsTokens;
-      this.notes.push('it does not count prompt tokens: one word of a prompt is taken for a token');
+      this.notes.add('it does not count prompt tokens: one word of a prompt is taken for a token');
       return wordsAsTokens;
     }
     const tokensPerWord = Math.max(0.1, (long - short) / (longWords - shortWords));
@@ -144,7 +144,7 @@ export class Target {
           outcome.completion.tokens.countedBy === 'deltas' &&
           this.#fields.has('stream_options')
         ) {
-          this.notes.push('it sends no usage: tokens are counted as deltas of the stream');
+          this.notes.add('it sends no usage: tokens are counted as deltas of the stream');
         }
         return;
       }
@@ -154,7 +154,7 @@ export class Target {
         return;
       }
       this.#fields.delete(refused);
-      this.notes.push(withoutField[refused]);
+      this.notes.add(withoutField[refused]);
     }
   }
 
@@ -167,7 +167,7 @@ export class Target {
         `${this.client.baseUrl}/v1/chat/completions refuses the request (${failureName(failure)}): ${failure.message}`,
       );
     }
-    this.notes.push(`its first request failed (${failureName(failure)}): ${failure.message}`);
+    this.notes.add(`its first request failed (${failureName(failure)}): ${failure.message}`);
   }
 }
 

@@ -17,7 +17,14 @@ function fileWith(text: string): string {
 /** The part of a run that is compared. */
 function run(fields: object = {}) {
   return {
-    ...{ target: 'server', workload: 'unique', concurrency: 4, rate: null, max_tokens: 128 },
+    ...{
+      target: 'server',
+      workload: 'unique',
+      prompt: null,
+      concurrency: 4,
+      rate: null,
+      max_tokens: 128,
+    },
     ...{ prompt_tokens_wanted: 64, prefix_tokens_wanted: null, turns: null, ignore_eos: false },
     ttft: { p50: 0.1, p95: 0.2 },
     throughput_tokens_per_sec: 100,
@@ -40,16 +47,21 @@ describe('readBaseline', () => {
     expect(() => readBaseline(join(folder, 'none.json'))).toThrow(/there is no such file/);
   });
 
-  it("takes the server's runs", () => {
+  it("takes the server's runs and model", () => {
     const runs = [run(), { ...run(), target: 'peer' }, null];
-    const { runs: read } = readBaseline(fileWith(JSON.stringify({ schema_version: 1, runs })));
-    expect(read).toHaveLength(1);
+    const targets = [null, { name: 'peer', model: 'p' }, { name: 'server', model: 'm' }];
+    const record = { schema_version: 1, runs, targets };
+    const baseline = readBaseline(fileWith(JSON.stringify(record)));
+    expect(baseline.runs).toHaveLength(1);
+    expect(baseline.model).toBe('m');
   });
 });
 
 describe('compareWithBaseline', () => {
   const compare = (before: object, after: object) =>
-    compareWithBaseline({ path: 'b.json', runs: [{ ...run(before) }] }, [run(after)]);
+    compareWithBaseline({ path: 'b.json', model: 'm', runs: [{ ...run(before) }] }, 'm', [
+      run(after),
+    ]);
 
   it('counts a longer time and a lower rate as worse', () => {
     const { changes } = compare(
@@ -65,9 +77,14 @@ describe('compareWithBaseline', () => {
   });
 
   it('compares only what was run alike', () => {
-    const { changes, unmatched } = compare({ concurrency: 8 }, {});
+    const { changes, remarks } = compare({ concurrency: 8 }, {});
     expect(changes).toEqual([]);
-    expect(unmatched).toEqual(['unique, concurrency 4, 64 tokens in']);
+    expect(remarks).toEqual(['it has no such run: unique, concurrency 4, 64 tokens in']);
+  });
+
+  it('remarks on another model', () => {
+    const { remarks } = compareWithBaseline({ path: 'b.json', model: 'old', runs: [] }, 'new', []);
+    expect(remarks).toEqual(['its model was "old", this one is "new"']);
   });
 
   it('leaves out what one side did not measure', () => {

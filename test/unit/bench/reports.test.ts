@@ -89,7 +89,7 @@ const double = resultWith(target('server', [100, 200]), target('peer', [50, 400]
 const baseline: BaselineComparison = {
   path: hostile,
   changes: [{ run: 'unique', metric: 'ttft p50', before: 0.1, after: 0.2, worsePercent: 100 }],
-  unmatched: [hostile],
+  remarks: [hostile],
 };
 
 describe('the JSON report', () => {
