@@ -135,7 +135,7 @@ export class BenchClient {
       method,
       agent,
       headers: {
-        accept: body === undefined ? '*/*' : 'text/event-stream',
+        accept: '*/*',
         ...(body !== undefined && {
           'content-type': 'application/json',
           'content-length': Buffer.byteLength(body),
@@ -151,7 +151,7 @@ export class BenchClient {
       request.on('error', (error) => response.destroy(error));
       resolve(response);
     });
-    request.once('error', (error) => {
+    request.on('error', (error) => {
       const isLost = 'code' in error && lostConnectionCodes.has(String(error.code));
       reject(request.reusedSocket && isLost ? new StaleConnection() : error);
     });
@@ -161,13 +161,18 @@ export class BenchClient {
 
   #failureOf(error: unknown): Failure {
     const failure = error instanceof RequestError ? error.failure : systemFailure(error);
-    const message = failure.message.replace(/\s+/g, ' ').trim().slice(0, messageLimit);
-    return { ...failure, message: this.#withoutKey(message) };
+    const { code } = failure;
+    return {
+      ...failure,
+      ...(code !== undefined && { code: this.#toLine(code) }),
+      message: this.#toLine(failure.message),
+    };
   }
 
-  /** Servers like to repeat a key they refuse. */
-  #withoutKey(text: string): string {
-    return this.#apiKey === undefined ? text : text.replaceAll(this.#apiKey, '[api key]');
+  /** On one line and not endless; without the key, since servers like to repeat one they refuse. */
+  #toLine(text: string): string {
+    const safe = this.#apiKey === undefined ? text : text.replaceAll(this.#apiKey, '[api key]');
+    return safe.replace(/\s+/g, ' ').trim().slice(0, messageLimit);
   }
 }
 

@@ -153,14 +153,17 @@ describe('a request fails', () => {
     expect(failure.message.length).toBe(300);
   });
 
-  test('without the key, even when the server repeats it', async () => {
-    const apiKey = 'sk-secret-123';
+  test.each([
+    ['', 'Bearer [api key]'],
+    // The key would be cut in two.
+    ['x'.repeat(285), `${'x'.repeat(285)} Bearer [api ke`],
+  ])('without the key, even when the server repeats it after %j', async (before, said) => {
     const failure = await failureOf(
       (reply, { authorization }) =>
-        replyError(reply, 401, { message: `no such key: ${authorization}`, code: 'bad' }),
-      { apiKey },
+        replyError(reply, 401, { message: `${before} ${authorization}`, code: authorization }),
+      { apiKey: 'sk-secret-123' },
     );
-    expect(failure.message).toBe('no such key: Bearer [api key]');
+    expect(failure).toMatchObject({ code: 'Bearer [api key]', message: said });
   });
 
   test('at an error frame, without waiting for an end', async () => {
