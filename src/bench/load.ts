@@ -84,7 +84,8 @@ class RunningLoad {
       samples: this.#samples,
       wallMs: this.#endedAtMs - this.#startedAtMs,
       peakInFlightCount: this.#peakInFlightCount,
-      clientBusyRatio: performance.eventLoopUtilization(this.#loopAtStart).utilization,
+      // NaN of no time at all, when the run was stopped before it began.
+      clientBusyRatio: performance.eventLoopUtilization(this.#loopAtStart).utilization || 0,
     };
   }
 

@@ -123,6 +123,12 @@ describe('a closed loop', () => {
     expect(count).toBe(4);
   });
 
+  it('sends nothing once it is stopped', async () => {
+    const result = await run({ signal: AbortSignal.abort() });
+    expect(result).toMatchObject({ samples: [], wallMs: 0, peakInFlightCount: 0 });
+    expect(result.clientBusyRatio).toBeGreaterThanOrEqual(0);
+  });
+
   it('ends at its duration', async () => {
     const { samples, wallMs } = await run({
       limit: { requestCount: undefined, durationMs: 60 },
