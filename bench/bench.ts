@@ -5,6 +5,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getLlama, type Llama, LlamaLogLevel, type LlamaModel } from 'node-llama-cpp';
+import { describeMachine } from '../src/bench/machine.ts';
+import { createProgress, type Progress } from '../src/bench/progress.ts';
 import { type Contestant, checkCounts } from './contestants/contestant.ts';
 import { connectHttp } from './contestants/http.ts';
 import { startEngine } from './contestants/native-engine.ts';
@@ -13,10 +15,8 @@ import { startOwnServer } from './contestants/own-server.ts';
 import { startRawLoop } from './contestants/raw-loop.ts';
 import { benchModel } from './model.ts';
 import { type BenchOptions, helpText, parseOptions, UsageError } from './options.ts';
-import { createProgress, type Progress } from './progress.ts';
 import { PromptSource } from './prompts.ts';
 import {
-  describeMachine,
   renderTable,
   speedOf,
   type Turn,

@@ -1,5 +1,6 @@
 /** Turns measurements into the table people read and the record machines keep. */
-import { cpus } from 'node:os';
+import { median } from '../src/bench/statistics.ts';
+import { toTable } from '../src/bench/table.ts';
 import type { Measurement, Workload } from './contestants/contestant.ts';
 
 /** One turn of one contestant. */
@@ -49,24 +50,12 @@ export function renderTable(
   const heading = `${name}: ${sizes.promptTokenCount} tokens in, ${sizes.completionTokenCount} out`;
   const rows = [
     ['streams', ...filled.map(({ title }) => title)],
-    ['---', ...filled.map(() => '---:')],
     ...streamCounts.map((count, row) => [
       String(count),
       ...filled.map(({ cells }) => cells[row] ?? ''),
     ]),
   ];
-  return `${heading}\n\n${align(rows)}\n`;
-}
-
-/** What the numbers were measured on. */
-export function describeMachine(): Readonly<Record<string, string | number>> {
-  const cores = cpus();
-  return {
-    cpu: cores[0]?.model.trim() ?? 'unknown',
-    coreCount: cores.length,
-    platform: `${process.platform} ${process.arch}`,
-    node: process.version,
-  };
+  return `${heading}\n\n${toTable(rows)}\n`;
 }
 
 /** Contestants of one round run within seconds of each other, so a ratio is taken round by round. */
@@ -87,23 +76,4 @@ function cell(
   const other = speeds(column.by);
   if (other.size === 0) return '';
   return median([...own].map(([round, speed]) => speed / (other.get(round) ?? NaN))).toFixed(3);
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const upper = Math.floor(sorted.length / 2);
-  const lower = Math.ceil(sorted.length / 2) - 1;
-  return ((sorted[lower] ?? NaN) + (sorted[upper] ?? NaN)) / 2;
-}
-
-function align(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) =>
-    Math.max(...rows.map((row) => row[column]?.length ?? 0)),
-  );
-  const pad = (text: string, column: number): string => {
-    const width = widths[column] ?? 0;
-    if (text.startsWith('---')) return text.padStart(width, '-');
-    return column === 0 ? text.padEnd(width) : text.padStart(width);
-  };
-  return rows.map((row) => `| ${row.map(pad).join(' | ')} |`).join('\n');
 }

@@ -1,12 +1,13 @@
 #!/usr/bin/env node
 import { helpText, parseCommand } from './command.ts';
-import { loadConfig } from './config.ts';
+import { benchKeys, loadConfig } from './config.ts';
 import { createLogger, type Logger, neutralise } from './log.ts';
 import { programVersion } from './package-info.ts';
 import { StartError } from './start-error.ts';
 
 /** Exit codes of a second signal: 128 and the signal's number. */
 const signalExitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
+type StopSignal = keyof typeof signalExitCodes;
 
 /** Runs the command. The answer is the exit code; what went wrong has been said by then. */
 async function run(argv: readonly string[]): Promise<number> {
@@ -21,14 +22,13 @@ async function run(argv: readonly string[]): Promise<number> {
         return 0;
       case 'serve':
         return await runServer(command.flags);
+      case 'bench':
+        return await runBenchmark(command.flags);
       default:
         return command satisfies never;
     }
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    for (const line of message.split('\n')) {
-      process.stderr.write(`llama-gguf-inference: ${neutralise(line)}\n`);
-    }
+    sayWhy(error);
     return exitCodeOf(error);
   }
 }
@@ -37,7 +37,7 @@ async function run(argv: readonly string[]): Promise<number> {
 async function runServer(flags: readonly string[]): Promise<number> {
   const { config, warnings } = loadConfig({ argv: flags });
   const logger = createLogger(config.log);
-  const stop = stopOnSignal(logger);
+  const stop = stopOnSignal((signal) => logger.info({ signal }, 'stopping'));
   const fail = (error: unknown): number => {
     logFailure(logger, error);
     return exitCodeOf(error);
@@ -53,12 +53,28 @@ async function runServer(flags: readonly string[]): Promise<number> {
   }
 }
 
+/** A signal ends the measurement, not its report; the exit code is then the signal's. */
+async function runBenchmark(flags: readonly string[]): Promise<number> {
+  let stoppedBy: StopSignal | undefined;
+  const stop = stopOnSignal((signal) => {
+    stoppedBy = signal;
+  });
+  const { runBench } = await import('./bench/bench.ts');
+  try {
+    const exitCode = await runBench({ argv: flags, keys: benchKeys(), stop });
+    return stoppedBy === undefined ? exitCode : signalExitCodes[stoppedBy];
+  } catch (error) {
+    sayWhy(error);
+    return stoppedBy === undefined ? exitCodeOf(error) : signalExitCodes[stoppedBy];
+  }
+}
+
 /** The first signal asks for a clean stop, a second one ends the process at once. */
-function stopOnSignal(logger: Logger): AbortSignal {
+function stopOnSignal(onStop: (signal: StopSignal) => void): AbortSignal {
   const controller = new AbortController();
-  const onSignal = (signal: 'SIGINT' | 'SIGTERM') => {
+  const onSignal = (signal: StopSignal) => {
     if (controller.signal.aborted) process.exit(signalExitCodes[signal]);
-    logger.info({ signal }, 'stopping');
+    onStop(signal);
     controller.abort(new Error(`stopped by ${signal}`));
   };
   process.on('SIGINT', onSignal);
@@ -71,6 +87,14 @@ function logFailure(logger: Logger, error: unknown): void {
   const message = error instanceof Error ? error.message : String(error);
   if (error instanceof StartError && !logger.isLevelEnabled('debug')) logger.fatal(message);
   else logger.fatal({ err: error }, message);
+}
+
+/** For failures without a logger. */
+function sayWhy(error: unknown): void {
+  const message = error instanceof Error ? error.message : String(error);
+  for (const line of message.split('\n')) {
+    process.stderr.write(`llama-gguf-inference: ${neutralise(line)}\n`);
+  }
 }
 
 function exitCodeOf(error: unknown): number {

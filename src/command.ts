@@ -5,11 +5,11 @@ import { StartError } from './start-error.ts';
 
 /** What the command line asks for. */
 export type Command =
-  | { readonly name: 'serve'; readonly flags: readonly string[] }
+  | { readonly name: 'serve' | 'bench'; readonly flags: readonly string[] }
   | { readonly name: 'help' }
   | { readonly name: 'version' };
 
-const commandNames = ['serve'];
+const commandNames = ['serve', 'bench'];
 
 /**
  * Reads the command, which comes before its flags; `serve` when there is none.
@@ -17,6 +17,8 @@ const commandNames = ['serve'];
  */
 export function parseCommand(argv: readonly string[]): Command {
   const [first, ...rest] = argv;
+  // It has flags of its own, `--help` among them.
+  if (first === 'bench') return { name: 'bench', flags: rest };
   const names = argv.slice(0, argv.includes('--') ? argv.indexOf('--') : undefined);
   if (names.includes('--help') || names.includes('-h')) return { name: 'help' };
   if (names.includes('--version') || names.includes('-v')) return { name: 'version' };
@@ -38,6 +40,7 @@ Serves a GGUF model to OpenAI-compatible clients.
 
 Commands:
   serve      load a model and answer requests (default)
+  bench      measure a running server; \`bench --help\` lists its flags
 
   --help     this text
   --version  the version

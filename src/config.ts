@@ -97,6 +97,11 @@ export class ConfigError extends StartError {
   }
 }
 
+/** API keys of the servers that `bench` measures; a command line is no place for a secret. */
+export function benchKeys(env: ConfigInput['env'] = process.env) {
+  return { server: env?.BENCH_API_KEY, peer: env?.BENCH_PEER_API_KEY };
+}
+
 /**
  * Reads the settings: flags win over the environment, the environment over the `--config` file, that
  * over the defaults; an empty text counts as not set.

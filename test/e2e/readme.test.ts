@@ -18,6 +18,7 @@ const otherBlocks = blocks.filter(({ name }) => name !== 'start');
 /** What the output of a block must say; one that is not listed must only succeed. */
 const expectedOutputs: Readonly<Record<string, RegExp>> = {
   help: /--model-path/,
+  bench: /Requests: 10 total, 10 success, 0 failed/,
 };
 
 describe('a shell block of the README', () => {

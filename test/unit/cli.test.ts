@@ -24,6 +24,7 @@ describe('parseCommand', () => {
     [['--port', '1'], { name: 'serve', flags: ['--port', '1'] }],
     [['serve', '--port', '1'], { name: 'serve', flags: ['--port', '1'] }],
     [['serve', '--help'], { name: 'help' }],
+    [['bench', '--url', 'u', '--help'], { name: 'bench', flags: ['--url', 'u', '--help'] }],
     [['-h'], { name: 'help' }],
     [['--version'], { name: 'version' }],
   ])('reads %j', (argv, command) => {
@@ -32,7 +33,7 @@ describe('parseCommand', () => {
 
   it('refuses a command there is not and lists those there are', () => {
     expect(() => parseCommand(['sevre'])).toThrow(
-      'unknown command "sevre", did you mean serve? (commands: serve)',
+      'unknown command "sevre", did you mean serve? (commands: serve, bench)',
     );
   });
 });
@@ -62,6 +63,6 @@ describe('the program', () => {
   it('exits with 2 for a command there is not', () => {
     const { status, stderr } = runCli(['dance']);
     expect(status).toBe(2);
-    expect(stderr).toBe('llama-gguf-inference: unknown command "dance" (commands: serve)\n');
+    expect(stderr).toBe('llama-gguf-inference: unknown command "dance" (commands: serve, bench)\n');
   });
 });

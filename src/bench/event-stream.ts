@@ -1,0 +1,54 @@
+/** One event of an event stream, its lines of data joined. */
+export interface StreamEvent {
+  /** `message` unless the stream says otherwise; `error` also for the bare `error:` lines of old servers. */
+  readonly name: string;
+  readonly data: string;
+}
+
+/**
+ * Reads an event stream piece by piece, wherever the pieces were cut: within a character, a line, or a
+ * line end, which may be LF, CR or both. Comments, ids and retry times are skipped.
+ * @see WHATWG HTML, "Interpreting an event stream"
+ */
+export class EventStreamReader {
+  readonly #decoder = new TextDecoder();
+  #pending = '';
+  #name = 'message';
+  #dataLines: string[] = [];
+
+  /** The events that are complete with these bytes. */
+  read(bytes: Uint8Array): StreamEvent[] {
+    const text = this.#pending + this.#decoder.decode(bytes, { stream: true });
+    const events: StreamEvent[] = [];
+    const lineEnd = /\r\n|\n|\r/g;
+    let start = 0;
+    for (let match = lineEnd.exec(text); match !== null; match = lineEnd.exec(text)) {
+      // The other half of this line end may be in the next piece.
+      if (match[0] === '\r' && lineEnd.lastIndex === text.length) break;
+      const event = this.#take(text.slice(start, match.index));
+      if (event !== undefined) events.push(event);
+      start = lineEnd.lastIndex;
+    }
+    this.#pending = text.slice(start);
+    return events;
+  }
+
+  /** An empty line ends an event; one without data is none. */
+  #take(line: string): StreamEvent | undefined {
+    if (line === '') {
+      const event = { name: this.#name, data: this.#dataLines.join('\n') };
+      const isEmpty = this.#dataLines.length === 0;
+      this.#name = 'message';
+      this.#dataLines = [];
+      return isEmpty ? undefined : event;
+    }
+    const colon = line.indexOf(':');
+    const field = colon < 0 ? line : line.slice(0, colon);
+    const rest = colon < 0 ? '' : line.slice(colon + 1);
+    const value = rest.startsWith(' ') ? rest.slice(1) : rest;
+    if (field === 'event') this.#name = value;
+    if (field === 'error') this.#name = 'error';
+    if (field === 'data' || field === 'error') this.#dataLines.push(value);
+    return undefined;
+  }
+}

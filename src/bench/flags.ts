@@ -1,0 +1,165 @@
+import { choice, decimal, integer, text, type ValueKind } from '../config/values.ts';
+import { workloadNames } from './workload.ts';
+
+export const outputFormats = ['text', 'json', 'html'] as const;
+export type OutputFormat = (typeof outputFormats)[number];
+
+/** A flag: its kind, what it is for, and its default in words. */
+export interface Flag<T> {
+  readonly kind: ValueKind<T>;
+  readonly summary: string;
+  readonly fallback?: string;
+  /** Its value is never shown. */
+  readonly isSecret?: true;
+}
+
+const maxCount = 1_000_000;
+const maxTokenCount = 10_000_000;
+
+export const flags = {
+  url: flag(httpUrl(), 'server to measure (required); its path is kept, a trailing /v1 dropped'),
+  'api-key': { ...flag(apiKey(), 'its API key', '$BENCH_API_KEY'), isSecret: true },
+  model: flag(text('ID'), 'model to name', 'the first of /v1/models'),
+  'gateway-only': flag(present(), 'measure /ping and /health only'),
+  workload: flag(
+    choice(...workloadNames),
+    'fixed: one prompt; unique: prompts no cache knows; shared-prefix: one long system message ' +
+      'before each; multi-turn: conversations',
+    'fixed, or unique with --prompt-tokens',
+  ),
+  prompt: flag(text('TEXT'), 'the prompt of fixed', 'Write a short poem about the sea'),
+  'prompt-tokens': flag(
+    list(integer({ min: 1, max: maxTokenCount })),
+    'prompt lengths to sweep over, of each turn with multi-turn',
+    '128',
+  ),
+  'prefix-tokens': flag(
+    integer({ min: 1, max: maxTokenCount }),
+    'length of the prefix of shared-prefix',
+    '512',
+  ),
+  turns: flag(integer({ min: 1, max: 1000 }), 'turns of each conversation of multi-turn', '4'),
+  'max-tokens': flag(integer({ min: 1, max: maxTokenCount }), 'completion tokens', '128'),
+  'ignore-eos': flag(present(), 'have every completion as long as --max-tokens'),
+  concurrency: flag(
+    list(integer({ min: 1, max: 10_000 })),
+    'requests under way at once, to sweep over',
+    '1',
+  ),
+  rate: flag(
+    list(decimal({ min: 0, max: 100_000, aboveMin: true })),
+    'requests per second that arrive at random, instead of --concurrency',
+  ),
+  requests: flag(
+    integer({ min: 1, max: maxCount }),
+    'requests of each step of the sweep',
+    '10, or the concurrency where that is more',
+  ),
+  duration: flag(
+    decimal({ min: 0, max: 604_800, aboveMin: true }),
+    'seconds each step sends for, instead of or beside --requests',
+  ),
+  warmup: flag(integer({ min: 0, max: maxCount }), 'requests before each step, not counted', '1'),
+  rounds: flag(integer({ min: 1, max: 1000 }), 'times each step is run', '1, with --peer 3'),
+  timeout: flag(
+    decimal({ min: 0, max: 86_400, aboveMin: true }),
+    'seconds without a byte after which a request has failed',
+    '120',
+  ),
+  seed: flag(integer({ min: 0, max: 2 ** 32 - 1 }), 'seed of prompts and arrivals', 'random'),
+  peer: flag(httpUrl(), 'a second server, measured in turns with the first'),
+  'peer-api-key': { ...flag(apiKey(), 'its API key', '$BENCH_PEER_API_KEY'), isSecret: true },
+  'peer-model': flag(text('ID'), 'model to name to it', 'the first of its /v1/models'),
+  output: flag(choice(...outputFormats), 'form of the report', 'text'),
+  'output-file': flag(
+    text('FILE'),
+    'write the report there and the text to standard output; .json, .html and .txt name their ' +
+      'form; may be given more than once',
+  ),
+  baseline: flag(text('FILE'), 'a JSON report of an earlier run to compare with'),
+  'fail-above': flag(
+    decimal({ min: 0, max: 1e6 }),
+    'exit with 1 when a number is worse than the baseline by more than so many percent',
+  ),
+  'max-error-rate': flag(
+    decimal({ min: 0, max: 1 }),
+    'share of failed requests above which the exit code is 1',
+    '0',
+  ),
+} as const satisfies Record<string, Flag<unknown>>;
+
+export type FlagName = keyof typeof flags;
+export type FlagValues = {
+  readonly [Name in FlagName]?: (typeof flags)[Name] extends Flag<infer T> ? T : never;
+};
+
+export const flagNames = Object.keys(flags) as FlagName[];
+
+/** The text of `bench --help`. */
+export function benchHelpText(): string {
+  const lines = flagNames.flatMap((name) => {
+    const { kind, summary, fallback }: Flag<unknown> = flags[name];
+    const value = kind.placeholder === undefined ? '' : ` ${kind.placeholder}`;
+    const fallbackText = fallback === undefined ? '' : ` (default: ${fallback})`;
+    return [`  --${name}${value}`, `      ${summary}${fallbackText}`];
+  });
+  return `Usage: llama-gguf-inference bench --url URL [flags]
+
+Measures an OpenAI-compatible server: latency of /ping and /health, then streamed chat completions.
+
+${lines.join('\n')}
+  --help
+      this text
+
+Exit codes: 0 measured, 1 the server is not there, requests failed or a number got worse than allowed,
+2 wrong flags, 130 and 143 stopped by SIGINT or SIGTERM, after the report of what was done.
+`;
+}
+
+/** Whether it takes no value. */
+export function isSwitch(name: FlagName): boolean {
+  return flags[name].kind.placeholder === undefined;
+}
+
+function flag<T>(kind: ValueKind<T>, summary: string, fallback?: string): Flag<T> {
+  return { kind, summary, ...(fallback !== undefined && { fallback }) };
+}
+
+/** Given or not. */
+function present(): ValueKind<boolean> {
+  return { expectation: 'given or not', placeholder: undefined, parse: () => true };
+}
+
+/** Values of one kind, separated by commas, each once. */
+function list<T>(kind: ValueKind<T>): ValueKind<readonly T[]> {
+  return {
+    expectation: `${kind.expectation}, or several separated by commas`,
+    placeholder: 'LIST',
+    parse: (value) => {
+      const items = value.split(',').map((each) => kind.parse(each.trim()));
+      return items.includes(undefined) ? undefined : [...new Set(items as T[])];
+    },
+  };
+}
+
+function httpUrl(): ValueKind<URL> {
+  return {
+    expectation: 'a URL that begins with http:// or https://, without user name and password',
+    placeholder: 'URL',
+    parse: (value) => {
+      if (!URL.canParse(value)) return undefined;
+      const url = new URL(value);
+      const isHttp = url.protocol === 'http:' || url.protocol === 'https:';
+      return isHttp && url.username === '' && url.password === '' ? url : undefined;
+    },
+  };
+}
+
+/** What may stand in a header. */
+export function apiKey(): ValueKind<string> {
+  return {
+    expectation: 'printable ASCII without spaces',
+    placeholder: 'KEY',
+    parse: (value) => (/^[\x21-\x7e]+$/.test(value) ? value : undefined),
+  };
+}

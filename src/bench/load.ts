@@ -1,0 +1,178 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ChatOutcome } from './client.ts';
+import type { Message, Session, Workload } from './workload.ts';
+
+/**
+ * How requests come. Closed: so many streams, each sending its next request when its last one is
+ * answered. Open: requests arrive at random moments, whether or not earlier ones are answered.
+ */
+export type Load =
+  | { readonly kind: 'closed'; readonly concurrency: number }
+  | { readonly kind: 'open'; readonly requestsPerSecond: number };
+
+/** When enough was sent; what is under way then is still awaited. */
+export interface LoadLimit {
+  readonly requestCount: number | undefined;
+  readonly durationMs: number | undefined;
+}
+
+/** One request that was sent and came to an end. */
+export interface Sample {
+  /** 1 for the first request of a session. */
+  readonly turn: number;
+  /** Start of its clock, since the start of the run. */
+  readonly startMs: number;
+  readonly outcome: ChatOutcome;
+}
+
+/** What came of a load. */
+export interface LoadRun {
+  readonly samples: readonly Sample[];
+  /** From the first request to the end of the last. */
+  readonly wallMs: number;
+  readonly peakInFlightCount: number;
+  /** Share of the time in which this process was at work, 0 to 1: near 1 it measures itself. */
+  readonly clientBusyRatio: number;
+}
+
+export interface LoadInput {
+  readonly load: Load;
+  readonly limit: LoadLimit;
+  readonly workload: Workload;
+  /** Mean requests of a session: sessions arrive that much more rarely than requests. */
+  readonly requestsPerSession: number;
+  /** For the arrivals. */
+  readonly random: { next(): number };
+  /** @param intendedAtMs - when the clock starts; without it, when the request is written */
+  send(
+    messages: readonly Message[],
+    intendedAtMs: number | undefined,
+  ): Promise<ChatOutcome | undefined>;
+  readonly signal: AbortSignal;
+  onSample?(sample: Sample): void;
+}
+
+/** After a failure, so that a server that refuses at once is not flooded. */
+const failurePauseMs = 100;
+
+/** Runs the load to its limit, or until the signal, whose unfinished requests are left out. */
+export async function runLoad(input: LoadInput): Promise<LoadRun> {
+  const run = new RunningLoad(input);
+  await (input.load.kind === 'closed'
+    ? run.closed(input.load.concurrency)
+    : run.open(input.load.requestsPerSecond));
+  return run.result();
+}
+
+class RunningLoad {
+  readonly #input: LoadInput;
+  readonly #startedAtMs = performance.now();
+  readonly #loopAtStart = performance.eventLoopUtilization();
+  #endedAtMs = this.#startedAtMs;
+  readonly #samples: Sample[] = [];
+  #sentCount = 0;
+  #sessionCount = 0;
+  #inFlightCount = 0;
+  #peakInFlightCount = 0;
+
+  constructor(input: LoadInput) {
+    this.#input = input;
+  }
+
+  result(): LoadRun {
+    return {
+      samples: this.#samples,
+      wallMs: this.#endedAtMs - this.#startedAtMs,
+      peakInFlightCount: this.#peakInFlightCount,
+      // NaN of no time at all, when the run was stopped before it began.
+      clientBusyRatio: performance.eventLoopUtilization(this.#loopAtStart).utilization || 0,
+    };
+  }
+
+  async closed(concurrency: number): Promise<void> {
+    const stream = async () => {
+      while (this.#mayGoOn()) await this.#runSession(undefined);
+    };
+    await Promise.all(Array.from({ length: concurrency }, stream));
+  }
+
+  /** Poisson arrivals: the gaps between them are distributed exponentially. */
+  async open(requestsPerSecond: number): Promise<void> {
+    const { random, requestsPerSession, signal } = this.#input;
+    const meanGapMs = (1000 * requestsPerSession) / requestsPerSecond;
+    const sessions: Promise<void>[] = [];
+    let arrivalMs = this.#startedAtMs;
+    for (;;) {
+      arrivalMs += -Math.log(1 - random.next()) * meanGapMs;
+      if (this.#isPast(arrivalMs)) break;
+      await pauseUntil(arrivalMs, signal);
+      if (!this.#mayGoOn()) break;
+      sessions.push(this.#runSession(arrivalMs));
+    }
+    await Promise.all(sessions);
+  }
+
+  /** @param arrivalMs - when the session was to begin; later requests begin with the answer before */
+  async #runSession(arrivalMs: number | undefined): Promise<void> {
+    const session: Session = this.#input.workload.session(this.#sessionCount);
+    this.#sessionCount += 1;
+    let intendedAtMs = arrivalMs;
+    let answer = '';
+    for (let turn = 1; ; turn++) {
+      if (!this.#mayGoOn()) return;
+      const messages = session.next(answer);
+      if (messages === undefined) return;
+      const outcome = await this.#sendOne(messages, turn, intendedAtMs);
+      if (outcome === undefined) return;
+      if (!outcome.ok) {
+        const { load, signal } = this.#input;
+        if (load.kind === 'closed') await pauseUntil(performance.now() + failurePauseMs, signal);
+        return;
+      }
+      answer = outcome.completion.text;
+      if (arrivalMs !== undefined) intendedAtMs = performance.now();
+    }
+  }
+
+  async #sendOne(
+    messages: readonly Message[],
+    turn: number,
+    intendedAtMs: number | undefined,
+  ): Promise<ChatOutcome | undefined> {
+    this.#sentCount += 1;
+    this.#inFlightCount += 1;
+    this.#peakInFlightCount = Math.max(this.#peakInFlightCount, this.#inFlightCount);
+    const outcome = await this.#input.send(messages, intendedAtMs);
+    this.#inFlightCount -= 1;
+    if (outcome === undefined) return undefined;
+    this.#endedAtMs = performance.now();
+    const startMs = outcome.startedAtMs - this.#startedAtMs;
+    const sample: Sample = { turn, startMs, outcome };
+    this.#samples.push(sample);
+    this.#input.onSample?.(sample);
+    return outcome;
+  }
+
+  #mayGoOn(): boolean {
+    const { limit, signal } = this.#input;
+    if (signal.aborted || this.#isPast(performance.now())) return false;
+    return limit.requestCount === undefined || this.#sentCount < limit.requestCount;
+  }
+
+  #isPast(atMs: number): boolean {
+    const { durationMs } = this.#input.limit;
+    return durationMs !== undefined && atMs - this.#startedAtMs >= durationMs;
+  }
+}
+
+/** Longest time a timer of Node holds. */
+const maxTimerMs = 2 ** 31 - 1;
+
+/** Ends early, without an error, when the signal comes. */
+async function pauseUntil(atMs: number, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    const leftMs = atMs - performance.now();
+    if (leftMs <= 0 || signal.aborted) return;
+    await sleep(Math.min(leftMs, maxTimerMs), undefined, { signal }).catch(() => {});
+  }
+}

@@ -1,0 +1,228 @@
+import { StartError } from '../start-error.ts';
+import { BenchClient, type ChatOutcome, type ChatTiming } from './client.ts';
+import { type Failure, failureName, isRecord, RequestError } from './failure.ts';
+import { SeededRandom } from './seeded-random.ts';
+import { randomText } from './words.ts';
+import type { Message, WordScale } from './workload.ts';
+
+export type TargetName = 'server' | 'peer';
+
+export interface TargetOptions {
+  readonly name: TargetName;
+  readonly url: URL;
+  readonly apiKey: string | undefined;
+  /** Undefined takes the first one the server lists. */
+  readonly model: string | undefined;
+  readonly timeoutMs: number;
+  readonly ignoreEos: boolean;
+}
+
+/** Fields a server may refuse; a request goes without them then. */
+type OptionalField = 'ignore_eos' | 'stream_options';
+
+const withoutField: Readonly<Record<OptionalField, string>> = {
+  ignore_eos: 'it refuses ignore_eos: completions may be shorter than --max-tokens',
+  stream_options: 'it refuses stream_options: tokens are counted as deltas of the stream',
+};
+
+const wordsAsTokens: WordScale = { tokensPerWord: 1, templateTokenCount: 0 };
+
+/** Words of the two prompts that tell how many tokens a word is. */
+const probeWordCounts = [16, 80] as const;
+
+/** A server under test: which model to name, which fields it takes, how it counts tokens. */
+export class Target {
+  readonly name: TargetName;
+  readonly client: BenchClient;
+  readonly modelId: string | undefined;
+  /** What a reader of the numbers should know about this server. */
+  readonly notes = new Set<string>();
+  readonly #fields: Set<OptionalField>;
+
+  private constructor(
+    name: TargetName,
+    client: BenchClient,
+    modelId: string | undefined,
+    fields: Set<OptionalField>,
+  ) {
+    this.name = name;
+    this.client = client;
+    this.modelId = modelId;
+    this.#fields = fields;
+  }
+
+  /**
+   * Finds the server, its model and the fields it takes, with one request of one token.
+   * @throws {StartError} exit code 1 when it is not there or refuses what every request would be
+   */
+  static async connect(options: TargetOptions, signal: AbortSignal): Promise<Target> {
+    const client = new BenchClient(options);
+    try {
+      const { modelId, note } = await findModel(client, options, signal);
+      const fields = new Set<OptionalField>(['stream_options']);
+      if (options.ignoreEos) fields.add('ignore_eos');
+      const target = new Target(options.name, client, modelId, fields);
+      if (note !== undefined) target.notes.add(note);
+      await target.#tryOnce(signal);
+      return target;
+    } catch (error) {
+      client.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Finds the server, for requests that generate nothing.
+   * @throws {StartError} exit code 1 when it is not there
+   */
+  static async reach(options: TargetOptions, signal: AbortSignal): Promise<Target> {
+    const client = new BenchClient(options);
+    try {
+      await client.get('/ping', { connection: 'new', signal });
+    } catch (error) {
+      if (error instanceof RequestError) throwIfHopeless(client.baseUrl, error.failure);
+    }
+    return new Target(options.name, client, undefined, new Set());
+  }
+
+  /** Streams one completion, greedily. */
+  chat(
+    messages: readonly Message[],
+    maxTokens: number,
+    timing: ChatTiming,
+  ): Promise<ChatOutcome | undefined> {
+    const body = {
+      ...(this.modelId !== undefined && { model: this.modelId }),
+      messages,
+      max_tokens: maxTokens,
+      temperature: 0,
+      stream: true,
+      ...(this.#fields.has('stream_options') && { stream_options: { include_usage: true } }),
+      ...(this.#fields.has('ignore_eos') && { ignore_eos: true }),
+    };
+    return this.client.chat(body, timing);
+  }
+
+  /**
+   * Measures how many tokens a word is to this model, with prompts of two lengths and then one of the
+   * length that is wanted. Where the server does not count, a word is taken for a token.
+   */
+  async measureWords(tokenCount: number, seed: string, signal: AbortSignal): Promise<WordScale> {
+    const count = (words: number) => this.#countPrompt(words, `${seed}/${words}`, signal);
+    const [shortWords, longWords] = probeWordCounts;
+    const [short, long] = [await count(shortWords), await count(longWords)];
+    if (short === undefined || long === undefined) {
+      if (signal.aborted) return wordsAsTokens;
+      this.notes.add('it does not count prompt tokens: one word of a prompt is taken for a token');
+      return wordsAsTokens;
+    }
+    const tokensPerWord = Math.max(0.1, (long - short) / (longWords - shortWords));
+    const templateTokenCount = Math.max(0, Math.round(short - shortWords * tokensPerWord));
+    const words = Math.round((tokenCount - templateTokenCount) / tokensPerWord);
+    if (words <= longWords) return { tokensPerWord, templateTokenCount };
+    const actual = await count(words);
+    return {
+      tokensPerWord:
+        actual === undefined ? tokensPerWord : Math.max(0.1, (actual - templateTokenCount) / words),
+      templateTokenCount,
+    };
+  }
+
+  async #countPrompt(words: number, key: string, signal: AbortSignal): Promise<number | undefined> {
+    const content = randomText(new SeededRandom(key), words);
+    const outcome = await this.chat([{ role: 'user', content }], 1, { signal });
+    return outcome?.ok === true ? outcome.completion.tokens.prompt : undefined;
+  }
+
+  async #tryOnce(signal: AbortSignal): Promise<void> {
+    const messages: readonly Message[] = [{ role: 'user', content: 'Hello' }];
+    for (;;) {
+      const outcome = await this.chat(messages, 1, { signal });
+      if (outcome === undefined) return;
+      if (outcome.ok) {
+        if (
+          outcome.completion.tokens.countedBy === 'deltas' &&
+          this.#fields.has('stream_options')
+        ) {
+          this.notes.add('it sends no usage: tokens are counted as deltas of the stream');
+        }
+        return;
+      }
+      const refused = [...this.#fields].find((field) => isRefusalOf(field, outcome.failure));
+      if (refused === undefined) {
+        this.#judge(outcome.failure);
+        return;
+      }
+      this.#fields.delete(refused);
+      this.notes.add(withoutField[refused]);
+    }
+  }
+
+  /** Some failures will be those of every request; others may pass and are counted in the run. */
+  #judge(failure: Failure): void {
+    throwIfHopeless(this.client.baseUrl, failure);
+    if (failure.status !== undefined && failure.status < 500 && failure.status !== 429) {
+      throw new StartError(
+        1,
+        `${this.client.baseUrl}/v1/chat/completions refuses the request (${failureName(failure)}): ${failure.message}`,
+      );
+    }
+    this.notes.add(`its first request failed (${failureName(failure)}): ${failure.message}`);
+  }
+}
+
+async function findModel(
+  client: BenchClient,
+  { model }: TargetOptions,
+  signal: AbortSignal,
+): Promise<{ readonly modelId: string | undefined; readonly note?: string }> {
+  if (model !== undefined) return { modelId: model };
+  const unnamed = (why: string) => ({
+    modelId: undefined,
+    note: `requests name no model, since its /v1/models ${why}; --model names one`,
+  });
+  let reply: Awaited<ReturnType<BenchClient['get']>>;
+  try {
+    reply = await client.get('/v1/models', { connection: 'kept', signal });
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
+    throwIfHopeless(client.baseUrl, error.failure);
+    return unnamed(`failed: ${error.failure.message}`);
+  }
+  if (reply.status !== 200) {
+    throwIfHopeless(client.baseUrl, { kind: 'status', status: reply.status, message: '' });
+    return unnamed(`answers ${reply.status}`);
+  }
+  const modelId = firstId(reply.body);
+  return modelId === undefined ? unnamed('lists none') : { modelId };
+}
+
+function firstId(body: string): string | undefined {
+  try {
+    const list: unknown = JSON.parse(body);
+    const [first] = isRecord(list) && Array.isArray(list.data) ? (list.data as unknown[]) : [];
+    return isRecord(first) && typeof first.id === 'string' ? first.id : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** @throws {StartError} when there is no server, or it does not know the key */
+function throwIfHopeless(baseUrl: string, failure: Failure): void {
+  const { kind, status, code, message } = failure;
+  if (kind === 'connect' || kind === 'connect-timeout') {
+    const reason = code === 'ECONNREFUSED' ? 'connection refused, is the server running?' : message;
+    throw new StartError(1, `${baseUrl} is not reachable: ${reason}`);
+  }
+  if (status === 401 || status === 403) {
+    const said = message === '' ? '' : `: ${message}`;
+    throw new StartError(
+      1,
+      `${baseUrl} refuses the API key, or the lack of one (${status})${said}`,
+    );
+  }
+}
+
+function isRefusalOf(field: OptionalField, { status, message }: Failure): boolean {
+  return (status === 400 || status === 422) && message.includes(field);
+}
