@@ -162,6 +162,12 @@ Prompt Chat::Prepare(const std::string& request_text) const {
   return prompt;
 }
 
+std::string Chat::Render(const std::string& request_text) const {
+  const common_chat_templates_inputs inputs =
+      ReadRequest(common_json::parse(request_text), thinks_by_default_, calls_in_parallel_);
+  return common_chat_templates_apply(templates_.get(), inputs).prompt;
+}
+
 void Chat::SetFormat(const common_chat_params& rendered, const common_chat_templates_inputs& inputs,
                      Prompt* prompt) const {
   auto format = std::make_shared<ReplyFormat>();

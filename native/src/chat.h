@@ -57,6 +57,9 @@ class Chat {
   // stay text. Throws std::exception when a part is refused.
   Prompt Prepare(const std::string& request) const;
 
+  // The prompt of `request` as text, as `Prepare` tokenizes it.
+  std::string Render(const std::string& request) const;
+
   // Whether the template has a place for reasoning.
   bool knows_thinking() const { return knows_thinking_; }
   // Whether the template makes the model reason unless told otherwise.

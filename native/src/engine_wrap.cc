@@ -50,6 +50,21 @@ class LiveEngines {
   std::set<std::shared_ptr<Engine>> engines_;
 };
 
+std::string StringAt(const Napi::CallbackInfo& info, size_t index) {
+  return info[index].As<Napi::String>().Utf8Value();
+}
+
+std::vector<llama_token> TokensFrom(const Napi::Int32Array& array) {
+  return {array.Data(), array.Data() + array.ElementLength()};
+}
+
+Prompt PlainPrompt(std::vector<llama_token> tokens) {
+  if (tokens.empty()) throw std::runtime_error("the prompt has no tokens");
+  Prompt prompt;
+  prompt.tokens = std::move(tokens);
+  return prompt;
+}
+
 SequenceId IdFrom(const Napi::Value& value) {
   return static_cast<SequenceId>(value.As<Napi::Number>().Int64Value());
 }
@@ -59,8 +74,14 @@ SequenceId IdFrom(const Napi::Value& value) {
 Napi::Function EngineWrap::Define(Napi::Env env) {
   return DefineClass(env, "Engine",
                      {
-                         InstanceMethod<&EngineWrap::ChatAbilities>("chatAbilities"),
+                         InstanceMethod<&EngineWrap::Abilities>("abilities"),
                          InstanceMethod<&EngineWrap::PrepareChat>("prepareChat"),
+                         InstanceMethod<&EngineWrap::PrepareText>("prepareText"),
+                         InstanceMethod<&EngineWrap::PrepareInfill>("prepareInfill"),
+                         InstanceMethod<&EngineWrap::PrepareTokens>("prepareTokens"),
+                         InstanceMethod<&EngineWrap::RenderChat>("renderChat"),
+                         InstanceMethod<&EngineWrap::Tokenize>("tokenize"),
+                         InstanceMethod<&EngineWrap::Detokenize>("detokenize"),
                          InstanceMethod<&EngineWrap::Submit>("submit"),
                          InstanceMethod<&EngineWrap::Cancel>("cancel"),
                          InstanceMethod<&EngineWrap::Hold>("hold"),
@@ -92,9 +113,19 @@ EngineWrap::EngineWrap(const Napi::CallbackInfo& info)
 
 EngineWrap::~EngineWrap() { ReleaseNow(); }
 
-Napi::Value EngineWrap::ChatAbilities(const Napi::CallbackInfo& info) {
+template <class Result>
+Napi::Promise EngineWrap::OnWorker(typename PromiseWorker<Result>::Work work,
+                                   typename PromiseWorker<Result>::ToJs to_js) {
+  RequireOpen();
+  return RunOnWorker<Result>(
+      Env(), [work = std::move(work), use = NewUse(uses_)] { return work(); }, std::move(to_js));
+}
+
+Napi::Value EngineWrap::Abilities(const Napi::CallbackInfo& info) {
   RequireOpen();
   Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("vocabularySize", model_->n_vocab());
+  result.Set("infill", model_->can_infill());
   result.Set("tools", chat_->knows_tools());
   result.Set("thinking", chat_->knows_thinking());
   result.Set("thinksByDefault", chat_->thinks_by_default());
@@ -102,13 +133,62 @@ Napi::Value EngineWrap::ChatAbilities(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value EngineWrap::PrepareChat(const Napi::CallbackInfo& info) {
-  RequireOpen();
-  return RunOnWorker<Prompt>(
-      info.Env(),
-      [chat = chat_.get(), request = info[0].As<Napi::String>().Utf8Value(), use = NewUse(uses_)] {
-        return chat->Prepare(request);
+  return OnWorker<Prompt>(
+      [chat = chat_.get(), request = StringAt(info, 0)] { return chat->Prepare(request); },
+      WrapPrompt);
+}
+
+Napi::Value EngineWrap::PrepareText(const Napi::CallbackInfo& info) {
+  return OnWorker<Prompt>(
+      [model = model_.get(), text = StringAt(info, 0)] {
+        return PlainPrompt(model->Tokenize(text, true));
       },
       WrapPrompt);
+}
+
+Napi::Value EngineWrap::PrepareInfill(const Napi::CallbackInfo& info) {
+  return OnWorker<Prompt>(
+      [model = model_.get(), prefix = StringAt(info, 0), suffix = StringAt(info, 1)] {
+        return PlainPrompt(model->TokenizeInfill(prefix, suffix));
+      },
+      WrapPrompt);
+}
+
+Napi::Value EngineWrap::PrepareTokens(const Napi::CallbackInfo& info) {
+  return OnWorker<Prompt>(
+      [tokens = TokensFrom(info[0].As<Napi::Int32Array>())] { return PlainPrompt(tokens); },
+      WrapPrompt);
+}
+
+Napi::Value EngineWrap::RenderChat(const Napi::CallbackInfo& info) {
+  return OnWorker<std::string>(
+      [chat = chat_.get(), request = StringAt(info, 0)] { return chat->Render(request); },
+      [](Napi::Env env, std::string text) { return Napi::String::New(env, text); });
+}
+
+Napi::Value EngineWrap::Tokenize(const Napi::CallbackInfo& info) {
+  using Tokens = std::vector<llama_token>;
+  return OnWorker<Tokens>(
+      [model = model_.get(), text = StringAt(info, 0),
+       add_special = info[1].As<Napi::Boolean>().Value(),
+       parse_special = info[2].As<Napi::Boolean>().Value()] {
+        return model->Tokenize(text, add_special, parse_special);
+      },
+      [](Napi::Env env, Tokens tokens) {
+        auto array = Napi::Int32Array::New(env, tokens.size());
+        std::copy(tokens.begin(), tokens.end(), array.Data());
+        return array;
+      });
+}
+
+Napi::Value EngineWrap::Detokenize(const Napi::CallbackInfo& info) {
+  return OnWorker<std::string>(
+      [model = model_.get(), tokens = TokensFrom(info[0].As<Napi::Int32Array>())] {
+        return model->Detokenize(tokens, true);
+      },
+      [](Napi::Env env, std::string text) {
+        return Napi::Buffer<char>::Copy(env, text.data(), text.size());
+      });
 }
 
 void EngineWrap::Submit(const Napi::CallbackInfo& info) {

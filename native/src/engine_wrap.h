@@ -10,6 +10,7 @@
 #include "engine.h"
 #include "model.h"
 #include "outbox.h"
+#include "promise_worker.h"
 #include "use_count.h"
 
 class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
@@ -20,8 +21,14 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   ~EngineWrap() override;
 
  private:
-  Napi::Value ChatAbilities(const Napi::CallbackInfo& info);
+  Napi::Value Abilities(const Napi::CallbackInfo& info);
   Napi::Value PrepareChat(const Napi::CallbackInfo& info);
+  Napi::Value PrepareText(const Napi::CallbackInfo& info);
+  Napi::Value PrepareInfill(const Napi::CallbackInfo& info);
+  Napi::Value PrepareTokens(const Napi::CallbackInfo& info);
+  Napi::Value RenderChat(const Napi::CallbackInfo& info);
+  Napi::Value Tokenize(const Napi::CallbackInfo& info);
+  Napi::Value Detokenize(const Napi::CallbackInfo& info);
   void Submit(const Napi::CallbackInfo& info);
   void Cancel(const Napi::CallbackInfo& info);
   void Hold(const Napi::CallbackInfo& info);
@@ -34,6 +41,11 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   // time at all once `stopped` was told. Idempotent.
   void ReleaseNow();
   static void ReleaseAtExit(void* self);
+
+  // Runs `work` on a worker thread. The model and the chat outlive it.
+  template <class Result>
+  Napi::Promise OnWorker(typename PromiseWorker<Result>::Work work,
+                         typename PromiseWorker<Result>::ToJs to_js);
   void RequireOpen() const;
 
   const napi_env env_;

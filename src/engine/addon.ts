@@ -62,6 +62,12 @@ export type NativePayload =
 /** Events of one crossing: sequence id, payload, sequence id, payload … (id 0: the engine itself). */
 export type NativeEvents = readonly (number | string | NativePayload)[];
 
+/** What the vocabulary and the chat template are capable of. */
+export interface NativeAbilities extends ChatAbilities {
+  readonly vocabularySize: number;
+  readonly infill: boolean;
+}
+
 /** A prompt whose tokens stay native. */
 export interface NativePrompt {
   readonly tokenCount: number;
@@ -94,13 +100,23 @@ export interface NativeReplyParser {
  * is garbage-collected and when its environment (thread or process) exits.
  */
 export interface NativeHandle {
-  /** What the chat template has a form for. */
-  chatAbilities(): ChatAbilities;
+  abilities(): NativeAbilities;
   /**
    * Rejects with the template's own words when it refuses the messages.
    * @param request - JSON text; chat.h says what it holds
    */
   prepareChat(request: string): Promise<NativePrompt>;
+  /** Tokenizes the text, control tokens and all. */
+  prepareText(text: string): Promise<NativePrompt>;
+  /** Asks for what stands between two texts; only where the vocabulary can. */
+  prepareInfill(prefix: string, suffix: string): Promise<NativePrompt>;
+  /** @param tokens - each of the vocabulary */
+  prepareTokens(tokens: Int32Array): Promise<NativePrompt>;
+  /** The text that `prepareChat` would tokenize. */
+  renderChat(request: string): Promise<string>;
+  tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): Promise<Int32Array>;
+  /** @returns bytes, which need not be valid UTF-8 */
+  detokenize(tokens: Int32Array): Promise<Buffer>;
   /** @param id - a positive integer, never used before */
   submit(
     id: number,

@@ -48,6 +48,12 @@ export interface ChatOptions {
   readonly templateArguments?: Readonly<Record<string, unknown>>;
 }
 
+/** A prompt without a template: text, text with a gap to fill, or tokens. */
+export type PlainPrompt =
+  | { readonly text: string }
+  | { readonly prefix: string; readonly suffix: string }
+  | { readonly tokens: readonly number[] };
+
 /** What the model's chat template has a form for. */
 export interface ChatAbilities {
   readonly tools: boolean;
@@ -204,6 +210,10 @@ export interface EngineInfo {
   readonly contextLength: number;
   /** KV cells all sequences share. */
   readonly kvTokenCount: number;
+  /** Token ids are below it. */
+  readonly vocabularySize: number;
+  /** Whether the model can be asked for what stands between two texts. */
+  readonly infill: boolean;
   readonly chat: ChatAbilities;
 }
 
@@ -217,6 +227,30 @@ export interface Engine {
    * @throws {GatewayError} `bad_request` when the template refuses the messages
    */
   prepareChat(messages: readonly ChatMessage[], options?: ChatOptions): Promise<PreparedPrompt>;
+
+  /**
+   * Tokenizes on a worker thread. Tokens must be of the vocabulary, a gap needs `info.infill`.
+   * @throws {GatewayError} `bad_request` when nothing is left, or the text cannot be tokenized
+   */
+  prepare(prompt: PlainPrompt): Promise<PreparedPrompt>;
+
+  /** The text that {@link prepareChat} tokenizes. Throws like it. */
+  renderChat(messages: readonly ChatMessage[], options?: ChatOptions): Promise<string>;
+
+  /**
+   * @param options.addSpecial - put the model's BOS in front where it wants one
+   * @param options.parseSpecial - recognise control tokens in the text
+   */
+  tokenize(
+    text: string,
+    options: { readonly addSpecial: boolean; readonly parseSpecial: boolean },
+  ): Promise<readonly number[]>;
+
+  /**
+   * The bytes of tokens of the vocabulary, control tokens as their texts. A character may be spread
+   * over several tokens, so a part of a text need not be valid UTF-8.
+   */
+  detokenize(tokens: readonly number[]): Promise<Buffer>;
 
   /**
    * Streams one completion. The last event is always `sequence-end`, with `cancelled` once `signal`

@@ -22,6 +22,7 @@ import type {
   EngineInfo,
   EngineStats,
   GenerateRequest,
+  PlainPrompt,
   PreparedPrompt,
   SamplingParams,
 } from './engine.ts';
@@ -131,31 +132,78 @@ class NativeEngine implements Engine {
       nativeOptions({ ...options, contextLength }),
       NativeEngine.#receiverOf(this),
     );
-    const chat = this.#native.chatAbilities();
-    this.info = { backend, slotCount, contextLength, kvTokenCount, chat };
+    const { vocabularySize, infill, ...chat } = this.#native.abilities();
+    this.info = {
+      backend,
+      slotCount,
+      contextLength,
+      kvTokenCount,
+      vocabularySize,
+      infill,
+      chat,
+    };
     this.#keepAlive(true);
   }
 
-  async prepareChat(
-    messages: readonly ChatMessage[],
-    options: ChatOptions = {},
-  ): Promise<PreparedPrompt> {
+  prepareChat(messages: readonly ChatMessage[], options?: ChatOptions): Promise<PreparedPrompt> {
+    return this.#onWorker('messages', () =>
+      this.#native.prepareChat(this.#nativeChat(messages, options)),
+    );
+  }
+
+  renderChat(messages: readonly ChatMessage[], options?: ChatOptions): Promise<string> {
+    return this.#onWorker('messages', () =>
+      this.#native.renderChat(this.#nativeChat(messages, options)),
+    );
+  }
+
+  prepare(prompt: PlainPrompt): Promise<PreparedPrompt> {
+    return this.#onWorker('prompt', () => {
+      if ('tokens' in prompt) return this.#native.prepareTokens(Int32Array.from(prompt.tokens));
+      if ('text' in prompt) return this.#native.prepareText(prompt.text);
+      return this.#native.prepareInfill(prompt.prefix, prompt.suffix);
+    });
+  }
+
+  async tokenize(
+    text: string,
+    { addSpecial, parseSpecial }: { readonly addSpecial: boolean; readonly parseSpecial: boolean },
+  ): Promise<readonly number[]> {
+    return [
+      ...(await this.#onWorker('content', () =>
+        this.#native.tokenize(text, addSpecial, parseSpecial),
+      )),
+    ];
+  }
+
+  detokenize(tokens: readonly number[]): Promise<Buffer> {
+    return this.#onWorker('tokens', () => this.#native.detokenize(Int32Array.from(tokens)));
+  }
+
+  /** Runs a native call that works on another thread; what it refuses is the client's fault. */
+  async #onWorker<T>(param: string, start: () => Promise<T>): Promise<T> {
     this.#requireRunning();
-    const thinking = options.thinking ?? this.#options.thinking;
-    const preparing = this.#native.prepareChat(nativeChat(messages, { ...options, thinking }));
-    this.#preparing.add(preparing);
+    const running = start();
+    this.#preparing.add(running);
     try {
-      return await preparing;
+      return await running;
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new GatewayError('bad_request', {
-        param: 'messages',
-        message: `The messages could not be made into a prompt: ${reason}`,
+        param,
+        message: `\`${param}\` could not be made into tokens: ${reason}`,
         cause,
       });
     } finally {
-      this.#preparing.delete(preparing);
+      this.#preparing.delete(running);
     }
+  }
+
+  #nativeChat(messages: readonly ChatMessage[], options: ChatOptions = {}): string {
+    return nativeChat(messages, {
+      ...options,
+      thinking: options.thinking ?? this.#options.thinking,
+    });
   }
 
   async *generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<EngineEvent> {

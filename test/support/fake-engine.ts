@@ -7,6 +7,7 @@ import type {
   EngineStats,
   FinishReason,
   GenerateRequest,
+  PlainPrompt,
   PreparedPrompt,
   ReplyDelta,
 } from '../../src/engine/engine.ts';
@@ -37,6 +38,8 @@ export class FakeEngine implements Engine {
     slotCount: 4,
     contextLength: 2048,
     kvTokenCount: 8192,
+    vocabularySize: 32_000,
+    infill: true,
     chat: { tools: true, thinking: true, thinksByDefault: false },
   };
   readonly script: FakeScript = {
@@ -65,6 +68,33 @@ export class FakeEngine implements Engine {
     await this.script.prepare?.();
     const words = messages.flatMap(({ content }) => content.split(/\s+/).filter(Boolean));
     return { tokenCount: words.length, structured: false, handle: messages };
+  }
+
+  readonly plainPrompts: PlainPrompt[] = [];
+
+  async prepare(prompt: PlainPrompt): Promise<PreparedPrompt> {
+    this.plainPrompts.push(prompt);
+    await this.script.prepare?.();
+    const tokens = await this.tokenize(
+      'tokens' in prompt ? prompt.tokens.join(' ') : Object.values(prompt).join(' '),
+    );
+    return { tokenCount: tokens.length, structured: false, handle: prompt };
+  }
+
+  async renderChat(messages: readonly ChatMessage[]): Promise<string> {
+    return messages.map(({ role, content }) => `${role}: ${content}\n`).join('');
+  }
+
+  /** Words, by their number. */
+  async tokenize(text: string): Promise<readonly number[]> {
+    return text
+      .split(/\s+/)
+      .filter(Boolean)
+      .map((_, index) => index);
+  }
+
+  async detokenize(tokens: readonly number[]): Promise<Buffer> {
+    return Buffer.from(tokens.map((token) => ` ${token}`).join(''));
   }
 
   async *generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<EngineEvent> {
