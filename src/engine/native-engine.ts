@@ -7,6 +7,7 @@ import { GatewayError } from '../errors.ts';
 import {
   type AddonVariant,
   loadAddon,
+  type NativeEngineOptions,
   type NativeEvents,
   type NativeHandle,
   type NativePayload,
@@ -39,6 +40,13 @@ export interface EngineOptions {
   readonly threadCount: number;
   readonly batchSize: number;
   readonly ubatchSize: number;
+  /**
+   * One KV cache for all sequences, or a part for each slot; `auto`, the default, is unified. Split
+   * needs room for a whole context in every slot, and is unified where there is less.
+   */
+  readonly kvLayout?: 'auto' | 'unified' | 'split';
+  /** What a step may take while somebody decodes, in milliseconds, above 0; default 50. */
+  readonly stepTargetMs?: number;
   readonly flashAttention: 'auto' | 'on' | 'off';
   readonly cacheTypeK: string;
   readonly cacheTypeV: string;
@@ -60,6 +68,8 @@ const queueLow = 64;
 
 /** llama.cpp's compute threads beyond this gain nothing measurable on one socket. */
 const maxDefaultThreads = 16;
+
+const defaultStepTargetMs = 50;
 
 /** llama.cpp reads this seed as "choose one". */
 const randomSeed = 0xffff_ffff;
@@ -177,6 +187,7 @@ class NativeEngine implements Engine {
       maxTokens,
       request.stop ?? [],
       this.#samplingOf(request),
+      request.cacheScope ?? '',
     );
     this.#sequences.set(id, queue);
     this.#keepAlive(true);
@@ -308,20 +319,23 @@ class NativeEngine implements Engine {
 function nativeOptions(options: EngineOptions) {
   const { slotCount, contextLength, kvTokenCount, batchSize, ubatchSize } = options;
   const { flashAttention, cacheTypeK, cacheTypeV } = options;
+  const { kvLayout = 'auto', stepTargetMs = defaultStepTargetMs } = options;
   return {
     model: addonModelOf(options.model),
     chatTemplate: options.chatTemplate ?? '',
     slotCount,
     contextLength,
     kvTokenCount,
+    kvLayout: kvLayout === 'auto' ? 'unified' : kvLayout,
     threadCount: options.threadCount || Math.min(availableParallelism(), maxDefaultThreads),
     threadPoll: 0,
     batchSize,
     ubatchSize,
+    stepTargetMs,
     flashAttention,
     cacheTypeK,
     cacheTypeV,
-  };
+  } satisfies NativeEngineOptions;
 }
 
 /** The addon object that a `LlamaModel` keeps to itself; its name is checked with the pinned release. */
