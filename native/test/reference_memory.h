@@ -4,9 +4,9 @@
 
 #include <doctest.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -49,28 +49,28 @@ class ReferenceMemory {
   // Computes `tokens` behind what `id` holds.
   void Compute(CacheId id, std::span<const Token> tokens, const std::string& scope) {
     for (const Token token : tokens) ids_[id].push_back(NewCell({token, scope}));
-    REQUIRE(n_cells() <= limits_.n_cells);
   }
 
   void RequireHolds(CacheId id, std::span<const Token> tokens, const std::string& scope) const {
     const auto found = ids_.find(id);
-    REQUIRE((found == ids_.end() ? 0 : found->second.size()) == tokens.size());
-    for (size_t i = 0; i < tokens.size(); ++i) {
-      REQUIRE(found->second[i]->token == tokens[i]);
-      REQUIRE(found->second[i]->scope == scope);
-    }
+    const std::vector<Cell> none;
+    const std::vector<Cell>& cells = found == ids_.end() ? none : found->second;
+    const bool same = std::equal(cells.begin(), cells.end(), tokens.begin(), tokens.end(),
+                                 [&](const Cell& cell, Token token) {
+                                   return cell->token == token && cell->scope == scope;
+                                 });
+    REQUIRE(same);
   }
 
   // Cells in use, each counted once.
   int32_t n_cells() const {
-    std::set<const Content*> cells;
+    std::vector<const Content*> cells;
     for (const auto& [id, held] : ids_) {
-      for (const auto& cell : held) cells.insert(cell.get());
+      for (const auto& cell : held) cells.push_back(cell.get());
     }
-    return static_cast<int32_t>(cells.size());
+    std::sort(cells.begin(), cells.end());
+    return static_cast<int32_t>(std::unique(cells.begin(), cells.end()) - cells.begin());
   }
-
-  void Empty(CacheId id) { ids_[id].clear(); }
 
  private:
   struct Content {
