@@ -160,10 +160,11 @@ bool Engine::ApplyEdits(const StepPlan& plan) {
   for (const CacheEdit& edit : plan.edits) {
     const bool from_nothing = edit.kind == CacheEdit::Kind::kCopy &&
                               std::ranges::find(emptied, edit.source) != emptied.end();
-    if (from_nothing || !context_->Apply(edit)) {
-      scheduler_->EditFailed(edit.id);
-      emptied.push_back(edit.id);
-    }
+    if (from_nothing || !context_->Apply(edit)) emptied.push_back(edit.id);
+  }
+  for (const CacheId id : emptied) {
+    context_->Apply({CacheEdit::Kind::kClear, id});
+    scheduler_->EditFailed(id);
   }
   return emptied.empty();
 }

@@ -117,6 +117,7 @@ void PrefixCache::Keep(CacheId id, bool resumes) {
   entry.last_used = ++clock_;
   if (resumes) entry.n_turns = std::max(entry.n_turns, 1);
   if (limits_.cuts) DropSuperseded(id);
+  DropExcess();
 }
 
 void PrefixCache::Checkpoint(CacheId id) {
@@ -132,6 +133,7 @@ void PrefixCache::Checkpoint(CacheId id) {
   entry.n_uses = 0;
   entry.last_used = ++clock_;
   DropSuperseded(copy);
+  DropExcess();
 }
 
 // What is a prefix of `id` is not needed beside it. In a memory that cannot be cut it is, once two
@@ -143,6 +145,11 @@ void PrefixCache::DropSuperseded(CacheId id) {
     if (!limits_.cuts && older.n_uses > 1 && n_held(other) < n_held(id)) continue;
     entries_[id].n_turns = std::max(entries_[id].n_turns, older.n_turns);
     Clear(other);
+  }
+}
+
+void PrefixCache::DropExcess() {
+  while (n_used_ - n_open_cells() > limits_.n_kept_cells && EvictOne()) {
   }
 }
 
@@ -196,8 +203,8 @@ CacheId PrefixCache::LeastWorth(const std::function<bool(CacheId)>& allowed) con
     bool is_protected = entries_[id].n_turns > 0;
     if (is_protected) {
       n_tokens += n_held(id);
-      is_protected =
-          n_tokens <= ProtectedPart(limits_.n_cells) && ++n_ids <= ProtectedPart(limits_.n_ids);
+      is_protected = n_tokens <= ProtectedPart(std::min(limits_.n_cells, limits_.n_kept_cells)) &&
+                     ++n_ids <= ProtectedPart(limits_.n_ids);
     }
     if (allowed(id)) (is_protected ? least_protected : least) = id;
   }

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -21,6 +22,9 @@ struct CacheLimits {
   int32_t n_ids = 1;
   // Cells of all ids together.
   int32_t n_cells = 0;
+  // Cells that kept prefixes may hold beside those of open ids. Every step looks at them, if only
+  // to skip them.
+  int32_t n_kept_cells = std::numeric_limits<int32_t>::max();
   // Whether a copy shares the cells of its source (unified KV cache) or has its own (split).
   bool shares_cells = true;
   // Whether a sequence can be cut at any token. Without, only the whole of what an id holds is of
@@ -99,8 +103,8 @@ class PrefixCache {
 
   // Clears the kept prefix that is worth least of those that hold cells for themselves. Worth more
   // are conversations, which were continued before: short calls that nobody continues cannot push
-  // them out, as long as they take no more than three quarters of the cache. Among equals the one
-  // used last stays. False when there is none.
+  // them out, as long as they take no more than three quarters of what may be kept. Among equals
+  // the one used last stays. False when there is none.
   bool EvictOne();
 
   // The edits since the last call, in the order they must be made.
@@ -162,6 +166,7 @@ class PrefixCache {
   // Takes cells off the books, from token `n_tokens` on.
   void Release(CacheId id, int32_t n_tokens);
   void DropSuperseded(CacheId id);
+  void DropExcess();
 
   CacheLimits limits_;
   std::vector<Entry> entries_;

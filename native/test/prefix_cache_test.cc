@@ -117,6 +117,18 @@ TEST_CASE("conversations keep three quarters of the cache at most") {
   CHECK(cache.Find(Range(40'000, 300), "").n_tokens == 240);
 }
 
+TEST_CASE("no more is kept than the limit, and conversations get most of that") {
+  PrefixCache cache({.n_ids = 64, .n_cells = 1000, .n_kept_cells = 400});
+  RunOnce(&cache, Range(0, 150));
+  RunOnce(&cache, Range(0, 250));
+  for (Token call = 1; call <= 20; ++call) {
+    RunOnce(&cache, Range(10'000 * call, 60));
+    CHECK(cache.n_used() <= 400);
+  }
+  CHECK(cache.Find(Range(0, 300), "").n_tokens == 250);
+  CHECK(cache.Find(Range(200'000, 100), "").n_tokens == 60);
+}
+
 TEST_CASE("what running sequences use is not dropped in vain") {
   PrefixCache cache({.n_ids = 8, .n_cells = 1000});
   RunOnce(&cache, Range(0, 100));

@@ -104,7 +104,7 @@ export const settings = {
     'Engine',
     choice('auto', 'unified', 'split'),
     'auto',
-    'one KV cache for all requests, or a part for each slot: auto (= unified), unified, split',
+    'one KV cache for all requests, or a part for each slot; auto: split without flash attention',
   ),
   THREADS: withDefault('Engine', integer({ min: 0, max: 1024 }), 0, 'CPU threads; 0 = choose'),
   BATCH_SIZE: withDefault(

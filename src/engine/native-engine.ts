@@ -41,8 +41,9 @@ export interface EngineOptions {
   readonly batchSize: number;
   readonly ubatchSize: number;
   /**
-   * One KV cache for all sequences, or a part for each slot; `auto`, the default, is unified. Split
-   * needs room for a whole context in every slot, and is unified where there is less.
+   * One KV cache for all sequences, or a part for each slot. `auto`, the default, is unified with flash
+   * attention, which skips the cells of others, and split without. Split needs room for a whole context
+   * in every slot; where there is less the cache is unified whatever this says.
    */
   readonly kvLayout?: 'auto' | 'unified' | 'split';
   /** What a step may take while somebody decodes, in milliseconds, above 0; default 50. */
@@ -326,7 +327,7 @@ function nativeOptions(options: EngineOptions) {
     slotCount,
     contextLength,
     kvTokenCount,
-    kvLayout: kvLayout === 'auto' ? 'unified' : kvLayout,
+    kvLayout: kvLayout === 'auto' ? (flashAttention === 'off' ? 'split' : 'unified') : kvLayout,
     threadCount: options.threadCount || Math.min(availableParallelism(), maxDefaultThreads),
     threadPoll: 0,
     batchSize,
