@@ -57,10 +57,13 @@ export interface EngineConfig {
   readonly contextLength: number | undefined;
   readonly slotCount: number | undefined;
   readonly kvTokenCount: number | undefined;
+  readonly kvLayout: SettingValues['KV_LAYOUT'];
   /** 0 leaves the choice to the engine. */
   readonly threadCount: number;
   readonly batchSize: number;
   readonly ubatchSize: number;
+  /** Milliseconds a step may take while somebody decodes. */
+  readonly stepTargetMs: number;
   readonly flashAttention: SettingValues['FLASH_ATTENTION'];
   readonly cacheTypeK: CacheType;
   readonly cacheTypeV: CacheType;
@@ -165,9 +168,11 @@ function assemble(
       contextLength: values.CTX,
       slotCount: values.PARALLEL,
       kvTokenCount: values.KV_TOKENS,
+      kvLayout: values.KV_LAYOUT,
       threadCount: values.THREADS,
       batchSize: values.BATCH_SIZE,
       ubatchSize: derived.ubatchSize,
+      stepTargetMs: values.STEP_TARGET_MS,
       flashAttention: values.FLASH_ATTENTION,
       cacheTypeK: values.CACHE_TYPE_K,
       cacheTypeV: values.CACHE_TYPE_V,

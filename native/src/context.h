@@ -10,15 +10,26 @@
 
 #include "llama-cpp.h"
 #include "llama.h"
+#include "prefix_cache.h"
+
+// How sequences share the KV cache (docs/decisions/0007-prefix-cache.md).
+enum class KvLayout {
+  // One cache for all: what two sequences have in common is there once, and finished prefixes use
+  // what running sequences leave free.
+  kUnified,
+  // A part of its own for every slot, where there is room for that; a common prefix is copied.
+  kSplit,
+};
 
 struct ContextOptions {
   llama_model* model = nullptr;
   int32_t n_slots = 1;
   // Tokens one sequence may have.
   int32_t n_ctx = 0;
-  // Cells all sequences share. With room for n_ctx in every slot each has a cache of its own
-  // (split), which decodes faster; with less they compete for one (unified).
+  // Cells all sequences share. With less than n_ctx for every slot they compete for them, and the
+  // layout is unified whatever was asked for.
   int32_t n_kv_tokens = 0;
+  KvLayout kv_layout = KvLayout::kUnified;
   int32_t n_batch = 2048;
   int32_t n_ubatch = 512;
   int32_t n_threads = 1;
@@ -48,14 +59,18 @@ class Context {
 
   // Empties the batch.
   void BeginBatch();
-  // Appends `tokens` of the sequence in `slot`, whose first has position `first`. With
-  // `wants_logits` the last one's logits are kept. Returns the batch index of the last token.
-  int32_t Add(int32_t slot, int32_t first, std::span<const llama_token> tokens, bool wants_logits);
+  // Appends `tokens` of the sequence `id`, whose first has position `first`. With `wants_logits`
+  // the last one's logits are kept. Returns the batch index of the last token.
+  int32_t Add(CacheId id, int32_t first, std::span<const llama_token> tokens, bool wants_logits);
+  // Returns when everything is computed.
   DecodeStatus Decode();
   int32_t batch_size() const { return static_cast<int32_t>(tokens_.size()); }
 
-  // Frees the cells of the sequence in `slot`.
-  void Clear(int32_t slot);
+  // Makes one change of the memory. False when it could not be made: then the id is empty.
+  bool Apply(const CacheEdit& edit);
+
+  // What the memory of this model is capable of. What it returns must not outlive the context.
+  CacheLimits cache_limits() const;
 
   // Whether all sequences share one cache.
   bool unified() const { return unified_; }
@@ -72,7 +87,20 @@ class Context {
 
   static ThreadPool CreateThreadPool(int32_t n_threads, uint32_t poll);
 
+  void Clear(CacheId id);
+  bool CutsInTrial();
+  bool CanCut(CacheId id, int32_t n_tokens) const;
+
   bool unified_ = false;
+  int32_t n_ctx_ = 0;
+  int32_t n_cells_ = 0;
+  // Sequence ids there are.
+  int32_t n_ids_ = 0;
+  // Whether a sequence can lose its last tokens, and whether it can be copied.
+  bool cuts_ = true;
+  bool copies_ = true;
+  // Positions a layer with a sliding window looks back over; 0 without one.
+  int32_t n_window_ = 0;
   ThreadPool thread_pool_;
   llama_context_ptr context_;
 
@@ -80,7 +108,7 @@ class Context {
   std::vector<llama_token> tokens_;
   std::vector<llama_pos> positions_;
   std::vector<int32_t> sequence_counts_;
-  std::vector<llama_seq_id> slots_;
-  std::vector<llama_seq_id*> slot_pointers_;
+  std::vector<llama_seq_id> ids_;
+  std::vector<llama_seq_id*> id_pointers_;
   std::vector<int8_t> wants_logits_;
 };

@@ -12,24 +12,25 @@ struct Overloaded : Functions... {
   using Functions::operator()...;
 };
 
-SchedulerLimits LimitsOf(const ContextOptions& options, llama_context* context) {
+SchedulerLimits LimitsOf(const EngineOptions& options, Context* context) {
   return {
-      .n_slots = options.n_slots,
-      .n_kv_tokens = options.n_kv_tokens,
-      .n_batch = static_cast<int32_t>(llama_n_batch(context)),
-      .n_chunk = static_cast<int32_t>(llama_n_ubatch(context)),
+      .n_slots = options.context.n_slots,
+      .n_batch = static_cast<int32_t>(llama_n_batch(context->get())),
+      .n_ubatch = static_cast<int32_t>(llama_n_ubatch(context->get())),
+      .step_target_ms = options.step_target_ms,
+      .cache = context->cache_limits(),
   };
 }
 
 // A batch must have room for a token of every slot.
-ContextOptions Checked(ContextOptions options) {
-  options.n_batch = std::max(options.n_batch, options.n_slots);
+EngineOptions Checked(EngineOptions options) {
+  options.context.n_batch = std::max(options.context.n_batch, options.context.n_slots);
   return options;
 }
 
 }  // namespace
 
-Engine::Engine(const Model* model, ContextOptions options, EventSink sink)
+Engine::Engine(const Model* model, EngineOptions options, EventSink sink)
     : model_(model),
       options_(Checked(options)),
       sink_(std::move(sink)),
@@ -74,8 +75,8 @@ void Engine::Run() noexcept {
 }
 
 void Engine::RunSteps() {
-  context_.emplace(options_, &closing_);
-  scheduler_.emplace(LimitsOf(options_, context_->get()));
+  context_.emplace(options_.context, &closing_);
+  scheduler_.emplace(LimitsOf(options_, &*context_));
   events_.push_back(Started{
       .n_batch = static_cast<int32_t>(llama_n_batch(context_->get())),
       .n_ubatch = static_cast<int32_t>(llama_n_ubatch(context_->get())),
@@ -86,9 +87,11 @@ void Engine::RunSteps() {
     if (idle) scheduler_->CheckIntegrity();
     PublishStats();
     Flush();
-    for (Message& message : idle ? mailbox_.WaitAndTakeAll() : mailbox_.TakeAll()) {
-      Handle(std::move(message));
+    if (idle) {
+      for (Message& message : mailbox_.WaitAndTakeAll()) Handle(std::move(message));
     }
+    // After a rest this is the second look: what came just behind the first request starts with it.
+    for (Message& message : mailbox_.TakeAll()) Handle(std::move(message));
     idle = !Step();
   }
 }
@@ -106,8 +109,9 @@ void Engine::Handle(Message message) {
 void Engine::Start(Submit submit) {
   const SequenceId id = submit.id;
   try {
+    std::string scope = std::move(submit.cache_scope);
     Sequence sequence(model_, std::move(submit));
-    scheduler_->Add(id, sequence.n_tokens());
+    scheduler_->Add(id, sequence.prompt_tokens(), std::move(scope));
     sequences_.emplace(id, std::move(sequence));
   } catch (const std::exception& error) {
     events_.push_back(SequenceError{id, ErrorCode::kBadRequest, error.what()});
@@ -122,10 +126,11 @@ void Engine::CancelSequence(SequenceId id) {
 }
 
 bool Engine::Step() {
-  StepPlan plan = scheduler_->Plan();
-  for (const Eviction& eviction : plan.evictions) context_->Clear(eviction.slot);
+  const StepPlan plan = scheduler_->Plan();
+  if (!ApplyEdits(plan)) return true;
   if (plan.empty()) return false;
 
+  const Clock::time_point begin = Clock::now();
   FillBatch(plan);
   const DecodeStatus status = context_->Decode();
   ++stats_.n_decode_calls;
@@ -133,9 +138,12 @@ bool Engine::Step() {
     case DecodeStatus::kOk:
       scheduler_->Commit(plan);
       SampleAll(plan);
+      scheduler_->Measured(plan,
+                           std::chrono::duration<double, std::milli>(Clock::now() - begin).count());
       break;
     case DecodeStatus::kNoRoom:
-      EvictForRoom(plan);
+      // Alone, a sequence that finds no room never will.
+      if (!scheduler_->MakeRoom()) FailSequences(plan, "the KV cache has no room for the sequence");
       break;
     case DecodeStatus::kAborted:
       break;
@@ -146,24 +154,39 @@ bool Engine::Step() {
   return true;
 }
 
-// Work goes into the batch in the order of its slots: a split cache computes a run of neighbouring
-// slots in one pass only if they come in that order.
+// What was to be copied from an id that an edit has emptied is lost as well.
+bool Engine::ApplyEdits(const StepPlan& plan) {
+  std::vector<CacheId> emptied;
+  for (const CacheEdit& edit : plan.edits) {
+    const bool from_nothing = edit.kind == CacheEdit::Kind::kCopy &&
+                              std::ranges::find(emptied, edit.source) != emptied.end();
+    if (from_nothing || !context_->Apply(edit)) emptied.push_back(edit.id);
+  }
+  for (const CacheId id : emptied) {
+    context_->Apply({CacheEdit::Kind::kClear, id});
+    scheduler_->EditFailed(id);
+  }
+  return emptied.empty();
+}
+
+// Work goes into the batch in the order of its cache ids: a split cache computes a run of
+// neighbouring ones in one pass only if they come in that order.
 void Engine::FillBatch(const StepPlan& plan) {
-  by_slot_.resize(plan.work.size());
-  std::iota(by_slot_.begin(), by_slot_.end(), 0);
-  std::sort(by_slot_.begin(), by_slot_.end(),
-            [&](size_t a, size_t b) { return plan.work[a].slot < plan.work[b].slot; });
+  by_cache_id_.resize(plan.work.size());
+  std::iota(by_cache_id_.begin(), by_cache_id_.end(), 0);
+  std::sort(by_cache_id_.begin(), by_cache_id_.end(),
+            [&](size_t a, size_t b) { return plan.work[a].cache_id < plan.work[b].cache_id; });
 
   const Clock::time_point now = Clock::now();
   last_indices_.assign(plan.work.size(), -1);
   context_->BeginBatch();
-  for (const size_t i : by_slot_) {
+  for (const size_t i : by_cache_id_) {
     const StepWork& work = plan.work[i];
     Sequence& sequence = sequences_.at(work.id);
     sequence.MarkStarted(now);
     scratch_tokens_.clear();
     sequence.CopyTokens(work.first, work.n_tokens, &scratch_tokens_);
-    last_indices_[i] = context_->Add(work.slot, work.first, scratch_tokens_, work.samples);
+    last_indices_[i] = context_->Add(work.cache_id, work.first, scratch_tokens_, work.samples);
   }
 }
 
@@ -172,30 +195,23 @@ void Engine::SampleAll(const StepPlan& plan) {
   for (size_t i = 0; i < plan.work.size(); ++i) {
     const StepWork& work = plan.work[i];
     Sequence& sequence = sequences_.at(work.id);
-    stats_.n_prefilled_tokens +=
-        std::clamp(sequence.n_prompt_tokens() - work.first, 0, work.n_tokens);
+    const bool found_none = sequence.n_cached_tokens() == 0;
+    const Sequence::Progress progress = sequence.MarkComputed(work.first, work.n_tokens);
+    stats_.n_prefilled_tokens += progress.n_prefilled;
+    stats_.n_cached_tokens += progress.n_cached;
+    stats_.n_recomputed_tokens += progress.n_recomputed;
+    if (found_none && progress.n_cached > 0) ++stats_.n_prefix_hits;
     if (!work.samples) continue;
 
     try {
       Sequence::Growth growth = sequence.Grow(context_->get(), last_indices_[i]);
       ++stats_.n_sampled_tokens;
-      scheduler_->Append(work.id);
+      scheduler_->Append(work.id, sequence.last_token());
       if (!growth.text.empty()) events_.push_back(TextDelta{work.id, std::move(growth.text)});
       if (growth.ended) EndSequence(work.id, sequence.End(growth.reason, Clock::now()));
     } catch (const std::exception& error) {
       EndSequence(work.id, SequenceError{work.id, ErrorCode::kSequenceFailed, error.what()});
     }
-  }
-}
-
-// The plan saw room and the cache did not: the youngest sequence starts over later. Alone, a
-// sequence that finds no room never will.
-void Engine::EvictForRoom(const StepPlan& plan) {
-  Eviction eviction;
-  if (scheduler_->EvictOne(&eviction)) {
-    context_->Clear(eviction.slot);
-  } else {
-    FailSequences(plan, "the KV cache has no room for the sequence");
   }
 }
 
@@ -206,8 +222,12 @@ void Engine::FailSequences(const StepPlan& plan, const std::string& reason) {
 }
 
 void Engine::EndSequence(SequenceId id, Event event) {
-  const int32_t slot = scheduler_->Remove(id);
-  if (slot >= 0) context_->Clear(slot);
+  // After an error nobody knows what the cells hold.
+  if (std::holds_alternative<SequenceError>(event)) {
+    scheduler_->Drop(id);
+  } else {
+    scheduler_->Finish(id);
+  }
   sequences_.erase(id);
   events_.push_back(std::move(event));
 }
@@ -238,8 +258,10 @@ void Engine::Flush() {
 void Engine::PublishStats() {
   stats_.n_running = scheduler_ ? scheduler_->n_running() : 0;
   stats_.n_waiting = scheduler_ ? scheduler_->n_waiting() : 0;
-  stats_.n_used_kv_tokens = scheduler_ ? scheduler_->n_used() : 0;
-  stats_.n_evicted = scheduler_ ? scheduler_->n_evicted() : stats_.n_evicted;
+  stats_.n_used_kv_tokens = scheduler_ ? scheduler_->cache().n_open_cells() : 0;
+  stats_.n_kept_kv_tokens = scheduler_ ? scheduler_->cache().n_used() - stats_.n_used_kv_tokens : 0;
+  stats_.n_kept_prefixes = scheduler_ ? scheduler_->cache().n_kept() : 0;
+  if (scheduler_) stats_.n_paused = scheduler_->n_paused();
   const std::lock_guard lock(stats_mutex_);
   published_stats_ = stats_;
 }

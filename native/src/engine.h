@@ -21,6 +21,12 @@
 #include "scheduler.h"
 #include "sequence.h"
 
+struct EngineOptions {
+  ContextOptions context;
+  // What a step may take while somebody decodes, in milliseconds, above 0.
+  double step_target_ms = 50;
+};
+
 // Receives the events of one step, on the engine thread. Must not block and must not throw.
 using EventSink = std::function<void(std::vector<Event>)>;
 
@@ -28,7 +34,7 @@ class Engine {
  public:
   // Starts the thread, which builds the context and then tells `Started` or `EngineFailed`. `model`
   // must outlive the engine.
-  Engine(const Model* model, ContextOptions options, EventSink sink);
+  Engine(const Model* model, EngineOptions options, EventSink sink);
   // Closes and joins.
   ~Engine();
   Engine(const Engine&) = delete;
@@ -58,9 +64,10 @@ class Engine {
   void CancelSequence(SequenceId id);
   // One step of all sequences. False when there was nothing to compute.
   bool Step();
+  // False when an edit failed, so that the plan is void.
+  bool ApplyEdits(const StepPlan& plan);
   void FillBatch(const StepPlan& plan);
   void SampleAll(const StepPlan& plan);
-  void EvictForRoom(const StepPlan& plan);
   void FailSequences(const StepPlan& plan, const std::string& reason);
   void EndSequence(SequenceId id, Event event);
   void EndEverything(const std::optional<std::string>& failure);
@@ -68,7 +75,7 @@ class Engine {
   void PublishStats();
 
   const Model* const model_;
-  const ContextOptions options_;
+  const EngineOptions options_;
   const EventSink sink_;
   Mailbox<Message> mailbox_;
   // Also read by llama.cpp while it computes, to stop early.
@@ -85,8 +92,8 @@ class Engine {
   EngineStats stats_;
   // Batch index of the last token of each piece of work of this step, in the plan's order.
   std::vector<int32_t> last_indices_;
-  // Indices into the plan's work, by slot.
-  std::vector<size_t> by_slot_;
+  // Indices into the plan's work, by cache id.
+  std::vector<size_t> by_cache_id_;
   std::vector<llama_token> scratch_tokens_;
 
   std::mutex join_mutex_;

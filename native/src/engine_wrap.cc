@@ -105,7 +105,7 @@ EngineWrap::EngineWrap(const Napi::CallbackInfo& info)
   model_object_ = Napi::Persistent(addon_model);
   outbox_ = std::make_unique<Outbox>(info.Env(), info[1].As<Napi::Function>());
   engine_ = std::make_shared<Engine>(
-      model_.get(), context_options,
+      model_.get(), EngineOptions{context_options, StepTargetFrom(options)},
       [outbox = outbox_.get()](std::vector<Event> events) { outbox->Put(std::move(events)); });
   LiveEngines::Get().Add(engine_);
   napi_add_env_cleanup_hook(env_, &EngineWrap::ReleaseAtExit, this);
@@ -202,6 +202,7 @@ void EngineWrap::Submit(const Napi::CallbackInfo& info) {
       .max_tokens = info[2].As<Napi::Number>().Int32Value(),
       .stops = StringsFrom(info[3].As<Napi::Array>()),
       .sampling = std::move(sampling),
+      .cache_scope = StringAt(info, 5),
       .submitted_at = Clock::now(),
   });
 }
@@ -225,11 +226,16 @@ Napi::Value EngineWrap::Stats(const Napi::CallbackInfo& info) {
   result.Set("decodeCallCount", static_cast<double>(stats.n_decode_calls));
   result.Set("decodedTokenCount", static_cast<double>(stats.n_decoded_tokens));
   result.Set("prefilledTokenCount", static_cast<double>(stats.n_prefilled_tokens));
+  result.Set("cachedTokenCount", static_cast<double>(stats.n_cached_tokens));
+  result.Set("recomputedTokenCount", static_cast<double>(stats.n_recomputed_tokens));
   result.Set("sampledTokenCount", static_cast<double>(stats.n_sampled_tokens));
-  result.Set("pausedSequenceCount", static_cast<double>(stats.n_evicted));
+  result.Set("prefixHitCount", static_cast<double>(stats.n_prefix_hits));
+  result.Set("pausedSequenceCount", static_cast<double>(stats.n_paused));
   result.Set("runningCount", stats.n_running);
   result.Set("waitingCount", stats.n_waiting);
   result.Set("usedKvTokenCount", stats.n_used_kv_tokens);
+  result.Set("keptKvTokenCount", stats.n_kept_kv_tokens);
+  result.Set("keptPrefixCount", stats.n_kept_prefixes);
   return result;
 }
 

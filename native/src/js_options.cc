@@ -62,6 +62,7 @@ ContextOptions ContextOptionsFrom(const Napi::Object& options) {
   Read(options, "slotCount", &result.n_slots);
   Read(options, "contextLength", &result.n_ctx);
   Read(options, "kvTokenCount", &result.n_kv_tokens);
+  if (String(options, "kvLayout") == "split") result.kv_layout = KvLayout::kSplit;
   Read(options, "batchSize", &result.n_batch);
   Read(options, "ubatchSize", &result.n_ubatch);
   Read(options, "threadCount", &result.n_threads);
@@ -70,6 +71,10 @@ ContextOptions ContextOptionsFrom(const Napi::Object& options) {
   result.cache_type_k = CacheType(String(options, "cacheTypeK"));
   result.cache_type_v = CacheType(String(options, "cacheTypeV"));
   return result;
+}
+
+double StepTargetFrom(const Napi::Object& options) {
+  return options.Get("stepTargetMs").As<Napi::Number>().DoubleValue();
 }
 
 common_params_sampling SamplingFrom(const Napi::Object& options) {

@@ -17,6 +17,9 @@ llama_model* BorrowModel(const Napi::Object& addon_model);
 // Everything but `model`.
 ContextOptions ContextOptionsFrom(const Napi::Object& options);
 
+// Milliseconds a step may take while somebody decodes.
+double StepTargetFrom(const Napi::Object& options);
+
 // Fields that are absent keep llama.cpp's defaults.
 common_params_sampling SamplingFrom(const Napi::Object& options);
 

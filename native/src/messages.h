@@ -27,6 +27,8 @@ struct Submit {
   std::vector<std::string> stops;
   // Every sampling parameter there is, as llama.cpp's samplers take them.
   common_params_sampling sampling;
+  // Whose prompts it may share computed prefixes with: those of equal scope.
+  std::string cache_scope;
   Clock::time_point submitted_at;
 };
 
@@ -93,10 +95,19 @@ using Event = std::variant<Started, TextDelta, SequenceEnd, SequenceError, Engin
 struct EngineStats {
   uint64_t n_decode_calls = 0;
   uint64_t n_decoded_tokens = 0;
+  // Prompt tokens that were computed, each counted once; those found in the cache instead; tokens
+  // computed again for sequences that had been paused.
   uint64_t n_prefilled_tokens = 0;
+  uint64_t n_cached_tokens = 0;
+  uint64_t n_recomputed_tokens = 0;
   uint64_t n_sampled_tokens = 0;
-  uint64_t n_evicted = 0;
+  // Sequences that found a part of their prompt in the cache, and those that had to give way.
+  uint64_t n_prefix_hits = 0;
+  uint64_t n_paused = 0;
   int32_t n_running = 0;
   int32_t n_waiting = 0;
+  // Cells of running sequences, and cells that only finished prefixes hold.
   int32_t n_used_kv_tokens = 0;
+  int32_t n_kept_kv_tokens = 0;
+  int32_t n_kept_prefixes = 0;
 };

@@ -1,41 +1,68 @@
 #include "scheduler.h"
 
 #include <algorithm>
+#include <set>
 #include <stdexcept>
-#include <string>
+#include <utility>
 
 namespace {
 
 // How long a sequence that is held may keep its slot while others wait for one: long enough for a
-// reader that only stutters, since coming back costs the whole prefill.
+// reader that only stutters, since coming back may cost the whole prefill.
 constexpr int32_t kPatiencePlans = 64;
+// Tokens of a common prefix from which it is worth a step to wait for whoever computes it. Less is
+// what any two prompts of one chat template share.
+constexpr int32_t kWorthFollowing = 32;
+// A prompt's copy for the next turn ends this many tokens before the prompt does: the opening of
+// the assistant's message may be rendered differently once there is an answer in it.
+constexpr int32_t kCheckpointTail = 4;
+// A shorter prompt is computed again as fast as its state is copied.
+constexpr int32_t kLeastCheckpoint = 16;
+// Steps of a prefill for which a newcomer leaves the others room to decode. Who needs more is
+// paused.
+constexpr int32_t kMostStepsAhead = 64;
 
 }  // namespace
 
-Scheduler::Scheduler(SchedulerLimits limits) : limits_(limits), slots_(limits.n_slots, false) {}
+Scheduler::Scheduler(SchedulerLimits limits)
+    : limits_(std::move(limits)), cache_(limits_.cache), pacer_(limits_.step_target_ms) {}
 
-void Scheduler::Add(SequenceId id, int32_t n_tokens) {
-  if (n_tokens < 1 || n_tokens > limits_.n_kv_tokens) {
+void Scheduler::Add(SequenceId id, std::vector<Token> tokens, std::string scope) {
+  const auto n_tokens = static_cast<int32_t>(tokens.size());
+  if (n_tokens < 1 || n_tokens > limits_.cache.n_cells) {
     throw std::logic_error("a sequence of " + std::to_string(n_tokens) + " tokens can never run");
   }
-  if (!sequences_.emplace(id, Sequence{.n_tokens = n_tokens}).second) {
+  Sequence sequence;
+  sequence.tokens = std::move(tokens);
+  sequence.scope = std::move(scope);
+  sequence.n_prompt = n_tokens;
+  if (!sequences_.emplace(id, std::move(sequence)).second) {
     throw std::logic_error("sequence " + std::to_string(id) + " exists already");
   }
   waiting_.push_back(id);
 }
 
-int32_t Scheduler::Remove(SequenceId id) {
+void Scheduler::Finish(SequenceId id) {
+  const CacheId cache_id = Forget(id);
+  if (cache_id >= 0) cache_.Keep(cache_id);
+}
+
+void Scheduler::Drop(SequenceId id) {
+  const CacheId cache_id = Forget(id);
+  if (cache_id >= 0) cache_.Clear(cache_id);
+}
+
+CacheId Scheduler::Forget(SequenceId id) {
   const auto found = sequences_.find(id);
   if (found == sequences_.end()) return -1;
-  const int32_t slot = found->second.slot;
-  if (slot >= 0) {
-    slots_[slot] = false;
+  const CacheId cache_id = found->second.cache_id;
+  if (cache_id >= 0) {
     std::erase(running_, id);
   } else {
     std::erase(waiting_, id);
   }
   sequences_.erase(found);
-  return slot;
+  return cache_id;
 }
 
 void Scheduler::SetHeld(SequenceId id, bool held) {
@@ -47,43 +74,78 @@ void Scheduler::SetHeld(SequenceId id, bool held) {
 
 StepPlan Scheduler::Plan() {
   StepPlan plan;
-  MakeRoomToDecode(&plan);
-  EvictHeld(kPatiencePlans, &plan);
-
-  for (const SequenceId id : running_) {
-    Sequence& sequence = sequences_.at(id);
-    if (sequence.held) {
-      ++sequence.n_held_plans;
-    } else if (sequence.n_missing() == 1) {
-      plan.work.push_back(Share(id, sequence, 1));
-    }
-  }
-  const auto n_decoding = static_cast<int32_t>(plan.work.size());
-  int32_t budget = limits_.n_batch - n_decoding;
-  if (n_decoding > 0) budget = std::min(budget, std::max(1, limits_.n_chunk - n_decoding));
-
-  for (const SequenceId id : running_) {
-    const Sequence& sequence = sequences_.at(id);
-    if (sequence.held || sequence.n_missing() <= 1 || budget <= 0) continue;
-    plan.work.push_back(Share(id, sequence, std::min(sequence.n_missing(), budget)));
-    budget -= plan.work.back().n_tokens;
-  }
-  Admit(budget, &plan);
+  SharePrefixes();
+  MakeRoomToDecode();
+  PauseHeld(kPatiencePlans);
+  Admit();
+  AddDecodes(&plan);
+  AddPrefills(&plan);
   if (plan.empty()) {
     // Nobody computes, so no further plan would come to take from the held ones.
-    EvictHeld(0, &plan);
-    Admit(budget, &plan);
+    PauseHeld(0);
+    Admit();
+    AddDecodes(&plan);
+    AddPrefills(&plan);
   }
+  MakeRoomFor(plan);
+  plan.edits = cache_.TakeEdits();
   return plan;
 }
 
-void Scheduler::MakeRoomToDecode(StepPlan* plan) {
-  while (running_.size() > 1 && n_promised() > limits_.n_kv_tokens) {
-    plan->evictions.push_back(Evict(Victim()));
+// Prefilling sequences take over what others, older or finished, have computed since the last step.
+void Scheduler::SharePrefixes() {
+  for (const SequenceId id : running_) {
+    Sequence& sequence = sequences_.at(id);
+    sequence.n_followed = sequence.branch = 0;
+    if (sequence.held) ++sequence.n_held_plans;
+  }
+  if (!cache_.limits().copies) return;
+  for (size_t at = 0; at < running_.size(); ++at) {
+    const Sequence& sequence = sequences_.at(running_[at]);
+    if (!IsPrefilling(sequence)) continue;
+    Follow(at);
+    if (sequence.n_followed > 0) continue;
+    const PrefixMatch match = cache_.Find(sequence.tokens, sequence.scope);
+    const int32_t n_gained = match.n_tokens - n_cached(sequence);
+    if (n_gained >= std::max(kWorthFollowing, cache_.limits().n_min_copy)) {
+      cache_.Adopt(sequence.cache_id, match);
+    }
   }
 }
 
-void Scheduler::EvictHeld(int32_t n_plans, StepPlan* plan) {
+void Scheduler::Follow(size_t at) {
+  Sequence& sequence = sequences_.at(running_[at]);
+  const Lead lead = LeadFor(sequence, at);
+  if (lead.n_tokens == 0) return;
+  sequence.n_followed = lead.n_tokens;
+  Sequence& leader = sequences_.at(lead.leader);
+  if (lead.n_tokens == leader.n_tokens()) return;
+  const bool nearest = !cache_.limits().cuts && leader.branch > 0;
+  leader.branch =
+      nearest ? std::min(leader.branch, lead.n_tokens) : std::max(leader.branch, lead.n_tokens);
+}
+
+Scheduler::Lead Scheduler::LeadFor(const Sequence& sequence, size_t n_older) const {
+  Lead lead;
+  if (!cache_.limits().copies) return lead;
+  const int32_t n_least =
+      n_cached(sequence) + std::max(kWorthFollowing, cache_.limits().n_min_copy);
+  for (size_t i = 0; i < n_older; ++i) {
+    const Sequence& older = sequences_.at(running_[i]);
+    if (!IsPrefilling(older) || older.scope != sequence.scope) continue;
+    const int32_t n =
+        std::min(CommonPrefix(sequence.tokens, older.tokens), sequence.n_tokens() - 1);
+    if (n >= n_least && n > n_cached(older) && n > lead.n_tokens) lead = {running_[i], n};
+  }
+  return lead;
+}
+
+void Scheduler::MakeRoomToDecode() {
+  if (!cache_.limits().shares_cells) return;
+  while (running_.size() > 1 && n_promised() > limits_.cache.n_cells) Pause(Victim());
+}
+
+void Scheduler::PauseHeld(int32_t n_plans) {
   const auto waiter = std::find_if(waiting_.begin(), waiting_.end(),
                                    [this](SequenceId id) { return !sequences_.at(id).held; });
   if (waiter == waiting_.end()) return;
@@ -92,21 +154,14 @@ void Scheduler::EvictHeld(int32_t n_plans, StepPlan* plan) {
     const SequenceId id = Victim();
     const Sequence& victim = sequences_.at(id);
     if (!victim.held || victim.n_held_plans < n_plans) return;
-    plan->evictions.push_back(Evict(id));
+    Pause(id);
   }
-}
-
-bool Scheduler::Fits(const Sequence& sequence) const {
-  if (n_running() >= limits_.n_slots) return false;
-  const int32_t n_steps = (sequence.n_missing() + limits_.n_chunk - 1) / limits_.n_chunk;
-  const int32_t headroom = running_.empty() ? 0 : n_running() * n_steps + 1;
-  return n_promised() + sequence.n_tokens + headroom <= limits_.n_kv_tokens;
 }
 
 // Waiting sequences keep their order: one that finds no room holds back those behind it, or a large
 // prompt would wait for ever. Only one whose reader is slow is passed over.
-void Scheduler::Admit(int32_t budget, StepPlan* plan) {
-  for (auto at = waiting_.begin(); at != waiting_.end() && budget > 0;) {
+void Scheduler::Admit() {
+  for (auto at = waiting_.begin(); at != waiting_.end();) {
     const SequenceId id = *at;
     Sequence& sequence = sequences_.at(id);
     if (sequence.held) {
@@ -116,22 +171,128 @@ void Scheduler::Admit(int32_t budget, StepPlan* plan) {
     if (!Fits(sequence)) return;
     at = waiting_.erase(at);
     running_.push_back(id);
-    sequence.slot = TakeLowestSlot();
-    plan->work.push_back(Share(id, sequence, std::min(sequence.n_missing(), budget)));
-    budget -= plan->work.back().n_tokens;
+    sequence.cache_id = cache_.Open(sequence.scope, sequence.n_prompt,
+                                    cache_.Find(sequence.tokens, sequence.scope));
+    sequence.n_followed = sequence.branch = 0;
+    Follow(running_.size() - 1);
+  }
+}
+
+bool Scheduler::Fits(const Sequence& sequence) const {
+  if (n_running() >= limits_.n_slots) return false;
+  // In a split cache every slot has room for a whole sequence.
+  if (running_.empty() || !cache_.limits().shares_cells) return true;
+  const PrefixMatch match = cache_.Find(sequence.tokens, sequence.scope);
+  const int32_t n_shared =
+      std::max(cache_.n_open_cells(match), LeadFor(sequence, running_.size()).n_tokens);
+  const int32_t n_new = sequence.n_tokens() - n_shared;
+  const int32_t chunk = std::min(limits_.n_ubatch, pacer_.Chunk(n_running()));
+  const int32_t n_steps = std::min(kMostStepsAhead, (n_new + chunk - 1) / chunk);
+  return n_promised() + n_new + n_running() * n_steps + 1 <= limits_.cache.n_cells;
+}
+
+void Scheduler::AddDecodes(StepPlan* plan) {
+  for (const SequenceId id : running_) {
+    const Sequence& sequence = sequences_.at(id);
+    if (!sequence.held && n_missing(sequence) == 1) AddWork(id, 1, plan);
+  }
+}
+
+// While somebody decodes, prompts get what the time allows. Else the oldest ones share a ubatch,
+// and those behind that can be finished come along up to a whole batch: prompts that arrive
+// together then sample together, and none waits for the decoding of the others.
+void Scheduler::AddPrefills(StepPlan* plan) {
+  const auto n_decoding = static_cast<int32_t>(
+      std::count_if(plan->work.begin(), plan->work.end(),
+                    [this](const StepWork& work) { return sequences_.at(work.id).n_sampled > 0; }));
+  const auto n_work = static_cast<int32_t>(plan->work.size());
+  int32_t n_spare = limits_.n_batch - n_work;
+  int32_t n_chunk = std::min(n_spare, std::max(1, limits_.n_ubatch - n_work));
+  if (n_decoding > 0) n_spare = n_chunk = std::min(n_chunk, pacer_.Chunk(n_decoding));
+
+  for (const SequenceId id : running_) {
+    const Sequence& sequence = sequences_.at(id);
+    if (!IsPrefilling(sequence) || sequence.n_followed > 0 || n_spare <= 0) continue;
+    const bool fits = n_missing(sequence) <= std::min(n_spare, limits_.n_ubatch);
+    const int32_t n = Stretch(sequence, n_chunk <= 0 || fits ? n_spare : n_chunk);
+    if (n_chunk <= 0 && n < n_missing(sequence)) continue;
+    CheckpointIfDue(sequence);
+    AddWork(id, n, plan);
+    n_chunk -= n;
+    n_spare -= n;
+  }
+}
+
+int32_t Scheduler::Stretch(const Sequence& sequence, int32_t n_most) const {
+  const int32_t n_done = n_cached(sequence);
+  const bool cuts = cache_.limits().cuts;
+  int32_t n = std::min(n_missing(sequence), n_most);
+  // A leader waits where its followers branch off, so that all go on from there together. Where
+  // nothing can be cut that is also the only moment at which they can.
+  const bool ends = n == n_missing(sequence);
+  if (sequence.branch > n_done && (ends || !cuts)) n = std::min(n, sequence.branch - n_done);
+  const int32_t checkpoint = sequence.n_prompt - kCheckpointTail;
+  if (!cuts && checkpoint >= kLeastCheckpoint && checkpoint > n_done) {
+    n = std::min(n, checkpoint - n_done);
+  }
+  return n;
+}
+
+void Scheduler::CheckpointIfDue(const Sequence& sequence) {
+  const int32_t checkpoint = sequence.n_prompt - kCheckpointTail;
+  if (cache_.limits().cuts || checkpoint < kLeastCheckpoint) return;
+  if (n_cached(sequence) == checkpoint) cache_.Checkpoint(sequence.cache_id);
+}
+
+void Scheduler::AddWork(SequenceId id, int32_t n_tokens, StepPlan* plan) const {
+  const Sequence& sequence = sequences_.at(id);
+  plan->work.push_back({.id = id,
+                        .cache_id = sequence.cache_id,
+                        .first = n_cached(sequence),
+                        .n_tokens = n_tokens,
+                        .samples = n_tokens == n_missing(sequence)});
+}
+
+void Scheduler::MakeRoomFor(const StepPlan& plan) {
+  int32_t n_tokens = 0;
+  for (const StepWork& work : plan.work) n_tokens += work.n_tokens;
+  while (cache_.n_used() + n_tokens > limits_.cache.n_cells && cache_.EvictOne()) {
   }
 }
 
 void Scheduler::Commit(const StepPlan& plan) {
-  for (const StepWork& work : plan.work) sequences_.at(work.id).n_cached += work.n_tokens;
+  for (const StepWork& work : plan.work) {
+    const std::span<const Token> tokens(sequences_.at(work.id).tokens);
+    cache_.Extend(work.cache_id, tokens.subspan(work.first, work.n_tokens));
+  }
 }
 
-void Scheduler::Append(SequenceId id) { ++sequences_.at(id).n_tokens; }
+void Scheduler::Measured(const StepPlan& plan, double ms) {
+  int32_t n_decoding = 0;
+  int32_t n_prefill = 0;
+  for (const StepWork& work : plan.work) {
+    (work.n_tokens == 1 && work.samples ? n_decoding : n_prefill) += work.n_tokens;
+  }
+  pacer_.Observe(n_decoding, n_prefill, ms);
+}
 
-bool Scheduler::EvictOne(Eviction* eviction) {
+void Scheduler::Append(SequenceId id, Token token) {
+  Sequence& sequence = sequences_.at(id);
+  sequence.tokens.push_back(token);
+  ++sequence.n_sampled;
+}
+
+bool Scheduler::MakeRoom() {
+  if (cache_.EvictOne()) return true;
   if (running_.size() <= 1) return false;
-  *eviction = Evict(Victim());
+  Pause(Victim());
+  cache_.EvictOne();
   return true;
+}
+
+void Scheduler::EditFailed(CacheId id) {
+  cache_.Lost(id);
+  cache_.ForbidCuts();
 }
 
 SequenceId Scheduler::Victim() const {
@@ -140,43 +301,27 @@ SequenceId Scheduler::Victim() const {
   return held == running_.rend() ? running_.back() : *held;
 }
 
-Eviction Scheduler::Evict(SequenceId id) {
+// What a paused sequence computed is kept like any finished prefix: it may still be there when the
+// sequence comes back.
+void Scheduler::Pause(SequenceId id) {
   Sequence& sequence = sequences_.at(id);
-  const Eviction eviction{id, sequence.slot};
   std::erase(running_, id);
   waiting_.push_front(id);
-  slots_[sequence.slot] = false;
-  sequence.slot = -1;
-  sequence.n_cached = 0;
-  ++n_evicted_;
-  return eviction;
+  cache_.Keep(sequence.cache_id, /*resumes=*/true);
+  sequence.cache_id = -1;
+  ++n_paused_;
 }
 
-// Low slots first: a split KV cache computes neighbouring slots together, and a gap splits the
-// batch.
-int32_t Scheduler::TakeLowestSlot() {
-  const auto free_slot = std::find(slots_.begin(), slots_.end(), false);
-  *free_slot = true;
-  return static_cast<int32_t>(free_slot - slots_.begin());
-}
-
-StepWork Scheduler::Share(SequenceId id, const Sequence& sequence, int32_t n_tokens) {
-  return {.id = id,
-          .slot = sequence.slot,
-          .first = sequence.n_cached,
-          .n_tokens = n_tokens,
-          .samples = n_tokens == sequence.n_missing()};
+int32_t Scheduler::n_cached(const Sequence& sequence) const {
+  return sequence.cache_id < 0 ? 0 : cache_.n_held(sequence.cache_id);
 }
 
 int32_t Scheduler::n_promised() const {
-  int32_t n = 0;
-  for (const SequenceId id : running_) n += sequences_.at(id).n_tokens;
-  return n;
-}
-
-int32_t Scheduler::n_used() const {
-  int32_t n = 0;
-  for (const SequenceId id : running_) n += sequences_.at(id).n_cached;
+  int32_t n = cache_.n_open_cells();
+  for (const SequenceId id : running_) {
+    const Sequence& sequence = sequences_.at(id);
+    n += sequence.n_tokens() - std::max(n_cached(sequence), sequence.n_followed);
+  }
   return n;
 }
 
@@ -185,17 +330,20 @@ void Scheduler::CheckIntegrity() const {
     if (!holds) throw std::logic_error(what);
   };
   require(running_.size() + waiting_.size() == sequences_.size(), "a sequence is nowhere or twice");
-  std::vector<bool> taken(slots_.size(), false);
+  require(n_running() <= limits_.n_slots, "more sequences run than there are slots");
+  std::set<CacheId> taken;
   for (const SequenceId id : running_) {
     const Sequence& sequence = sequences_.at(id);
-    require(sequence.slot >= 0 && !taken[sequence.slot], "a slot has two sequences or none");
-    require(sequence.n_cached <= sequence.n_tokens, "more tokens are cached than known");
-    taken[sequence.slot] = true;
+    require(sequence.cache_id >= 0 && taken.insert(sequence.cache_id).second,
+            "a cache id has two sequences or none");
+    const int32_t n = n_cached(sequence);
+    require(n <= sequence.n_tokens(), "more tokens are cached than known");
+    require(cache_.Holds(sequence.cache_id, std::span(sequence.tokens).first(n)),
+            "the cache holds other tokens than its sequence");
   }
-  require(taken == slots_, "a slot leaked");
+  require(cache_.n_open() == n_running(), "a cache id leaked");
   for (const SequenceId id : waiting_) {
-    const Sequence& sequence = sequences_.at(id);
-    require(sequence.slot == -1 && sequence.n_cached == 0, "a waiting sequence holds cells");
+    require(sequences_.at(id).cache_id == -1, "a waiting sequence holds cells");
   }
-  require(n_used() <= limits_.n_kv_tokens, "more cells are used than there are");
+  cache_.CheckIntegrity();
 }

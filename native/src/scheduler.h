@@ -1,35 +1,38 @@
 // Which sequences run, and how many tokens of each the next step computes. Policy only: no tensor,
-// no llama.cpp, no thread.
+// no llama.cpp, no thread, no clock.
 //
-// A sequence is a row of known tokens, of which a prefix is in the KV cache. One that misses a
-// single token is decoding; one that misses more is prefilling, whether its prompt is new or it
-// lost its cache to a neighbour. That is all the state there is.
+// A sequence is a row of known tokens, of which a prefix is in the cache. One that misses a single
+// token is decoding; one that misses more is prefilling, whether its prompt is new or it lost its
+// place to a neighbour. That is all the state there is.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <string>
 #include <vector>
+
+#include "prefix_cache.h"
+#include "step_pacer.h"
 
 using SequenceId = uint64_t;
 
 struct SchedulerLimits {
   // Sequences that run at once, at least 1.
   int32_t n_slots = 1;
-  // KV cells that all running sequences share.
-  int32_t n_kv_tokens = 0;
   // Tokens one step may compute, at least n_slots.
   int32_t n_batch = 2048;
-  // Prompt tokens among them while somebody decodes: bounds how long a prompt stalls its
-  // neighbours.
-  int32_t n_chunk = 512;
+  // Tokens the backend computes at once: what a prompt gets of a step in which nobody decodes.
+  int32_t n_ubatch = 512;
+  // What a step may take while somebody decodes, in milliseconds.
+  double step_target_ms = 50;
+  CacheLimits cache = {};
 };
 
 // One sequence's share of a step.
 struct StepWork {
   SequenceId id = 0;
-  // The slot it runs in; also its llama_seq_id.
-  int32_t slot = 0;
+  CacheId cache_id = 0;
   // Index of its first token to compute, and how many follow from there.
   int32_t first = 0;
   int32_t n_tokens = 0;
@@ -37,14 +40,9 @@ struct StepWork {
   bool samples = false;
 };
 
-// A sequence that must give its cells back before the step.
-struct Eviction {
-  SequenceId id = 0;
-  int32_t slot = 0;
-};
-
 struct StepPlan {
-  std::vector<Eviction> evictions;
+  // To be made before the work, in order; there may be some although nothing is to be computed.
+  std::vector<CacheEdit> edits;
   std::vector<StepWork> work;
 
   bool empty() const { return work.empty(); }
@@ -54,79 +52,123 @@ class Scheduler {
  public:
   explicit Scheduler(SchedulerLimits limits);
 
-  // Queues a sequence of `n_tokens` known tokens behind those that wait.
-  // Requires an unused id and 1 <= n_tokens <= n_kv_tokens.
-  void Add(SequenceId id, int32_t n_tokens);
+  // Queues a sequence that starts from `tokens` behind those that wait. Only sequences of equal
+  // scope share what they computed. Requires an unused id and 1 to n_cells tokens.
+  void Add(SequenceId id, std::vector<Token> tokens, std::string scope);
 
-  // Forgets a sequence. Returns the slot it held, -1 if it held none.
-  int32_t Remove(SequenceId id);
+  // Forgets a sequence that ended well; what it computed is kept for prompts to come.
+  void Finish(SequenceId id);
 
-  // A held sequence computes nothing: its reader is too slow. It keeps its slot and cells until
-  // others have waited for them long enough.
+  // Forgets a sequence and what it computed.
+  void Drop(SequenceId id);
+
+  // A held sequence computes nothing: its reader is too slow. It keeps its slot until others have
+  // waited for it long enough.
   void SetHeld(SequenceId id, bool held);
 
   // Decides the next step. Decoding sequences come first, one token each; then prompts, oldest
-  // first, up to the token budget; then waiting sequences, in order, while there is a slot and room
-  // for all their tokens. Two things cost a running sequence its cells, so that it waits at the
-  // front of the queue and starts over: no room for the others' next tokens, and being held while
-  // somebody waits. Held sequences go first, then the youngest.
+  // first, as many tokens as the time allows. A waiting sequence is taken in, in order, when there
+  // is a slot and room for all its tokens; it starts from the longest prefix that is cached, and
+  // where an older one is computing more of what both share, it waits for that. Finished prefixes
+  // give way to whatever runs. Two things make a running sequence wait at the front of the queue
+  // again: no room for the others' next tokens, and being held while somebody waits. Held sequences
+  // go first, then the youngest.
   StepPlan Plan();
 
   // The step was computed: its tokens are in the cache.
   void Commit(const StepPlan& plan);
 
+  // How long the step took, from which the size of the next ones follows.
+  void Measured(const StepPlan& plan, double ms);
+
   // A token was sampled; the sequence knows one more than its cache holds.
-  void Append(SequenceId id);
+  void Append(SequenceId id, Token token);
 
-  // Takes the cells of one running sequence, for when the cache found no room although the plan saw
-  // some. False when no more than one runs, so that nothing would be gained.
-  bool EvictOne(Eviction* eviction);
+  // For when the memory found no room although the plan saw some: drops a kept prefix, else pauses
+  // a sequence. False when a single one runs and nothing is kept, so that nothing would be gained.
+  bool MakeRoom();
 
+  // An edit could not be made and the id was emptied instead. The plan must not be carried out;
+  // from now on prefixes are used whole or not at all.
+  void EditFailed(CacheId id);
+
+  const PrefixCache& cache() const { return cache_; }
   int32_t n_running() const { return static_cast<int32_t>(running_.size()); }
   int32_t n_waiting() const { return static_cast<int32_t>(waiting_.size()); }
-  // Cells in use: tokens in the cache, over all running sequences.
-  int32_t n_used() const;
-  // Sequences that lost their cells, since the start.
-  uint64_t n_evicted() const { return n_evicted_; }
+  // Sequences that had to give way, since the start.
+  uint64_t n_paused() const { return n_paused_; }
 
   // Throws std::logic_error when the books do not balance. Costs a pass over all sequences.
   void CheckIntegrity() const;
 
  private:
   struct Sequence {
-    int32_t n_tokens = 0;
-    int32_t n_cached = 0;
-    int32_t slot = -1;
+    std::vector<Token> tokens;
+    std::string scope;
+    int32_t n_prompt = 0;
+    // Sampled tokens since it was added.
+    int32_t n_sampled = 0;
+    // -1 while it waits.
+    CacheId cache_id = -1;
     bool held = false;
     // Plans made since it was held.
     int32_t n_held_plans = 0;
+    // Tokens it will take from an older sequence that is computing them; 0 when it follows none.
+    int32_t n_followed = 0;
+    // Where a younger sequence that follows branches off; 0 when none does.
+    int32_t branch = 0;
 
-    int32_t n_missing() const { return n_tokens - n_cached; }
+    int32_t n_tokens() const { return static_cast<int32_t>(tokens.size()); }
   };
 
-  // Cells that running sequences have been promised: all known tokens of each.
+  int32_t n_cached(const Sequence& sequence) const;
+  int32_t n_missing(const Sequence& sequence) const {
+    return sequence.n_tokens() - n_cached(sequence);
+  }
+  bool IsPrefilling(const Sequence& sequence) const {
+    return !sequence.held && n_missing(sequence) > 1;
+  }
+  // Cells that running sequences hold or have been promised: all known tokens of each.
   int32_t n_promised() const;
+
+  // The steps of Plan, in calling order.
+  void SharePrefixes();
+  void MakeRoomToDecode();
+  void PauseHeld(int32_t n_plans);
+  void Admit();
+  void AddDecodes(StepPlan* plan);
+  void AddPrefills(StepPlan* plan);
+  void MakeRoomFor(const StepPlan& plan);
+
   // Whether a waiting sequence finds a slot, cells for all its tokens, and enough beside them for
   // what the others decode while it is prefilled.
   bool Fits(const Sequence& sequence) const;
-  // Frees cells until one more token for each decoding sequence fits.
-  void MakeRoomToDecode(StepPlan* plan);
-  // Takes slots and cells from sequences held for at least `n_plans`, while somebody else waits for
-  // them.
-  void EvictHeld(int32_t n_plans, StepPlan* plan);
-  void Admit(int32_t budget, StepPlan* plan);
-  // Whom to evict: the youngest held sequence, else the youngest.
+  // What a sequence would share with an older one that is still computing it, if that is worth
+  // waiting for.
+  struct Lead {
+    SequenceId leader = 0;
+    int32_t n_tokens = 0;
+  };
+  Lead LeadFor(const Sequence& sequence, size_t n_older) const;
+  // Makes the sequence at this place of running_ follow the older one it shares most with.
+  void Follow(size_t at);
+  // How many tokens of a prefilling sequence to compute next, at most `n_most`.
+  int32_t Stretch(const Sequence& sequence, int32_t n_most) const;
+  // Keeps a copy of a prompt that is almost computed, where it could not be cut out later.
+  void CheckpointIfDue(const Sequence& sequence);
+  void AddWork(SequenceId id, int32_t n_tokens, StepPlan* plan) const;
+  // Whom to pause: the youngest held sequence, else the youngest.
   SequenceId Victim() const;
-  Eviction Evict(SequenceId id);
-  int32_t TakeLowestSlot();
-  static StepWork Share(SequenceId id, const Sequence& sequence, int32_t n_tokens);
+  void Pause(SequenceId id);
+  // Forgets a sequence and returns the cache id it had, -1 for none.
+  CacheId Forget(SequenceId id);
 
   const SchedulerLimits limits_;
+  PrefixCache cache_;
+  StepPacer pacer_;
   std::map<SequenceId, Sequence> sequences_;
   // In order of admission: the last one is the youngest.
   std::vector<SequenceId> running_;
   std::deque<SequenceId> waiting_;
-  // True where the slot is taken.
-  std::vector<bool> slots_;
-  uint64_t n_evicted_ = 0;
+  uint64_t n_paused_ = 0;
 };

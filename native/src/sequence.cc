@@ -42,6 +42,18 @@ void Sequence::MarkStarted(Clock::time_point now) {
   if (started_at_ == kNever) started_at_ = now;
 }
 
+Sequence::Progress Sequence::MarkComputed(int32_t first, int32_t n) {
+  Progress progress;
+  // Only a prompt can be found in the cache before it was ever computed.
+  progress.n_cached = std::max(0, std::min(first, n_prompt_tokens()) - n_done_);
+  progress.n_recomputed = std::clamp(n_done_ - first, 0, n);
+  const int32_t first_new = std::max(first, n_done_);
+  progress.n_prefilled = std::max(0, std::min(first + n, n_prompt_tokens()) - first_new);
+  n_done_ = std::max(n_done_, first + n);
+  n_cached_tokens_ += progress.n_cached;
+  return progress;
+}
+
 Sequence::Growth Sequence::Grow(llama_context* context, int32_t batch_index) {
   const llama_token token = sampler_.Sample(context, batch_index);
   completion_.push_back(token);
@@ -66,6 +78,7 @@ SequenceEnd Sequence::End(FinishReason reason, Clock::time_point now) const {
   end.id = id_;
   end.reason = reason;
   end.n_prompt_tokens = n_prompt_tokens();
+  end.n_cached_tokens = n_cached_tokens_;
   end.n_completion_tokens = static_cast<int32_t>(completion_.size());
   end.queue_ms = Milliseconds(submitted_at_, started ? started_at_ : now);
   if (started) end.prefill_ms = Milliseconds(started_at_, sampled ? first_token_at_ : now);

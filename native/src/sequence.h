@@ -17,12 +17,29 @@ class Sequence {
   int32_t n_prompt_tokens() const { return static_cast<int32_t>(prompt_->tokens.size()); }
   // Prompt and completion: what the cache must hold before the next token can be sampled.
   int32_t n_tokens() const { return n_prompt_tokens() + static_cast<int32_t>(completion_.size()); }
+  const std::vector<llama_token>& prompt_tokens() const { return prompt_->tokens; }
+  // Prompt tokens that were found in the cache instead of being computed.
+  int32_t n_cached_tokens() const { return n_cached_tokens_; }
+  llama_token last_token() const { return completion_.back(); }
 
   // Appends the tokens [first, first + n) to `tokens`.
   void CopyTokens(int32_t first, int32_t n, std::vector<llama_token>* tokens) const;
 
   // The first step that works on it begins; later calls change nothing.
   void MarkStarted(Clock::time_point now);
+
+  // What computing some of its tokens came to.
+  struct Progress {
+    // Prompt tokens computed for the first time.
+    int32_t n_prefilled = 0;
+    // Prompt tokens before them that were in the cache already.
+    int32_t n_cached = 0;
+    // Tokens of any kind that had been computed before.
+    int32_t n_recomputed = 0;
+  };
+
+  // The tokens [first, first + n) were computed; what lies before them was in the cache.
+  Progress MarkComputed(int32_t first, int32_t n);
 
   // What one sampled token led to.
   struct Growth {
@@ -46,6 +63,9 @@ class Sequence {
   Sampler sampler_;
   CompletionText text_;
   std::vector<llama_token> completion_;
+  // Tokens, from the first on, that were computed or found at some time.
+  int32_t n_done_ = 0;
+  int32_t n_cached_tokens_ = 0;
 
   Clock::time_point submitted_at_;
   // Set when the event they name has happened.

@@ -3,14 +3,34 @@
 #include <doctest.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <map>
-#include <random>
-#include <set>
+#include <numeric>
 #include <stdexcept>
-#include <string>
 
 namespace {
+
+SchedulerLimits Limits(int32_t n_slots, int32_t n_cells, int32_t n_batch = 256,
+                       int32_t n_ubatch = 64) {
+  return {.n_slots = n_slots,
+          .n_batch = n_batch,
+          .n_ubatch = n_ubatch,
+          .cache = {.n_ids = n_slots + 8, .n_cells = n_cells}};
+}
+
+std::vector<Token> Range(Token first, int32_t n) {
+  std::vector<Token> tokens(n);
+  std::iota(tokens.begin(), tokens.end(), first);
+  return tokens;
+}
+
+std::vector<Token> Joined(std::vector<Token> tokens, const std::vector<Token>& tail) {
+  tokens.insert(tokens.end(), tail.begin(), tail.end());
+  return tokens;
+}
+
+// A prompt that shares nothing with another id's.
+void AddUnique(Scheduler* scheduler, SequenceId id, int32_t n_tokens) {
+  scheduler->Add(id, Range(static_cast<Token>(id) * 100'000, n_tokens), "");
+}
 
 int32_t TotalTokens(const StepPlan& plan) {
   int32_t n = 0;
@@ -18,112 +38,139 @@ int32_t TotalTokens(const StepPlan& plan) {
   return n;
 }
 
-// Runs one step as the engine does: every sequence that samples grows by a token.
+const StepWork* WorkOf(const StepPlan& plan, SequenceId id) {
+  const auto found = std::find_if(plan.work.begin(), plan.work.end(),
+                                  [id](const StepWork& work) { return work.id == id; });
+  return found == plan.work.end() ? nullptr : &*found;
+}
+
+// Runs one step as the engine does: every sequence that samples grows by a token. A prompt token
+// takes a millisecond, decoding nothing.
 StepPlan RunStep(Scheduler* scheduler) {
   StepPlan plan = scheduler->Plan();
   scheduler->Commit(plan);
   for (const StepWork& work : plan.work) {
-    if (work.samples) scheduler->Append(work.id);
+    if (work.samples) scheduler->Append(work.id, -1);
   }
+  if (!plan.empty()) scheduler->Measured(plan, 1.0 * TotalTokens(plan));
   scheduler->CheckIntegrity();
   return plan;
 }
 
-// The number of random steps; the long run sets it higher.
-int RandomSteps() {
-  const char* steps = std::getenv("NATIVE_TEST_STEPS");
-  return steps == nullptr ? 5000 : std::atoi(steps);
-}
-
-unsigned RandomSeed() {
-  const char* seed = std::getenv("NATIVE_TEST_SEED");
-  return seed == nullptr ? 1 : static_cast<unsigned>(std::atoi(seed));
+// Steps until a sequence has given way.
+void RunUntilPaused(Scheduler* scheduler) {
+  const uint64_t n_paused = scheduler->n_paused();
+  for (int i = 0; i < 200 && scheduler->n_paused() == n_paused; ++i) RunStep(scheduler);
+  REQUIRE(scheduler->n_paused() > n_paused);
 }
 
 }  // namespace
 
 TEST_CASE("prompts that wait together are prefilled together") {
-  Scheduler scheduler({.n_slots = 4, .n_kv_tokens = 1000, .n_batch = 256, .n_chunk = 64});
-  for (SequenceId id = 1; id <= 4; ++id) scheduler.Add(id, 20);
+  Scheduler scheduler(Limits(4, 1000));
+  for (SequenceId id = 1; id <= 4; ++id) AddUnique(&scheduler, id, 20);
   const StepPlan plan = RunStep(&scheduler);
   CHECK(plan.work.size() == 4);
   CHECK(TotalTokens(plan) == 80);
   CHECK(std::all_of(plan.work.begin(), plan.work.end(), [](auto& work) { return work.samples; }));
 }
 
-TEST_CASE("a long prompt is prefilled in chunks beside a running decode") {
-  Scheduler scheduler({.n_slots = 2, .n_kv_tokens = 1000, .n_batch = 256, .n_chunk = 64});
-  scheduler.Add(1, 10);
+TEST_CASE("beside a running decode a long prompt gets what the target leaves") {
+  SchedulerLimits limits = Limits(2, 1000);
+  limits.step_target_ms = 40;
+  Scheduler scheduler(limits);
+  AddUnique(&scheduler, 1, 10);
   RunStep(&scheduler);
-  scheduler.Add(2, 150);
-  for (const int32_t expected : {63, 63, 24}) {
+  for (int i = 0; i < 3; ++i) RunStep(&scheduler);
+  AddUnique(&scheduler, 2, 100);
+  int n_steps = 0;
+  while (scheduler.n_waiting() > 0 || n_steps == 0 || n_steps < 3) {
     const StepPlan plan = RunStep(&scheduler);
+    ++n_steps;
     REQUIRE(plan.work.size() == 2);
     CHECK(plan.work[0].id == 1);
     CHECK(plan.work[0].n_tokens == 1);
-    CHECK(plan.work[1].n_tokens == expected);
-    CHECK(plan.work[1].samples == (expected == 24));
+    if (!plan.work[1].samples) CHECK(plan.work[1].n_tokens == 39);
   }
 }
 
-TEST_CASE("alone, a prompt may fill the whole batch") {
-  Scheduler scheduler({.n_slots = 2, .n_kv_tokens = 1000, .n_batch = 256, .n_chunk = 64});
-  scheduler.Add(1, 300);
-  CHECK(TotalTokens(RunStep(&scheduler)) == 256);
-  CHECK(TotalTokens(RunStep(&scheduler)) == 44);
+TEST_CASE("alone, a long prompt gets a ubatch a step") {
+  Scheduler scheduler(Limits(2, 1000));
+  AddUnique(&scheduler, 1, 150);
+  CHECK(TotalTokens(RunStep(&scheduler)) == 64);
+  CHECK(TotalTokens(RunStep(&scheduler)) == 64);
+  CHECK(TotalTokens(RunStep(&scheduler)) == 22);
 }
 
-TEST_CASE("slots are given lowest first and come back") {
-  Scheduler scheduler({.n_slots = 3, .n_kv_tokens = 1000, .n_batch = 256, .n_chunk = 64});
-  for (SequenceId id = 1; id <= 4; ++id) scheduler.Add(id, 5);
+TEST_CASE("behind a prompt that takes a ubatch come those that can be finished") {
+  Scheduler scheduler(Limits(4, 1000));
+  AddUnique(&scheduler, 1, 100);
+  AddUnique(&scheduler, 2, 30);
+  AddUnique(&scheduler, 3, 300);
+  AddUnique(&scheduler, 4, 120);
+  const StepPlan plan = RunStep(&scheduler);
+  CHECK(WorkOf(plan, 1)->n_tokens == 64);
+  CHECK(WorkOf(plan, 2)->samples);
+  CHECK(WorkOf(plan, 3) == nullptr);
+  CHECK(WorkOf(plan, 4)->samples);
+}
+
+TEST_CASE("no more sequences run than there are slots") {
+  Scheduler scheduler(Limits(3, 1000));
+  for (SequenceId id = 1; id <= 4; ++id) AddUnique(&scheduler, id, 5);
   RunStep(&scheduler);
   CHECK(scheduler.n_running() == 3);
   CHECK(scheduler.n_waiting() == 1);
-  CHECK(scheduler.Remove(2) == 1);
-  const StepPlan plan = RunStep(&scheduler);
-  CHECK(plan.work.back().id == 4);
-  CHECK(plan.work.back().slot == 1);
-  CHECK(scheduler.Remove(77) == -1);
+  scheduler.Finish(2);
+  CHECK(WorkOf(RunStep(&scheduler), 4)->samples);
+  scheduler.Finish(77);
 }
 
 TEST_CASE("a sequence that finds no room waits, and nobody overtakes it") {
-  Scheduler scheduler({.n_slots = 4, .n_kv_tokens = 100, .n_batch = 256, .n_chunk = 64});
-  scheduler.Add(1, 60);
-  scheduler.Add(2, 50);
-  scheduler.Add(3, 5);
+  Scheduler scheduler(Limits(4, 100));
+  AddUnique(&scheduler, 1, 60);
+  AddUnique(&scheduler, 2, 50);
+  AddUnique(&scheduler, 3, 5);
   CHECK(RunStep(&scheduler).work.size() == 1);
   CHECK(RunStep(&scheduler).work.size() == 1);
-  scheduler.Remove(1);
+  scheduler.Finish(1);
   const StepPlan plan = RunStep(&scheduler);
   REQUIRE(plan.work.size() == 2);
   CHECK(plan.work[0].id == 2);
 }
 
 TEST_CASE(
-    "when decoding fills the cache the youngest gives way, and starts over with all its tokens") {
-  Scheduler scheduler({.n_slots = 2, .n_kv_tokens = 40, .n_batch = 256, .n_chunk = 64});
-  scheduler.Add(1, 15);
-  scheduler.Add(2, 15);
-  int32_t n_tokens_of_second = 15;
-  StepPlan plan;
-  do {
-    plan = RunStep(&scheduler);
-    for (const StepWork& work : plan.work) n_tokens_of_second += work.id == 2 && work.samples;
-  } while (plan.evictions.empty());
-  REQUIRE(plan.evictions.size() == 1);
-  CHECK(plan.evictions[0].id == 2);
-  CHECK(scheduler.n_evicted() == 1);
-  scheduler.Remove(1);
-  plan = RunStep(&scheduler);
+    "when decoding fills the cache the youngest gives way, and comes back with all its tokens") {
+  Scheduler scheduler(Limits(2, 40));
+  AddUnique(&scheduler, 1, 15);
+  AddUnique(&scheduler, 2, 15);
+  RunUntilPaused(&scheduler);
+  CHECK(scheduler.n_running() == 1);
+  for (int i = 0; i < 5; ++i) CHECK(WorkOf(RunStep(&scheduler), 2) == nullptr);
+  scheduler.Drop(1);
+  const StepPlan plan = RunStep(&scheduler);
   REQUIRE(plan.work.size() == 1);
-  CHECK(plan.work[0].first == 0);
-  CHECK(plan.work[0].n_tokens == n_tokens_of_second);
+  CHECK(plan.work[0].id == 2);
+  CHECK(plan.work[0].first + plan.work[0].n_tokens == 21);
+}
+
+TEST_CASE("finished prefixes give way before anybody is paused") {
+  Scheduler scheduler(Limits(2, 100));
+  AddUnique(&scheduler, 1, 60);
+  RunStep(&scheduler);
+  scheduler.Finish(1);
+  CHECK(scheduler.cache().n_kept() == 1);
+  AddUnique(&scheduler, 2, 30);
+  AddUnique(&scheduler, 3, 30);
+  for (int i = 0; i < 15; ++i) RunStep(&scheduler);
+  CHECK(scheduler.n_paused() == 0);
+  CHECK(scheduler.cache().n_kept() == 0);
 }
 
 TEST_CASE("a held sequence keeps its slot and computes nothing") {
-  Scheduler scheduler({.n_slots = 2, .n_kv_tokens = 100, .n_batch = 256, .n_chunk = 64});
-  scheduler.Add(1, 5);
-  scheduler.Add(2, 5);
+  Scheduler scheduler(Limits(2, 100));
+  AddUnique(&scheduler, 1, 5);
+  AddUnique(&scheduler, 2, 5);
   RunStep(&scheduler);
   scheduler.SetHeld(1, true);
   StepPlan plan = RunStep(&scheduler);
@@ -135,99 +182,120 @@ TEST_CASE("a held sequence keeps its slot and computes nothing") {
 }
 
 TEST_CASE("held sequences do not keep others out for ever") {
-  Scheduler scheduler({.n_slots = 2, .n_kv_tokens = 100, .n_batch = 256, .n_chunk = 64});
-  for (SequenceId id = 1; id <= 3; ++id) scheduler.Add(id, 5);
+  Scheduler scheduler(Limits(2, 300));
+  for (SequenceId id = 1; id <= 3; ++id) AddUnique(&scheduler, id, 5);
   RunStep(&scheduler);
   scheduler.SetHeld(1, true);
-  int n_steps = 0;
-  StepPlan plan;
-  do {
-    plan = RunStep(&scheduler);
-    REQUIRE(++n_steps < 100);
-  } while (plan.evictions.empty());
-  CHECK(plan.evictions[0].id == 1);
-  CHECK(plan.work.back().id == 3);
+  RunUntilPaused(&scheduler);
+  StepPlan plan = RunStep(&scheduler);
+  CHECK(WorkOf(plan, 1) == nullptr);
+  CHECK(WorkOf(plan, 3) != nullptr);
 
   scheduler.SetHeld(2, true);
   scheduler.SetHeld(3, true);
   scheduler.SetHeld(1, false);
   plan = RunStep(&scheduler);
-  REQUIRE(plan.evictions.size() == 1);
-  CHECK(plan.evictions[0].id == 3);
-  CHECK(plan.work.back().id == 1);
+  CHECK(scheduler.n_paused() == 2);
+  REQUIRE(plan.work.size() == 1);
+  CHECK(plan.work[0].id == 1);
+  // Its cells were not needed meanwhile.
+  CHECK(plan.work[0].first > 0);
+  CHECK(plan.work[0].n_tokens == 1);
 }
 
 TEST_CASE("what can never run is refused") {
-  Scheduler scheduler({.n_slots = 2, .n_kv_tokens = 100, .n_batch = 256, .n_chunk = 64});
-  CHECK_THROWS_AS(scheduler.Add(1, 101), std::logic_error);
-  CHECK_THROWS_AS(scheduler.Add(1, 0), std::logic_error);
-  scheduler.Add(1, 100);
-  CHECK_THROWS_AS(scheduler.Add(1, 5), std::logic_error);
+  Scheduler scheduler(Limits(2, 100));
+  CHECK_THROWS_AS(AddUnique(&scheduler, 1, 101), std::logic_error);
+  CHECK_THROWS_AS(AddUnique(&scheduler, 1, 0), std::logic_error);
+  AddUnique(&scheduler, 1, 100);
+  CHECK_THROWS_AS(AddUnique(&scheduler, 1, 5), std::logic_error);
 }
 
-TEST_CASE("random traffic keeps the books balanced and starves nobody") {
-  const unsigned seed = RandomSeed();
-  CAPTURE(seed);
-  std::mt19937 random(seed);
-  const SchedulerLimits limits{.n_slots = 6, .n_kv_tokens = 300, .n_batch = 128, .n_chunk = 32};
-  Scheduler scheduler(limits);
-  struct Known {
-    int32_t n_tokens;
-    int32_t n_limit;
-    int32_t n_cached = 0;
-    int steps_alive = 0;
-  };
-  std::map<SequenceId, Known> known;
-  std::set<SequenceId> held;
-  SequenceId next_id = 1;
-  const auto pick = [&] { return std::next(known.begin(), random() % known.size()); };
-
-  for (int step = 0; step < RandomSteps(); ++step) {
-    if (known.size() < 12 && random() % 3 == 0) {
-      const int32_t n_tokens = 1 + static_cast<int32_t>(random() % 200);
-      scheduler.Add(next_id, n_tokens);
-      known[next_id++] = {n_tokens,
-                          std::min(300, n_tokens + 1 + static_cast<int32_t>(random() % 80))};
-    }
-    if (!known.empty() && random() % 40 == 0) {
-      const auto cancelled = pick();
-      scheduler.Remove(cancelled->first);
-      known.erase(cancelled);
-    }
-    if (!known.empty() && random() % 10 == 0) {
-      const SequenceId id = pick()->first;
-      held.insert(id);
-      scheduler.SetHeld(id, true);
-    }
-    if (!held.empty() && random() % 20 == 0) {
-      scheduler.SetHeld(*held.begin(), false);
-      held.erase(held.begin());
-    }
-
-    const StepPlan plan = scheduler.Plan();
-    for (const Eviction& eviction : plan.evictions) known.at(eviction.id).n_cached = 0;
-    REQUIRE(TotalTokens(plan) <= limits.n_batch);
-    for (const StepWork& work : plan.work) {
-      Known& sequence = known.at(work.id);
-      REQUIRE(!held.contains(work.id));
-      REQUIRE(work.n_tokens > 0);
-      REQUIRE(work.first == sequence.n_cached);
-      REQUIRE(work.samples == (work.first + work.n_tokens == sequence.n_tokens));
-      sequence.n_cached += work.n_tokens;
-    }
-    scheduler.Commit(plan);
-    for (const StepWork& work : plan.work) {
-      if (!work.samples) continue;
-      Known& sequence = known.at(work.id);
-      scheduler.Append(work.id);
-      if (++sequence.n_tokens >= sequence.n_limit) {
-        scheduler.Remove(work.id);
-        known.erase(work.id);
-      }
-    }
-    scheduler.CheckIntegrity();
-    for (auto& [id, sequence] : known) {
-      if (!held.contains(id)) REQUIRE(++sequence.steps_alive < 5000);
-    }
+TEST_CASE("prompts that arrive together compute what they share once, and sample together") {
+  Scheduler scheduler(Limits(16, 4000, 512, 128));
+  for (SequenceId id = 1; id <= 16; ++id) {
+    scheduler.Add(id, Joined(Range(0, 300), Range(static_cast<Token>(id) * 1000, 20)), "");
   }
+  int32_t n_computed = 0;
+  StepPlan plan;
+  do {
+    plan = RunStep(&scheduler);
+    n_computed += TotalTokens(plan);
+  } while (!plan.work[0].samples);
+  CHECK(n_computed == 300 + 16 * 20);
+  CHECK(plan.work.size() == 16);
+  CHECK(std::all_of(plan.work.begin(), plan.work.end(), [](auto& work) { return work.samples; }));
+  CHECK(scheduler.cache().n_used() == 300 + 16 * 20);
+}
+
+TEST_CASE("equal prompts cost one prefill and a token each") {
+  Scheduler scheduler(Limits(4, 1000));
+  for (SequenceId id = 1; id <= 4; ++id) scheduler.Add(id, Range(0, 60), "");
+  CHECK(TotalTokens(RunStep(&scheduler)) == 59);
+  const StepPlan plan = RunStep(&scheduler);
+  CHECK(TotalTokens(plan) == 4);
+  CHECK(plan.work.size() == 4);
+}
+
+TEST_CASE("who followed a sequence that is cancelled goes on from where that was") {
+  Scheduler scheduler(Limits(4, 1000));
+  for (SequenceId id = 1; id <= 3; ++id) scheduler.Add(id, Range(0, 200), "");
+  RunStep(&scheduler);
+  scheduler.Finish(1);
+  const StepPlan plan = RunStep(&scheduler);
+  REQUIRE(plan.work.size() == 1);
+  CHECK(plan.work[0].id == 2);
+  CHECK(plan.work[0].first == 64);
+}
+
+TEST_CASE("nobody waits for a sequence that is held") {
+  Scheduler scheduler(Limits(4, 1000));
+  for (SequenceId id = 1; id <= 2; ++id) scheduler.Add(id, Range(0, 200), "");
+  RunStep(&scheduler);
+  scheduler.SetHeld(1, true);
+  const StepPlan plan = RunStep(&scheduler);
+  REQUIRE(plan.work.size() == 1);
+  CHECK(plan.work[0].id == 2);
+  CHECK(plan.work[0].first == 64);
+}
+
+TEST_CASE("a sequence that is dropped leaves nothing behind") {
+  Scheduler scheduler(Limits(4, 1000));
+  scheduler.Add(1, Range(0, 50), "");
+  RunStep(&scheduler);
+  scheduler.Drop(1);
+  scheduler.Add(2, Range(0, 50), "");
+  CHECK(RunStep(&scheduler).work[0].first == 0);
+}
+
+TEST_CASE("where nothing can be cut, sequences share the states at which they part") {
+  SchedulerLimits limits = Limits(4, 1000);
+  limits.cache.cuts = false;
+  Scheduler scheduler(limits);
+  scheduler.Add(1, Joined(Range(0, 100), Range(500, 60)), "");
+  scheduler.Add(2, Joined(Range(0, 100), Range(700, 60)), "");
+  int32_t n_computed = 0;
+  for (int i = 0; i < 20 && scheduler.cache().n_kept() < 2; ++i) {
+    n_computed += TotalTokens(RunStep(&scheduler));
+  }
+  CHECK(n_computed <= 100 + 2 * 60 + 2);
+
+  // The next turn starts from the state kept shortly before the prompt's end.
+  scheduler.Drop(1);
+  scheduler.Add(3, Joined(Joined(Range(0, 100), Range(500, 58)), Range(900, 10)), "");
+  CHECK(WorkOf(RunStep(&scheduler), 3)->first == 156);
+}
+
+TEST_CASE("an edit that the memory refused costs the sequence its prefix and nothing else") {
+  Scheduler scheduler(Limits(4, 1000));
+  scheduler.Add(1, Range(0, 50), "");
+  RunStep(&scheduler);
+  scheduler.Finish(1);
+  scheduler.Add(2, Joined(Range(0, 40), Range(900, 40)), "");
+  const StepPlan plan = scheduler.Plan();
+  REQUIRE(plan.edits.size() == 1);
+  REQUIRE(plan.work[0].first == 40);
+  scheduler.EditFailed(plan.edits[0].id);
+  scheduler.CheckIntegrity();
+  CHECK(RunStep(&scheduler).work[0].first == 0);
 }

@@ -117,6 +117,12 @@ export const settings = {
     'tokens the KV cache of all slots holds together',
     'PARALLEL x CTX',
   ),
+  KV_LAYOUT: withDefault(
+    'Engine',
+    choice('auto', 'unified', 'split'),
+    'auto',
+    'one KV cache for all requests, or a part for each slot; auto: split without flash attention',
+  ),
   THREADS: withDefault('Engine', integer({ min: 0, max: 1024 }), 0, 'CPU threads; 0 = choose'),
   BATCH_SIZE: withDefault(
     'Engine',
@@ -129,6 +135,12 @@ export const settings = {
     integer({ min: 1, max: 65_536 }),
     512,
     'tokens computed at once; at most BATCH_SIZE',
+  ),
+  STEP_TARGET_MS: withDefault(
+    'Engine',
+    integer({ min: 1, max: 60_000 }),
+    50,
+    'milliseconds a prompt may delay the next token of running streams',
   ),
   FLASH_ATTENTION: withDefault('Engine', choice('auto', 'on', 'off'), 'auto', 'flash attention'),
   CACHE_TYPE_K: withDefault(

@@ -16,11 +16,14 @@ export interface NativeEngineOptions {
   readonly slotCount: number;
   readonly contextLength: number;
   readonly kvTokenCount: number;
+  readonly kvLayout: 'unified' | 'split';
   readonly threadCount: number;
   /** Busy-wait of the compute threads between steps, 0 (none) to 100. */
   readonly threadPoll: number;
   readonly batchSize: number;
   readonly ubatchSize: number;
+  /** What a step may take while somebody decodes, in milliseconds, above 0. */
+  readonly stepTargetMs: number;
   readonly flashAttention: 'auto' | 'on' | 'off';
   /** ggml type names. */
   readonly cacheTypeK: string;
@@ -124,6 +127,7 @@ export interface NativeHandle {
     maxTokens: number,
     stops: readonly string[],
     sampling: NativeSamplingParams,
+    cacheScope: string,
   ): void;
   /** Ends the sequence as `cancelled` before the next step. One that is over is left alone. */
   cancel(id: number): void;

@@ -125,6 +125,11 @@ export interface GenerateRequest {
   /** Texts that end the completion; matched across token borders, never part of the output. */
   readonly stop?: readonly string[];
   readonly sampling?: SamplingParams;
+  /**
+   * Requests share computed prefixes only with those of an equal scope; left out: with all others
+   * that name none.
+   */
+  readonly cacheScope?: string;
 }
 
 /**
@@ -187,18 +192,28 @@ export interface EngineStats {
   readonly decodeCallCount: number;
   /** Tokens given to those calls. */
   readonly decodedTokenCount: number;
-  /** The part of them that were prompt tokens. */
+  /** The prompt tokens among them, each counted the first time it was computed. */
   readonly prefilledTokenCount: number;
+  /** Prompt tokens that were found in the cache instead. */
+  readonly cachedTokenCount: number;
+  /** Tokens computed once more, for sequences that had lost their cache to a neighbour. */
+  readonly recomputedTokenCount: number;
   /** Tokens sampled. */
   readonly sampledTokenCount: number;
-  /** Sequences that lost their cache to a neighbour and were computed again. */
+  /** Sequences that found a part of their prompt in the cache. */
+  readonly prefixHitCount: number;
+  /** Times a sequence had to give way to a neighbour and waited to be resumed. */
   readonly pausedSequenceCount: number;
   /** Sequences that hold a slot now. */
   readonly runningCount: number;
   /** Sequences that wait for a slot now. */
   readonly waitingCount: number;
-  /** KV cells in use now. */
+  /** KV cells of running sequences now; what several share counts once. */
   readonly usedKvTokenCount: number;
+  /** KV cells that only finished prefixes hold now: free for whoever needs them. */
+  readonly keptKvTokenCount: number;
+  /** Finished prefixes kept now. */
+  readonly keptPrefixCount: number;
 }
 
 /** What an engine was started with, after everything was fitted to memory. */

@@ -8,6 +8,7 @@ import {
   type Addon,
   type AddonVariant,
   loadAddon,
+  type NativeEngineOptions,
   type NativeEvents,
   type NativeHandle,
   type NativePayload,
@@ -43,6 +44,14 @@ export interface EngineOptions {
   readonly threadCount: number;
   readonly batchSize: number;
   readonly ubatchSize: number;
+  /**
+   * One KV cache for all sequences, or a part for each slot. `auto`, the default, is unified with flash
+   * attention, which skips the cells of others, and split without. Split needs room for a whole context
+   * in every slot; where there is less the cache is unified whatever this says.
+   */
+  readonly kvLayout?: 'auto' | 'unified' | 'split';
+  /** What a step may take while somebody decodes, in milliseconds, above 0; default 50. */
+  readonly stepTargetMs?: number;
   readonly flashAttention: 'auto' | 'on' | 'off';
   readonly cacheTypeK: string;
   readonly cacheTypeV: string;
@@ -65,6 +74,8 @@ const queueHigh = 256;
 
 /** llama.cpp's compute threads beyond this gain nothing measurable on one socket. */
 const maxDefaultThreads = 16;
+
+const defaultStepTargetMs = 50;
 
 /** llama.cpp reads this seed as "choose one". */
 const randomSeed = 0xffff_ffff;
@@ -234,6 +245,7 @@ class NativeEngine implements Engine {
       maxTokens,
       request.stop ?? [],
       this.#samplingOf(request),
+      request.cacheScope ?? '',
     );
     this.#sequences.set(id, queue);
     this.#keepAlive(true);
@@ -370,20 +382,23 @@ class NativeEngine implements Engine {
 function nativeOptions(options: EngineOptions) {
   const { slotCount, contextLength, kvTokenCount, batchSize, ubatchSize } = options;
   const { flashAttention, cacheTypeK, cacheTypeV } = options;
+  const { kvLayout = 'auto', stepTargetMs = defaultStepTargetMs } = options;
   return {
     model: addonModelOf(options.model),
     chatTemplate: options.chatTemplate ?? '',
     slotCount,
     contextLength,
     kvTokenCount,
+    kvLayout: kvLayout === 'auto' ? (flashAttention === 'off' ? 'split' : 'unified') : kvLayout,
     threadCount: options.threadCount || Math.min(availableParallelism(), maxDefaultThreads),
     threadPoll: 0,
     batchSize,
     ubatchSize,
+    stepTargetMs,
     flashAttention,
     cacheTypeK,
     cacheTypeV,
-  };
+  } satisfies NativeEngineOptions;
 }
 
 /** A chat in the wire form of OpenAI's API, which llama.cpp reads; chat.h has the names around it. */

@@ -89,9 +89,11 @@ describe('continuous batching', () => {
     const after = engine.stats();
     const sum = (pick: (end: (typeof ends)[number]['end']) => number) =>
       ends.reduce((total, { end }) => total + pick(end), 0);
-    const promptTokens = sum((end) => end.usage.promptTokenCount);
+    const cachedTokens = sum((end) => end.usage.cachedTokenCount);
+    const promptTokens = sum((end) => end.usage.promptTokenCount) - cachedTokens;
     const completionTokens = sum((end) => end.usage.completionTokenCount);
     expect(after.prefilledTokenCount - before.prefilledTokenCount).toBe(promptTokens);
+    expect(after.cachedTokenCount - before.cachedTokenCount).toBe(cachedTokens);
     expect(after.sampledTokenCount - before.sampledTokenCount).toBe(completionTokens);
     // The last token of a completion is never computed: nothing follows it.
     expect(after.decodedTokenCount - before.decodedTokenCount).toBe(

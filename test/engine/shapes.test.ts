@@ -8,6 +8,9 @@ const shapes: [string, string | Partial<ModelShape>][] = [
   ['llama, tied embeddings, one KV head', { tiedOutput: true, kvHeadCount: 1 }],
   ['llama, six layers', { layerCount: 6, width: 96, headCount: 6, kvHeadCount: 3 }],
   ['qwen2', { architecture: 'qwen2' }],
+  ['olmo2, with a sliding window', { architecture: 'olmo2', layerCount: 4 }],
+  ['lfm2, with convolutions', { architecture: 'lfm2', layerCount: 4 }],
+  ['mamba', { architecture: 'mamba', layerCount: 4 }],
   ...(testModelPath === undefined
     ? []
     : [['TEST_MODEL', testModelPath] satisfies [string, string]]),

@@ -20,7 +20,11 @@ export const chatmlTemplate =
 
 export interface ModelShape {
   readonly name: string;
-  readonly architecture: 'llama' | 'qwen2';
+  /**
+   * `llama` and `qwen2` attend to everything; every second layer of `olmo2` only to a window of 32
+   * tokens; every second layer of `lfm2` is a convolution with a state, and all of `mamba` are.
+   */
+  readonly architecture: 'llama' | 'qwen2' | 'olmo2' | 'lfm2' | 'mamba';
   readonly layerCount: number;
   readonly width: number;
   readonly headCount: number;
@@ -62,6 +66,13 @@ const tinyShape: Omit<ModelShape, 'vocabulary'> = {
   highBytes: false,
 };
 
+/** Tokens a layer with a sliding window sees, itself included. */
+const windowLength = 32;
+/** Tokens the convolutions of recurrent layers reach over. */
+const convolutionLength = 3;
+/** Values a mamba channel remembers. */
+const stateLength = 8;
+
 /** Standard deviation of the logits: wide enough that near-ties are rare. */
 const logitSpread = 4;
 /** Standard deviation of embeddings, small beside what the layers add, so that a token does not repeat itself. */
@@ -94,11 +105,12 @@ function metadataOf(shape: ModelShape): [string, MetadataValue][] {
     [`${architecture}.block_count`, uint32(shape.layerCount)],
     [`${architecture}.feed_forward_length`, uint32(shape.feedForwardWidth)],
     [`${architecture}.attention.head_count`, uint32(shape.headCount)],
-    [`${architecture}.attention.head_count_kv`, uint32(shape.kvHeadCount)],
+    [`${architecture}.attention.head_count_kv`, kvHeadCounts(shape)],
     [`${architecture}.attention.layer_norm_rms_epsilon`, float32(1e-5)],
     [`${architecture}.rope.dimension_count`, uint32(shape.width / shape.headCount)],
     [`${architecture}.rope.freq_base`, float32(10_000)],
     [`${architecture}.vocab_size`, uint32(vocabulary.tokens.length)],
+    ...extraMetadata(shape),
     ['tokenizer.ggml.model', 'gpt2'],
     ['tokenizer.ggml.pre', vocabulary.preTokenizer],
     ['tokenizer.ggml.tokens', vocabulary.tokens],
@@ -112,6 +124,41 @@ function metadataOf(shape: ModelShape): [string, MetadataValue][] {
       ? []
       : [['tokenizer.chat_template', shape.chatTemplate] satisfies [string, MetadataValue]]),
   ];
+}
+
+/** Whether a layer keeps a state instead of attending. */
+function isRecurrent({ architecture }: ModelShape, layer: number): boolean {
+  return architecture === 'mamba' || (architecture === 'lfm2' && layer % 2 === 0);
+}
+
+function kvHeadCounts(shape: ModelShape): MetadataValue {
+  if (shape.architecture !== 'lfm2') return uint32(shape.kvHeadCount);
+  const layers = Array.from({ length: shape.layerCount }, (_, layer) => layer);
+  return int32(layers.map((layer) => (isRecurrent(shape, layer) ? 0 : shape.kvHeadCount)));
+}
+
+function extraMetadata({ architecture, width }: ModelShape): [string, MetadataValue][] {
+  switch (architecture) {
+    case 'llama':
+    case 'qwen2':
+      return [];
+    case 'olmo2':
+      return [
+        ['olmo2.attention.sliding_window', uint32(windowLength)],
+        ['olmo2.attention.sliding_window_pattern', uint32(2)],
+      ];
+    case 'lfm2':
+      return [['lfm2.shortconv.l_cache', uint32(convolutionLength)]];
+    case 'mamba':
+      return [
+        ['mamba.ssm.conv_kernel', uint32(convolutionLength)],
+        ['mamba.ssm.inner_size', uint32(2 * width)],
+        ['mamba.ssm.state_size', uint32(stateLength)],
+        ['mamba.ssm.time_step_rank', uint32(stateLength)],
+      ];
+    default:
+      return architecture satisfies never;
+  }
 }
 
 function tensorsOf(shape: ModelShape): Tensor[] {
@@ -150,31 +197,93 @@ function tensorsOf(shape: ModelShape): Tensor[] {
     const block = `blk.${index}`;
     const bias = (name: string, length: number): Tensor =>
       vector(`${name}.bias`, length, randomRows(shape.seed, `${name}.bias`, 0.1));
-    return [
-      norm(`${block}.attn_norm`, 1),
+    const normOf = (name: string, length: number): Tensor =>
+      vector(`${block}.${name}.weight`, length, (row) => row.fill(1));
+    const attention = [
       projection(`${block}.attn_q`, width, width, 2),
       projection(`${block}.attn_k`, width, kvWidth),
       projection(`${block}.attn_v`, width, kvWidth),
       projection(`${block}.attn_output`, width, width, 2),
-      norm(`${block}.ffn_norm`, 1),
+    ];
+    const feedForward = [
       projection(`${block}.ffn_gate`, width, feedForwardWidth, 2),
       projection(`${block}.ffn_up`, width, feedForwardWidth),
       projection(`${block}.ffn_down`, feedForwardWidth, width),
-      ...(shape.architecture === 'qwen2'
-        ? [
-            bias(`${block}.attn_q`, width),
-            bias(`${block}.attn_k`, kvWidth),
-            bias(`${block}.attn_v`, kvWidth),
-          ]
-        : []),
     ];
+    const headWidth = width / shape.headCount;
+    const norms = [norm(`${block}.attn_norm`, 1), norm(`${block}.ffn_norm`, 1)];
+    switch (shape.architecture) {
+      case 'llama':
+        return [...norms, ...attention, ...feedForward];
+      case 'qwen2':
+        return [
+          ...norms,
+          ...attention,
+          ...feedForward,
+          bias(`${block}.attn_q`, width),
+          bias(`${block}.attn_k`, kvWidth),
+          bias(`${block}.attn_v`, kvWidth),
+        ];
+      case 'olmo2':
+        return [
+          ...attention,
+          normOf('attn_q_norm', width),
+          normOf('attn_k_norm', kvWidth),
+          normOf('post_attention_norm', width),
+          ...feedForward,
+          normOf('post_ffw_norm', width),
+        ];
+      case 'lfm2':
+        return [
+          ...norms,
+          ...feedForward,
+          ...(isRecurrent(shape, index)
+            ? [
+                f32(projection(`${block}.shortconv.conv`, convolutionLength, width)),
+                projection(`${block}.shortconv.in_proj`, width, 3 * width, 2),
+                projection(`${block}.shortconv.out_proj`, width, width, 2),
+              ]
+            : [...attention, normOf('attn_q_norm', headWidth), normOf('attn_k_norm', headWidth)]),
+        ];
+      case 'mamba': {
+        const inner = 2 * width;
+        return [
+          norm(`${block}.attn_norm`, 1),
+          projection(`${block}.ssm_in`, width, 2 * inner, 2),
+          f32(projection(`${block}.ssm_conv1d`, convolutionLength, inner, 2)),
+          bias(`${block}.ssm_conv1d`, inner),
+          projection(`${block}.ssm_x`, inner, 3 * stateLength, 2),
+          f32(projection(`${block}.ssm_dt`, stateLength, inner)),
+          bias(`${block}.ssm_dt`, inner),
+          {
+            name: `${block}.ssm_a`,
+            type: 'F32',
+            shape: [stateLength, inner],
+            // Rates at which what is remembered fades: each channel has fast and slow values.
+            fillRow: (row) => {
+              for (let i = 0; i < row.length; i++) row[i] = -(i + 1) / row.length;
+            },
+          } satisfies Tensor,
+          vector(`${block}.ssm_d`, inner, (row) => row.fill(1)),
+          projection(`${block}.ssm_out`, inner, width, 2),
+        ];
+      }
+      default:
+        return shape.architecture satisfies never;
+    }
   });
+  const outputNorm = shape.architecture === 'lfm2' ? 'token_embd_norm' : 'output_norm';
   return [
     embedding,
     ...layers.flat(),
-    norm('output_norm', outputGain),
+    norm(outputNorm, outputGain),
     ...(shape.tiedOutput ? [] : [output]),
   ];
+}
+
+/** The same tensor as F32, for the few that llama.cpp takes in no other type. */
+function f32(tensor: Tensor): Tensor {
+  return { ...tensor, type: 'F32' };
 }
 
 /** Scales the rows of tokens that are to be sampled never or more often than others. */

@@ -1,0 +1,28 @@
+// How many prompt tokens fit a step beside running decodes, so that it takes no longer than a
+// target. Learns from steps that were measured; knows no clock.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+class StepPacer {
+ public:
+  // `target_ms`: what a step may take while somebody decodes, in milliseconds, above 0.
+  explicit StepPacer(double target_ms) : target_ms_(target_ms) {}
+
+  // A step of `n_decoding` single tokens and `n_prefill` prompt tokens took `ms`.
+  void Observe(int32_t n_decoding, int32_t n_prefill, double ms);
+
+  // Prompt tokens to add to a step that decodes `n_decoding` sequences. Never so few that a prompt
+  // stands still, even where decoding alone takes longer than the target.
+  int32_t Chunk(int32_t n_decoding) const;
+
+ private:
+  double DecodeMs(int32_t n_decoding) const;
+
+  double target_ms_;
+  // Of a step that only decodes, by how many; 0 where none was seen.
+  std::vector<double> decode_ms_;
+  // Of one prompt token, 0 before the first.
+  double prefill_ms_ = 0;
+};

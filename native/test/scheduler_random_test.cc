@@ -1,0 +1,209 @@
+// Random traffic through the scheduler, step by step against a memory that does what the edits say
+// and sequences that know what they must find there.
+#include <doctest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <random>
+#include <set>
+
+#include "reference_memory.h"
+#include "scheduler.h"
+
+namespace {
+
+// The number of random steps; the long run sets it higher.
+int RandomSteps() {
+  const char* steps = std::getenv("NATIVE_TEST_STEPS");
+  return steps == nullptr ? 5000 : std::atoi(steps);
+}
+
+unsigned RandomSeed() {
+  const char* seed = std::getenv("NATIVE_TEST_SEED");
+  return seed == nullptr ? 1 : static_cast<unsigned>(std::atoi(seed));
+}
+
+class RandomTraffic {
+ public:
+  RandomTraffic(SchedulerLimits limits, unsigned seed)
+      : limits_(limits), scheduler_(limits), memory_(limits.cache), random_(seed) {}
+
+  void Run(int n_steps) {
+    for (int step = 0; step < n_steps; ++step) {
+      ChangeSomething();
+      Step();
+      scheduler_.CheckIntegrity();
+      for (auto& [id, sequence] : known_) {
+        if (!sequence.held) REQUIRE(++sequence.n_steps_alive < 8000);
+      }
+    }
+    REQUIRE(n_finished_ > n_steps / 200);
+    REQUIRE(n_found_ > 0);
+  }
+
+ private:
+  struct Known {
+    std::vector<Token> tokens;
+    std::string scope;
+    size_t n_limit = 0;
+    bool held = false;
+    int n_steps_alive = 0;
+  };
+
+  int Below(int n) { return static_cast<int>(random_() % static_cast<unsigned>(n)); }
+  auto Pick() { return std::next(known_.begin(), Below(static_cast<int>(known_.size()))); }
+
+  void ChangeSomething() {
+    if (known_.size() < 14 && Below(3) == 0) Add();
+    if (!known_.empty() && Below(40) == 0) {
+      const auto cancelled = Pick();
+      if (Below(4) == 0) {
+        scheduler_.Drop(cancelled->first);
+      } else {
+        scheduler_.Finish(cancelled->first);
+      }
+      known_.erase(cancelled);
+    }
+    if (!known_.empty() && Below(10) == 0) {
+      const auto changed = Pick();
+      changed->second.held = Below(3) == 0;
+      scheduler_.SetHeld(changed->first, changed->second.held);
+    }
+    if (Below(200) == 0) scheduler_.MakeRoom();
+  }
+
+  // Prompts that begin like others: of a few openings, or a past conversation with more behind it.
+  void Add() {
+    Known sequence;
+    sequence.scope = Below(4) == 0 ? "other" : "";
+    const bool continues = !past_.empty() && Below(2) == 0;
+    if (continues) {
+      const Known& past = past_[Below(static_cast<int>(past_.size()))];
+      sequence.tokens = past.tokens;
+      sequence.scope = past.scope;
+      if (Below(4) == 0) sequence.tokens.resize(1 + Below(static_cast<int>(past.tokens.size())));
+    } else {
+      const int opening = Below(3);
+      const int n = Below(120);
+      for (int i = 0; i < n; ++i) sequence.tokens.push_back(1000 * opening + i);
+    }
+    const int n_own = 1 + Below(60);
+    for (int i = 0; i < n_own; ++i) sequence.tokens.push_back(NewToken());
+    const auto n_most =
+        static_cast<size_t>(limits_.cache.shares_cells ? limits_.cache.n_cells
+                                                       : limits_.cache.n_cells / limits_.n_slots);
+    if (sequence.tokens.size() > n_most) return;
+    sequence.n_limit = std::min(n_most, sequence.tokens.size() + 1 + Below(50));
+    scheduler_.Add(next_id_, sequence.tokens, sequence.scope);
+    known_[next_id_++] = std::move(sequence);
+  }
+
+  Token NewToken() { return Below(50) == 0 ? Below(5) : next_token_++; }
+
+  void Step() {
+    const StepPlan plan = scheduler_.Plan();
+    memory_.Apply(plan.edits);
+    REQUIRE(memory_.n_cells() == scheduler_.cache().n_used());
+    int32_t n_tokens = 0;
+    std::set<SequenceId> worked;
+    for (const StepWork& work : plan.work) {
+      const Known& sequence = known_.at(work.id);
+      REQUIRE(!sequence.held);
+      REQUIRE(worked.insert(work.id).second);
+      REQUIRE(work.n_tokens > 0);
+      const auto n_known = static_cast<int32_t>(sequence.tokens.size());
+      REQUIRE(work.first + work.n_tokens <= n_known);
+      REQUIRE(work.samples == (work.first + work.n_tokens == n_known));
+      const std::span<const Token> tokens(sequence.tokens);
+      memory_.RequireHolds(work.cache_id, tokens.first(work.first), sequence.scope);
+      n_tokens += work.n_tokens;
+    }
+    REQUIRE(n_tokens <= limits_.n_batch);
+    REQUIRE(static_cast<int32_t>(plan.work.size()) <= limits_.n_slots);
+    RequireProgress(plan);
+    if (Below(100) == 0) return;  // The batch was not computed; the plan is forgotten.
+
+    for (const StepWork& work : plan.work) {
+      const Known& sequence = known_.at(work.id);
+      const std::span<const Token> tokens(sequence.tokens);
+      memory_.Compute(work.cache_id, tokens.subspan(work.first, work.n_tokens), sequence.scope);
+      if (work.first > 0) ++n_found_;
+    }
+    scheduler_.Commit(plan);
+    if (!plan.empty()) scheduler_.Measured(plan, 0.01 * Below(10'000));
+    for (const StepWork& work : plan.work) {
+      if (work.samples) Grow(work.id);
+    }
+  }
+
+  // Somebody computes as long as somebody could.
+  void RequireProgress(const StepPlan& plan) {
+    const bool can = std::any_of(known_.begin(), known_.end(),
+                                 [](const auto& item) { return !item.second.held; });
+    REQUIRE(plan.empty() == !can);
+  }
+
+  void Grow(SequenceId id) {
+    Known& sequence = known_.at(id);
+    const Token token = NewToken();
+    sequence.tokens.push_back(token);
+    scheduler_.Append(id, token);
+    if (sequence.tokens.size() < sequence.n_limit) return;
+    scheduler_.Finish(id);
+    ++n_finished_;
+    if (past_.size() > 20) past_.erase(past_.begin());
+    past_.push_back(std::move(sequence));
+    known_.erase(id);
+  }
+
+  SchedulerLimits limits_;
+  Scheduler scheduler_;
+  ReferenceMemory memory_;
+  std::mt19937 random_;
+  std::map<SequenceId, Known> known_;
+  // Finished conversations.
+  std::vector<Known> past_;
+  SequenceId next_id_ = 1;
+  Token next_token_ = 10'000;
+  int n_finished_ = 0;
+  int n_found_ = 0;
+};
+
+SchedulerLimits Limits() {
+  return {.n_slots = 6,
+          .n_batch = 128,
+          .n_ubatch = 32,
+          .step_target_ms = 50,
+          .cache = {.n_ids = 16, .n_cells = 400}};
+}
+
+}  // namespace
+
+TEST_CASE("random traffic on a unified cache: books and memory agree, and nobody starves") {
+  CAPTURE(RandomSeed());
+  RandomTraffic(Limits(), RandomSeed()).Run(RandomSteps());
+}
+
+TEST_CASE("random traffic on a split cache") {
+  SchedulerLimits limits = Limits();
+  limits.cache = {.n_ids = 6, .n_cells = 6 * 300, .shares_cells = false, .n_min_copy = 32};
+  CAPTURE(RandomSeed());
+  RandomTraffic(limits, RandomSeed()).Run(RandomSteps() / 2);
+}
+
+TEST_CASE("random traffic on a memory that cannot be cut") {
+  SchedulerLimits limits = Limits();
+  limits.cache.cuts = false;
+  limits.cache.n_kept_cells = 200;
+  CAPTURE(RandomSeed());
+  RandomTraffic(limits, RandomSeed()).Run(RandomSteps() / 2);
+}
+
+TEST_CASE("random traffic on a memory that can neither be cut nor copied") {
+  SchedulerLimits limits = Limits();
+  limits.cache.cuts = limits.cache.copies = false;
+  limits.cache.n_ids = limits.n_slots;
+  CAPTURE(RandomSeed());
+  RandomTraffic(limits, RandomSeed()).Run(RandomSteps() / 4);
+}
