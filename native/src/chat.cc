@@ -176,6 +176,8 @@ void Chat::SetFormat(const common_chat_params& rendered, const common_chat_templ
   format->params.is_continuation = inputs.continue_final_message != COMMON_CHAT_CONTINUATION_NONE;
   if (!rendered.parser.empty()) format->params.parser.load(rendered.parser);
   prompt->format = std::move(format);
+  prompt->reasoning = ReasoningCounter(rendered.thinking_start_tag, rendered.thinking_end_tags,
+                                       rendered.generation_prompt);
   for (const std::string& text : rendered.preserved_tokens) {
     const std::vector<llama_token> tokens = model_->Tokenize(text, false);
     if (tokens.size() == 1) prompt->shown_tokens.insert(tokens[0]);

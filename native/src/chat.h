@@ -11,6 +11,7 @@
 
 #include "control_text.h"
 #include "llama.h"
+#include "reasoning_counter.h"
 
 class Model;
 struct common_chat_params;
@@ -28,6 +29,8 @@ struct Prompt {
   std::set<llama_token> shown_tokens;
   // How to take the reply apart; null where all of it is content.
   std::shared_ptr<const ReplyFormat> format;
+  // Counts a reply's reasoning; to be copied.
+  ReasoningCounter reasoning;
   // Only the fields that `Constrain` copies are set.
   common_params_sampling constraints;
 

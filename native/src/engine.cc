@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <functional>
 #include <numeric>
 #include <utility>
 
@@ -11,6 +12,10 @@ template <class... Functions>
 struct Overloaded : Functions... {
   using Functions::operator()...;
 };
+
+// Passes over logits from which several threads choose faster than one: waking them costs some 50
+// microseconds.
+constexpr int64_t kParallelEffort = 1'000'000;
 
 SchedulerLimits LimitsOf(const EngineOptions& options, Context* context) {
   return {
@@ -34,6 +39,7 @@ Engine::Engine(const Model* model, EngineOptions options, EventSink sink)
     : model_(model),
       options_(Checked(options)),
       sink_(std::move(sink)),
+      samplers_(std::min(options_.context.n_threads, options_.context.n_slots)),
       thread_([this] { Run(); }) {}
 
 Engine::~Engine() {
@@ -137,6 +143,7 @@ bool Engine::Step() {
   switch (status) {
     case DecodeStatus::kOk:
       scheduler_->Commit(plan);
+      CountProgress(plan);
       SampleAll(plan);
       scheduler_->Measured(plan,
                            std::chrono::duration<double, std::milli>(Clock::now() - begin).count());
@@ -190,10 +197,9 @@ void Engine::FillBatch(const StepPlan& plan) {
   }
 }
 
-void Engine::SampleAll(const StepPlan& plan) {
+void Engine::CountProgress(const StepPlan& plan) {
   stats_.n_decoded_tokens += context_->batch_size();
-  for (size_t i = 0; i < plan.work.size(); ++i) {
-    const StepWork& work = plan.work[i];
+  for (const StepWork& work : plan.work) {
     Sequence& sequence = sequences_.at(work.id);
     const bool found_none = sequence.n_cached_tokens() == 0;
     const Sequence::Progress progress = sequence.MarkComputed(work.first, work.n_tokens);
@@ -201,17 +207,52 @@ void Engine::SampleAll(const StepPlan& plan) {
     stats_.n_cached_tokens += progress.n_cached;
     stats_.n_recomputed_tokens += progress.n_recomputed;
     if (found_none && progress.n_cached > 0) ++stats_.n_prefix_hits;
-    if (!work.samples) continue;
+  }
+}
 
+// Tokens are chosen on several threads, where that is worth waking them; the rest is done in the
+// plan's order on this one.
+void Engine::SampleAll(const StepPlan& plan) {
+  samples_.clear();
+  int64_t effort = 0;
+  for (size_t i = 0; i < plan.work.size(); ++i) {
+    if (!plan.work[i].samples) continue;
+    Sequence* sequence = &sequences_.at(plan.work[i].id);
+    samples_.push_back({.sequence = sequence, .batch_index = last_indices_[i]});
+    effort += int64_t{sequence->sampling_effort()} * model_->n_vocab();
+  }
+  // The slow ones first, so that nobody waits for them at the end.
+  std::ranges::stable_sort(samples_, std::greater(),
+                           [](const Sample& each) { return each.sequence->sampling_effort(); });
+
+  const auto choose = [this](int32_t i) {
+    Sample& sample = samples_[i];
     try {
-      Sequence::Growth growth = sequence.Grow(context_->get(), last_indices_[i]);
-      ++stats_.n_sampled_tokens;
-      scheduler_->Append(work.id, sequence.last_token());
-      if (!growth.text.empty()) events_.push_back(TextDelta{work.id, std::move(growth.text)});
-      if (growth.ended) EndSequence(work.id, sequence.End(growth.reason, Clock::now()));
+      sample.token = sample.sequence->Sample(context_->get(), sample.batch_index);
     } catch (const std::exception& error) {
-      EndSequence(work.id, SequenceError{work.id, ErrorCode::kSequenceFailed, error.what()});
+      sample.error = error.what()[0] == '\0' ? "no token could be chosen" : error.what();
     }
+  };
+  const auto n_samples = static_cast<int32_t>(samples_.size());
+  if (effort >= kParallelEffort) {
+    // The first look at the logits puts them in order; the others may then look at the same time.
+    if (n_samples > 0) llama_get_logits_ith(context_->get(), samples_[0].batch_index);
+    samplers_.Run(n_samples, choose);
+  } else {
+    for (int32_t i = 0; i < n_samples; ++i) choose(i);
+  }
+
+  for (Sample& sample : samples_) {
+    const SequenceId id = sample.sequence->id();
+    if (!sample.error.empty()) {
+      EndSequence(id, SequenceError{id, ErrorCode::kSequenceFailed, std::move(sample.error)});
+      continue;
+    }
+    Sequence::Growth growth = sample.sequence->Grow(sample.token);
+    ++stats_.n_sampled_tokens;
+    scheduler_->Append(id, sample.token);
+    if (!growth.text.empty()) events_.push_back(TextDelta{id, std::move(growth.text)});
+    if (growth.ended) EndSequence(id, sample.sequence->End(growth.reason, Clock::now()));
   }
 }
 

@@ -20,6 +20,7 @@
 #include "model.h"
 #include "scheduler.h"
 #include "sequence.h"
+#include "worker_pool.h"
 
 struct EngineOptions {
   ContextOptions context;
@@ -67,12 +68,22 @@ class Engine {
   // False when an edit failed, so that the plan is void.
   bool ApplyEdits(const StepPlan& plan);
   void FillBatch(const StepPlan& plan);
+  void CountProgress(const StepPlan& plan);
   void SampleAll(const StepPlan& plan);
   void FailSequences(const StepPlan& plan, const std::string& reason);
   void EndSequence(SequenceId id, Event event);
   void EndEverything(const std::optional<std::string>& failure);
   void Flush();
   void PublishStats();
+
+  // A sequence whose next token is chosen in this step.
+  struct Sample {
+    Sequence* sequence = nullptr;
+    int32_t batch_index = 0;
+    llama_token token = LLAMA_TOKEN_NULL;
+    // Why there is no token.
+    std::string error = {};
+  };
 
   const Model* const model_;
   const EngineOptions options_;
@@ -95,6 +106,8 @@ class Engine {
   // Indices into the plan's work, by cache id.
   std::vector<size_t> by_cache_id_;
   std::vector<llama_token> scratch_tokens_;
+  WorkerPool samplers_;
+  std::vector<Sample> samples_;
 
   std::mutex join_mutex_;
   // Last: starts when everything above exists.

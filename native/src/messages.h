@@ -70,6 +70,8 @@ struct SequenceEnd {
   int32_t n_prompt_tokens = 0;
   int32_t n_cached_tokens = 0;
   int32_t n_completion_tokens = 0;
+  // The part of them that was reasoning.
+  int32_t n_reasoning_tokens = 0;
   double queue_ms = 0;
   double prefill_ms = 0;
   double decode_ms = 0;

@@ -31,6 +31,7 @@ struct ToJs {
     object.Set("promptTokenCount", end.n_prompt_tokens);
     object.Set("cachedTokenCount", end.n_cached_tokens);
     object.Set("completionTokenCount", end.n_completion_tokens);
+    object.Set("reasoningTokenCount", end.n_reasoning_tokens);
     object.Set("queueMs", end.queue_ms);
     object.Set("prefillMs", end.prefill_ms);
     object.Set("decodeMs", end.decode_ms);

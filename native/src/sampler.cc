@@ -15,6 +15,11 @@ namespace {
 // Dividing logits by less overflows.
 constexpr float kLeastTemperature = 1e-6f;
 
+// Measured against the greedy pass: llama.cpp's samplers copy the vocabulary and sort a part of
+// it; a grammar that refuses the first choice walks all of it.
+constexpr int32_t kSamplerPasses = 10;
+constexpr int32_t kGrammarPasses = 100;
+
 // Whether the sampler chain would always end at the token with the highest logit. What only cuts
 // the tail (top-k, top-p, min-p, top-n-sigma) or rescales (temperature) does not matter then; what
 // can move or drop the head does.
@@ -77,6 +82,7 @@ Sampler::Sampler(const Model* model, common_params_sampling params,
       params.logit_bias.push_back({token, -INFINITY});
     }
   }
+  effort_ = params.grammar.empty() ? kSamplerPasses : kGrammarPasses;
   sampler_.reset(common_sampler_init(model->get(), params));
   if (!sampler_) throw std::runtime_error("the sampler could not be created");
   ShowPrompt(params, prompt);

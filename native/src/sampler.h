@@ -19,6 +19,9 @@ class Sampler {
   ~Sampler();
   Sampler(Sampler&&) noexcept;
 
+  // Passes over the vocabulary that a sample takes, about: 1 when greedy.
+  int32_t effort() const { return effort_; }
+
   // The next token from the logits at `batch_index` of the batch decoded last. May change those
   // logits.
   llama_token Sample(llama_context* context, int32_t batch_index);
@@ -31,6 +34,7 @@ class Sampler {
   };
 
   const Model* model_;
+  int32_t effort_ = 1;
   // Null when the parameters amount to "the most likely token": then no sampler is needed, and the
   // step is spared a pass that sorts the vocabulary.
   std::unique_ptr<common_sampler, Deleter> sampler_;

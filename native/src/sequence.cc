@@ -28,6 +28,7 @@ Sequence::Sequence(const Model* model, Submit submit)
       max_tokens_(submit.max_tokens),
       sampler_(model, std::move(submit.sampling), submit.prompt->tokens),
       text_(AllStops(submit)),
+      reasoning_(submit.prompt->reasoning),
       submitted_at_(submit.submitted_at) {}
 
 void Sequence::CopyTokens(int32_t first, int32_t n, std::vector<llama_token>* tokens) const {
@@ -54,8 +55,11 @@ Sequence::Progress Sequence::MarkComputed(int32_t first, int32_t n) {
   return progress;
 }
 
-Sequence::Growth Sequence::Grow(llama_context* context, int32_t batch_index) {
-  const llama_token token = sampler_.Sample(context, batch_index);
+llama_token Sequence::Sample(llama_context* context, int32_t batch_index) {
+  return sampler_.Sample(context, batch_index);
+}
+
+Sequence::Growth Sequence::Grow(llama_token token) {
   completion_.push_back(token);
   last_token_at_ = Clock::now();
   if (first_token_at_ == kNever) first_token_at_ = last_token_at_;
@@ -63,6 +67,7 @@ Sequence::Growth Sequence::Grow(llama_context* context, int32_t batch_index) {
   if (model_->IsEndOfGeneration(token)) return {text_.Finish(), true, FinishReason::kStop};
   std::string bytes;
   model_->AppendPiece(token, prompt_->shown_tokens.contains(token), &bytes);
+  reasoning_.Push(bytes);
   StopMatcher::Result shown = text_.Push(bytes);
   if (shown.stopped) return {std::move(shown.text), true, FinishReason::kStop};
   if (static_cast<int32_t>(completion_.size()) >= max_tokens_) {
@@ -80,6 +85,7 @@ SequenceEnd Sequence::End(FinishReason reason, Clock::time_point now) const {
   end.n_prompt_tokens = n_prompt_tokens();
   end.n_cached_tokens = n_cached_tokens_;
   end.n_completion_tokens = static_cast<int32_t>(completion_.size());
+  end.n_reasoning_tokens = reasoning_.n_tokens();
   end.queue_ms = Milliseconds(submitted_at_, started ? started_at_ : now);
   if (started) end.prefill_ms = Milliseconds(started_at_, sampled ? first_token_at_ : now);
   if (sampled) end.decode_ms = Milliseconds(first_token_at_, last_token_at_);

@@ -20,7 +20,6 @@ class Sequence {
   const std::vector<llama_token>& prompt_tokens() const { return prompt_->tokens; }
   // Prompt tokens that were found in the cache instead of being computed.
   int32_t n_cached_tokens() const { return n_cached_tokens_; }
-  llama_token last_token() const { return completion_.back(); }
 
   // Appends the tokens [first, first + n) to `tokens`.
   void CopyTokens(int32_t first, int32_t n, std::vector<llama_token>* tokens) const;
@@ -41,6 +40,14 @@ class Sequence {
   // The tokens [first, first + n) were computed; what lies before them was in the cache.
   Progress MarkComputed(int32_t first, int32_t n);
 
+  // How much it takes to sample for it: passes over the vocabulary, about.
+  int32_t sampling_effort() const { return sampler_.effort(); }
+
+  // Chooses the next token from the logits at `batch_index`. Several sequences may do so at the
+  // same time; everything else belongs to the engine thread. Throws std::exception when there is
+  // no token to choose.
+  llama_token Sample(llama_context* context, int32_t batch_index);
+
   // What one sampled token led to.
   struct Growth {
     // Text to show, possibly empty.
@@ -49,8 +56,8 @@ class Sequence {
     FinishReason reason = FinishReason::kStop;
   };
 
-  // Samples the next token from the logits at `batch_index` and appends it.
-  Growth Grow(llama_context* context, int32_t batch_index);
+  // Appends the token that was chosen.
+  Growth Grow(llama_token token);
 
   // The account of the sequence as it stands.
   SequenceEnd End(FinishReason reason, Clock::time_point now) const;
@@ -62,6 +69,7 @@ class Sequence {
   int32_t max_tokens_;
   Sampler sampler_;
   CompletionText text_;
+  ReasoningCounter reasoning_;
   std::vector<llama_token> completion_;
   // Tokens, from the first on, that were computed or found at some time.
   int32_t n_done_ = 0;

@@ -118,5 +118,6 @@ function total(usages: readonly TokenUsage[]): TokenUsage {
     // What one choice computes the others find; that is not what the request found.
     cachedTokenCount: Math.min(...usages.map((usage) => usage.cachedTokenCount)),
     completionTokenCount: sum((usage) => usage.completionTokenCount),
+    reasoningTokenCount: sum((usage) => usage.reasoningTokenCount),
   };
 }

@@ -43,6 +43,7 @@ export type NativePayload =
       readonly promptTokenCount: number;
       readonly cachedTokenCount: number;
       readonly completionTokenCount: number;
+      readonly reasoningTokenCount: number;
       readonly queueMs: number;
       readonly prefillMs: number;
       readonly decodeMs: number;

@@ -145,6 +145,8 @@ export interface TokenUsage {
   readonly cachedTokenCount: number;
   /** Sampled tokens, the one that ended the sequence included. */
   readonly completionTokenCount: number;
+  /** The part of them that was reasoning, marks included. */
+  readonly reasoningTokenCount: number;
 }
 
 /** Where the time of one sequence went, in milliseconds. */

@@ -100,7 +100,12 @@ function cancelledAtOnce(promptTokenCount: number): EngineEvent {
   return {
     type: 'sequence-end',
     finishReason: 'cancelled',
-    usage: { promptTokenCount, cachedTokenCount: 0, completionTokenCount: 0 },
+    usage: {
+      promptTokenCount,
+      cachedTokenCount: 0,
+      completionTokenCount: 0,
+      reasoningTokenCount: 0,
+    },
     timings: { queueMs: 0, prefillMs: 0, decodeMs: 0 },
   };
 }
@@ -333,11 +338,12 @@ class NativeEngine implements Engine {
   #receivePayload(id: number, payload: NativePayload): void {
     switch (payload.type) {
       case 'sequence-end': {
-        const { promptTokenCount, cachedTokenCount, completionTokenCount } = payload;
+        const { promptTokenCount, cachedTokenCount } = payload;
+        const { completionTokenCount, reasoningTokenCount } = payload;
         this.#endSequence(id)?.push({
           type: 'sequence-end',
           finishReason: payload.finishReason,
-          usage: { promptTokenCount, cachedTokenCount, completionTokenCount },
+          usage: { promptTokenCount, cachedTokenCount, completionTokenCount, reasoningTokenCount },
           timings: {
             queueMs: payload.queueMs,
             prefillMs: payload.prefillMs,

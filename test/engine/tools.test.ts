@@ -186,6 +186,7 @@ describe('reasoning', () => {
     const free = await reply({ thinking: true }, { maxTokens: 60, sampling: { temperature: 0 } });
     expect(free.content).toBe('');
     expect(free.reasoning.length).toBeGreaterThan(20);
+    expect(free.end.usage.reasoningTokenCount).toBe(60);
     const limited = await reply(
       { thinking: true, thinkingBudget: 8 },
       { maxTokens: 60, sampling: { temperature: 0 } },
@@ -194,6 +195,9 @@ describe('reasoning', () => {
     expect(limited.reasoning.length).toBeLessThan(free.reasoning.length);
     expect(limited.content).not.toBe('');
     expect(limited.content).not.toContain('</think>');
+    const { reasoningTokenCount, completionTokenCount } = limited.end.usage;
+    expect(reasoningTokenCount).toBeGreaterThanOrEqual(9);
+    expect(reasoningTokenCount).toBeLessThan(completionTokenCount);
   });
 
   test('is off unless asked for, as this template has it by itself', async () => {

@@ -18,6 +18,7 @@ export interface FakeScript {
   parts: readonly (string | ReplyDelta)[];
   finishReason: FinishReason;
   cachedTokenCount: number;
+  reasoningTokenCount: number;
   /** Awaited before the event of that index, unless the request is aborted first. */
   beforeEvent?: (index: number) => Promise<void> | undefined;
   /** Thrown in place of the event of that index; the index after the last text is the end. */
@@ -46,6 +47,7 @@ export class FakeEngine implements Engine {
     parts: ['Hello', ' world'],
     finishReason: 'stop',
     cachedTokenCount: 0,
+    reasoningTokenCount: 0,
   };
   readonly preparedChats: (readonly ChatMessage[])[] = [];
   readonly chatOptions: (ChatOptions | undefined)[] = [];
@@ -179,6 +181,7 @@ export class FakeEngine implements Engine {
         promptTokenCount: request.prompt.tokenCount,
         cachedTokenCount: this.script.cachedTokenCount,
         completionTokenCount,
+        reasoningTokenCount: this.script.reasoningTokenCount,
       },
       timings: { queueMs: 0, prefillMs: 0, decodeMs: 0 },
     };

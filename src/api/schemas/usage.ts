@@ -17,6 +17,6 @@ export function toUsage(usage: TokenUsage): Usage {
     completion_tokens: usage.completionTokenCount,
     total_tokens: usage.promptTokenCount + usage.completionTokenCount,
     prompt_tokens_details: { cached_tokens: usage.cachedTokenCount },
-    completion_tokens_details: { reasoning_tokens: 0 },
+    completion_tokens_details: { reasoning_tokens: usage.reasoningTokenCount },
   };
 }
