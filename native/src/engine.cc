@@ -27,6 +27,10 @@ SchedulerLimits LimitsOf(const EngineOptions& options, Context* context) {
   };
 }
 
+double MillisecondsSince(Clock::time_point begin) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
+}
+
 // A batch must have room for a token of every slot.
 EngineOptions Checked(EngineOptions options) {
   options.context.n_batch = std::max(options.context.n_batch, options.context.n_slots);
@@ -39,7 +43,7 @@ Engine::Engine(const Model* model, EngineOptions options, EventSink sink)
     : model_(model),
       options_(Checked(options)),
       sink_(std::move(sink)),
-      samplers_(std::min(options_.context.n_threads, options_.context.n_slots)),
+      samplers_(std::min(options_.n_sampling_threads, options_.context.n_slots)),
       thread_([this] { Run(); }) {}
 
 Engine::~Engine() {
@@ -132,21 +136,22 @@ void Engine::CancelSequence(SequenceId id) {
 }
 
 bool Engine::Step() {
+  const Clock::time_point begin = Clock::now();
   const StepPlan plan = scheduler_->Plan();
   if (!ApplyEdits(plan)) return true;
   if (plan.empty()) return false;
 
-  const Clock::time_point begin = Clock::now();
   FillBatch(plan);
+  const Clock::time_point before_decode = Clock::now();
   const DecodeStatus status = context_->Decode();
+  stats_.decode_ms += MillisecondsSince(before_decode);
   ++stats_.n_decode_calls;
   switch (status) {
     case DecodeStatus::kOk:
       scheduler_->Commit(plan);
       CountProgress(plan);
       SampleAll(plan);
-      scheduler_->Measured(plan,
-                           std::chrono::duration<double, std::milli>(Clock::now() - begin).count());
+      scheduler_->Measured(plan, MillisecondsSince(begin));
       break;
     case DecodeStatus::kNoRoom:
       // Alone, a sequence that finds no room never will.
@@ -158,6 +163,7 @@ bool Engine::Step() {
       FailSequences(plan, "llama_decode could not compute the batch");
       break;
   }
+  stats_.step_ms += MillisecondsSince(begin);
   return true;
 }
 
@@ -234,6 +240,7 @@ void Engine::SampleAll(const StepPlan& plan) {
     }
   };
   const auto n_samples = static_cast<int32_t>(samples_.size());
+  const Clock::time_point begin = Clock::now();
   if (effort >= kParallelEffort) {
     // The first look at the logits puts them in order; the others may then look at the same time.
     if (n_samples > 0) llama_get_logits_ith(context_->get(), samples_[0].batch_index);
@@ -241,6 +248,7 @@ void Engine::SampleAll(const StepPlan& plan) {
   } else {
     for (int32_t i = 0; i < n_samples; ++i) choose(i);
   }
+  stats_.sampling_ms += MillisecondsSince(begin);
 
   for (Sample& sample : samples_) {
     const SequenceId id = sample.sequence->id();

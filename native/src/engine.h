@@ -26,6 +26,8 @@ struct EngineOptions {
   ContextOptions context;
   // What a step may take while somebody decodes, in milliseconds, above 0.
   double step_target_ms = 50;
+  // Threads that choose tokens, the engine's own among them.
+  int32_t n_sampling_threads = 1;
 };
 
 // Receives the events of one step, on the engine thread. Must not block and must not throw.

@@ -95,17 +95,15 @@ Napi::Function EngineWrap::Define(Napi::Env env) {
 EngineWrap::EngineWrap(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<EngineWrap>(info), env_(info.Env()) {
   const auto options = info[0].As<Napi::Object>();
-  const auto addon_model = options.Get("model").As<Napi::Object>();
-  ContextOptions context_options = ContextOptionsFrom(options);
-  context_options.model = BorrowModel(addon_model);
+  const EngineOptions engine_options = EngineOptionsFrom(options);
 
-  model_ = std::make_unique<Model>(context_options.model);
+  model_ = std::make_unique<Model>(engine_options.context.model);
   chat_ = std::make_unique<Chat>(model_.get(),
                                  options.Get("chatTemplate").As<Napi::String>().Utf8Value());
-  model_object_ = Napi::Persistent(addon_model);
+  model_object_ = Napi::Persistent(options.Get("model").As<Napi::Object>());
   outbox_ = std::make_unique<Outbox>(info.Env(), info[1].As<Napi::Function>());
   engine_ = std::make_shared<Engine>(
-      model_.get(), EngineOptions{context_options, StepTargetFrom(options)},
+      model_.get(), engine_options,
       [outbox = outbox_.get()](std::vector<Event> events) { outbox->Put(std::move(events)); });
   LiveEngines::Get().Add(engine_);
   napi_add_env_cleanup_hook(env_, &EngineWrap::ReleaseAtExit, this);
@@ -231,6 +229,9 @@ Napi::Value EngineWrap::Stats(const Napi::CallbackInfo& info) {
   result.Set("sampledTokenCount", static_cast<double>(stats.n_sampled_tokens));
   result.Set("prefixHitCount", static_cast<double>(stats.n_prefix_hits));
   result.Set("pausedSequenceCount", static_cast<double>(stats.n_paused));
+  result.Set("stepMs", stats.step_ms);
+  result.Set("decodeMs", stats.decode_ms);
+  result.Set("samplingMs", stats.sampling_ms);
   result.Set("runningCount", stats.n_running);
   result.Set("waitingCount", stats.n_waiting);
   result.Set("usedKvTokenCount", stats.n_used_kv_tokens);

@@ -49,8 +49,6 @@ llama_flash_attn_type FlashAttention(const std::string& name) {
   return LLAMA_FLASH_ATTN_TYPE_AUTO;
 }
 
-}  // namespace
-
 llama_model* BorrowModel(const Napi::Object& addon_model) {
   llama_model* model = Napi::ObjectWrap<AddonModel>::Unwrap(addon_model)->model;
   if (model == nullptr) throw std::invalid_argument("the model is not loaded, or was disposed");
@@ -73,8 +71,15 @@ ContextOptions ContextOptionsFrom(const Napi::Object& options) {
   return result;
 }
 
-double StepTargetFrom(const Napi::Object& options) {
-  return options.Get("stepTargetMs").As<Napi::Number>().DoubleValue();
+}  // namespace
+
+EngineOptions EngineOptionsFrom(const Napi::Object& options) {
+  EngineOptions result;
+  result.context = ContextOptionsFrom(options);
+  result.context.model = BorrowModel(options.Get("model").As<Napi::Object>());
+  result.step_target_ms = options.Get("stepTargetMs").As<Napi::Number>().DoubleValue();
+  Read(options, "samplingThreadCount", &result.n_sampling_threads);
+  return result;
 }
 
 common_params_sampling SamplingFrom(const Napi::Object& options) {

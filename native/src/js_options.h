@@ -7,18 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "context.h"
+#include "engine.h"
 #include "messages.h"
 
-// The llama_model behind a node-llama-cpp `LlamaModel`'s `_model`. Reads the object's memory by the
-// layout of the pinned release.
-llama_model* BorrowModel(const Napi::Object& addon_model);
-
-// Everything but `model`.
-ContextOptions ContextOptionsFrom(const Napi::Object& options);
-
-// Milliseconds a step may take while somebody decodes.
-double StepTargetFrom(const Napi::Object& options);
+// What an engine is built with; src/engine/addon.ts lists the keys. The llama_model is the one
+// behind a node-llama-cpp `LlamaModel`'s `_model`, read by the memory layout of the pinned release.
+EngineOptions EngineOptionsFrom(const Napi::Object& options);
 
 // Fields that are absent keep llama.cpp's defaults.
 common_params_sampling SamplingFrom(const Napi::Object& options);

@@ -103,6 +103,10 @@ struct EngineStats {
   uint64_t n_cached_tokens = 0;
   uint64_t n_recomputed_tokens = 0;
   uint64_t n_sampled_tokens = 0;
+  // Time spent in steps, and the parts of it in llama_decode and in choosing tokens, milliseconds.
+  double step_ms = 0;
+  double decode_ms = 0;
+  double sampling_ms = 0;
   // Sequences that found a part of their prompt in the cache, and those that had to give way.
   uint64_t n_prefix_hits = 0;
   uint64_t n_paused = 0;

@@ -18,6 +18,8 @@ export interface NativeEngineOptions {
   readonly kvTokenCount: number;
   readonly kvLayout: 'unified' | 'split';
   readonly threadCount: number;
+  /** Threads that choose tokens. */
+  readonly samplingThreadCount: number;
   /** Busy-wait of the compute threads between steps, 0 (none) to 100. */
   readonly threadPoll: number;
   readonly batchSize: number;

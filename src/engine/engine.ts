@@ -206,6 +206,12 @@ export interface EngineStats {
   readonly prefixHitCount: number;
   /** Times a sequence had to give way to a neighbour and waited to be resumed. */
   readonly pausedSequenceCount: number;
+  /** Time spent in steps, in milliseconds ... */
+  readonly stepMs: number;
+  /** ... and the part of it in `llama_decode` ... */
+  readonly decodeMs: number;
+  /** ... and in choosing tokens. */
+  readonly samplingMs: number;
   /** Sequences that hold a slot now. */
   readonly runningCount: number;
   /** Sequences that wait for a slot now. */

@@ -42,6 +42,8 @@ export interface EngineOptions {
   readonly kvTokenCount: number;
   /** Compute threads; 0 chooses. */
   readonly threadCount: number;
+  /** Threads that choose tokens; left out: as many as compute. */
+  readonly samplingThreadCount?: number;
   readonly batchSize: number;
   readonly ubatchSize: number;
   /**
@@ -389,6 +391,7 @@ function nativeOptions(options: EngineOptions) {
   const { slotCount, contextLength, kvTokenCount, batchSize, ubatchSize } = options;
   const { flashAttention, cacheTypeK, cacheTypeV } = options;
   const { kvLayout = 'auto', stepTargetMs = defaultStepTargetMs } = options;
+  const threadCount = options.threadCount || Math.min(availableParallelism(), maxDefaultThreads);
   return {
     model: addonModelOf(options.model),
     chatTemplate: options.chatTemplate ?? '',
@@ -396,7 +399,8 @@ function nativeOptions(options: EngineOptions) {
     contextLength,
     kvTokenCount,
     kvLayout: kvLayout === 'auto' ? (flashAttention === 'off' ? 'split' : 'unified') : kvLayout,
-    threadCount: options.threadCount || Math.min(availableParallelism(), maxDefaultThreads),
+    threadCount,
+    samplingThreadCount: options.samplingThreadCount ?? threadCount,
     threadPoll: 0,
     batchSize,
     ubatchSize,

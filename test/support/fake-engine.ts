@@ -134,6 +134,9 @@ export class FakeEngine implements Engine {
   stats(): EngineStats {
     return {
       decodeCallCount: 0,
+      stepMs: 0,
+      decodeMs: 0,
+      samplingMs: 0,
       decodedTokenCount: 0,
       prefilledTokenCount: 0,
       sampledTokenCount: 0,

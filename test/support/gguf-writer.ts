@@ -109,7 +109,7 @@ export function encodeHeader({ metadata, tensors }: GgufSpec): Buffer {
     number('uint64', tensors.length),
     number('uint64', metadata.length),
   ];
-  for (const [key, value] of metadata) parts.push(text(key), ...encodeValue(value));
+  for (const [key, value] of metadata) parts.push(text(key), Buffer.concat(encodeValue(value)));
   let offset = 0;
   for (const tensor of tensors) {
     parts.push(text(tensor.name), number('uint32', tensor.shape.length));
