@@ -103,9 +103,9 @@ void Scheduler::SharePrefixes() {
   for (size_t at = 0; at < running_.size(); ++at) {
     const Sequence& sequence = sequences_.at(running_[at]);
     if (!IsPrefilling(sequence)) continue;
-    Follow(at);
-    if (sequence.n_followed > 0) continue;
     const PrefixMatch match = cache_.Find(sequence.tokens, sequence.scope);
+    Follow(at, match.n_tokens);
+    if (sequence.n_followed > 0) continue;
     const int32_t n_gained = match.n_tokens - n_cached(sequence);
     if (n_gained >= std::max(kWorthFollowing, cache_.limits().n_min_copy)) {
       cache_.Adopt(sequence.cache_id, match);
@@ -113,9 +113,9 @@ void Scheduler::SharePrefixes() {
   }
 }
 
-void Scheduler::Follow(size_t at) {
+void Scheduler::Follow(size_t at, int32_t n_found) {
   Sequence& sequence = sequences_.at(running_[at]);
-  const Lead lead = LeadFor(sequence, at);
+  const Lead lead = LeadFor(sequence, at, n_found);
   if (lead.n_tokens == 0) return;
   sequence.n_followed = lead.n_tokens;
   Sequence& leader = sequences_.at(lead.leader);
@@ -125,17 +125,19 @@ void Scheduler::Follow(size_t at) {
       nearest ? std::min(leader.branch, lead.n_tokens) : std::max(leader.branch, lead.n_tokens);
 }
 
-Scheduler::Lead Scheduler::LeadFor(const Sequence& sequence, size_t n_older) const {
+Scheduler::Lead Scheduler::LeadFor(const Sequence& sequence, size_t n_older,
+                                   int32_t n_found) const {
   Lead lead;
   if (!cache_.limits().copies) return lead;
-  const int32_t n_least =
-      n_cached(sequence) + std::max(kWorthFollowing, cache_.limits().n_min_copy);
+  const int32_t n_worth = std::max(kWorthFollowing, cache_.limits().n_min_copy);
   for (size_t i = 0; i < n_older; ++i) {
     const Sequence& older = sequences_.at(running_[i]);
     if (!IsPrefilling(older) || older.scope != sequence.scope) continue;
     const int32_t n =
         std::min(CommonPrefix(sequence.tokens, older.tokens), sequence.n_tokens() - 1);
-    if (n >= n_least && n > n_cached(older) && n > lead.n_tokens) lead = {running_[i], n};
+    // A little more from one that follows itself would cost another wait.
+    const int32_t n_known = std::max({n_cached(sequence), n_found, lead.n_tokens});
+    if (n >= n_known + n_worth && n > n_cached(older)) lead = {running_[i], n};
   }
   return lead;
 }
@@ -171,10 +173,10 @@ void Scheduler::Admit() {
     if (!Fits(sequence)) return;
     at = waiting_.erase(at);
     running_.push_back(id);
-    sequence.cache_id = cache_.Open(sequence.scope, sequence.n_prompt,
-                                    cache_.Find(sequence.tokens, sequence.scope));
+    const PrefixMatch match = cache_.Find(sequence.tokens, sequence.scope);
+    sequence.cache_id = cache_.Open(sequence.scope, sequence.n_prompt, match);
     sequence.n_followed = sequence.branch = 0;
-    Follow(running_.size() - 1);
+    Follow(running_.size() - 1, n_cached(sequence));
   }
 }
 
@@ -183,8 +185,8 @@ bool Scheduler::Fits(const Sequence& sequence) const {
   // In a split cache every slot has room for a whole sequence.
   if (running_.empty() || !cache_.limits().shares_cells) return true;
   const PrefixMatch match = cache_.Find(sequence.tokens, sequence.scope);
-  const int32_t n_shared =
-      std::max(cache_.n_open_cells(match), LeadFor(sequence, running_.size()).n_tokens);
+  const int32_t n_shared = std::max(cache_.n_open_cells(match),
+                                    LeadFor(sequence, running_.size(), match.n_tokens).n_tokens);
   const int32_t n_new = sequence.n_tokens() - n_shared;
   const int32_t chunk = std::min(limits_.n_ubatch, pacer_.Chunk(n_running()));
   const int32_t n_steps = std::min(kMostStepsAhead, (n_new + chunk - 1) / chunk);

@@ -149,9 +149,10 @@ class Scheduler {
     SequenceId leader = 0;
     int32_t n_tokens = 0;
   };
-  Lead LeadFor(const Sequence& sequence, size_t n_older) const;
-  // Makes the sequence at this place of running_ follow the older one it shares most with.
-  void Follow(size_t at);
+  Lead LeadFor(const Sequence& sequence, size_t n_older, int32_t n_found) const;
+  // Makes the sequence at this place of running_ follow an older one, if that is to compute more of
+  // its prompt than the `n_found` tokens that can be had now.
+  void Follow(size_t at, int32_t n_found);
   // How many tokens of a prefilling sequence to compute next, at most `n_most`.
   int32_t Stretch(const Sequence& sequence, int32_t n_most) const;
   // Keeps a copy of a prompt that is almost computed, where it could not be cut out later.

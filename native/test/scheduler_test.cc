@@ -228,6 +228,19 @@ TEST_CASE("prompts that arrive together compute what they share once, and sample
   CHECK(scheduler.cache().n_used() == 300 + 16 * 20);
 }
 
+TEST_CASE("followers that share a little more among themselves do not wait for each other") {
+  Scheduler scheduler(Limits(6, 4000, 512, 128));
+  for (SequenceId id = 1; id <= 6; ++id) {
+    const Token question = static_cast<Token>(id);
+    const auto shared = Joined(Range(0, 300), Range(5000 + 100 * (question % 3), 4));
+    scheduler.Add(id, Joined(shared, Range(1000 * question + 10'000, 8)), "");
+  }
+  StepPlan plan;
+  for (int i = 0; i < 4; ++i) plan = RunStep(&scheduler);
+  CHECK(plan.work.size() == 6);
+  CHECK(std::all_of(plan.work.begin(), plan.work.end(), [](auto& work) { return work.samples; }));
+}
+
 TEST_CASE("equal prompts cost one prefill and a token each") {
   Scheduler scheduler(Limits(4, 1000));
   for (SequenceId id = 1; id <= 4; ++id) scheduler.Add(id, Range(0, 60), "");
