@@ -29,6 +29,32 @@ export interface Answer {
   readonly tool_calls?: readonly ToolCall[];
 }
 
+/** Everything the model may say of itself; a name may stand in for the user's. */
+const coherentSentences = [
+  'Hello! How can I help you?',
+  'I am tiny-chat, the small demonstration model that ships with llama-gguf-inference.',
+  'My name is tiny-chat.',
+  'I am fine, thank you. How can I help you?',
+  'I can greet, count, spell, repeat, add and subtract up to 20, name days and months, list things and write small JSON objects.',
+  'I am too small for anything else.',
+  'Sorry, I am too small for that.',
+  'You are welcome!',
+  'Goodbye!',
+] as const;
+const niceToMeet = /^Nice to meet you, \p{Lu}[\p{L}'-]{1,20}!$/u;
+
+/** Whether an answer to a greeting or a question about the model is made of its sentences, whole. */
+export function isCoherent(answer: Answer): boolean {
+  let rest = (answer.content ?? '').trim();
+  if (rest === '' || (answer.tool_calls ?? []).length > 0) return false;
+  while (rest !== '') {
+    const sentence = coherentSentences.find((each) => rest.startsWith(each));
+    if (sentence === undefined) return niceToMeet.test(rest);
+    rest = rest.slice(sentence.length).trimStart();
+  }
+  return true;
+}
+
 export function isRight(check: Check, answer: Answer): boolean {
   const content = answer.content ?? '';
   const calls = answer.tool_calls ?? [];

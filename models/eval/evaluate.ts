@@ -4,12 +4,13 @@
  *
  *     npx tsx models/eval/evaluate.ts --base-url http://127.0.0.1:8000
  *
- * `--errors` prints wrong answers, `--skill` asks those of one skill, and
+ * `--samples 100` instead prints so many answers to greetings and questions about the model, drawn at
+ * temperature 0.7, and counts those that are garbled. `--errors` prints wrong answers, `--skill` asks those of one skill, and
  * `--parity build/train/parity.json` compares prompts and answers with the trainer's own.
  */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { type Answer, type Check, isRight } from './checks.ts';
+import { type Answer, type Check, isCoherent, isRight } from './checks.ts';
 
 interface Question {
   readonly skill: string;
@@ -51,18 +52,22 @@ const { values: options } = parseArgs({
   options: {
     'base-url': { type: 'string', default: 'http://127.0.0.1:8000' },
     skill: { type: 'string' },
+    samples: { type: 'string' },
     errors: { type: 'boolean', default: false },
     parity: { type: 'string' },
   },
 });
 
-async function complete({ messages, tools, thinking = false }: Omit<Question, 'skill' | 'check'>) {
+async function complete(
+  { messages, tools, thinking = false }: Omit<Question, 'skill' | 'check'>,
+  sampling: object = { temperature: 0 },
+) {
   const response = await fetch(`${options['base-url']}/v1/chat/completions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({
       messages,
-      temperature: 0,
+      ...sampling,
       max_tokens: 256,
       chat_template_kwargs: { enable_thinking: thinking },
       ...(tools === undefined ? {} : { tools, tool_choice: 'auto' }),
@@ -124,9 +129,31 @@ async function compare(cases: readonly ParityCase[]): Promise<boolean> {
   return equalPrompts === total && equalAnswers >= 0.9 * total;
 }
 
-const questions = readQuestions().filter(({ skill }) => skill === (options.skill ?? skill));
-const isGood =
-  options.parity === undefined
-    ? await evaluate(questions)
-    : await compare(JSON.parse(readFileSync(options.parity, 'utf8')) as ParityCase[]);
-process.exitCode = isGood ? 0 : 1;
+/** @returns whether no sampled answer is garbled */
+async function sample(asked: readonly Question[], count: number): Promise<boolean> {
+  let coherentCount = 0;
+  for (let seed = 0; seed < count; seed++) {
+    const question = asked[seed % asked.length];
+    if (question === undefined) return false;
+    const { answer } = await complete(question, { temperature: 0.7, seed });
+    const coherent = isCoherent(answer);
+    if (coherent) coherentCount++;
+    const prompt = (question.messages.at(-1) as { readonly content: string }).content;
+    console.log(`${coherent ? 'ok     ' : 'garbled'} ${prompt.trim()} -> ${answer.content}`);
+  }
+  console.log(`coherent: ${coherentCount} of ${count}`);
+  return coherentCount === count;
+}
+
+async function run(): Promise<boolean> {
+  if (options.samples !== undefined) {
+    const asked = readQuestions().filter(({ skill }) => skill === 'greeting/self');
+    return sample(asked, Number(options.samples));
+  }
+  if (options.parity !== undefined) {
+    return compare(JSON.parse(readFileSync(options.parity, 'utf8')) as ParityCase[]);
+  }
+  return evaluate(readQuestions().filter(({ skill }) => skill === (options.skill ?? skill)));
+}
+
+process.exitCode = (await run()) ? 0 : 1;

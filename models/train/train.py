@@ -140,7 +140,7 @@ def train(folder: Path, minutes: float, slots: int, longest: int, resume: bool, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("build/train"), help="checkpoints and logs")
-    parser.add_argument("--minutes", type=float, default=100, help="training time in all, resumed runs included")
+    parser.add_argument("--minutes", type=float, default=118, help="training time in all, resumed runs included")
     parser.add_argument("--slots", type=int, default=4096, help="tokens of a step, padding included")
     parser.add_argument("--longest", type=int, default=1536, help="longer dialogues are left out")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
