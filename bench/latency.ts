@@ -1,0 +1,221 @@
+/**
+ * What streams feel of each other, in process, on the benchmark's 135M-parameter model:
+ *
+ * - `shared`: 16 chats at once over one new prefix of 1000 tokens, against one cold prefill of that
+ *   length; and how many prompt tokens the engine computed for them.
+ * - `stall`: four running streams while a prompt of 4000 tokens arrives: the gaps between their tokens,
+ *   and the speed of the long prefill against its speed alone.
+ * - `turns`: a conversation of ten turns: time to the first token and prompt tokens computed at each.
+ *
+ *     npm run bench:latency -- --threads 2 --rounds 3
+ */
+import { parseArgs } from 'node:util';
+import { getLlama, LlamaLogLevel } from 'node-llama-cpp';
+import { median, statsOf } from '../src/bench/statistics.ts';
+import { toTable } from '../src/bench/table.ts';
+import type { ChatMessage, Engine, TokenUsage } from '../src/engine/engine.ts';
+import { createNativeEngine } from '../src/engine/native-engine.ts';
+import { benchModel } from './model.ts';
+import { PromptSource } from './prompts.ts';
+
+const stepTargetMs = 50;
+const sharedTokenCount = 1000;
+const chatCount = 16;
+const longTokenCount = 4000;
+const turnCount = 10;
+
+const { values } = parseArgs({
+  options: {
+    threads: { type: 'string', default: '2' },
+    rounds: { type: 'string', default: '3' },
+    only: { type: 'string', default: 'shared,stall,turns' },
+  },
+});
+const threadCount = Number(values.threads);
+const roundCount = Number(values.rounds);
+const parts = values.only.split(',');
+
+const llama = await getLlama({
+  build: 'never',
+  skipDownload: true,
+  gpu: false,
+  logLevel: LlamaLogLevel.error,
+});
+const model = await llama.loadModel({ modelPath: await benchModel('Q8_0') });
+const prompts = new PromptSource(model);
+
+/** When each piece of a reply came, from the moment it was asked for, and what it cost. */
+interface Timeline {
+  readonly text: string;
+  readonly timesMs: readonly number[];
+  readonly usage: TokenUsage;
+  readonly prefillMs: number;
+}
+
+function newEngine(slotCount: number, contextLength: number): Promise<Engine> {
+  return createNativeEngine({
+    model,
+    llamaGpu: llama.gpu,
+    slotCount,
+    contextLength,
+    kvTokenCount: slotCount * contextLength,
+    threadCount,
+    batchSize: 2048,
+    ubatchSize: 512,
+    stepTargetMs,
+    flashAttention: 'auto',
+    cacheTypeK: 'f16',
+    cacheTypeV: 'f16',
+    defaultMaxTokens: contextLength,
+    samplingDefaults: {},
+  });
+}
+
+async function ask(
+  engine: Engine,
+  messages: readonly ChatMessage[],
+  maxTokens: number,
+  onFirst?: () => void,
+): Promise<Timeline> {
+  const startedAt = performance.now();
+  const prompt = await engine.prepareChat(messages);
+  const timesMs: number[] = [];
+  let text = '';
+  const sampling = { temperature: 0, ignoreEos: true };
+  for await (const event of engine.generate({ prompt, maxTokens, sampling })) {
+    if (event.type === 'sequence-end') {
+      return { text, timesMs, usage: event.usage, prefillMs: event.timings.prefillMs };
+    }
+    if (event.type !== 'text-delta') continue;
+    text += event.text;
+    timesMs.push(performance.now() - startedAt);
+    if (timesMs.length === 1) onFirst?.();
+  }
+  throw new Error('the stream ended without its end');
+}
+
+const words = (count: number) => prompts.take(1, count)[0]?.text ?? '';
+const system = (content: string): ChatMessage => ({ role: 'system', content });
+const user = (content: string): ChatMessage => ({ role: 'user', content });
+const progress = (what: string, round: number) =>
+  process.stderr.write(`${what}: round ${round + 1} of ${roundCount}\n`);
+
+async function shared(): Promise<void> {
+  const engine = await newEngine(chatCount, 2048);
+  await ask(engine, [user(words(600))], 4);
+  const ratios: number[] = [];
+  const computed: number[] = [];
+  const allowed: number[] = [];
+  for (let round = 0; round < roundCount; round++) {
+    const alone = await ask(engine, [system(words(sharedTokenCount)), user(words(12))], 2);
+    const prefix = system(words(sharedTokenCount));
+    const before = engine.stats().prefilledTokenCount;
+    const chats = await Promise.all(
+      Array.from({ length: chatCount }, () => ask(engine, [prefix, user(words(12))], 8)),
+    );
+    const lastMs = Math.max(...chats.map(({ timesMs }) => timesMs[0] ?? Number.NaN));
+    ratios.push(lastMs / (alone.timesMs[0] ?? Number.NaN));
+    computed.push(engine.stats().prefilledTokenCount - before);
+    // The prefix once, and of each chat what is its own: the question and the template around it.
+    const own = (chats[0]?.usage.promptTokenCount ?? 0) - sharedTokenCount;
+    allowed.push(sharedTokenCount + chatCount * (own + 1));
+    progress('shared', round);
+  }
+  await engine.close();
+  console.log(
+    toTable([
+      ['16 chats over one prefix', 'median'],
+      ['last first token / one cold prefill', median(ratios).toFixed(2)],
+      ['prompt tokens computed', String(median(computed))],
+      ['prefix + 16 x (own + 1)', String(median(allowed))],
+    ]),
+  );
+}
+
+async function stall(): Promise<void> {
+  const engine = await newEngine(5, 8192);
+  const long = () => ask(engine, [user(words(longTokenCount))], 2);
+  await ask(engine, [user(words(600))], 16);
+  const gaps: number[] = [];
+  const calm: number[] = [];
+  const speeds: number[] = [];
+  for (let round = 0; round < roundCount; round++) {
+    const alone = await long();
+    let begun = 0;
+    let startLong: (() => void) | undefined;
+    const allBegan = new Promise<void>((resolve) => {
+      startLong = resolve;
+    });
+    const maxTokens = 400;
+    const streams = Array.from({ length: 4 }, () =>
+      ask(engine, [user(words(20))], maxTokens, () => {
+        begun += 1;
+        if (begun === 4) startLong?.();
+      }),
+    );
+    await allBegan;
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    const arrivedAt = performance.now();
+    const beside = await long();
+    const goneAt = performance.now();
+    speeds.push(alone.prefillMs / beside.prefillMs);
+    for (const { timesMs } of await Promise.all(streams)) {
+      const longMs = goneAt - arrivedAt;
+      const from = (timesMs.at(0) ?? 0) + 1000;
+      for (let index = 1; index < timesMs.length; index++) {
+        const at = timesMs[index] ?? 0;
+        const gap = at - (timesMs[index - 1] ?? 0);
+        if (at < from) calm.push(gap);
+        else if (at < from + longMs) gaps.push(gap);
+      }
+    }
+    progress('stall', round);
+  }
+  await engine.close();
+  const shown = (list: readonly number[]) => {
+    const { p50, p99, max } = statsOf(list);
+    return [p50, p99, max].map((value) => (value ?? Number.NaN).toFixed(1));
+  };
+  console.log(
+    toTable([
+      ['gap between tokens of 4 streams, ms', 'p50', 'p99', 'max'],
+      ['calm', ...shown(calm)],
+      [`while ${longTokenCount} tokens are prefilled`, ...shown(gaps)],
+    ]),
+  );
+  console.log(`prefill speed beside them / alone: ${median(speeds).toFixed(2)}\n`);
+}
+
+async function turns(): Promise<void> {
+  const engine = await newEngine(4, 4096);
+  await ask(engine, [user(words(600))], 4);
+  const ratios: number[] = [];
+  const computed: number[] = [];
+  for (let round = 0; round < roundCount; round++) {
+    const messages: ChatMessage[] = [];
+    const firsts: number[] = [];
+    for (let turn = 0; turn < turnCount; turn++) {
+      messages.push(user(words(40)));
+      const { text, timesMs, usage } = await ask(engine, messages, 24);
+      messages.push({ role: 'assistant', content: text });
+      firsts.push(timesMs[0] ?? Number.NaN);
+      if (turn === turnCount - 1) computed.push(usage.promptTokenCount - usage.cachedTokenCount);
+    }
+    ratios.push((firsts.at(-1) ?? Number.NaN) / (firsts[0] ?? Number.NaN));
+    progress('turns', round);
+  }
+  await engine.close();
+  console.log(
+    toTable([
+      ['ten turns', 'median'],
+      ['first token, turn 10 / turn 1', median(ratios).toFixed(2)],
+      ['prompt tokens computed at turn 10', String(median(computed))],
+    ]),
+  );
+}
+
+if (parts.includes('shared')) await shared();
+if (parts.includes('stall')) await stall();
+if (parts.includes('turns')) await turns();
+await model.dispose();
+await llama.dispose();
