@@ -3,6 +3,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, LogController } from 'fastify';
 import type { Logger } from 'pino';
 import { chatCompletions } from './api/chat-completions.ts';
+import { completions } from './api/completions.ts';
 import { health } from './api/health.ts';
 import { models as modelRoutes } from './api/models.ts';
 import type { Drain } from './drain.ts';
@@ -75,6 +76,7 @@ export function buildGateway({ logger, models, drain, limits, strictModel, versi
   app.register(health, { models, drain, authenticationEnabled: false });
   app.register(modelRoutes, { models });
   app.register(chatCompletions, { models, drain, strictModel, version });
+  app.register(completions, { models, drain, strictModel, version });
 
   return app;
 }
