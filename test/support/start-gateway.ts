@@ -14,8 +14,12 @@ export const card: ModelCard = {
   architecture: 'llama',
   trainedContextLength: 4096,
   parameterCount: 260_000,
+  quantization: 'Q8_0',
   sizeBytes: 1_185_376,
   bundled: false,
+  chatTemplate: '{{ messages }}',
+  bosToken: '<s>',
+  eosToken: '</s>',
 };
 
 /** A gateway over a fake engine, with everything a test may want to look at. */
