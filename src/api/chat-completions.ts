@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyBaseLogger } from 'fastify';
 import type { ChatAbilities, ChatOptions } from '../engine/engine.ts';
 import { GatewayError } from '../errors.ts';
 import type { ServedModel } from '../model/registry.ts';
@@ -16,9 +17,7 @@ export const chatCompletions: FastifyPluginAsyncTypebox<GenerationDeps> = async 
     '/v1/chat/completions',
     { schema: { body: ChatCompletionRequest } },
     async (request, reply) => {
-      logUnknownFields(request.body, ChatCompletionRequest.properties, request.log);
-      const reading = readChatRequest(request.body);
-      const model = chooseChatModel(deps, reading);
+      const { reading, model } = readChat(request.body, deps, request.log);
       const { messages, chat, options, choiceCount } = reading;
       requireSlots(choiceCount, model);
       const { engine } = model;
@@ -34,14 +33,20 @@ export const chatCompletions: FastifyPluginAsyncTypebox<GenerationDeps> = async 
 };
 
 /**
- * The model to answer a chat with.
- * @throws {GatewayError} as `chooseModel`, and `unsupported_parameter` for tools the template would
- *   leave out in silence
+ * Reads the body of a chat, and chooses the model to answer it with.
+ * @throws {GatewayError} what `readChatRequest` and `chooseModel` throw, and `unsupported_parameter` for
+ *   tools that the template would leave out in silence
  */
-export function chooseChatModel(choice: ModelChoice, { model, chat }: ChatRequest): ServedModel {
-  const served = chooseModel(choice, model);
-  requireAbilities(chat, served.engine.info.chat);
-  return served;
+export function readChat(
+  body: ChatCompletionRequest,
+  choice: ModelChoice,
+  log: FastifyBaseLogger,
+): { readonly reading: ChatRequest; readonly model: ServedModel } {
+  logUnknownFields(body, ChatCompletionRequest.properties, log);
+  const reading = readChatRequest(body);
+  const model = chooseModel(choice, reading.model);
+  requireAbilities(reading.chat, model.engine.info.chat);
+  return { reading, model };
 }
 
 function requireAbilities(chat: ChatOptions, abilities: ChatAbilities): void {

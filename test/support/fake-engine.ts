@@ -24,6 +24,8 @@ export interface FakeScript {
   failure?: { readonly at: number; readonly error: unknown };
   /** Awaited by `prepareChat` and `prepare`. */
   prepare?: () => Promise<void>;
+  /** Bytes of the first tokens; others are their number. */
+  pieces?: readonly Buffer[];
   /** Thrown by the call of `prepare` of that index. */
   prepareFailure?: (index: number) => Error | undefined;
 }
@@ -88,7 +90,8 @@ export class FakeEngine implements Engine {
     return { field: 'prompt', tokenCount: tokens.length, structured: false, handle: prompt };
   }
 
-  async renderChat(messages: readonly ChatMessage[]): Promise<string> {
+  async renderChat(messages: readonly ChatMessage[], options?: ChatOptions): Promise<string> {
+    this.chatOptions.push(options);
     return messages.map(({ role, content }) => `${role}: ${content}\n`).join('');
   }
 
@@ -104,7 +107,9 @@ export class FakeEngine implements Engine {
   }
 
   async detokenize(tokens: readonly number[]): Promise<Buffer> {
-    return Buffer.from(tokens.map((token) => ` ${token}`).join(''));
+    return Buffer.concat(
+      tokens.map((token) => this.script.pieces?.[token] ?? Buffer.from(` ${token}`)),
+    );
   }
 
   async *generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<EngineEvent> {
