@@ -57,14 +57,7 @@ function requireAbilities(chat: ChatOptions, abilities: ChatAbilities): void {
   });
 }
 
-function replyForm(
-  head: ReplyHead,
-  {
-    stream,
-    choiceCount,
-    includeUsage,
-  }: Pick<ChatRequest, 'stream' | 'choiceCount' | 'includeUsage'>,
-): ReplyForm {
+function replyForm(head: ReplyHead, { stream, choiceCount, includeUsage }: ChatRequest): ReplyForm {
   if (!stream) return { stream, collector: new ChatReply(head, choiceCount) };
   const openings = Array.from({ length: choiceCount }, () => chatOpening);
   return { stream, framer: new ReplyFrames(head, chatChunks, { openings, includeUsage }) };
