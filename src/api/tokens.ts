@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { Engine } from '../engine/engine.ts';
+import { GatewayError } from '../errors.ts';
 import type { ModelRegistry } from '../model/registry.ts';
 import { checkUnicode } from './schemas/request-errors.ts';
 import { checkTokenIds } from './schemas/token-ids.ts';
@@ -11,6 +12,9 @@ import {
   type Tokens,
   type TokenWithPiece,
 } from './schemas/tokens.ts';
+
+/** Tokens that are listed with their pieces at most: such a list is for reading, and large in JSON. */
+const maxPieceCount = 65_536;
 
 /** Pieces that are asked for at once; other requests share the threads that look them up. */
 const pieceBatchSize = 64;
@@ -29,6 +33,7 @@ export const tokens: FastifyPluginAsyncTypebox<{ readonly models: ModelRegistry 
       parseSpecial: parseSpecial ?? true,
     });
     if (request.body.with_pieces !== true) return { tokens: [...ids] };
+    if (ids.length > maxPieceCount) throw tooManyPieces(ids.length);
     const pieces = await piecesOf(ids, engine);
     return { tokens: ids.map((id) => ({ id, piece: pieces.get(id) ?? '' })) };
   });
@@ -44,6 +49,13 @@ export const tokens: FastifyPluginAsyncTypebox<{ readonly models: ModelRegistry 
     },
   );
 };
+
+function tooManyPieces(tokenCount: number): GatewayError {
+  return new GatewayError('invalid_value', {
+    param: 'with_pieces',
+    message: `\`with_pieces\` may only be sent with texts of at most ${maxPieceCount} tokens, this one has ${tokenCount}.`,
+  });
+}
 
 /** What each of the tokens stands for, looked up once. */
 async function piecesOf(

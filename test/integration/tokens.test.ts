@@ -52,6 +52,16 @@ describe('/tokenize', () => {
     expect(tokens).toEqual(Array.from({ length: 200 }, (_, id) => ({ id, piece: ` ${id}` })));
   });
 
+  test('gives pieces of 65536 tokens at most', async () => {
+    const { app } = startGateway();
+    const content = 'x '.repeat(65_537);
+    expect((await post(app, '/tokenize', { content })).json().tokens).toHaveLength(65_537);
+    const reply = await post(app, '/tokenize', { content, with_pieces: true });
+    expect(reply.statusCode).toBe(400);
+    expect(reply.json().error).toMatchObject({ param: 'with_pieces', code: 'invalid_value' });
+    expect(reply.json().error.message).toContain('this one has 65537');
+  });
+
   test('has no tokens for no text', async () => {
     const { app } = startGateway();
     for (const with_pieces of [false, true]) {
