@@ -3,8 +3,12 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, LogController } from 'fastify';
 import type { Logger } from 'pino';
 import { chatCompletions } from './api/chat-completions.ts';
+import { chatPrompts } from './api/chat-prompts.ts';
+import { completions } from './api/completions.ts';
 import { health } from './api/health.ts';
 import { models as modelRoutes } from './api/models.ts';
+import { props } from './api/props.ts';
+import { tokens } from './api/tokens.ts';
 import type { Drain } from './drain.ts';
 import type { ModelRegistry } from './model/registry.ts';
 import { answerClientError } from './plugins/client-error.ts';
@@ -75,6 +79,10 @@ export function buildGateway({ logger, models, drain, limits, strictModel, versi
   app.register(health, { models, drain, authenticationEnabled: false });
   app.register(modelRoutes, { models });
   app.register(chatCompletions, { models, drain, strictModel, version });
+  app.register(completions, { models, drain, strictModel, version });
+  app.register(chatPrompts, { models, strictModel });
+  app.register(tokens, { models });
+  app.register(props, { models, version });
 
   return app;
 }

@@ -84,18 +84,15 @@ async function startModel(
   }
   try {
     const running = await startEngine(loaded, config);
-    const { architecture, parameterCount, path, sizeBytes, trainedContextLength, id, bundled } =
-      source;
+    const { notes: _notes, ...found } = source;
+    const { bosToken, eosToken } = loaded;
     models.setReady({
       card: {
-        id,
+        ...found,
         created: Math.floor(Date.now() / 1000),
-        path,
-        architecture,
-        trainedContextLength,
-        parameterCount,
-        sizeBytes,
-        bundled,
+        chatTemplate: config.engine.chatTemplate ?? loaded.chatTemplate,
+        bosToken,
+        eosToken,
       },
       engine: running.engine,
     });

@@ -1,99 +1,54 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyBaseLogger } from 'fastify';
-import type { Drain } from '../drain.ts';
 import type { ChatAbilities, ChatOptions } from '../engine/engine.ts';
 import { GatewayError } from '../errors.ts';
-import type { ModelRegistry, ServedModel } from '../model/registry.ts';
-import { abortOnDisconnect, ClientGone } from './disconnect.ts';
-import { type CompletionEvent, type CompletionFinishReason, generate } from './generation.ts';
-import { modelNotFound } from './models.ts';
+import type { ServedModel } from '../model/registry.ts';
+import { type GenerationDeps, generateReply, type ReplyForm } from './reply.ts';
 import { ChatCompletionRequest } from './schemas/chat-completions.ts';
-import {
-  ChatFrames,
-  ChatMessageBuilder,
-  newReplyHead,
-  type ReplyHead,
-  toChatCompletion,
-} from './schemas/chat-reply.ts';
-import { readChatRequest } from './schemas/chat-request.ts';
-import { unknownFields } from './schemas/unsupported-parameters.ts';
-import { errorFrame, FrameStream, streamHeaders } from './sse.ts';
-
-/** What the endpoint needs from its surroundings. */
-export interface ChatCompletionsOptions {
-  readonly models: ModelRegistry;
-  readonly drain: Drain;
-  /** Refuse a `model` other than the served one, instead of ignoring the field. */
-  readonly strictModel: boolean;
-  /** Of this program. */
-  readonly version: string;
-}
-
-type CompletionEvents = AsyncGenerator<CompletionEvent, void, undefined>;
+import { ChatReply, chatChunks, chatOpening } from './schemas/chat-reply.ts';
+import { type ChatRequest, readChatRequest } from './schemas/chat-request.ts';
+import { ReplyFrames } from './schemas/reply-frames.ts';
+import { newReplyHead, type ReplyHead } from './schemas/reply-head.ts';
+import { chooseModel, logUnknownFields, type ModelChoice, requireSlots } from './served-model.ts';
 
 /** `POST /v1/chat/completions`. */
-export const chatCompletions: FastifyPluginAsyncTypebox<ChatCompletionsOptions> = async (
-  app,
-  { models, drain, strictModel, version },
-) => {
+export const chatCompletions: FastifyPluginAsyncTypebox<GenerationDeps> = async (app, deps) => {
   app.post(
     '/v1/chat/completions',
     { schema: { body: ChatCompletionRequest } },
     async (request, reply) => {
-      const { log } = request;
-      logUnknownFields(request.body, log);
-      const { messages, chat, options, ...reading } = readChatRequest(request.body);
-      const model = models.require();
-      if (strictModel) requireServed(reading.model, model);
-      requireAbilities(chat, model.engine.info.chat);
-
-      const controller = abortOnDisconnect(request, reply);
+      const { reading, model } = readChat(request.body, deps, request.log);
+      const { messages, chat, options, choiceCount } = reading;
+      requireSlots(choiceCount, model);
       const { engine } = model;
-      requireSlots(reading.choiceCount, engine.info.slotCount);
-      const events = generate({
-        engine,
-        prepare: () => engine.prepareChat(messages, chat),
-        options,
-        choiceCount: reading.choiceCount,
-        drain,
-        controller,
-        log,
-      });
-      const head = newReplyHead(model, version);
-      try {
-        if (!reading.stream) return await collect(events, head, reading.choiceCount);
-        const frames = toFrames(events, new ChatFrames(head, reading), log);
-        // The first event decides between a stream and a plain error.
-        const opening = await frames.next();
-        return reply
-          .headers(streamHeaders)
-          .type('text/event-stream')
-          .send(new FrameStream(opening.value ?? '', frames, controller.signal));
-      } catch (error) {
-        if (!(error instanceof ClientGone)) throw error;
-        log.info('client left');
-        return reply.hijack();
-      }
+      const prepare = async () => [await engine.prepareChat(messages, chat)];
+      return generateReply(
+        request,
+        reply,
+        { engine, prepare, options, choiceCount, drain: deps.drain },
+        replyForm(newReplyHead('chatcmpl', model, deps.version), reading),
+      );
     },
   );
 };
 
-function logUnknownFields(body: object, log: FastifyBaseLogger): void {
-  const fields = unknownFields(body, ChatCompletionRequest.properties);
-  if (fields.length > 0) log.debug({ fields }, 'unknown fields ignored');
+/**
+ * Reads the body of a chat, and chooses the model to answer it with.
+ * @throws {GatewayError} what `readChatRequest` and `chooseModel` throw, and `unsupported_parameter` for
+ *   tools that the template would leave out in silence
+ */
+export function readChat(
+  body: ChatCompletionRequest,
+  choice: ModelChoice,
+  log: FastifyBaseLogger,
+): { readonly reading: ChatRequest; readonly model: ServedModel } {
+  logUnknownFields(body, ChatCompletionRequest.properties, log);
+  const reading = readChatRequest(body);
+  const model = chooseModel(choice, reading.model);
+  requireAbilities(reading.chat, model.engine.info.chat);
+  return { reading, model };
 }
 
-function requireServed(requested: string | undefined, model: ServedModel): void {
-  if (requested === undefined) {
-    throw new GatewayError('missing_required_parameter', {
-      param: 'model',
-      message: '`model` is required.',
-    });
-  }
-  if (requested !== model.card.id) throw modelNotFound(requested, model);
-}
-
-/** A template without a place for tools would leave them out in silence. */
 function requireAbilities(chat: ChatOptions, abilities: ChatAbilities): void {
   if (abilities.tools || chat.tools === undefined || chat.toolChoice === 'none') return;
   throw new GatewayError('unsupported_parameter', {
@@ -102,54 +57,8 @@ function requireAbilities(chat: ChatOptions, abilities: ChatAbilities): void {
   });
 }
 
-/** More choices than slots could never run side by side. */
-function requireSlots(choiceCount: number, slotCount: number): void {
-  if (choiceCount <= slotCount) return;
-  throw new GatewayError('invalid_value', {
-    param: 'n',
-    message: `\`n\` must be at most ${slotCount}, the number of this server's slots, received ${choiceCount}.`,
-  });
-}
-
-async function collect(events: CompletionEvents, head: ReplyHead, choiceCount: number) {
-  const choices = Array.from({ length: choiceCount }, () => ({
-    message: new ChatMessageBuilder(),
-    finishReason: 'stop' as CompletionFinishReason,
-  }));
-  for await (const event of events) {
-    if (event.type === 'completion-end') return toChatCompletion(head, choices, event.usage);
-    const choice = choices[event.choice];
-    if (choice === undefined) continue;
-    if (event.type === 'delta') choice.message.add(event.delta);
-    else choice.finishReason = event.finishReason;
-  }
-  throw new GatewayError('engine_failed');
-}
-
-/** Throws what goes wrong before the first frame; later failures become the last frame. */
-async function* toFrames(
-  events: CompletionEvents,
-  frames: ChatFrames,
-  log: FastifyBaseLogger,
-): AsyncGenerator<string, void, undefined> {
-  let begun = false;
-  try {
-    for await (const event of events) {
-      if (!begun) {
-        begun = true;
-        yield frames.opening();
-      }
-      yield frames.of(event);
-    }
-  } catch (error) {
-    if (!begun) throw error;
-    if (error instanceof ClientGone) {
-      log.info('client left');
-      return;
-    }
-    const failure =
-      error instanceof GatewayError ? error : new GatewayError('internal_error', { cause: error });
-    log.error({ code: failure.code, err: failure.cause ?? failure }, 'stream failed');
-    yield errorFrame(failure);
-  }
+function replyForm(head: ReplyHead, { stream, choiceCount, includeUsage }: ChatRequest): ReplyForm {
+  if (!stream) return { stream, collector: new ChatReply(head, choiceCount) };
+  const openings = Array.from({ length: choiceCount }, () => chatOpening);
+  return { stream, framer: new ReplyFrames(head, chatChunks, { openings, includeUsage }) };
 }

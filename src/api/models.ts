@@ -1,8 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
-import { GatewayError } from '../errors.ts';
-import type { ModelRegistry, ServedModel } from '../model/registry.ts';
+import type { ModelRegistry } from '../model/registry.ts';
 import { type Model, type ModelList, toModel } from './schemas/models.ts';
+import { modelNotFound } from './served-model.ts';
 
 /** `GET /v1/models` and `GET /v1/models/{id}`; both 503 until the model is ready, for those who poll. */
 export const models: FastifyPluginAsyncTypebox<{ readonly models: ModelRegistry }> = async (
@@ -25,11 +25,3 @@ export const models: FastifyPluginAsyncTypebox<{ readonly models: ModelRegistry 
     },
   );
 };
-
-/** Names what was asked for, at no more than a sensible length, and what there is. */
-export function modelNotFound(requested: string, { card }: ServedModel): GatewayError {
-  return new GatewayError('model_not_found', {
-    param: 'model',
-    message: `The model \`${requested.slice(0, 200)}\` does not exist; this server has \`${card.id}\`.`,
-  });
-}

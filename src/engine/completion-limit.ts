@@ -2,6 +2,8 @@ import { GatewayError } from '../errors.ts';
 
 /** Token numbers that decide how long a completion may become. */
 export interface CompletionBounds {
+  /** The field of the request that holds the prompt. */
+  readonly promptField: 'messages' | 'prompt';
   readonly promptTokenCount: number;
   /** What the request asked for; undefined when it named nothing. */
   readonly requestedTokenCount: number | undefined;
@@ -18,16 +20,17 @@ export interface CompletionBounds {
  * @throws {GatewayError} `context_length_exceeded`
  */
 export function completionLimit(bounds: CompletionBounds): number {
-  const { promptTokenCount, requestedTokenCount, defaultTokenCount, contextLength } = bounds;
+  const { promptField, promptTokenCount, requestedTokenCount, defaultTokenCount, contextLength } =
+    bounds;
   const room = contextLength - promptTokenCount;
   const wanted = requestedTokenCount ?? Math.max(1, Math.min(defaultTokenCount, room));
   if (wanted > room) {
     throw new GatewayError('context_length_exceeded', {
-      param: 'messages',
+      param: promptField,
       message:
         `This model's maximum context length is ${contextLength} tokens. However, you requested ` +
-        `${promptTokenCount + wanted} tokens (${promptTokenCount} in the messages, ${wanted} in the ` +
-        'completion). Please reduce the length of the messages or completion.',
+        `${promptTokenCount + wanted} tokens (${promptTokenCount} in the ${promptField}, ${wanted} in the ` +
+        `completion). Please reduce the length of the ${promptField} or completion.`,
     });
   }
   return wanted;

@@ -64,6 +64,8 @@ export interface ChatAbilities {
 
 /** A prompt that was rendered and tokenized off the event loop. Opaque: the tokens stay native. */
 export interface PreparedPrompt {
+  /** The field of a request it was made from; errors about its length name it. */
+  readonly field: 'messages' | 'prompt';
   readonly tokenCount: number;
   /** Whether replies can have parts beside content: reasoning, tool calls. */
   readonly structured: boolean;

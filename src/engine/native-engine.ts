@@ -163,10 +163,14 @@ class NativeEngine implements Engine {
     this.#keepAlive(true);
   }
 
-  prepareChat(messages: readonly ChatMessage[], options?: ChatOptions): Promise<PreparedPrompt> {
-    return this.#onWorker('messages', () =>
+  async prepareChat(
+    messages: readonly ChatMessage[],
+    options?: ChatOptions,
+  ): Promise<PreparedPrompt> {
+    const prompt = await this.#onWorker('messages', () =>
       this.#native.prepareChat(this.#nativeChat(messages, options)),
     );
+    return { ...prompt, field: 'messages' };
   }
 
   renderChat(messages: readonly ChatMessage[], options?: ChatOptions): Promise<string> {
@@ -175,12 +179,13 @@ class NativeEngine implements Engine {
     );
   }
 
-  prepare(prompt: PlainPrompt): Promise<PreparedPrompt> {
-    return this.#onWorker('prompt', () => {
-      if ('tokens' in prompt) return this.#native.prepareTokens(Int32Array.from(prompt.tokens));
-      if ('text' in prompt) return this.#native.prepareText(prompt.text);
-      return this.#native.prepareInfill(prompt.prefix, prompt.suffix);
+  async prepare(plain: PlainPrompt): Promise<PreparedPrompt> {
+    const prompt = await this.#onWorker('prompt', () => {
+      if ('tokens' in plain) return this.#native.prepareTokens(Int32Array.from(plain.tokens));
+      if ('text' in plain) return this.#native.prepareText(plain.text);
+      return this.#native.prepareInfill(plain.prefix, plain.suffix);
     });
+    return { ...prompt, field: 'prompt' };
   }
 
   async tokenize(
@@ -227,6 +232,7 @@ class NativeEngine implements Engine {
   async *generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<EngineEvent> {
     const { prompt } = request;
     const maxTokens = completionLimit({
+      promptField: prompt.field,
       promptTokenCount: prompt.tokenCount,
       requestedTokenCount: request.maxTokens,
       defaultTokenCount: this.#options.defaultMaxTokens,

@@ -29,6 +29,11 @@ export interface LoadedModel {
   readonly gpu: Llama['gpu'];
   readonly fit: EngineFit;
   readonly threadCount: number;
+  /** The file's own chat template, as Jinja text. */
+  readonly chatTemplate: string | undefined;
+  /** Texts of the tokens that begin a prompt and end a completion. */
+  readonly bosToken: string | undefined;
+  readonly eosToken: string | undefined;
   /** Frees the weights, then llama.cpp. Only after the engine that borrows them is closed. */
   dispose(): Promise<void>;
 }
@@ -70,6 +75,9 @@ export async function loadModel(source: ModelSource, options: LoadOptions): Prom
         gpu: llama.gpu,
         fit,
         threadCount: options.engine.threadCount || chosenThreadCount(llama.cpuMathCores),
+        chatTemplate: chatTemplateOf(model),
+        bosToken: model.tokens.bosString ?? undefined,
+        eosToken: model.tokens.eosString ?? undefined,
         dispose: async () => {
           await model.dispose();
           await llama.dispose();
@@ -133,6 +141,12 @@ async function loadWeights(
   } finally {
     isLoading = false;
   }
+}
+
+/** A file may have named templates beside the default one; llama.cpp takes that. */
+function chatTemplateOf({ fileInfo }: LlamaModel): string | undefined {
+  const template: unknown = fileInfo.metadata.tokenizer?.chat_template;
+  return typeof template === 'string' ? template : undefined;
 }
 
 /** As many layers as leave room for one slot at least, unless the operator named a number. */

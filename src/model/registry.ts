@@ -14,9 +14,17 @@ export interface ModelCard {
   /** Context the model was trained for, in tokens; undefined when the file does not say. */
   readonly trainedContextLength: number | undefined;
   readonly parameterCount: number;
+  /** How most weights are stored, such as `Q4_K_M`; undefined when the file does not say. */
+  readonly quantization: string | undefined;
   readonly sizeBytes: number;
   /** Whether it is the demonstration model that comes with the program. */
   readonly bundled: boolean;
+  /** Jinja text that chats are rendered with; undefined is llama.cpp's own, ChatML. */
+  readonly chatTemplate: string | undefined;
+  /** Text of the token that begins a prompt; undefined when the model has none. */
+  readonly bosToken: string | undefined;
+  /** Text of the token that ends a completion; undefined when the model has none. */
+  readonly eosToken: string | undefined;
 }
 
 /** A model that answers requests. */

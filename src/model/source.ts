@@ -4,6 +4,7 @@ import type { ModelConfig } from '../config.ts';
 import { bundledModelPath } from '../package-info.ts';
 import { StartError } from '../start-error.ts';
 import { checkServable } from './architecture.ts';
+import { quantizationName } from './file-type.ts';
 import { type GgufHeader, readGgufHeader } from './gguf-header.ts';
 import { GgufFormatError } from './gguf-reader.ts';
 import { splitPartPaths, unsplitName } from './split.ts';
@@ -16,6 +17,8 @@ export interface ModelSource {
   readonly architecture: string;
   readonly trainedContextLength: number | undefined;
   readonly parameterCount: number;
+  /** How most weights are stored, such as `Q4_K_M`; undefined when the file does not say. */
+  readonly quantization: string | undefined;
   /** Of all parts together. */
   readonly sizeBytes: number;
   /** Whether it is the demonstration model that comes with the program. */
@@ -56,6 +59,7 @@ export function resolveModelSource(
         ? trainedContextLength
         : undefined,
     parameterCount: sum(headers, (part) => part.parameterCount),
+    quantization: quantizationName(header.metadata.get('general.file_type')),
     sizeBytes: sum(headers, (part) => part.fileSizeBytes),
     bundled: path === bundledPath,
     notes: namedPath === undefined ? [{ level: 'warn', message: bundledNote(config) }] : [],

@@ -129,6 +129,73 @@ describe('a chat completion', () => {
   });
 });
 
+describe('a text completion', () => {
+  const greedy = { model: '', max_tokens: 12, temperature: 0 } as const;
+
+  test('is the same for a prompt alone, among others, and as a stream', async () => {
+    const prompts = ['Once upon a time', 'The quick brown fox', 'Please'];
+    const alone: string[] = [];
+    for (const prompt of prompts) {
+      const reply = await tiny.client.completions.create({ ...greedy, prompt });
+      expect(reply).toMatchObject({ object: 'text_completion', model: 'acme/tiny:v1' });
+      expect(reply.usage?.completion_tokens).toBe(12);
+      expect(reply.choices).toMatchObject([{ index: 0, logprobs: null, finish_reason: 'length' }]);
+      alone.push(reply.choices[0]?.text ?? '');
+    }
+    expect(new Set(alone).size).toBe(prompts.length);
+    const twice = alone.flatMap((text) => [text, text]);
+
+    const together = await tiny.client.completions.create({ ...greedy, prompt: prompts, n: 2 });
+    expect(together.choices.map(({ index }) => index)).toEqual([0, 1, 2, 3, 4, 5]);
+    expect(together.choices.map(({ text }) => text)).toEqual(twice);
+    expect(together.usage?.completion_tokens).toBe(6 * 12);
+
+    const stream = await tiny.client.completions.create({
+      ...greedy,
+      prompt: prompts,
+      n: 2,
+      echo: true,
+      stream: true,
+      stream_options: { include_usage: true },
+    });
+    const texts: string[] = Array(6).fill('');
+    const chunks: OpenAI.Completion[] = [];
+    for await (const chunk of stream) {
+      chunks.push(chunk);
+      for (const { index, text } of chunk.choices) texts[index] += text;
+    }
+    expect(texts).toEqual(twice.map((text, index) => prompts[Math.floor(index / 2)] + text));
+    expect(chunks.at(-1)).toMatchObject({ choices: [], usage: together.usage });
+  });
+
+  test('with a stop string ends before it', async () => {
+    const prompt = 'Once upon a time';
+    const whole = await tiny.client.completions.create({ ...greedy, prompt });
+    const text = whole.choices[0]?.text ?? '';
+    const stop = text.slice(4, 8);
+    const cut = await tiny.client.completions.create({ ...greedy, prompt, stop });
+    expect(cut.choices[0]).toMatchObject({
+      text: text.slice(0, text.indexOf(stop)),
+      finish_reason: 'stop',
+    });
+  });
+
+  test('is refused with code and param', async () => {
+    const bodies = [
+      [{ suffix: 'z' }, 'unsupported_parameter', 'suffix'],
+      [{ prompt: [[1], [1, 2, 1_000_000]] }, 'invalid_value', 'prompt[1][2]'],
+      [{ prompt: ['a', ''] }, 'bad_request', 'prompt[1]'],
+      [{ max_tokens: 50_000 }, 'context_length_exceeded', 'prompt'],
+    ] as const;
+    for (const [fields, code, param] of bodies) {
+      const body = { ...greedy, prompt: 'x', ...fields } as OpenAI.CompletionCreateParams;
+      const error = await refusal(tiny.client.completions.create(body));
+      expect(error).toBeInstanceOf(OpenAI.BadRequestError);
+      expect(error).toMatchObject({ status: 400, code, param });
+    }
+  });
+});
+
 describe('16 concurrent streams', () => {
   const flags = ['--parallel', String(streamCount)];
 
@@ -165,7 +232,7 @@ describe('the models', () => {
 describe('a request that is refused', () => {
   test.each([
     ['a value out of range', { temperature: 3 }, 'invalid_value', 'temperature'],
-    ['what is not supported', { n: 2 }, 'unsupported_parameter', 'n'],
+    ['what is not supported', { logprobs: true }, 'unsupported_parameter', 'logprobs'],
     ['too long a completion', { max_tokens: 50_000 }, 'context_length_exceeded', 'messages'],
     ['no messages', { messages: [] }, 'invalid_value', 'messages'],
   ])('for %s is a BadRequestError with code and param', async (_what, fields, code, param) => {

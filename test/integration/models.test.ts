@@ -1,6 +1,7 @@
 import Schema from 'typebox/schema';
 import { describe, expect, test } from 'vitest';
 import { ModelList } from '../../src/api/schemas/models.ts';
+import { fitsOpenAiSchema, hasOpenAiSchemas } from '../support/openai-schemas.ts';
 import { card, postChat, startGateway } from '../support/start-gateway.ts';
 
 const served = {
@@ -12,8 +13,17 @@ const served = {
   trained_context_length: 4096,
   architecture: 'llama',
   parameter_count: 260_000,
+  quantization: 'Q8_0',
   size_bytes: 1_185_376,
   bundled: false,
+  capabilities: {
+    chat: true,
+    completion: true,
+    tools: true,
+    thinking: true,
+    infill: true,
+    embeddings: false,
+  },
 };
 
 describe('the list of models', () => {
@@ -31,9 +41,36 @@ describe('the list of models', () => {
 
   test('says null where the file does not know', async () => {
     const { app, models, engine } = startGateway();
-    models.setReady({ card: { ...card, trainedContextLength: undefined }, engine });
+    const unknown = { trainedContextLength: undefined, quantization: undefined };
+    models.setReady({ card: { ...card, ...unknown }, engine });
     const reply = await app.inject('/v1/models');
-    expect(reply.json().data[0].trained_context_length).toBeNull();
+    expect(reply.json().data[0]).toMatchObject({
+      trained_context_length: null,
+      quantization: null,
+    });
+    expect(Schema.Check(ModelList, reply.json())).toBe(true);
+  });
+
+  test('tells what the model cannot do', async () => {
+    const chat = { tools: false, thinking: false, thinksByDefault: false };
+    const { app } = startGateway({ engineInfo: { infill: false, chat } });
+    expect((await app.inject('/v1/models')).json().data[0].capabilities).toEqual({
+      chat: true,
+      completion: true,
+      tools: false,
+      thinking: false,
+      infill: false,
+      embeddings: false,
+    });
+  });
+
+  test('fits the official schema', async ({ skip }) => {
+    if (!hasOpenAiSchemas) return skip('OPENAI_SCHEMAS is not set');
+    const { app } = startGateway();
+    const list = (await app.inject('/v1/models')).json();
+    expect(fitsOpenAiSchema('ListModelsResponse', list)).toBe(true);
+    expect(fitsOpenAiSchema('Model', list.data[0])).toBe(true);
+    expect(fitsOpenAiSchema('Model', { ...list.data[0], object: 'x' })).toBe(false);
   });
 
   test('says so where the bundled model is served', async () => {

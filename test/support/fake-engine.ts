@@ -23,8 +23,12 @@ export interface FakeScript {
   beforeEvent?: (index: number) => Promise<void> | undefined;
   /** Thrown in place of the event of that index; the index after the last text is the end. */
   failure?: { readonly at: number; readonly error: unknown };
-  /** Awaited by `prepareChat`. */
+  /** Awaited by `prepareChat` and `prepare`. */
   prepare?: () => Promise<void>;
+  /** Bytes of the first tokens; others are their number. */
+  pieces?: readonly Buffer[];
+  /** Thrown by the call of `prepare` of that index. */
+  prepareFailure?: (index: number) => Error | undefined;
 }
 
 interface Waiter {
@@ -34,7 +38,8 @@ interface Waiter {
 
 /** An engine without a model: it says what it is told, and remembers what it was asked. */
 export class FakeEngine implements Engine {
-  readonly info: EngineInfo = {
+  readonly info: EngineInfo;
+  static readonly #info: EngineInfo = {
     backend: 'fake',
     slotCount: 4,
     contextLength: 2048,
@@ -60,6 +65,10 @@ export class FakeEngine implements Engine {
   #runningCount = 0;
   readonly #waiters = new Set<Waiter>();
 
+  constructor(info: Partial<EngineInfo> = {}) {
+    this.info = { ...FakeEngine.#info, ...info };
+  }
+
   async prepareChat(
     messages: readonly ChatMessage[],
     options?: ChatOptions,
@@ -68,35 +77,41 @@ export class FakeEngine implements Engine {
     this.chatOptions.push(options);
     this.#changed();
     await this.script.prepare?.();
-    const words = messages.flatMap(({ content }) => content.split(/\s+/).filter(Boolean));
-    return { tokenCount: words.length, structured: false, handle: messages };
+    const tokenCount = messages.flatMap(({ content }) => words(content)).length;
+    return { field: 'messages', tokenCount, structured: false, handle: messages };
   }
 
   readonly plainPrompts: PlainPrompt[] = [];
 
   async prepare(prompt: PlainPrompt): Promise<PreparedPrompt> {
     this.plainPrompts.push(prompt);
+    const failure = this.script.prepareFailure?.(this.plainPrompts.length - 1);
     await this.script.prepare?.();
-    const tokens = await this.tokenize(
-      'tokens' in prompt ? prompt.tokens.join(' ') : Object.values(prompt).join(' '),
-    );
-    return { tokenCount: tokens.length, structured: false, handle: prompt };
+    if (failure !== undefined) throw failure;
+    const tokens = 'tokens' in prompt ? prompt.tokens : words(Object.values(prompt).join(' '));
+    return { field: 'prompt', tokenCount: tokens.length, structured: false, handle: prompt };
   }
 
-  async renderChat(messages: readonly ChatMessage[]): Promise<string> {
+  async renderChat(messages: readonly ChatMessage[], options?: ChatOptions): Promise<string> {
+    this.chatOptions.push(options);
     return messages.map(({ role, content }) => `${role}: ${content}\n`).join('');
   }
 
+  readonly tokenizeCalls: { text: string; addSpecial: boolean; parseSpecial: boolean }[] = [];
+
   /** Words, by their number. */
-  async tokenize(text: string): Promise<readonly number[]> {
-    return text
-      .split(/\s+/)
-      .filter(Boolean)
-      .map((_, index) => index);
+  async tokenize(
+    text: string,
+    options: { readonly addSpecial: boolean; readonly parseSpecial: boolean },
+  ): Promise<readonly number[]> {
+    this.tokenizeCalls.push({ text, ...options });
+    return words(text).map((_, index) => index);
   }
 
   async detokenize(tokens: readonly number[]): Promise<Buffer> {
-    return Buffer.from(tokens.map((token) => ` ${token}`).join(''));
+    return Buffer.concat(
+      tokens.map((token) => this.script.pieces?.[token] ?? Buffer.from(` ${token}`)),
+    );
   }
 
   async *generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<EngineEvent> {
@@ -189,6 +204,10 @@ export class FakeEngine implements Engine {
       timings: { queueMs: 0, prefillMs: 0, decodeMs: 0 },
     };
   }
+}
+
+function words(text: string): string[] {
+  return text.split(/\s+/).filter(Boolean);
 }
 
 function aborted(signal: AbortSignal | undefined): Promise<void> {

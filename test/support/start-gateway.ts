@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net';
 import pino from 'pino';
 import { onTestFinished } from 'vitest';
 import { Drain } from '../../src/drain.ts';
+import type { EngineInfo } from '../../src/engine/engine.ts';
 import { buildGateway, type Gateway, type GatewayDeps } from '../../src/gateway.ts';
 import { type ModelCard, ModelRegistry } from '../../src/model/registry.ts';
 import { FakeEngine } from './fake-engine.ts';
@@ -13,8 +14,12 @@ export const card: ModelCard = {
   architecture: 'llama',
   trainedContextLength: 4096,
   parameterCount: 260_000,
+  quantization: 'Q8_0',
   sizeBytes: 1_185_376,
   bundled: false,
+  chatTemplate: '{{ messages }}',
+  bosToken: '<s>',
+  eosToken: '</s>',
 };
 
 /** A gateway over a fake engine, with everything a test may want to look at. */
@@ -30,11 +35,13 @@ export interface TestGateway {
 export interface TestGatewayOptions extends Partial<Pick<GatewayDeps, 'limits' | 'strictModel'>> {
   /** Leave the registry in its first state. */
   readonly loading?: boolean;
+  /** What the fake engine says of itself, where it is not the usual. */
+  readonly engineInfo?: Partial<EngineInfo>;
 }
 
 /** Builds a gateway that is closed when the test is over. Opens nothing. */
 export function startGateway(options: TestGatewayOptions = {}): TestGateway {
-  const engine = new FakeEngine();
+  const engine = new FakeEngine(options.engineInfo);
   const models = new ModelRegistry();
   if (options.loading !== true) models.setReady({ card, engine });
   const drain = new Drain();
@@ -73,4 +80,10 @@ export function chatBody(fields: Record<string, unknown> = {}): Record<string, u
 /** Posts a chat request through `inject`. */
 export function postChat(app: Gateway, fields: Record<string, unknown> = {}) {
   return app.inject({ method: 'POST', url: '/v1/chat/completions', payload: chatBody(fields) });
+}
+
+/** Posts a text completion request through `inject`. */
+export function postText(app: Gateway, fields: Record<string, unknown> = {}) {
+  const payload = { model: card.id, prompt: 'Once upon a time', ...fields };
+  return app.inject({ method: 'POST', url: '/v1/completions', payload });
 }

@@ -3,6 +3,7 @@ import { type CompletionBounds, completionLimit } from '../../src/engine/complet
 import { GatewayError } from '../../src/errors.ts';
 
 const bounds: CompletionBounds = {
+  promptField: 'messages',
   promptTokenCount: 100,
   requestedTokenCount: undefined,
   defaultTokenCount: 50,
@@ -37,6 +38,19 @@ describe('the completion limit', () => {
           `This model's maximum context length is 200 tokens. However, you requested ${total} tokens ` +
           `(${prompt} in the messages, ${completion} in the completion). Please reduce the length of ` +
           'the messages or completion.',
+      }),
+    );
+  });
+
+  test('names the field that holds the prompt', () => {
+    const attempt = () =>
+      completionLimit({ ...bounds, promptField: 'prompt', requestedTokenCount: 101 });
+    expect(attempt).toThrow(
+      expect.objectContaining({
+        param: 'prompt',
+        message: expect.stringContaining(
+          '(100 in the prompt, 101 in the completion). Please reduce the length of the prompt or completion.',
+        ),
       }),
     );
   });

@@ -94,6 +94,7 @@ describe('a model that can be served', () => {
     expect(source.architecture).toBe('llama');
     expect(source.trainedContextLength).toBeGreaterThan(0);
     expect(source.parameterCount).toBeGreaterThan(0);
+    expect(source.quantization).toBe('F32');
   });
 
   it('is complete in several parts, whichever of them was named', () => {

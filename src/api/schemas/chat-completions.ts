@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox';
+import { generationFields } from './generation-request.ts';
 import { optional } from './optional.ts';
 import { Usage } from './usage.ts';
 
@@ -55,24 +56,8 @@ export const reasoningEfforts = ['none', 'minimal', 'low', 'medium', 'high', 'xh
 
 /** The fields that are honoured. What is refused is listed in `unsupported-parameters.ts`. */
 export const ChatCompletionRequest = Type.Object({
-  model: optional(Type.String()),
+  ...generationFields,
   messages: Type.Array(RequestMessage, { minItems: 1 }),
-  n: optional(Type.Integer({ minimum: 1, maximum: 128 })),
-  max_tokens: optional(Type.Integer({ minimum: 1 })),
-  max_completion_tokens: optional(Type.Integer({ minimum: 1 })),
-  temperature: optional(Type.Number({ minimum: 0, maximum: 2 })),
-  top_p: optional(Type.Number({ exclusiveMinimum: 0, maximum: 1 })),
-  stop: Type.Optional(
-    Type.Unsafe<string | string[] | null>({
-      type: ['string', 'array', 'null'],
-      minLength: 1,
-      maxItems: 16,
-      items: Type.String({ minLength: 1 }),
-    }),
-  ),
-  // Signed or unsigned; a JSON number above 2^53 arrives rounded, at most to 2^64.
-  seed: optional(Type.Integer({ format: 'int64', minimum: -(2 ** 63), maximum: 2 ** 64 })),
-  ignore_eos: optional(Type.Boolean()),
   tools: optional(Type.Array(RequestTool, { maxItems: 128 })),
   tool_choice: Type.Optional(
     Type.Unsafe<ToolChoice | null>({ type: ['string', 'object', 'null'] }),
@@ -86,13 +71,6 @@ export const ChatCompletionRequest = Type.Object({
   ),
   thinking_budget_tokens: optional(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 })),
   chat_template_kwargs: optional(Type.Object({})),
-  stream: optional(Type.Boolean()),
-  stream_options: optional(
-    Type.Object({
-      include_usage: optional(Type.Boolean()),
-      include_obfuscation: optional(Type.Boolean()),
-    }),
-  ),
 });
 export type ChatCompletionRequest = Static<typeof ChatCompletionRequest>;
 

@@ -1,26 +1,16 @@
-import type {
-  ChatMessage,
-  ChatOptions,
-  GenerateRequest,
-  SamplingParams,
-} from '../../engine/engine.ts';
+import type { ChatMessage, ChatOptions } from '../../engine/engine.ts';
 import { GatewayError } from '../../errors.ts';
-import type { ChatCompletionRequest } from './chat-completions.ts';
+import { ChatCompletionRequest } from './chat-completions.ts';
 import { readMessages } from './chat-messages.ts';
 import { readTools } from './chat-tools.ts';
+import { type GenerationRequest, readGeneration } from './generation-request.ts';
 import { checkDepth, unsupported } from './request-errors.ts';
 import { refuseUnsupported } from './unsupported-parameters.ts';
 
 /** A chat request in the engine's words. */
-export interface ChatRequest {
-  /** The id asked for; undefined when the request leaves the choice to the server. */
-  readonly model: string | undefined;
+export interface ChatRequest extends GenerationRequest {
   readonly messages: readonly ChatMessage[];
   readonly chat: ChatOptions;
-  readonly options: Omit<GenerateRequest, 'prompt'>;
-  readonly choiceCount: number;
-  readonly stream: boolean;
-  readonly includeUsage: boolean;
 }
 
 /** Template variables that are the request itself. */
@@ -31,22 +21,11 @@ const reservedVariables = ['messages', 'tools', 'bos_token', 'eos_token', 'add_g
  * @throws {GatewayError} `unsupported_parameter`, `invalid_value`, `missing_required_parameter`
  */
 export function readChatRequest(body: ChatCompletionRequest): ChatRequest {
-  refuseUnsupported(body);
-  const stream = body.stream ?? false;
-  if (body.stream_options != null && !stream) {
-    throw new GatewayError('invalid_value', {
-      param: 'stream_options',
-      message: '`stream_options` may only be sent together with `stream: true`.',
-    });
-  }
+  refuseUnsupported(body, ChatCompletionRequest.properties);
   return {
-    model: body.model ?? undefined,
+    ...readGeneration(body),
     messages: readMessages(body.messages),
     chat: { ...readTools(body), ...readThinking(body) },
-    options: toOptions(body),
-    choiceCount: body.n ?? 1,
-    stream,
-    includeUsage: body.stream_options?.include_usage ?? false,
   };
 }
 
@@ -79,23 +58,5 @@ function readThinking(
     ...(thinking !== undefined && { thinking }),
     ...(budget != null && { thinkingBudget: budget }),
     ...(Object.keys(templateArguments).length > 0 && { templateArguments }),
-  };
-}
-
-function toOptions(body: ChatCompletionRequest): ChatRequest['options'] {
-  const maxTokens = body.max_completion_tokens ?? body.max_tokens;
-  return {
-    ...(maxTokens != null && { maxTokens }),
-    ...(body.stop != null && { stop: [body.stop].flat() }),
-    sampling: toSampling(body),
-  };
-}
-
-function toSampling(body: ChatCompletionRequest): SamplingParams {
-  return {
-    ...(body.temperature != null && { temperature: body.temperature }),
-    ...(body.top_p != null && { topP: body.top_p }),
-    ...(body.seed != null && { seed: BigInt(body.seed) }),
-    ...(body.ignore_eos != null && { ignoreEos: body.ignore_eos }),
   };
 }

@@ -11,8 +11,17 @@ export const Model = Type.Object({
   trained_context_length: Type.Union([Type.Integer(), Type.Null()]),
   architecture: Type.String(),
   parameter_count: Type.Integer(),
+  quantization: Type.Union([Type.String(), Type.Null()]),
   size_bytes: Type.Integer(),
   bundled: Type.Boolean(),
+  capabilities: Type.Object({
+    chat: Type.Boolean(),
+    completion: Type.Boolean(),
+    tools: Type.Boolean(),
+    thinking: Type.Boolean(),
+    infill: Type.Boolean(),
+    embeddings: Type.Boolean(),
+  }),
 });
 export type Model = Static<typeof Model>;
 
@@ -23,16 +32,26 @@ export const ModelList = Type.Object({
 export type ModelList = Static<typeof ModelList>;
 
 export function toModel({ card, engine }: ServedModel): Model {
+  const { contextLength, infill, chat } = engine.info;
   return {
     id: card.id,
     object: 'model',
     created: card.created,
     owned_by: 'llama-gguf-inference',
-    context_length: engine.info.contextLength,
+    context_length: contextLength,
     trained_context_length: card.trainedContextLength ?? null,
     architecture: card.architecture,
     parameter_count: card.parameterCount,
+    quantization: card.quantization ?? null,
     size_bytes: card.sizeBytes,
     bundled: card.bundled,
+    capabilities: {
+      chat: true,
+      completion: true,
+      tools: chat.tools,
+      thinking: chat.thinking,
+      infill,
+      embeddings: false,
+    },
   };
 }

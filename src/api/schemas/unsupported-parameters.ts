@@ -2,8 +2,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { GatewayError } from '../../errors.ts';
 
 /**
- * Fields that change the completion and are not honoured, each with the values that ask for nothing.
- * Those, and null, are accepted: clients send defaults along. Anything else is refused, so that nobody
+ * Fields that change the completion and are not honoured everywhere, each with the values that ask for
+ * nothing. Those, and null, are accepted: clients send defaults along. Anything else is refused, so that nobody
  * takes an answer for what it is not.
  */
 const neutralValues: Readonly<Record<string, readonly unknown[]>> = {
@@ -53,6 +53,13 @@ const neutralValues: Readonly<Record<string, readonly unknown[]>> = {
   typical_p: [1],
   xtc_probability: [0],
   xtc_threshold: [],
+  // Of chats only
+  chat_template_kwargs: [{}],
+  parallel_tool_calls: [true, false],
+  reasoning_effort: ['none'],
+  thinking_budget_tokens: [],
+  tool_choice: ['none', 'auto'],
+  tools: [[]],
   // vLLM and others
   add_generation_prompt: [true],
   allowed_token_ids: [],
@@ -87,9 +94,13 @@ const harmlessFields: ReadonlySet<string> = new Set([
   'user',
 ]);
 
-/** @throws {GatewayError} `unsupported_parameter` for the first field that asks for something */
-export function refuseUnsupported(body: object): void {
+/**
+ * @param honoured - the properties of the endpoint's schema; another may refuse them
+ * @throws {GatewayError} `unsupported_parameter` for the first field that asks for something
+ */
+export function refuseUnsupported(body: object, honoured: object): void {
   for (const [name, value] of Object.entries(body)) {
+    if (Object.hasOwn(honoured, name)) continue;
     const neutral = Object.hasOwn(neutralValues, name) ? neutralValues[name] : undefined;
     if (neutral === undefined || value === null) continue;
     if (neutral.some((accepted) => isDeepStrictEqual(accepted, value))) continue;

@@ -1,0 +1,30 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { Type } from 'typebox';
+import { GatewayError } from '../errors.ts';
+import type { ModelRegistry } from '../model/registry.ts';
+import { type Props, type Slots, toProps, toSlots } from './schemas/props.ts';
+
+/** What the properties are told of. */
+export interface PropsOptions {
+  readonly models: ModelRegistry;
+  /** Of this program. */
+  readonly version: string;
+}
+
+/** `GET /props` and `GET /slots`, as llama-server has them; 503 until the model is ready. */
+export const props: FastifyPluginAsyncTypebox<PropsOptions> = async (app, { models, version }) => {
+  app.get('/props', async (): Promise<Props> => toProps(models.require(), version));
+
+  app.get(
+    '/slots',
+    { schema: { querystring: Type.Object({ fail_on_no_slot: Type.Optional(Type.String()) }) } },
+    async (request): Promise<Slots> => {
+      const slots = toSlots(models.require());
+      const wantsSlot = (request.query.fail_on_no_slot ?? '') !== '';
+      if (wantsSlot && slots.every((slot) => slot.is_processing)) {
+        throw new GatewayError('queue_full', { message: 'Every slot is at work.' });
+      }
+      return slots;
+    },
+  );
+};

@@ -1,0 +1,93 @@
+import { GatewayError } from '../../errors.ts';
+import { CompletionRequest, type RequestPrompt, type RequestPromptParts } from './completions.ts';
+import { type GenerationRequest, maxChoiceCount, readGeneration } from './generation-request.ts';
+import { checkUnicode, unsupported } from './request-errors.ts';
+import { refuseUnsupported } from './unsupported-parameters.ts';
+
+/** One prompt of a request. */
+export interface PromptContent {
+  /** Where it stands in the body, such as `prompt[2]`. */
+  readonly path: string;
+  readonly content: string | RequestPromptParts;
+}
+
+/** A text completion request in the engine's words. */
+export interface TextRequest extends GenerationRequest {
+  readonly prompts: readonly PromptContent[];
+  /** What comes after the gap; undefined where there is none. */
+  readonly suffix: string | undefined;
+  /** Whether each choice begins with its prompt. */
+  readonly echo: boolean;
+}
+
+/**
+ * Reads a body that fits the schema, and applies the rules a schema cannot say.
+ * @throws {GatewayError} `unsupported_parameter`, `invalid_value`
+ */
+export function readCompletionRequest(body: CompletionRequest): TextRequest {
+  refuseUnsupported(body, CompletionRequest.properties);
+  const generation = readGeneration(body);
+  const { choiceCount } = generation;
+  if (body.best_of != null && body.best_of !== choiceCount) {
+    throw unsupported('best_of', 'leave it out or send the value of `n`');
+  }
+  const prompts = readPrompts(body.prompt);
+  if (prompts.length * choiceCount > maxChoiceCount) {
+    throw new GatewayError('invalid_value', {
+      param: 'prompt',
+      message:
+        `\`prompt\` may ask for at most ${maxChoiceCount} choices in all, received ${prompts.length} prompts ` +
+        `with ${choiceCount} of each.`,
+    });
+  }
+  return {
+    ...generation,
+    prompts,
+    suffix: readSuffix(body.suffix, prompts),
+    echo: body.echo ?? false,
+  };
+}
+
+function readPrompts(prompt: RequestPrompt): PromptContent[] {
+  if (typeof prompt === 'string') return [checked({ path: 'prompt', content: prompt })];
+  if (prompt.some((part) => typeof part === 'number')) {
+    return [checked({ path: 'prompt', content: prompt.map(requirePart) })];
+  }
+  return prompt.map((each, index) =>
+    checked({ path: `prompt[${index}]`, content: typeof each === 'number' ? [each] : each }),
+  );
+}
+
+function requirePart(part: RequestPrompt[number], index: number): string | number {
+  if (typeof part === 'string' || typeof part === 'number') return part;
+  throw new GatewayError('invalid_value', {
+    param: `prompt[${index}]`,
+    message: `\`prompt[${index}]\` must be a string or a token id, because other items of \`prompt\` are token ids; received an array.`,
+  });
+}
+
+function checked(prompt: PromptContent): PromptContent {
+  const { path, content } = prompt;
+  if (typeof content === 'string') {
+    checkUnicode(content, path);
+  } else {
+    for (const [index, part] of content.entries()) {
+      if (typeof part === 'string') checkUnicode(part, `${path}[${index}]`);
+    }
+  }
+  return prompt;
+}
+
+/** An empty suffix asks for what any prompt does. */
+function readSuffix(
+  suffix: string | null | undefined,
+  prompts: readonly PromptContent[],
+): string | undefined {
+  if (suffix == null || suffix === '') return undefined;
+  checkUnicode(suffix, 'suffix');
+  if (prompts.every(({ content }) => typeof content === 'string')) return suffix;
+  throw new GatewayError('invalid_value', {
+    param: 'suffix',
+    message: '`suffix` may only be sent together with prompts that are strings.',
+  });
+}

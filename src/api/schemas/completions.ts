@@ -1,0 +1,72 @@
+import { type Static, Type } from 'typebox';
+import { generationFields } from './generation-request.ts';
+import { optional } from './optional.ts';
+import { Usage } from './usage.ts';
+
+/** Texts and token ids in their order, as one prompt. */
+export type RequestPromptParts = readonly (string | number)[];
+
+/**
+ * One text; or an array. An array that has token ids in it is one prompt of texts and tokens; any other
+ * holds prompts, each of them a text or such an array.
+ */
+export type RequestPrompt = string | readonly (string | number | RequestPromptParts)[];
+
+/** The fields that are honoured. What is refused is listed in `unsupported-parameters.ts`. */
+export const CompletionRequest = Type.Object({
+  ...generationFields,
+  prompt: Type.Unsafe<RequestPrompt>({
+    type: ['string', 'array'],
+    minItems: 1,
+    items: {
+      type: ['string', 'integer', 'array'],
+      minimum: 0,
+      minItems: 1,
+      items: { type: ['string', 'integer'], minimum: 0 },
+    },
+  }),
+  suffix: optional(Type.String()),
+  echo: optional(Type.Boolean()),
+  best_of: optional(Type.Integer({ minimum: 1 })),
+});
+export type CompletionRequest = Static<typeof CompletionRequest>;
+
+const FinishReason = Type.Enum(['stop', 'length']);
+
+/** The reply to a request that does not stream. */
+export const Completion = Type.Object({
+  id: Type.String(),
+  object: Type.Literal('text_completion'),
+  created: Type.Integer(),
+  model: Type.String(),
+  system_fingerprint: Type.String(),
+  choices: Type.Array(
+    Type.Object({
+      index: Type.Integer(),
+      text: Type.String(),
+      logprobs: Type.Null(),
+      finish_reason: FinishReason,
+    }),
+  ),
+  usage: Usage,
+});
+export type Completion = Static<typeof Completion>;
+
+/** One frame of a stream. */
+export const CompletionChunk = Type.Object({
+  id: Type.String(),
+  object: Type.Literal('text_completion'),
+  created: Type.Integer(),
+  model: Type.String(),
+  system_fingerprint: Type.String(),
+  choices: Type.Array(
+    Type.Object({
+      index: Type.Integer(),
+      text: Type.String(),
+      logprobs: Type.Null(),
+      finish_reason: Type.Union([FinishReason, Type.Null()]),
+    }),
+  ),
+  usage: Type.Optional(Type.Union([Usage, Type.Null()])),
+});
+export type CompletionChunk = Static<typeof CompletionChunk>;

@@ -1,0 +1,69 @@
+import { type Static, Type } from 'typebox';
+import type { GenerateRequest } from '../../engine/engine.ts';
+import { GatewayError } from '../../errors.ts';
+import { optional } from './optional.ts';
+import { readSampling, samplingFields } from './sampling.ts';
+
+/** Choices of one request at most, however they come about; OpenAI's limit to `n`. */
+export const maxChoiceCount = 128;
+
+/** The fields that every endpoint has that generates text. */
+export const generationFields = {
+  model: optional(Type.String()),
+  n: optional(Type.Integer({ minimum: 1, maximum: maxChoiceCount })),
+  max_tokens: optional(Type.Integer({ minimum: 1 })),
+  max_completion_tokens: optional(Type.Integer({ minimum: 1 })),
+  ...samplingFields,
+  stop: Type.Optional(
+    Type.Unsafe<string | string[] | null>({
+      type: ['string', 'array', 'null'],
+      minLength: 1,
+      maxItems: 16,
+      items: Type.String({ minLength: 1 }),
+    }),
+  ),
+  stream: optional(Type.Boolean()),
+  stream_options: optional(
+    Type.Object({
+      include_usage: optional(Type.Boolean()),
+      include_obfuscation: optional(Type.Boolean()),
+    }),
+  ),
+};
+
+const GenerationBody = Type.Object(generationFields);
+type GenerationBody = Static<typeof GenerationBody>;
+
+/** What a request says about its completions, apart from the prompt. */
+export interface GenerationRequest {
+  /** The id asked for; undefined when the request leaves the choice to the server. */
+  readonly model: string | undefined;
+  readonly options: Omit<GenerateRequest, 'prompt'>;
+  /** Completions of each prompt. */
+  readonly choiceCount: number;
+  readonly stream: boolean;
+  readonly includeUsage: boolean;
+}
+
+/** @throws {GatewayError} `invalid_value` */
+export function readGeneration(body: GenerationBody): GenerationRequest {
+  const stream = body.stream ?? false;
+  if (body.stream_options != null && !stream) {
+    throw new GatewayError('invalid_value', {
+      param: 'stream_options',
+      message: '`stream_options` may only be sent together with `stream: true`.',
+    });
+  }
+  const maxTokens = body.max_completion_tokens ?? body.max_tokens;
+  return {
+    model: body.model ?? undefined,
+    options: {
+      ...(maxTokens != null && { maxTokens }),
+      ...(body.stop != null && { stop: [body.stop].flat() }),
+      sampling: readSampling(body),
+    },
+    choiceCount: body.n ?? 1,
+    stream,
+    includeUsage: body.stream_options?.include_usage ?? false,
+  };
+}

@@ -1,0 +1,36 @@
+import { createHash, randomUUID } from 'node:crypto';
+import type { ServedModel } from '../../model/registry.ts';
+import type { CompletionFinishReason } from '../generation.ts';
+
+/** What every object of one reply carries alike. */
+export interface ReplyHead {
+  readonly id: string;
+  readonly created: number;
+  readonly model: string;
+  readonly system_fingerprint: string;
+}
+
+/**
+ * A new head: its `system_fingerprint` changes when the model, the backend or this program does.
+ * @param idPrefix - says what kind of reply it is
+ */
+export function newReplyHead(
+  idPrefix: 'chatcmpl' | 'cmpl',
+  { card, engine }: ServedModel,
+  version: string,
+): ReplyHead {
+  const build = [version, engine.info.backend, card.id, card.sizeBytes].join('\n');
+  return {
+    id: `${idPrefix}-${randomUUID().replaceAll('-', '')}`,
+    created: Math.floor(Date.now() / 1000),
+    model: card.id,
+    system_fingerprint: `fp_${createHash('sha256').update(build).digest('hex').slice(0, 10)}`,
+  };
+}
+
+/** OpenAI's words for the end of a choice. */
+export const wireFinishReasons = {
+  stop: 'stop',
+  length: 'length',
+  'tool-calls': 'tool_calls',
+} as const satisfies Record<CompletionFinishReason, string>;
