@@ -29,7 +29,7 @@ void WorkerPool::Run(int32_t n_items, const std::function<void(int32_t)>& work) 
     ++job_;
   }
   for (int32_t i = 0; i < n_helpers; ++i) work_there_.notify_one();
-  TakeItems();
+  TakeItems(work, n_items);
   // Who has not begun by now finds nothing left; who has begun is waited for.
   std::unique_lock lock(mutex_);
   work_ = nullptr;
@@ -44,19 +44,20 @@ void WorkerPool::Loop() {
     if (closing_) return;
     done_job = job_;
     ++n_inside_;
+    // The job may be taken off before this thread has begun; it stays valid until it has left.
+    const std::function<void(int32_t)>& work = *work_;
+    const int32_t n_items = n_items_;
     lock.unlock();
-    TakeItems();
+    TakeItems(work, n_items);
     lock.lock();
     if (--n_inside_ == 0) all_left_.notify_one();
   }
 }
 
-void WorkerPool::TakeItems() {
-  // Set before this thread was let in, and kept until it has left.
-  const std::function<void(int32_t)>& work = *work_;
+void WorkerPool::TakeItems(const std::function<void(int32_t)>& work, int32_t n_items) {
   while (true) {
     const int32_t item = next_item_.fetch_add(1, std::memory_order_relaxed);
-    if (item >= n_items_) return;
+    if (item >= n_items) return;
     work(item);
   }
 }

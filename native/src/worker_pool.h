@@ -28,7 +28,7 @@ class WorkerPool {
 
  private:
   void Loop();
-  void TakeItems();
+  void TakeItems(const std::function<void(int32_t)>& work, int32_t n_items);
 
   std::mutex mutex_;
   std::condition_variable work_there_;
