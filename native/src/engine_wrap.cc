@@ -58,6 +58,7 @@ Napi::Function EngineWrap::Define(Napi::Env env) {
   return DefineClass(env, "Engine",
                      {
                          InstanceMethod<&EngineWrap::ChatAbilities>("chatAbilities"),
+                         InstanceMethod<&EngineWrap::VocabularySize>("vocabularySize"),
                          InstanceMethod<&EngineWrap::PrepareChat>("prepareChat"),
                          InstanceMethod<&EngineWrap::Submit>("submit"),
                          InstanceMethod<&EngineWrap::Cancel>("cancel"),
@@ -97,6 +98,11 @@ Napi::Value EngineWrap::ChatAbilities(const Napi::CallbackInfo& info) {
   result.Set("thinking", chat_->knows_thinking());
   result.Set("thinksByDefault", chat_->thinks_by_default());
   return result;
+}
+
+Napi::Value EngineWrap::VocabularySize(const Napi::CallbackInfo& info) {
+  RequireOpen();
+  return Napi::Number::New(info.Env(), model_->n_vocab());
 }
 
 Napi::Value EngineWrap::PrepareChat(const Napi::CallbackInfo& info) {

@@ -21,6 +21,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
 
  private:
   Napi::Value ChatAbilities(const Napi::CallbackInfo& info);
+  Napi::Value VocabularySize(const Napi::CallbackInfo& info);
   Napi::Value PrepareChat(const Napi::CallbackInfo& info);
   void Submit(const Napi::CallbackInfo& info);
   void Cancel(const Napi::CallbackInfo& info);

@@ -16,6 +16,7 @@ import {
   toChatCompletion,
 } from './schemas/chat-reply.ts';
 import { readChatRequest } from './schemas/chat-request.ts';
+import { requireTokens } from './schemas/sampling.ts';
 import { unknownFields } from './schemas/unsupported-parameters.ts';
 import { errorFrame, FrameStream, streamHeaders } from './sse.ts';
 
@@ -46,6 +47,7 @@ export const chatCompletions: FastifyPluginAsyncTypebox<ChatCompletionsOptions> 
       const model = models.require();
       if (strictModel) requireServed(reading.model, model);
       requireAbilities(chat, model.engine.info.chat);
+      requireTokens(options.sampling ?? {}, model.engine.info.vocabularySize);
 
       const controller = abortOnDisconnect(request, reply);
       const { engine } = model;

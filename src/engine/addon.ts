@@ -96,6 +96,8 @@ export interface NativeReplyParser {
 export interface NativeHandle {
   /** What the chat template has a form for. */
   chatAbilities(): ChatAbilities;
+  /** Tokens of the model. */
+  vocabularySize(): number;
   /**
    * Rejects with the template's own words when it refuses the messages.
    * @param request - JSON text; chat.h says what it holds

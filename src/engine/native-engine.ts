@@ -24,6 +24,7 @@ import type {
   GenerateRequest,
   PreparedPrompt,
   SamplingParams,
+  Tool,
 } from './engine.ts';
 import { EventQueue } from './event-queue.ts';
 import { ReplyReader } from './reply-reader.ts';
@@ -132,7 +133,8 @@ class NativeEngine implements Engine {
       NativeEngine.#receiverOf(this),
     );
     const chat = this.#native.chatAbilities();
-    this.info = { backend, slotCount, contextLength, kvTokenCount, chat };
+    const vocabularySize = this.#native.vocabularySize();
+    this.info = { backend, slotCount, contextLength, kvTokenCount, vocabularySize, chat };
     this.#keepAlive(true);
   }
 
@@ -354,8 +356,17 @@ function nativeChat(
       tool_call_id: toolCallId,
       name,
     })),
-    tools: tools?.map((tool) => ({ type: 'function', function: tool })),
+    tools: tools?.map(({ enforced: _, ...shown }) => nativeTool(shown)),
+    ...(tools?.some(({ enforced }) => enforced !== undefined) && {
+      enforcedTools: tools.map(({ enforced, ...shown }) =>
+        nativeTool(enforced === undefined ? shown : { ...shown, parameters: enforced }),
+      ),
+    }),
   });
+}
+
+function nativeTool(tool: Tool) {
+  return { type: 'function', function: tool };
 }
 
 /** The addon object that a `LlamaModel` keeps to itself; its name is checked with the pinned release. */

@@ -37,6 +37,7 @@ export class FakeEngine implements Engine {
     slotCount: 4,
     contextLength: 2048,
     kvTokenCount: 8192,
+    vocabularySize: 32_000,
     chat: { tools: true, thinking: true, thinksByDefault: false },
   };
   readonly script: FakeScript = {

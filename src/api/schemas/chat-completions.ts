@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox';
 import { optional } from './optional.ts';
+import { samplingFields } from './sampling.ts';
 import { Usage } from './usage.ts';
 
 const ContentPart = Type.Object({
@@ -53,14 +54,34 @@ export type ToolChoice = string | { readonly [key: string]: unknown };
 
 export const reasoningEfforts = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh'] as const;
 
+/** The type is checked by hand, so that an unknown one is told from a broken one. */
+const ResponseFormat = Type.Object({
+  type: Type.String(),
+  json_schema: optional(
+    Type.Object({
+      name: optional(Type.String()),
+      description: optional(Type.String()),
+      strict: optional(Type.Boolean()),
+      schema: optional(Type.Object({})),
+    }),
+  ),
+  /** Of `json_object`, as llama-server and others have it. */
+  schema: optional(Type.Object({})),
+});
+export type ResponseFormat = Static<typeof ResponseFormat>;
+
+/** Characters of a GBNF grammar. */
+const maxGrammarLength = 65_536;
+
 /** The fields that are honoured. What is refused is listed in `unsupported-parameters.ts`. */
 export const ChatCompletionRequest = Type.Object({
   model: optional(Type.String()),
   messages: Type.Array(RequestMessage, { minItems: 1 }),
   max_tokens: optional(Type.Integer({ minimum: 1 })),
   max_completion_tokens: optional(Type.Integer({ minimum: 1 })),
-  temperature: optional(Type.Number({ minimum: 0, maximum: 2 })),
-  top_p: optional(Type.Number({ exclusiveMinimum: 0, maximum: 1 })),
+  /** llama-server's name for it; its −1, a completion without end, is refused. */
+  n_predict: optional(Type.Integer({ minimum: 1 })),
+  ...samplingFields,
   stop: Type.Optional(
     Type.Unsafe<string | string[] | null>({
       type: ['string', 'array', 'null'],
@@ -69,9 +90,9 @@ export const ChatCompletionRequest = Type.Object({
       items: Type.String({ minLength: 1 }),
     }),
   ),
-  // Signed or unsigned; a JSON number above 2^53 arrives rounded, at most to 2^64.
-  seed: optional(Type.Integer({ format: 'int64', minimum: -(2 ** 63), maximum: 2 ** 64 })),
-  ignore_eos: optional(Type.Boolean()),
+  response_format: optional(ResponseFormat),
+  json_schema: optional(Type.Object({})),
+  grammar: optional(Type.String({ maxLength: maxGrammarLength })),
   tools: optional(Type.Array(RequestTool, { maxItems: 128 })),
   tool_choice: Type.Optional(
     Type.Unsafe<ToolChoice | null>({ type: ['string', 'object', 'null'] }),

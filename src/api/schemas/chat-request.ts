@@ -1,14 +1,11 @@
-import type {
-  ChatMessage,
-  ChatOptions,
-  GenerateRequest,
-  SamplingParams,
-} from '../../engine/engine.ts';
+import type { ChatMessage, ChatOptions, GenerateRequest } from '../../engine/engine.ts';
 import { GatewayError } from '../../errors.ts';
 import type { ChatCompletionRequest } from './chat-completions.ts';
 import { readMessages } from './chat-messages.ts';
 import { readTools } from './chat-tools.ts';
+import { readReplyFormat } from './reply-format.ts';
 import { checkDepth, unsupported } from './request-errors.ts';
+import { readSampling } from './sampling.ts';
 import { refuseUnsupported } from './unsupported-parameters.ts';
 
 /** A chat request in the engine's words. */
@@ -38,10 +35,12 @@ export function readChatRequest(body: ChatCompletionRequest): ChatRequest {
       message: '`stream_options` may only be sent together with `stream: true`.',
     });
   }
+  const tools = readTools(body);
+  const offersCalls = tools.tools !== undefined && tools.toolChoice !== 'none';
   return {
     model: body.model ?? undefined,
     messages: readMessages(body.messages),
-    chat: { ...readTools(body), ...readThinking(body) },
+    chat: { ...tools, ...readReplyFormat(body, offersCalls), ...readThinking(body) },
     options: toOptions(body),
     stream,
     includeUsage: body.stream_options?.include_usage ?? false,
@@ -81,19 +80,10 @@ function readThinking(
 }
 
 function toOptions(body: ChatCompletionRequest): ChatRequest['options'] {
-  const maxTokens = body.max_completion_tokens ?? body.max_tokens;
+  const maxTokens = body.max_completion_tokens ?? body.max_tokens ?? body.n_predict;
   return {
     ...(maxTokens != null && { maxTokens }),
     ...(body.stop != null && { stop: [body.stop].flat() }),
-    sampling: toSampling(body),
-  };
-}
-
-function toSampling(body: ChatCompletionRequest): SamplingParams {
-  return {
-    ...(body.temperature != null && { temperature: body.temperature }),
-    ...(body.top_p != null && { topP: body.top_p }),
-    ...(body.seed != null && { seed: BigInt(body.seed) }),
-    ...(body.ignore_eos != null && { ignoreEos: body.ignore_eos }),
+    sampling: readSampling(body),
   };
 }
