@@ -2,8 +2,15 @@
  * Checks GBNF grammars before llama.cpp reads them. It stops the process over some, builds others for
  * ever (`"a"{5,3}`), and takes a few for what they do not say (more than 2000 repetitions become endless).
  */
-import { checkAmbiguity } from './gbnf-ambiguity.ts';
-import { maxRepetition } from './pattern.ts';
+import { checkAmbiguity } from './ambiguity.ts';
+import {
+  type GrammarNode,
+  type GrammarRules,
+  lastCodePoint,
+  maxRepetition,
+  type Ranges,
+  subtractRanges,
+} from './grammar-node.ts';
 import { GrammarProblem } from './problem.ts';
 
 /** What a grammar may come to at most. */
@@ -17,26 +24,8 @@ export const grammarLimits = {
   elements: 50_000,
 } as const;
 
-/** Inclusive ranges of code points. */
-export type Ranges = readonly (readonly [number, number])[];
-
-/** A part of a rule. */
-export type GbnfNode =
-  | { readonly type: 'set'; readonly ranges: Ranges }
-  | { readonly type: 'rule'; readonly name: string }
-  | { readonly type: 'sequence'; readonly items: readonly GbnfNode[] }
-  | { readonly type: 'choice'; readonly items: readonly GbnfNode[] }
-  | {
-      readonly type: 'repeat';
-      readonly item: GbnfNode;
-      readonly min: number;
-      /** Infinity without a bound. */
-      readonly max: number;
-    };
-
-export type GbnfRules = ReadonlyMap<string, GbnfNode>;
-
-const lastCodePoint = 0x10ffff;
+/** All but NUL, which ends llama.cpp's texts. */
+const anyCharacter: Ranges = [[1, lastCodePoint]];
 
 /** @throws {GrammarProblem} when llama.cpp cannot or should not be given the grammar */
 export function checkGrammar(source: string): void {
@@ -61,7 +50,7 @@ export function checkGrammar(source: string): void {
 }
 
 /** `size`: what one repetition of the node copies. */
-function countElements(node: GbnfNode): { readonly size: number; readonly total: number } {
+function countElements(node: GrammarNode): { readonly size: number; readonly total: number } {
   switch (node.type) {
     case 'set':
       return { size: node.ranges.length * 2, total: node.ranges.length * 2 };
@@ -82,7 +71,7 @@ function countElements(node: GbnfNode): { readonly size: number; readonly total:
 }
 
 /** The rules that may come to nothing. */
-export function emptyRules(rules: GbnfRules): ReadonlySet<string> {
+function emptyRules(rules: GrammarRules): ReadonlySet<string> {
   const empty = new Set<string>();
   let before = -1;
   while (empty.size > before) {
@@ -92,7 +81,7 @@ export function emptyRules(rules: GbnfRules): ReadonlySet<string> {
   return empty;
 }
 
-function mayBeEmpty(node: GbnfNode, empty: ReadonlySet<string>): boolean {
+function mayBeEmpty(node: GrammarNode, empty: ReadonlySet<string>): boolean {
   switch (node.type) {
     case 'set':
       return false;
@@ -108,7 +97,7 @@ function mayBeEmpty(node: GbnfNode, empty: ReadonlySet<string>): boolean {
 }
 
 /** A rule that begins with itself: llama.cpp finds some of them, and loops over the others. */
-function checkLeftRecursion(rules: GbnfRules): void {
+function checkLeftRecursion(rules: GrammarRules): void {
   const empty = emptyRules(rules);
   const beginsWith = new Map([...rules].map(([name, node]) => [name, firstRules(node, empty)]));
   const finished = new Set<string>();
@@ -133,7 +122,7 @@ function checkLeftRecursion(rules: GbnfRules): void {
 }
 
 /** The rules a node may begin with. */
-function firstRules(node: GbnfNode, empty: ReadonlySet<string>): readonly string[] {
+function firstRules(node: GrammarNode, empty: ReadonlySet<string>): readonly string[] {
   switch (node.type) {
     case 'set':
       return [];
@@ -157,7 +146,7 @@ function firstRules(node: GbnfNode, empty: ReadonlySet<string>): readonly string
 /** Reads GBNF as llama.cpp's parser does, without what could not be matched. */
 class GbnfParser {
   readonly #source: string;
-  readonly #rules = new Map<string, GbnfNode>();
+  readonly #rules = new Map<string, GrammarNode>();
   readonly #mentioned = new Set<string>();
   #at = 0;
   #depth = 0;
@@ -166,7 +155,7 @@ class GbnfParser {
     this.#source = source;
   }
 
-  parse(): GbnfRules {
+  parse(): GrammarRules {
     this.#space(true);
     while (this.#at < this.#source.length) this.#rule();
     for (const name of this.#mentioned) {
@@ -224,7 +213,7 @@ class GbnfParser {
     this.#space(true);
   }
 
-  #choice(isNested: boolean): GbnfNode {
+  #choice(isNested: boolean): GrammarNode {
     const items = [this.#sequence(isNested)];
     while (this.#take('|')) {
       this.#space(true);
@@ -233,8 +222,8 @@ class GbnfParser {
     return { type: 'choice', items };
   }
 
-  #sequence(isNested: boolean): GbnfNode {
-    const items: GbnfNode[] = [];
+  #sequence(isNested: boolean): GrammarNode {
+    const items: GrammarNode[] = [];
     for (;;) {
       const item = this.#item();
       if (item === undefined) break;
@@ -244,7 +233,7 @@ class GbnfParser {
     return { type: 'sequence', items };
   }
 
-  #item(): GbnfNode | undefined {
+  #item(): GrammarNode | undefined {
     switch (this.#next) {
       case '"':
         return this.#literal();
@@ -254,7 +243,7 @@ class GbnfParser {
         return this.#group();
       case '.':
         this.#at += 1;
-        return { type: 'set', ranges: [[1, lastCodePoint]] };
+        return { type: 'set', ranges: anyCharacter };
       case '<':
       case '!':
         throw new GrammarProblem('', 'names a token: only characters and rules are supported');
@@ -270,9 +259,9 @@ class GbnfParser {
     return { type: 'rule', name };
   }
 
-  #literal(): GbnfNode {
+  #literal(): GrammarNode {
     this.#at += 1;
-    const items: GbnfNode[] = [];
+    const items: GrammarNode[] = [];
     while (!this.#take('"')) {
       const code = this.#character();
       items.push({ type: 'set', ranges: [[code, code]] });
@@ -280,7 +269,7 @@ class GbnfParser {
     return { type: 'sequence', items };
   }
 
-  #class(): GbnfNode {
+  #class(): GrammarNode {
     this.#at += 1;
     const isNegated = this.#take('^');
     const ranges: [number, number][] = [];
@@ -295,12 +284,12 @@ class GbnfParser {
       ranges.push([low, high]);
     }
     if (ranges.length === 0) this.#fail('something between brackets before this');
-    const matched = isNegated ? complement(ranges) : ranges;
+    const matched = isNegated ? subtractRanges(anyCharacter, ranges) : ranges;
     if (matched.length === 0) throw new GrammarProblem('', 'has a class that no character is in');
     return { type: 'set', ranges: matched };
   }
 
-  #group(): GbnfNode {
+  #group(): GrammarNode {
     this.#depth += 1;
     if (this.#depth > grammarLimits.depth) {
       throw new GrammarProblem('', `has groups more than ${grammarLimits.depth} levels deep`);
@@ -333,7 +322,7 @@ class GbnfParser {
     return code;
   }
 
-  #repeated(item: GbnfNode, isNested: boolean): GbnfNode {
+  #repeated(item: GrammarNode, isNested: boolean): GrammarNode {
     let node = item;
     let repetitions = 0;
     for (;;) {
@@ -374,18 +363,4 @@ function escapedCharacter(written: string): number {
   if (hex !== '') return Number.parseInt(hex, 16);
   const controls: Readonly<Record<string, number>> = { t: 0x09, r: 0x0d, n: 0x0a };
   return controls[kind] ?? kind.charCodeAt(0);
-}
-
-function complement(ranges: Ranges): Ranges {
-  let left: [number, number][] = [[1, lastCodePoint]];
-  for (const [low, high] of ranges) {
-    left = left.flatMap(([first, last]): [number, number][] => {
-      if (last < low || first > high) return [[first, last]];
-      const pieces: [number, number][] = [];
-      if (first < low) pieces.push([first, low - 1]);
-      if (last > high) pieces.push([high + 1, last]);
-      return pieces;
-    });
-  }
-  return left;
 }

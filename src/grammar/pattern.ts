@@ -3,15 +3,15 @@
  * copies a pattern's characters into a JSON string as they are; here every character becomes what stands
  * for it there: a quotation mark its escape, a control character its escape or nothing.
  */
-
-/** Inclusive ranges of code points. */
-type Ranges = readonly (readonly [number, number])[];
-
-type Node =
-  | { readonly type: 'set'; readonly ranges: Ranges }
-  | { readonly type: 'sequence'; readonly items: readonly Node[] }
-  | { readonly type: 'choice'; readonly items: readonly Node[] }
-  | { readonly type: 'repeat'; readonly item: Node; readonly min: number; readonly max: number };
+import { checkAmbiguity } from './ambiguity.ts';
+import {
+  type GrammarNode,
+  isInRanges,
+  lastCodePoint,
+  maxRepetition,
+  type Ranges,
+  subtractRanges,
+} from './grammar-node.ts';
 
 /** What a pattern comes to. */
 export interface JsonPattern {
@@ -25,16 +25,9 @@ export interface JsonPattern {
   readonly cost: number;
 }
 
-/** A repetition llama.cpp's grammars hold at most. */
-export const maxRepetition = 2000;
-
-/** Counted repetitions inside each other multiply the states a grammar can be in. */
-const maxNestedRepetition = 500;
-
 /** Levels of groups. */
 const maxDepth = 20;
 
-const lastCodePoint = 0x10ffff;
 const anything: Ranges = [[0, lastCodePoint]];
 const lineEnds: Ranges = [
   [0x0a, 0x0a],
@@ -126,21 +119,7 @@ function checkSyntax(source: string): void {
 }
 
 function complement(ranges: Ranges): Ranges {
-  return subtract(anything, ranges);
-}
-
-function subtract(from: Ranges, taken: Ranges): Ranges {
-  let left: [number, number][] = from.map(([low, high]) => [low, high]);
-  for (const [low, high] of taken) {
-    left = left.flatMap(([first, last]): [number, number][] => {
-      if (last < low || first > high) return [[first, last]];
-      const pieces: [number, number][] = [];
-      if (first < low) pieces.push([first, low - 1]);
-      if (last > high) pieces.push([high + 1, last]);
-      return pieces;
-    });
-  }
-  return left;
+  return subtractRanges(anything, ranges);
 }
 
 /** Reads what `RegExp` took already; refuses what a grammar has no form for. */
@@ -153,10 +132,10 @@ class Parser {
     this.#characters = [...source];
   }
 
-  parse(): Node {
+  parse(): GrammarNode {
     const branches = this.#branches((branch) => {
       const { open, items, close } = branch;
-      const any: Node = {
+      const any: GrammarNode = {
         type: 'repeat',
         item: { type: 'set', ranges: anything },
         min: 0,
@@ -173,12 +152,12 @@ class Parser {
 
   /** Alternatives up to the end or a closing parenthesis; `open` and `close`: not anchored there. */
   #branches(
-    finish: (branch: { items: Node[]; open: boolean; close: boolean }) => Node,
+    finish: (branch: { items: GrammarNode[]; open: boolean; close: boolean }) => GrammarNode,
     isNested = false,
-  ): Node {
-    const choices: Node[] = [];
+  ): GrammarNode {
+    const choices: GrammarNode[] = [];
     do {
-      const items: Node[] = [];
+      const items: GrammarNode[] = [];
       const open = !this.#take('^');
       let close = true;
       while (this.#next !== undefined && this.#next !== '|' && this.#next !== ')') {
@@ -193,7 +172,7 @@ class Parser {
       if (isNested && !(open && close)) throw new Error('has an anchor inside a group');
       choices.push(finish({ items, open, close }));
     } while (this.#take('|'));
-    return choices.length === 1 ? (choices[0] as Node) : { type: 'choice', items: choices };
+    return choices.length === 1 ? (choices[0] as GrammarNode) : { type: 'choice', items: choices };
   }
 
   get #next(): string | undefined {
@@ -206,7 +185,7 @@ class Parser {
     return true;
   }
 
-  #term(): Node {
+  #term(): GrammarNode {
     let node = this.#atom();
     for (;;) {
       const bounds = this.#quantifier();
@@ -217,7 +196,7 @@ class Parser {
     }
   }
 
-  #atom(): Node {
+  #atom(): GrammarNode {
     const character = this.#characters[this.#at++];
     switch (character) {
       case '.':
@@ -237,7 +216,7 @@ class Parser {
     }
   }
 
-  #group(): Node {
+  #group(): GrammarNode {
     if (this.#take('?') && !this.#take(':')) {
       throw new Error('has a group other than `(…)` and `(?:…)`');
     }
@@ -249,7 +228,7 @@ class Parser {
     return node;
   }
 
-  #class(): Node {
+  #class(): GrammarNode {
     const isNegated = this.#take('^');
     const ranges: (readonly [number, number])[] = [];
     while (!this.#take(']')) {
@@ -323,18 +302,18 @@ class Parser {
   }
 }
 
-function emit(node: Node): JsonPattern {
-  const { source, ...facts } = emitNode(node, 1);
+function emit(node: GrammarNode): JsonPattern {
+  const { source, ...facts } = emitNode(node);
+  checkAmbiguity(new Map([['it', node]]));
   return { source: `^${source}$`, ...facts };
 }
 
-/** @param repetition - product of the counted repetitions around the node */
-function emitNode(node: Node, repetition: number): JsonPattern {
+function emitNode(node: GrammarNode): JsonPattern {
   switch (node.type) {
     case 'set':
       return { source: emitSet(node.ranges), minLength: 1, maxLength: 1, cost: 1 };
     case 'sequence': {
-      const parts = node.items.map((item) => emitNode(item, repetition));
+      const parts = node.items.map((item) => emitNode(item));
       const sum = (each: (part: JsonPattern) => number) =>
         parts.reduce((all, part) => all + each(part), 0);
       return {
@@ -345,7 +324,7 @@ function emitNode(node: Node, repetition: number): JsonPattern {
       };
     }
     case 'choice': {
-      const parts = node.items.map((item) => emitNode(item, repetition));
+      const parts = node.items.map((item) => emitNode(item));
       return {
         source: `(${parts.map(({ source }) => source).join('|')})`,
         minLength: Math.min(...parts.map(({ minLength }) => minLength)),
@@ -354,21 +333,17 @@ function emitNode(node: Node, repetition: number): JsonPattern {
       };
     }
     case 'repeat':
-      return emitRepeat(node, repetition);
+      return emitRepeat(node);
+    case 'rule':
+      throw new Error('refers to a rule');
   }
 }
 
-function emitRepeat(
-  { item, min, max }: Extract<Node, { type: 'repeat' }>,
-  repetition: number,
-): JsonPattern {
-  const count = Number.isFinite(max) ? max : min;
-  if (count > maxRepetition) throw new Error(`repeats more than ${maxRepetition} times`);
-  const inner = repetition * Math.max(count, 1);
-  if (repetition > 1 && count > 1 && inner > maxNestedRepetition) {
-    throw new Error(`has repetitions in each other that come to more than ${maxNestedRepetition}`);
+function emitRepeat({ item, min, max }: Extract<GrammarNode, { type: 'repeat' }>): JsonPattern {
+  if ((Number.isFinite(max) ? max : min) > maxRepetition) {
+    throw new Error(`repeats more than ${maxRepetition} times`);
   }
-  const part = emitNode(item, inner);
+  const part = emitNode(item);
   if (max === 0 || part.maxLength === 0) {
     return { source: '', minLength: 0, maxLength: 0, cost: 0 };
   }
@@ -394,8 +369,8 @@ function repeatedSource(group: string, min: number, max: number): string {
 
 /** The characters as a JSON string holds them. */
 function emitSet(ranges: Ranges): string {
-  const has = (code: number) => ranges.some(([low, high]) => low <= code && code <= high);
-  const plain = subtract(ranges, unwritable);
+  const has = (code: number) => isInRanges(ranges, code);
+  const plain = subtractRanges(ranges, unwritable);
   const choices = jsonEscapes
     .filter(([code]) => has(code))
     .map(([, second]) => `[\\\\]${emitClass([[second.charCodeAt(0), second.charCodeAt(0)]])}`);

@@ -6,7 +6,8 @@
  */
 import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import { type JsonPattern, maxRepetition, patternOfLength, readPattern } from './pattern.ts';
+import { maxRepetition } from './grammar-node.ts';
+import { type JsonPattern, patternOfLength, readPattern } from './pattern.ts';
 import { GrammarProblem } from './problem.ts';
 import { mergeSchemas, type RawSchema } from './schema-merge.ts';
 import { checkRecursion, type Definitions, excludeEachOther } from './schema-shape.ts';
@@ -24,6 +25,8 @@ export const schemaLimits = {
   optionalProperties: 100,
   /** Characters of a property's name. */
   nameLength: 128,
+  /** Values of one `enum`, or schemas of one `anyOf`: each is tried for every token. */
+  alternatives: 256,
   /** Values of all `enum`s together. */
   enumValues: 1000,
   /** Characters of all `enum` and `const` values together. */
@@ -514,6 +517,7 @@ class SchemaReader {
         `exceeds ${schemaLimits.enumLength} characters in the whole schema`,
       );
     }
+    checkAlternatives(values, at);
     if (values.length === 0) {
       this.#refuse(at, 'allows no value');
       return {};
@@ -539,6 +543,7 @@ class SchemaReader {
       this.#refuse(at, 'must be an array of schemas, and not empty');
       return {};
     }
+    checkAlternatives(branches, at);
     const siblings = restrictions(rest);
     const nodes = branches.map((branch, index) => {
       const where = `${at}[${index}]`;
@@ -643,6 +648,11 @@ class SchemaReader {
       `exceeds ${schemaLimits.repetitions} repetitions, of characters and items, in the whole schema`,
     );
   }
+}
+
+function checkAlternatives(alternatives: readonly unknown[], path: string): void {
+  if (alternatives.length <= schemaLimits.alternatives) return;
+  throw new GrammarProblem(path, `has more than ${schemaLimits.alternatives} alternatives`);
 }
 
 /** The keywords that restrict: what is left decides whether there is anything to merge. */

@@ -1,6 +1,11 @@
 import Schema from 'typebox/schema';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { ChatOptions, Engine, GenerateRequest } from '../../src/engine/engine.ts';
+import type {
+  ChatOptions,
+  Engine,
+  GenerateRequest,
+  SamplingParams,
+} from '../../src/engine/engine.ts';
 import { GrammarProblem } from '../../src/grammar/problem.ts';
 import { enforceableSchema } from '../../src/grammar/schema.ts';
 import { randomSchema } from '../support/random-schema.ts';
@@ -15,11 +20,20 @@ import {
 
 const messages = [{ role: 'user', content: 'Answer as you are told' }] as const;
 
+/**
+ * llama.cpp's grammars count some bytes that are no UTF-8 as one character, where a reader sees several. A
+ * trained model does not write them; a random one is kept from it.
+ */
+const noStrayBytes: SamplingParams = {
+  temperature: 1,
+  logitBias: Array.from({ length: 128 }, (_, index) => [0x80 + index, -100]),
+};
+
 let loaded: LoadedModel;
 let engine: Engine;
 
 beforeAll(async () => {
-  loaded = await loadModel({ highBytes: true });
+  loaded = await loadModel();
   engine = await startEngine(loaded.model, { contextLength: 1024 });
 });
 
@@ -52,7 +66,7 @@ describe('a reply under a schema', () => {
         throw error;
       }
       accepted += 1;
-      const sampling = { temperature: 1, seed: BigInt(index) };
+      const sampling = { ...noStrayBytes, seed: BigInt(index) };
       const { text, end } = await reply({ jsonSchema }, { sampling });
       if (end.finishReason === 'length') return;
       finished += 1;

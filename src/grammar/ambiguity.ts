@@ -4,11 +4,11 @@
  * character never ends. Whether a grammar is ambiguous cannot be decided in general; this reads, from
  * each rule, the text that is understood in the most ways.
  */
-import type { GbnfNode, GbnfRules, Ranges } from './gbnf.ts';
+import { type GrammarNode, type GrammarRules, isInRanges } from './grammar-node.ts';
 import { GrammarProblem } from './problem.ts';
 
 /** Ways to read a text at the same time. */
-const maxReadings = 256;
+const maxReadings = 128;
 
 /** Characters read from each rule: enough for what doubles, and for repetitions in each other. */
 const textLength = 24;
@@ -21,7 +21,7 @@ const maxWork = 400_000;
 
 /** What is left to be read: a list, so that readings share their ends. */
 interface Rest {
-  readonly node: GbnfNode;
+  readonly node: GrammarNode;
   /** Of a repetition: how often it was read. */
   readonly count: number;
   readonly after: Rest | undefined;
@@ -32,21 +32,21 @@ interface Rest {
 type Readings = ReadonlyMap<string, Rest>;
 
 /** @throws {GrammarProblem} when a text can be read in too many ways */
-export function checkAmbiguity(rules: GbnfRules): void {
+export function checkAmbiguity(rules: GrammarRules): void {
   const reader = new Reader(rules);
   for (const [name, node] of rules) reader.checkFrom(name, node);
 }
 
 class Reader {
-  readonly #rules: GbnfRules;
-  readonly #ids = new Map<GbnfNode, number>();
+  readonly #rules: GrammarRules;
+  readonly #ids = new Map<GrammarNode, number>();
   #work = 0;
 
-  constructor(rules: GbnfRules) {
+  constructor(rules: GrammarRules) {
     this.#rules = rules;
   }
 
-  checkFrom(name: string, node: GbnfNode): void {
+  checkFrom(name: string, node: GrammarNode): void {
     let readings = this.#expand([this.#rest(node, 0, undefined)], name);
     for (let length = 0; length < textLength && readings.size > 0; length++) {
       let widest: Readings = new Map();
@@ -58,7 +58,7 @@ class Reader {
     }
   }
 
-  #rest(node: GbnfNode, count: number, after: Rest | undefined): Rest {
+  #rest(node: GrammarNode, count: number, after: Rest | undefined): Rest {
     let id = this.#ids.get(node);
     if (id === undefined) {
       id = this.#ids.size;
@@ -70,7 +70,8 @@ class Reader {
   #read(readings: Readings, character: number, name: string): Readings {
     const after: (Rest | undefined)[] = [];
     for (const rest of readings.values()) {
-      if (rest.node.type === 'set' && contains(rest.node.ranges, character)) after.push(rest.after);
+      if (rest.node.type === 'set' && isInRanges(rest.node.ranges, character))
+        after.push(rest.after);
     }
     return this.#expand(after, name);
   }
@@ -135,7 +136,7 @@ function trials(readings: Readings): number[] {
   for (const character of welcome.keys()) {
     let count = 0;
     for (const { node } of readings.values()) {
-      if (node.type === 'set' && contains(node.ranges, character)) count += 1;
+      if (node.type === 'set' && isInRanges(node.ranges, character)) count += 1;
     }
     welcome.set(character, count);
   }
@@ -143,10 +144,9 @@ function trials(readings: Readings): number[] {
   return sorted.slice(0, maxTrials).map(([character]) => character);
 }
 
-function contains(ranges: Ranges, character: number): boolean {
-  return ranges.some(([low, high]) => low <= character && character <= high);
-}
-
 function tooAmbiguous(name: string): never {
-  throw new GrammarProblem('', `allows texts in too many ways, from the rule \`${name}\` on`);
+  throw new GrammarProblem(
+    '',
+    `can read one text in more than ${maxReadings} ways, or is too large to tell, in \`${name}\``,
+  );
 }
