@@ -264,6 +264,7 @@ class GbnfParser {
     const items: GrammarNode[] = [];
     while (!this.#take('"')) {
       const code = this.#character();
+      if (code === 0) throw new GrammarProblem('', 'has the character 0, which no token can have');
       items.push({ type: 'set', ranges: [[code, code]] });
     }
     return { type: 'sequence', items };
@@ -284,7 +285,10 @@ class GbnfParser {
       ranges.push([low, high]);
     }
     if (ranges.length === 0) this.#fail('something between brackets before this');
-    const matched = isNegated ? subtractRanges(anyCharacter, ranges) : ranges;
+    // NUL may be named, as in `[^\x00-\x1F]`, and is never matched.
+    const matched = isNegated
+      ? subtractRanges(anyCharacter, ranges)
+      : subtractRanges(ranges, [[0, 0]]);
     if (matched.length === 0) throw new GrammarProblem('', 'has a class that no character is in');
     return { type: 'set', ranges: matched };
   }
@@ -302,7 +306,7 @@ class GbnfParser {
     return choice;
   }
 
-  /** A code point that a token can have. */
+  /** A code point of Unicode, half surrogate pairs left out: no token has them. */
   #character(): number {
     if (this.#at >= this.#source.length) this.#fail('a closing quote or bracket');
     const written = this.#match(
@@ -310,7 +314,7 @@ class GbnfParser {
     );
     if (written === undefined && this.#next === '\\') this.#fail('an escape that GBNF knows');
     const code = written === undefined ? this.#plainCharacter() : escapedCharacter(written);
-    if (code === 0 || code > lastCodePoint || (code >= 0xd800 && code <= 0xdfff)) {
+    if (code > lastCodePoint || (code >= 0xd800 && code <= 0xdfff)) {
       throw new GrammarProblem('', `has the character ${code}, which no token can have`);
     }
     return code;

@@ -153,12 +153,17 @@ class SchemaReader {
 
   read(): EnforceableSchema {
     const node = this.#node(this.#root, '', 0);
-    // To llama.cpp a schema without keywords is none.
-    const root = Object.keys(node).length > 0 ? node : { anyOf: anyValue };
+    const root = Object.keys(node).length > 0 ? node : this.#anyRoot();
     checkRecursion(root, this.#definitions);
     if (this.#definitions.size === 0) return { schema: root, changed: this.#changed };
     const definitions = [...this.#definitions].map(([name, { schema }]) => [name, schema]);
     return { schema: { ...root, $defs: Object.fromEntries(definitions) }, changed: true };
+  }
+
+  /** To llama.cpp a schema without keywords is none. What is relaxed are arguments: an object. */
+  #anyRoot(): RawSchema {
+    this.#changed = true;
+    return this.#mode === 'strict' ? { anyOf: anyValue } : { type: 'object' };
   }
 
   /** Refuses, or in a relaxed schema goes on without. */

@@ -82,3 +82,75 @@ describe('a reply under a schema', () => {
     expect(finished, `seed ${seed}`).toBeGreaterThanOrEqual(100);
   }, 300_000);
 });
+
+describe('other formats', () => {
+  test('any JSON object is one', async () => {
+    const random = new SeededRandom(7);
+    let finished = 0;
+    for (let round = 0; round < 10; round++) {
+      const seed = BigInt(random.integer(1, 1_000_000));
+      const { text, end } = await reply(
+        { jsonSchema: { type: 'object' } },
+        { sampling: { ...noStrayBytes, seed } },
+      );
+      if (end.finishReason === 'length') continue;
+      finished += 1;
+      expect(JSON.parse(text)).toBeTypeOf('object');
+      expect(text.trim().startsWith('{')).toBe(true);
+    }
+    expect(finished).toBeGreaterThan(0);
+  });
+
+  test('a grammar is followed', async () => {
+    const grammar = 'root ::= word ("-" word){2}\nword ::= [a-c]{1,3}';
+    const { text, end } = await reply({ grammar }, { sampling: { temperature: 1 } });
+    expect(text).toMatch(/^[a-c]{1,3}(-[a-c]{1,3}){2}$/);
+    expect(end.finishReason).toBe('stop');
+  });
+
+  test('a grammar that nothing can follow ends its own sequence alone', async () => {
+    const prompt = await engine.prepareChat(messages, {});
+    const beside = collect(engine.generate({ prompt, maxTokens: 100, sampling: {} }));
+    await expect(reply({ grammar: 'root ::= "a" "\\x00"' })).rejects.toMatchObject({
+      code: 'sequence_failed',
+    });
+    expect((await beside).end.finishReason).not.toBe('cancelled');
+  });
+
+  test('numbers are finite', async () => {
+    const schema = { type: 'array', items: { type: 'number' }, minItems: 20, maxItems: 20 };
+    const jsonSchema = enforceableSchema(schema).schema;
+    for (let seed = 1n; seed <= 8n; seed++) {
+      const sampling = { ...noStrayBytes, temperature: 2, seed };
+      const { text, end } = await reply({ jsonSchema }, { maxTokens: 800, sampling });
+      if (end.finishReason === 'length') continue;
+      for (const number of JSON.parse(text)) expect(Number.isFinite(number)).toBe(true);
+    }
+  });
+});
+
+describe('sampling at the edges of its ranges', () => {
+  test.each([
+    { temperature: 2, dynatempRange: 2, dynatempExponent: 4 },
+    { temperature: 0, dynatempRange: 2, dynatempExponent: 0 },
+    { temperature: 1, typicalP: 1e-9, topP: 1e-9, minP: 1 },
+    { temperature: 1, topNSigma: 100, xtcProbability: 1, xtcThreshold: 0 },
+    { temperature: 1, repeatPenalty: 0.01, repeatLastN: 65_536 },
+    { temperature: 1, repeatPenalty: 10, frequencyPenalty: -2, presencePenalty: 2 },
+    { temperature: 1, dryMultiplier: 100, dryBase: 100, dryAllowedLength: 0 },
+    { temperature: 1, dryMultiplier: 100, dryBase: 1, dryPenaltyLastN: 65_536 },
+    { temperature: 1, mirostat: 1, mirostatTau: 0, mirostatEta: 1 },
+    { temperature: 1, mirostat: 1, mirostatTau: 100, mirostatEta: 0 },
+    { temperature: 2, mirostat: 2, mirostatTau: 100, mirostatEta: 1 },
+    { temperature: 1, samplers: ['adaptive_p'], adaptiveTarget: 1, adaptiveDecay: 0.99 },
+    { temperature: 1, samplers: ['adaptive_p'], adaptiveTarget: 0, adaptiveDecay: 0 },
+    { temperature: 1, samplers: ['temperature', 'xtc', 'top_k', 'typ_p'], topK: 1 },
+    { temperature: 1, logitBias: [[5, 100]] },
+  ] satisfies SamplingParams[])('%j gives tokens, alone and under a schema', async (sampling) => {
+    const free = await reply({}, { maxTokens: 40, sampling });
+    expect(free.end.usage.completionTokenCount).toBe(40);
+    const jsonSchema = { type: 'array', items: { type: 'boolean' }, maxItems: 9 };
+    const { text, end } = await reply({ jsonSchema }, { sampling });
+    if (end.finishReason !== 'length') expect(JSON.parse(text)).toBeInstanceOf(Array);
+  });
+});
