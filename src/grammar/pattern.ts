@@ -304,7 +304,7 @@ class Parser {
 
 function emit(node: GrammarNode): JsonPattern {
   const { source, ...facts } = emitNode(node);
-  checkAmbiguity(new Map([['it', node]]));
+  checkAmbiguity(new Map([['pattern', node]]));
   return { source: `^${source}$`, ...facts };
 }
 

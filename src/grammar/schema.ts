@@ -35,6 +35,8 @@ export const schemaLimits = {
   items: 500,
   /** `minLength` and `maxLength`. */
   length: maxRepetition,
+  /** Characters of all patterns together: each is read closely. */
+  patternLength: 8192,
   /** Repetitions of all lengths, items and patterns together. */
   repetitions: 10_000,
 } as const;
@@ -139,6 +141,7 @@ class SchemaReader {
   #enumCount = 0;
   #enumLength = 0;
   #repetitions = 0;
+  #patternLength = 0;
   #changed = false;
 
   constructor(root: RawSchema, mode: 'strict' | 'relaxed') {
@@ -454,6 +457,13 @@ class SchemaReader {
     if (typeof pattern !== 'string' || pattern.length > 1000) {
       this.#refuse(path, 'must be a string of at most 1000 characters');
       return undefined;
+    }
+    this.#patternLength += pattern.length;
+    if (this.#patternLength > schemaLimits.patternLength) {
+      throw new GrammarProblem(
+        path,
+        `exceeds ${schemaLimits.patternLength} characters of patterns in the whole schema`,
+      );
     }
     try {
       return readPattern(pattern);

@@ -284,6 +284,10 @@ describe('a schema that cannot be enforced', () => {
     [{ type: 'object', properties: properties(101) }, 'properties'],
     [{ properties: properties(90, { type: 'object', properties: properties(20) }) }, ''],
     [{ properties: properties(10, { type: 'string', maxLength: 2000 }) }, 'properties.p4'],
+    [
+      { properties: properties(10, { type: 'string', pattern: 'x'.repeat(900) }) },
+      'properties.p9.pattern',
+    ],
     [{ description: 'x'.repeat(140_000) }, ''],
   ])('%j', (schema, path) => {
     expect(problem(schema).path).toBe(path);
