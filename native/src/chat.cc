@@ -2,6 +2,7 @@
 
 #include <common/chat.h>
 #include <common/jinja/runtime.h>
+#include <common/json-schema-to-grammar.h>
 #include <common/log.h>
 
 #include <mutex>
@@ -201,6 +202,15 @@ void Chat::SetGrammar(const common_chat_params& rendered,
                       common_params_sampling* constraints) const {
   if (!inputs.grammar.empty()) {
     constraints->grammar = {COMMON_GRAMMAR_TYPE_USER, inputs.grammar};
+    return;
+  }
+  if (rendered.grammar.empty() && !inputs.json_schema.empty()) {
+    // Some of llama.cpp's formats leave the schema out in silence.
+    if (rendered.supports_thinking) {
+      throw std::invalid_argument("this model's chat format has no place for a schema");
+    }
+    const std::string grammar = json_schema_to_grammar(common_json::parse(inputs.json_schema));
+    constraints->grammar = {COMMON_GRAMMAR_TYPE_USER, FiniteNumbers(grammar)};
     return;
   }
   if (rendered.grammar.empty()) return;

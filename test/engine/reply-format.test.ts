@@ -17,6 +17,7 @@ import {
   loadModel,
   startEngine,
 } from '../support/start-engine.ts';
+import { chatmlTemplate } from '../support/tiny-model.ts';
 
 const messages = [{ role: 'user', content: 'Answer as you are told' }] as const;
 
@@ -129,6 +130,19 @@ describe('other formats', () => {
   });
 });
 
+test('a chat format that would leave the schema out is refused', async () => {
+  // What llama.cpp knows Kimi K2's format by.
+  const marks = '{# <|tool_calls_section_begin|> <|tool_call_begin|> #}';
+  const other = await startEngine(loaded.model, { chatTemplate: chatmlTemplate + marks });
+  try {
+    await expect(
+      other.prepareChat(messages, { jsonSchema: { type: 'object' } }),
+    ).rejects.toMatchObject({ code: 'bad_request', message: expect.stringContaining('schema') });
+  } finally {
+    await other.close();
+  }
+});
+
 describe('sampling at the edges of its ranges', () => {
   test.each([
     { temperature: 2, dynatempRange: 2, dynatempExponent: 4 },
@@ -147,7 +161,7 @@ describe('sampling at the edges of its ranges', () => {
     { temperature: 1, samplers: ['temperature', 'xtc', 'top_k', 'typ_p'], topK: 1 },
     { temperature: 1, logitBias: [[5, 100]] },
   ] satisfies SamplingParams[])('%j gives tokens, alone and under a schema', async (sampling) => {
-    const free = await reply({}, { maxTokens: 40, sampling });
+    const free = await reply({}, { maxTokens: 40, sampling: { ...sampling, ignoreEos: true } });
     expect(free.end.usage.completionTokenCount).toBe(40);
     const jsonSchema = { type: 'array', items: { type: 'boolean' }, maxItems: 9 };
     const { text, end } = await reply({ jsonSchema }, { sampling });
