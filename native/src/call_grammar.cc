@@ -83,3 +83,18 @@ std::string SingleCall(const std::string& grammar) {
   std::string single = grammar;
   return single.erase(end - 1, 1);
 }
+
+std::string FiniteNumbers(const std::string& grammar) {
+  // No literal of a schema can look like this: quotes in it are escaped.
+  constexpr std::string_view kMantissa = R"(("-"? integral-part) ("." decimal-part)? )";
+  constexpr std::string_view kExponent = "([eE] [-+]? integral-part)?";
+  std::string finite = grammar;
+  for (size_t at = finite.find(kMantissa); at != std::string::npos;
+       at = finite.find(kMantissa, at + 1)) {
+    const size_t exponent = at + kMantissa.size();
+    if (finite.compare(exponent, kExponent.size(), kExponent) == 0) {
+      finite.replace(exponent, kExponent.size(), "([eE] [-+]? [0-9] [0-9]?)?");
+    }
+  }
+  return finite;
+}

@@ -1,4 +1,5 @@
-// Makes a grammar of llama.cpp's chat formats stricter: they let the model write before it calls.
+// Makes a grammar of llama.cpp's chat formats stricter: they let the model write before it calls,
+// and write numbers no reader can hold.
 #pragma once
 
 #include <string>
@@ -11,3 +12,6 @@ std::string CallAtOnce(const std::string& grammar, const std::string& thinking_m
 // `grammar` with one call where its rule `tool-calls` allows a row of them. A rule of another form
 // is left as it is.
 std::string SingleCall(const std::string& grammar);
+
+// `grammar` with at most two digits in the exponent of a JSON number, which is then finite.
+std::string FiniteNumbers(const std::string& grammar);

@@ -2,6 +2,7 @@
 
 #include <common/chat.h>
 #include <common/jinja/runtime.h>
+#include <common/json-schema-to-grammar.h>
 #include <common/log.h>
 
 #include <mutex>
@@ -139,7 +140,8 @@ Prompt Chat::Prepare(const std::string& request_text) const {
       ReadRequest(request, thinks_by_default_, calls_in_parallel_);
   inputs.json_schema = WithoutMarks(inputs.json_schema, mark);
   inputs.grammar = WithoutMarks(inputs.grammar, mark);
-  common_chat_params rendered = common_chat_templates_apply(templates_.get(), inputs);
+  common_chat_params rendered =
+      Apply(request.contains("enforcedTools") ? request.at("enforcedTools").dump() : "", &inputs);
   rendered.grammar = WithoutMarks(rendered.grammar, mark);
   rendered.parser = WithoutMarks(rendered.parser, mark);
   rendered.generation_prompt = WithoutMarks(rendered.generation_prompt, mark);
@@ -168,6 +170,25 @@ std::string Chat::Render(const std::string& request_text) const {
   return common_chat_templates_apply(templates_.get(), inputs).prompt;
 }
 
+// Where calls have to follow less than the model is shown, the prompt is of the one rendering and
+// the grammar of the other. Leaves in `inputs` what calls have to follow.
+common_chat_params Chat::Apply(const std::string& enforced_tools,
+                               common_chat_templates_inputs* inputs) const {
+  const bool calls_tools =
+      !inputs->tools.empty() && inputs->tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE;
+  if (!calls_tools || enforced_tools.empty()) {
+    return common_chat_templates_apply(templates_.get(), *inputs);
+  }
+  common_chat_templates_inputs shown = *inputs;
+  // Without a call no grammar is built of these schemas, which llama.cpp may not understand.
+  shown.tool_choice = COMMON_CHAT_TOOL_CHOICE_NONE;
+  std::string prompt = common_chat_templates_apply(templates_.get(), shown).prompt;
+  inputs->tools = common_chat_tools_parse_oaicompat(common_json::parse(enforced_tools));
+  common_chat_params rendered = common_chat_templates_apply(templates_.get(), *inputs);
+  rendered.prompt = std::move(prompt);
+  return rendered;
+}
+
 void Chat::SetFormat(const common_chat_params& rendered, const common_chat_templates_inputs& inputs,
                      Prompt* prompt) const {
   auto format = std::make_shared<ReplyFormat>();
@@ -191,8 +212,17 @@ void Chat::SetGrammar(const common_chat_params& rendered,
     constraints->grammar = {COMMON_GRAMMAR_TYPE_USER, inputs.grammar};
     return;
   }
+  if (rendered.grammar.empty() && !inputs.json_schema.empty()) {
+    // Some of llama.cpp's formats leave the schema out in silence.
+    if (rendered.supports_thinking) {
+      throw std::invalid_argument("this model's chat format has no place for a schema");
+    }
+    const std::string grammar = json_schema_to_grammar(common_json::parse(inputs.json_schema));
+    constraints->grammar = {COMMON_GRAMMAR_TYPE_USER, FiniteNumbers(grammar)};
+    return;
+  }
   if (rendered.grammar.empty()) return;
-  std::string grammar = rendered.grammar;
+  std::string grammar = FiniteNumbers(rendered.grammar);
   if (inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_REQUIRED) {
     grammar = CallAtOnce(grammar, inputs.enable_thinking ? "" : rendered.thinking_start_tag);
   }

@@ -49,6 +49,7 @@ class Chat {
   // `request` is a JSON object; every key but the first may be missing:
   //   messages            array, as in OpenAI's API, contents being strings
   //   tools               array, as in OpenAI's API
+  //   enforcedTools       array like `tools`; without it, `tools` are what calls have to follow
   //   toolChoice          "auto" (the default), "none" or "required"
   //   parallelToolCalls   boolean; without it, where the template has a form for it
   //   jsonSchema          what the reply must conform to
@@ -75,6 +76,8 @@ class Chat {
     void operator()(common_chat_templates* templates) const;
   };
 
+  common_chat_params Apply(const std::string& enforced_tools,
+                           common_chat_templates_inputs* inputs) const;
   void SetFormat(const common_chat_params& rendered, const common_chat_templates_inputs& inputs,
                  Prompt* prompt) const;
   void SetGrammar(const common_chat_params& rendered, const common_chat_templates_inputs& inputs,

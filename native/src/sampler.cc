@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cmath>
 #include <limits>
 #include <stdexcept>
@@ -19,6 +20,8 @@ constexpr float kLeastTemperature = 1e-6f;
 // it; a grammar that refuses the first choice walks all of it.
 constexpr int32_t kSamplerPasses = 10;
 constexpr int32_t kGrammarPasses = 100;
+// All sequences wait while one is sampled: a grammar that needs so long is given up.
+constexpr std::chrono::seconds kLongestSample{3};
 
 // Whether the sampler chain would always end at the token with the highest logit. What only cuts
 // the tail (top-k, top-p, min-p, top-n-sigma) or rescales (temperature) does not matter then; what
@@ -99,12 +102,28 @@ void Sampler::ShowPrompt(const common_params_sampling& params,
   }
 }
 
+llama_token Sampler::SampleInTime(llama_context* context, int32_t batch_index) {
+  llama_synchronize(context);
+  const auto begin = std::chrono::steady_clock::now();
+  const llama_token token = common_sampler_sample(sampler_.get(), context, batch_index);
+  // llama.cpp ends the process over an end of generation that its grammar does not allow.
+  const llama_token_data_array* candidates =
+      common_sampler_get_candidates(sampler_.get(), /*do_sort=*/false);
+  if (!(candidates->data[candidates->selected].logit > -INFINITY)) {
+    throw std::runtime_error("no token is left that may follow");
+  }
+  if (std::chrono::steady_clock::now() - begin > kLongestSample) {
+    throw std::runtime_error("the grammar takes too long for one token");
+  }
+  return token;
+}
+
 Sampler::~Sampler() = default;
 Sampler::Sampler(Sampler&&) noexcept = default;
 
 llama_token Sampler::Sample(llama_context* context, int32_t batch_index) {
   if (sampler_) {
-    const llama_token token = common_sampler_sample(sampler_.get(), context, batch_index);
+    const llama_token token = SampleInTime(context, batch_index);
     common_sampler_accept(sampler_.get(), token, true);
     return token;
   }

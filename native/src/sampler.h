@@ -27,6 +27,8 @@ class Sampler {
   llama_token Sample(llama_context* context, int32_t batch_index);
 
  private:
+  // Throws std::runtime_error where nothing may follow, or the choice took far too long.
+  llama_token SampleInTime(llama_context* context, int32_t batch_index);
   void ShowPrompt(const common_params_sampling& params, const std::vector<llama_token>& prompt);
 
   struct Deleter {

@@ -46,3 +46,16 @@ TEST_CASE("a row of calls becomes one call") {
     CHECK(SingleCall(grammar) == grammar);
   }
 }
+
+TEST_CASE("exponents of numbers are short") {
+  const std::string mantissa = "number ::= (\"-\"? integral-part) (\".\" decimal-part)? ";
+  const std::string exponent = "([eE] [-+]? integral-part)?";
+  const std::string finite = "([eE] [-+]? [0-9] [0-9]?)?";
+  CHECK(FiniteNumbers(mantissa + exponent + "\nroot ::= number\n") ==
+        mantissa + finite + "\nroot ::= number\n");
+  CHECK(FiniteNumbers(mantissa + exponent + "\nb-" + mantissa + exponent + "\n") ==
+        mantissa + finite + "\nb-" + mantissa + finite + "\n");
+  for (const std::string& other : {exponent, mantissa, mantissa + "x", std::string()}) {
+    CHECK(FiniteNumbers(other) == other);
+  }
+}

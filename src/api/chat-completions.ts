@@ -9,7 +9,12 @@ import { ChatReply, chatChunks, chatOpening } from './schemas/chat-reply.ts';
 import { type ChatRequest, readChatRequest } from './schemas/chat-request.ts';
 import { ReplyFrames } from './schemas/reply-frames.ts';
 import { newReplyHead, type ReplyHead } from './schemas/reply-head.ts';
-import { chooseModel, logUnknownFields, type ModelChoice, requireSlots } from './served-model.ts';
+import {
+  chooseModel,
+  logUnknownFields,
+  type ModelChoice,
+  requireServable,
+} from './served-model.ts';
 
 /** `POST /v1/chat/completions`. */
 export const chatCompletions: FastifyPluginAsyncTypebox<GenerationDeps> = async (app, deps) => {
@@ -19,7 +24,7 @@ export const chatCompletions: FastifyPluginAsyncTypebox<GenerationDeps> = async 
     async (request, reply) => {
       const { reading, model } = readChat(request.body, deps, request.log);
       const { messages, chat, options, choiceCount } = reading;
-      requireSlots(choiceCount, model);
+      requireServable(reading, model);
       const { engine } = model;
       const prepare = async () => [await engine.prepareChat(messages, chat)];
       return generateReply(

@@ -9,7 +9,7 @@ import { ReplyFrames } from './schemas/reply-frames.ts';
 import { newReplyHead, type ReplyHead } from './schemas/reply-head.ts';
 import { unsupported } from './schemas/request-errors.ts';
 import { checkTokenIds } from './schemas/token-ids.ts';
-import { chooseModel, logUnknownFields, requireSlots } from './served-model.ts';
+import { chooseModel, logUnknownFields, requireServable } from './served-model.ts';
 
 /** `POST /v1/completions`. */
 export const completions: FastifyPluginAsyncTypebox<GenerationDeps> = async (app, deps) => {
@@ -20,7 +20,7 @@ export const completions: FastifyPluginAsyncTypebox<GenerationDeps> = async (app
     const { engine } = model;
     requireVocabulary(reading, engine);
     const { prompts, suffix, options, choiceCount } = reading;
-    requireSlots(choiceCount, model);
+    requireServable(reading, model);
     const prepare = () =>
       Promise.all(prompts.map((prompt) => preparePlain(engine, prompt, suffix)));
     return generateReply(

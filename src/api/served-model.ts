@@ -1,7 +1,9 @@
 import type { FastifyBaseLogger } from 'fastify';
 import { GatewayError } from '../errors.ts';
 import type { ModelRegistry, ServedModel } from '../model/registry.ts';
+import type { GenerationRequest } from './schemas/generation-request.ts';
 import { missing } from './schemas/request-errors.ts';
+import { requireTokens } from './schemas/sampling.ts';
 import { unknownFields } from './schemas/unsupported-parameters.ts';
 
 /** How requests choose their model. */
@@ -36,14 +38,23 @@ export function modelNotFound(requested: string, { card }: ServedModel): Gateway
   });
 }
 
-/** More choices of a prompt than slots could never run side by side. */
-export function requireSlots(choiceCount: number, { engine }: ServedModel): void {
-  const { slotCount } = engine.info;
-  if (choiceCount <= slotCount) return;
-  throw new GatewayError('invalid_value', {
-    param: 'n',
-    message: `\`n\` must be at most ${slotCount}, the number of this server's slots, received ${choiceCount}.`,
-  });
+/**
+ * What only the served model can tell of a request.
+ * @throws {GatewayError} `invalid_value` for more choices of a prompt than slots, which could never run
+ *   side by side, and for tokens the vocabulary does not have
+ */
+export function requireServable(
+  { choiceCount, options }: GenerationRequest,
+  { engine }: ServedModel,
+): void {
+  const { slotCount, vocabularySize } = engine.info;
+  if (choiceCount > slotCount) {
+    throw new GatewayError('invalid_value', {
+      param: 'n',
+      message: `\`n\` must be at most ${slotCount}, the number of this server's slots, received ${choiceCount}.`,
+    });
+  }
+  requireTokens(options.sampling ?? {}, vocabularySize);
 }
 
 /** Tells the operator which fields of a body had no effect. */

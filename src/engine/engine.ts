@@ -29,8 +29,10 @@ export interface ChatMessage {
 export interface Tool {
   readonly name: string;
   readonly description?: string;
-  /** JSON schema of the arguments; without it the function takes none. */
+  /** JSON schema of the arguments, as the model is shown it; without it the function takes none. */
   readonly parameters?: object;
+  /** What calls are made to follow, where that is not `parameters`. */
+  readonly enforced?: object;
 }
 
 /** What the reply to a chat may and must contain. */
@@ -44,6 +46,10 @@ export interface ChatOptions {
   readonly thinking?: boolean;
   /** Tokens of reasoning at most; it is then made to end. */
   readonly thinkingBudget?: number;
+  /** JSON schema that the whole reply conforms to; checked where the request entered. */
+  readonly jsonSchema?: object;
+  /** GBNF grammar that the whole reply follows; checked where the request entered. */
+  readonly grammar?: string;
   /** Further variables of the chat template. */
   readonly templateArguments?: Readonly<Record<string, unknown>>;
 }

@@ -26,6 +26,7 @@ import type {
   PlainPrompt,
   PreparedPrompt,
   SamplingParams,
+  Tool,
 } from './engine.ts';
 import { EventQueue } from './event-queue.ts';
 import { ReplyReader } from './reply-reader.ts';
@@ -433,8 +434,17 @@ function nativeChat(
       tool_call_id: toolCallId,
       name,
     })),
-    tools: tools?.map((tool) => ({ type: 'function', function: tool })),
+    tools: tools?.map(({ enforced: _, ...shown }) => nativeTool(shown)),
+    ...(tools?.some(({ enforced }) => enforced !== undefined) && {
+      enforcedTools: tools.map(({ enforced, ...shown }) =>
+        nativeTool(enforced === undefined ? shown : { ...shown, parameters: enforced }),
+      ),
+    }),
   });
+}
+
+function nativeTool(tool: Tool) {
+  return { type: 'function', function: tool };
 }
 
 /** The addon object that a `LlamaModel` keeps to itself; its name is checked with the pinned release. */

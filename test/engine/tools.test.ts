@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readTools } from '../../src/api/schemas/chat-tools.ts';
 import type {
   ChatMessage,
   ChatOptions,
@@ -114,6 +115,40 @@ describe('a required call', () => {
     }
     expect([...names].every((name) => tools.some((tool) => tool.name === name))).toBe(true);
     expect(names.size).toBeGreaterThan(0);
+  });
+
+  test('follows what can be enforced of a schema that cannot, and is shown all of it', async () => {
+    const parameters = {
+      type: 'object',
+      properties: {
+        code: { type: 'string', pattern: '^(?=x)x{1,3}$', maxLength: 5 },
+        level: { type: 'integer', minimum: 105, maximum: 110, not: { const: 107 } },
+        rest: { type: 'boolean', if: true },
+      },
+      required: ['code', 'level'],
+      minProperties: 2,
+    };
+    const body = { type: 'function', function: { name: 'odd', parameters } };
+    const offered = readTools({
+      messages: [{ role: 'user', content: 'x' }],
+      tools: [body],
+      tool_choice: 'required',
+      parallel_tool_calls: false,
+    });
+    const shown: ChatOptions = { tools: [{ name: 'odd', parameters }], toolChoice: 'none' };
+    const { tokenCount } = await engine.prepareChat(question, offered);
+    expect(tokenCount).toBe((await engine.prepareChat(question, shown)).tokenCount);
+    let finished = 0;
+    for (let seed = 1n; seed <= 8n; seed++) {
+      const { calls, end } = await reply(offered, { sampling: { temperature: 1, seed } });
+      if (end.finishReason === 'length') continue;
+      finished += 1;
+      const { code, level } = JSON.parse(calls[0]?.arguments ?? '') as Record<string, unknown>;
+      expect(code).toBeTypeOf('string');
+      expect(level).toBeGreaterThanOrEqual(105);
+      expect(level).toBeLessThanOrEqual(110);
+    }
+    expect(finished).toBeGreaterThan(0);
   });
 
   test('comes as its name first and then its arguments in pieces', async () => {

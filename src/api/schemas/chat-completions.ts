@@ -54,10 +54,32 @@ export type ToolChoice = string | { readonly [key: string]: unknown };
 
 export const reasoningEfforts = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh'] as const;
 
+/** The type is checked by hand, so that an unknown one is told from a broken one. */
+const ResponseFormat = Type.Object({
+  type: Type.String(),
+  json_schema: optional(
+    Type.Object({
+      name: optional(Type.String()),
+      description: optional(Type.String()),
+      strict: optional(Type.Boolean()),
+      schema: optional(Type.Object({})),
+    }),
+  ),
+  /** Of `json_object`, as llama-server and others have it. */
+  schema: optional(Type.Object({})),
+});
+export type ResponseFormat = Static<typeof ResponseFormat>;
+
+/** Characters of a GBNF grammar. */
+const maxGrammarLength = 65_536;
+
 /** The fields that are honoured. What is refused is listed in `unsupported-parameters.ts`. */
 export const ChatCompletionRequest = Type.Object({
   ...generationFields,
   messages: Type.Array(RequestMessage, { minItems: 1 }),
+  response_format: optional(ResponseFormat),
+  json_schema: optional(Type.Object({})),
+  grammar: optional(Type.String({ maxLength: maxGrammarLength })),
   tools: optional(Type.Array(RequestTool, { maxItems: 128 })),
   tool_choice: Type.Optional(
     Type.Unsafe<ToolChoice | null>({ type: ['string', 'object', 'null'] }),

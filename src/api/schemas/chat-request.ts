@@ -4,6 +4,7 @@ import { ChatCompletionRequest } from './chat-completions.ts';
 import { readMessages } from './chat-messages.ts';
 import { readTools } from './chat-tools.ts';
 import { type GenerationRequest, readGeneration } from './generation-request.ts';
+import { readReplyFormat } from './reply-format.ts';
 import { checkDepth, unsupported } from './request-errors.ts';
 import { refuseUnsupported } from './unsupported-parameters.ts';
 
@@ -22,10 +23,12 @@ const reservedVariables = ['messages', 'tools', 'bos_token', 'eos_token', 'add_g
  */
 export function readChatRequest(body: ChatCompletionRequest): ChatRequest {
   refuseUnsupported(body, ChatCompletionRequest.properties);
+  const tools = readTools(body);
+  const offersCalls = tools.tools !== undefined && tools.toolChoice !== 'none';
   return {
     ...readGeneration(body),
     messages: readMessages(body.messages),
-    chat: { ...readTools(body), ...readThinking(body) },
+    chat: { ...tools, ...readReplyFormat(body, offersCalls), ...readThinking(body) },
   };
 }
 

@@ -1,6 +1,8 @@
 import type { ChatOptions, Tool } from '../../engine/engine.ts';
 import { GatewayError } from '../../errors.ts';
+import { relaxedSchema } from '../../grammar/schema.ts';
 import type { ChatCompletionRequest, RequestTool, ToolChoice } from './chat-completions.ts';
+import { requireEnforceable } from './reply-format.ts';
 import { checkDepth, missing, unsupported } from './request-errors.ts';
 
 type ToolOptions = Pick<ChatOptions, 'tools' | 'toolChoice' | 'parallelToolCalls'>;
@@ -42,13 +44,21 @@ function toTool({ type, function: definition }: RequestTool, index: number): Too
     throw unsupported(`${path}.type`, `only \`function\` is, received ${JSON.stringify(type)}`);
   }
   if (definition === undefined) throw missing(`${path}.function`);
-  const { name, description, parameters } = definition;
-  checkDepth(parameters, `${path}.function.parameters`);
+  const { name, description, parameters, strict } = definition;
+  const param = `${path}.function.parameters`;
+  checkDepth(parameters, param);
   return {
     name,
     ...(description != null && { description }),
-    ...(parameters != null && { parameters }),
+    ...(parameters != null && { parameters, ...readEnforced(parameters, strict === true, param) }),
   };
+}
+
+/** A tool that is not strict is offered whatever its schema says; what cannot be enforced is only shown. */
+function readEnforced(parameters: object, strict: boolean, param: string): Pick<Tool, 'enforced'> {
+  if (strict) return requireEnforceable(parameters, param);
+  const { schema, changed } = relaxedSchema(parameters);
+  return changed ? { enforced: schema } : {};
 }
 
 function toChoice(choice: ToolChoice): Mode | { readonly name: string } {

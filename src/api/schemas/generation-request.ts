@@ -13,6 +13,8 @@ export const generationFields = {
   n: optional(Type.Integer({ minimum: 1, maximum: maxChoiceCount })),
   max_tokens: optional(Type.Integer({ minimum: 1 })),
   max_completion_tokens: optional(Type.Integer({ minimum: 1 })),
+  /** llama-server's name for it; its −1, a completion without end, is refused. */
+  n_predict: optional(Type.Integer({ minimum: 1 })),
   ...samplingFields,
   stop: Type.Optional(
     Type.Unsafe<string | string[] | null>({
@@ -54,7 +56,7 @@ export function readGeneration(body: GenerationBody): GenerationRequest {
       message: '`stream_options` may only be sent together with `stream: true`.',
     });
   }
-  const maxTokens = body.max_completion_tokens ?? body.max_tokens;
+  const maxTokens = body.max_completion_tokens ?? body.max_tokens ?? body.n_predict;
   return {
     model: body.model ?? undefined,
     options: {

@@ -1,0 +1,152 @@
+/**
+ * Finds grammars in which one text can be read in very many ways. llama.cpp follows all of them at the
+ * same time, for every token of the vocabulary: a few thousand take seconds, and a doubling at each
+ * character never ends. Whether a grammar is ambiguous cannot be decided in general; this reads, from
+ * each rule, the text that is understood in the most ways.
+ */
+import { type GrammarNode, type GrammarRules, isInRanges } from './grammar-node.ts';
+import { GrammarProblem } from './problem.ts';
+
+/** Ways to read a text at the same time. */
+const maxReadings = 128;
+
+/** Characters read from each rule: enough for what doubles, and for repetitions in each other. */
+const textLength = 24;
+
+/** Characters tried at each place. */
+const maxTrials = 12;
+
+/** Nodes looked at in all; a grammar that needs more is refused. */
+const maxWork = 400_000;
+
+/** What is left to be read: a list, so that readings share their ends. */
+interface Rest {
+  readonly node: GrammarNode;
+  /** Of a repetition: how often it was read. */
+  readonly count: number;
+  readonly after: Rest | undefined;
+  readonly key: string;
+}
+
+/** Readings that wait for a character, by what is left to be read. */
+type Readings = ReadonlyMap<string, Rest>;
+
+/** @throws {GrammarProblem} when a text can be read in too many ways */
+export function checkAmbiguity(rules: GrammarRules): void {
+  const reader = new Reader(rules);
+  for (const [name, node] of rules) reader.checkFrom(name, node);
+}
+
+class Reader {
+  readonly #rules: GrammarRules;
+  readonly #ids = new Map<GrammarNode, number>();
+  #work = 0;
+
+  constructor(rules: GrammarRules) {
+    this.#rules = rules;
+  }
+
+  checkFrom(name: string, node: GrammarNode): void {
+    let readings = this.#expand([this.#rest(node, 0, undefined)], name);
+    for (let length = 0; length < textLength && readings.size > 0; length++) {
+      let widest: Readings = new Map();
+      for (const character of trials(readings)) {
+        const next = this.#read(readings, character, name);
+        if (next.size > widest.size) widest = next;
+      }
+      readings = widest;
+    }
+  }
+
+  #rest(node: GrammarNode, count: number, after: Rest | undefined): Rest {
+    let id = this.#ids.get(node);
+    if (id === undefined) {
+      id = this.#ids.size;
+      this.#ids.set(node, id);
+    }
+    return { node, count, after, key: `${id}:${count}/${after?.key ?? ''}` };
+  }
+
+  #read(readings: Readings, character: number, name: string): Readings {
+    const after: (Rest | undefined)[] = [];
+    for (const rest of readings.values()) {
+      if (rest.node.type === 'set' && isInRanges(rest.node.ranges, character))
+        after.push(rest.after);
+    }
+    return this.#expand(after, name);
+  }
+
+  /** Goes into rules and groups until each reading begins with a character. */
+  #expand(from: readonly (Rest | undefined)[], name: string): Readings {
+    const readings = new Map<string, Rest>();
+    const seen = new Set<string>();
+    const open = [...from];
+    while (open.length > 0) {
+      const rest = open.pop();
+      if (rest === undefined || seen.has(rest.key)) continue;
+      seen.add(rest.key);
+      this.#work += 1 + rest.key.length / 64;
+      if (this.#work > maxWork || seen.size > maxReadings * 64) tooAmbiguous(name);
+      if (rest.node.type === 'set') {
+        readings.set(rest.key, rest);
+        if (readings.size > maxReadings) tooAmbiguous(name);
+      } else open.push(...this.#inside(rest));
+    }
+    return readings;
+  }
+
+  #inside({ node, count, after }: Rest): (Rest | undefined)[] {
+    switch (node.type) {
+      case 'set':
+        return [];
+      case 'rule': {
+        const rule = this.#rules.get(node.name);
+        return rule === undefined ? [] : [this.#rest(rule, 0, after)];
+      }
+      case 'choice':
+        return node.items.map((item) => this.#rest(item, 0, after));
+      case 'sequence': {
+        // `count` is how many of the items were read.
+        const item = node.items[count];
+        if (item === undefined) return [after];
+        const isLast = count + 1 === node.items.length;
+        return [this.#rest(item, 0, isLast ? after : this.#rest(node, count + 1, after))];
+      }
+      case 'repeat': {
+        const again = count < node.max;
+        // Without an upper bound all counts beyond the lower one are the same.
+        const next = Number.isFinite(node.max) ? count + 1 : Math.min(count + 1, node.min);
+        return [
+          ...(count >= node.min ? [after] : []),
+          ...(again ? [this.#rest(node.item, 0, this.#rest(node, next, after))] : []),
+        ];
+      }
+    }
+  }
+}
+
+/** One character of each kind that the readings tell apart, the most welcome first. */
+function trials(readings: Readings): number[] {
+  const welcome = new Map<number, number>();
+  for (const { node } of readings.values()) {
+    if (node.type !== 'set') continue;
+    for (const [low] of node.ranges) welcome.set(low, 0);
+    if (welcome.size > 4 * maxReadings) break;
+  }
+  for (const character of welcome.keys()) {
+    let count = 0;
+    for (const { node } of readings.values()) {
+      if (node.type === 'set' && isInRanges(node.ranges, character)) count += 1;
+    }
+    welcome.set(character, count);
+  }
+  const sorted = [...welcome].sort(([, one], [, other]) => other - one);
+  return sorted.slice(0, maxTrials).map(([character]) => character);
+}
+
+function tooAmbiguous(name: string): never {
+  throw new GrammarProblem(
+    '',
+    `can read one text in more than ${maxReadings} ways, or is too large to tell, in \`${name}\``,
+  );
+}

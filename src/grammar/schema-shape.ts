@@ -1,0 +1,172 @@
+/** What can be said about the values of a rewritten schema without writing one. */
+import { GrammarProblem } from './problem.ts';
+import type { RawSchema } from './schema-merge.ts';
+
+/** Rewritten targets of `$ref` by name, and where each was met first. */
+export type Definitions = Map<string, { readonly path: string; readonly schema: RawSchema }>;
+
+/**
+ * Refuses definitions that no finite value fits, and those that come back to themselves before a
+ * character is written.
+ * @throws {GrammarProblem}
+ */
+export function checkRecursion(root: RawSchema, definitions: Definitions): void {
+  for (const [name, { path }] of definitions) {
+    if (returns(name, definitions, new Set())) {
+      throw new GrammarProblem(path, 'comes back to itself and describes nothing');
+    }
+  }
+  const finite = new Set<string>();
+  let before = -1;
+  while (finite.size > before) {
+    before = finite.size;
+    for (const [name, { schema }] of definitions) if (canEnd(schema, finite)) finite.add(name);
+  }
+  for (const [name, { path }] of definitions) {
+    if (!finite.has(name)) throw new GrammarProblem(path, 'describes values that never end');
+  }
+  if (!canEnd(root, finite)) throw new GrammarProblem('', 'describes values that never end');
+}
+
+/** Comparisons of two schemas before they count as overlapping. */
+const maxComparisons = 10_000;
+
+/**
+ * Whether no value that a grammar writes for one schema matches another.
+ * @param untyped - schemas whose originals allow every value of other types
+ */
+export function excludeEachOther(
+  schemas: readonly RawSchema[],
+  definitions: Definitions,
+  untyped: WeakSet<RawSchema>,
+): boolean {
+  const comparison = new Comparison(definitions, untyped);
+  return schemas.every((schema, index) =>
+    schemas.slice(index + 1).every((other) => comparison.areDisjoint(schema, other)),
+  );
+}
+
+class Comparison {
+  readonly #definitions: Definitions;
+  readonly #untyped: WeakSet<RawSchema>;
+  #count = 0;
+
+  constructor(definitions: Definitions, untyped: WeakSet<RawSchema>) {
+    this.#definitions = definitions;
+    this.#untyped = untyped;
+  }
+
+  areDisjoint(one: RawSchema, other: RawSchema): boolean {
+    this.#count += 1;
+    // References may go in circles.
+    if (this.#count > maxComparisons) return false;
+    const alternatives = this.#alternativesOf(one);
+    if (alternatives !== undefined)
+      return alternatives.every((each) => this.areDisjoint(each, other));
+    if (this.#alternativesOf(other) !== undefined) return this.areDisjoint(other, one);
+
+    const [values, otherValues] = [valuesOf(one), valuesOf(other)];
+    if (values !== undefined && otherValues !== undefined)
+      return haveNoneInCommon(values, otherValues);
+    const otherTypes = this.#typesOf(other);
+    if (this.#typesOf(one).every((type) => !otherTypes.includes(type))) return true;
+    if (one.type !== 'object' || other.type !== 'object') return false;
+    const required = new Set((other.required ?? []) as readonly string[]);
+    return ((one.required ?? []) as readonly string[]).some(
+      (name) => required.has(name) && this.#areTold(propertyOf(one, name), propertyOf(other, name)),
+    );
+  }
+
+  /** Whether two properties have listed values, no one in common. */
+  #areTold(one: RawSchema, other: RawSchema): boolean {
+    this.#count += 1;
+    const [values, otherValues] = [one, other].map((schema) => {
+      const name = nameOf(schema);
+      return valuesOf(name === undefined ? schema : (this.#definitions.get(name)?.schema ?? {}));
+    });
+    return (
+      values !== undefined && otherValues !== undefined && haveNoneInCommon(values, otherValues)
+    );
+  }
+
+  #alternativesOf(schema: RawSchema): readonly RawSchema[] | undefined {
+    const name = nameOf(schema);
+    if (name !== undefined) return [this.#definitions.get(name)?.schema ?? {}];
+    return schema.anyOf === undefined ? undefined : alternativesOf(schema);
+  }
+
+  #typesOf(schema: RawSchema): readonly string[] {
+    return this.#untyped.has(schema) ? allTypes : typesOf(schema);
+  }
+}
+
+function haveNoneInCommon(one: readonly unknown[], other: readonly unknown[]): boolean {
+  const texts = new Set(one.map((value) => JSON.stringify(value)));
+  // Objects are equal in any order of their properties.
+  if ([...one, ...other].some((value) => typeof value === 'object' && value !== null)) return false;
+  return !other.some((value) => texts.has(JSON.stringify(value)));
+}
+
+const allTypes = ['object', 'array', 'string', 'number', 'boolean', 'null'] as const;
+
+function nameOf(schema: RawSchema): string | undefined {
+  return typeof schema.$ref === 'string' ? schema.$ref.slice('#/$defs/'.length) : undefined;
+}
+
+function alternativesOf(schema: RawSchema): readonly RawSchema[] {
+  return Array.isArray(schema.anyOf) ? schema.anyOf : [];
+}
+
+function returns(name: string, definitions: Definitions, seen: ReadonlySet<string>): boolean {
+  if (seen.has(name)) return true;
+  const reaches = (schema: RawSchema | undefined): boolean => {
+    if (schema === undefined) return false;
+    const next = nameOf(schema);
+    if (next !== undefined) return returns(next, definitions, new Set([...seen, name]));
+    return alternativesOf(schema).some(reaches);
+  };
+  return reaches(definitions.get(name)?.schema);
+}
+
+function canEnd(schema: RawSchema, finite: ReadonlySet<string>): boolean {
+  const name = nameOf(schema);
+  if (name !== undefined) return finite.has(name);
+  if (schema.anyOf !== undefined) {
+    return alternativesOf(schema).some((each) => canEnd(each, finite));
+  }
+  if (schema.type === 'object') {
+    const properties = (schema.properties ?? {}) as Record<string, RawSchema>;
+    const required = (schema.required ?? []) as readonly string[];
+    return required.every((each) => canEnd(properties[each] ?? {}, finite));
+  }
+  if (schema.type === 'array') {
+    const items = (schema.prefixItems ?? []) as readonly RawSchema[];
+    const minItems = (schema.minItems ?? 0) as number;
+    const each = (schema.items ?? {}) as RawSchema;
+    return items.every((item) => canEnd(item, finite)) && (minItems === 0 || canEnd(each, finite));
+  }
+  return true;
+}
+
+function propertyOf(schema: RawSchema, name: string): RawSchema {
+  return (schema.properties as Record<string, RawSchema> | undefined)?.[name] ?? {};
+}
+
+function valuesOf(schema: RawSchema): readonly unknown[] | undefined {
+  if ('const' in schema) return [schema.const];
+  return Array.isArray(schema.enum) ? schema.enum : undefined;
+}
+
+/** An integer counts as a number. */
+function typesOf(schema: RawSchema): readonly string[] {
+  const values = valuesOf(schema);
+  if (values !== undefined) {
+    return values.map((value) => {
+      if (value === null) return 'null';
+      return Array.isArray(value) ? 'array' : typeof value;
+    });
+  }
+  if (schema.type === 'integer') return ['number'];
+  if (typeof schema.type === 'string') return [schema.type];
+  return allTypes;
+}

@@ -1,0 +1,172 @@
+import { describe, expect, test } from 'vitest';
+import type { SamplingParams } from '../../src/engine/engine.ts';
+import { postChat, startGateway } from '../support/start-gateway.ts';
+
+interface Field {
+  readonly field: string;
+  readonly name: keyof SamplingParams;
+  /** Valid values, the edges of the range among them. */
+  readonly valid: readonly unknown[];
+  /** Values of a wrong type, and values out of range. */
+  readonly wrong: readonly unknown[];
+}
+
+function number(field: string, name: keyof SamplingParams, [low, high]: [number, number]): Field {
+  const beyond = [low - 0.001, high + 0.001];
+  return { field, name, valid: [low, high, (low + high) / 2], wrong: [...beyond, '1', true, []] };
+}
+
+function positiveShare(field: string, name: keyof SamplingParams): Field {
+  return { field, name, valid: [1e-9, 0.5, 1], wrong: [0, -0.1, 1.001, '1', {}] };
+}
+
+function integer(field: string, name: keyof SamplingParams, [low, high]: [number, number]): Field {
+  return { field, name, valid: [low, high, low + 1], wrong: [low - 1, high + 1, low + 0.5, '1'] };
+}
+
+const fields: readonly Field[] = [
+  number('temperature', 'temperature', [0, 2]),
+  number('dynatemp_range', 'dynatempRange', [0, 2]),
+  number('dynatemp_exponent', 'dynatempExponent', [0, 4]),
+  positiveShare('top_p', 'topP'),
+  number('min_p', 'minP', [0, 1]),
+  positiveShare('typical_p', 'typicalP'),
+  number('top_n_sigma', 'topNSigma', [-1, 100]),
+  number('xtc_probability', 'xtcProbability', [0, 1]),
+  number('xtc_threshold', 'xtcThreshold', [0, 1]),
+  number('frequency_penalty', 'frequencyPenalty', [-2, 2]),
+  number('presence_penalty', 'presencePenalty', [-2, 2]),
+  number('repeat_penalty', 'repeatPenalty', [0.01, 10]),
+  number('repetition_penalty', 'repeatPenalty', [0.01, 10]),
+  integer('repeat_last_n', 'repeatLastN', [0, 65_536]),
+  number('dry_multiplier', 'dryMultiplier', [0, 100]),
+  number('dry_base', 'dryBase', [1, 100]),
+  integer('dry_allowed_length', 'dryAllowedLength', [0, 65_536]),
+  integer('dry_penalty_last_n', 'dryPenaltyLastN', [0, 65_536]),
+  {
+    field: 'dry_sequence_breakers',
+    name: 'drySequenceBreakers',
+    valid: [[], ['\n'], Array(16).fill('x'.repeat(40))],
+    wrong: ['\n', [''], [1], ['x'.repeat(41)], Array(17).fill('x')],
+  },
+  { field: 'mirostat', name: 'mirostat', valid: [0, 1, 2], wrong: [-1, 3, 1.5, '1', true] },
+  number('mirostat_tau', 'mirostatTau', [0, 100]),
+  number('mirostat_eta', 'mirostatEta', [0, 1]),
+  number('adaptive_target', 'adaptiveTarget', [-1, 1]),
+  number('adaptive_decay', 'adaptiveDecay', [0, 0.99]),
+  { field: 'ignore_eos', name: 'ignoreEos', valid: [true, false], wrong: [1, 'true', []] },
+];
+
+describe.each(fields)('$field', ({ field, name, valid, wrong }) => {
+  test('is left to the engine when it is absent or null', async () => {
+    for (const body of [{}, { [field]: null }]) {
+      const { app, engine } = startGateway();
+      expect((await postChat(app, body)).statusCode).toBe(200);
+      expect(engine.requests[0]?.sampling).toEqual({});
+    }
+  });
+
+  test.each(valid.map((value) => [value]))('%j reaches the engine', async (value) => {
+    const { app, engine } = startGateway();
+    expect((await postChat(app, { [field]: value })).statusCode).toBe(200);
+    expect(engine.requests[0]?.sampling).toEqual({ [name]: value });
+  });
+
+  test.each(wrong.map((value) => [value]))('%j is refused', async (value) => {
+    const { app, engine } = startGateway();
+    const reply = await postChat(app, { [field]: value });
+    expect(reply.statusCode).toBe(400);
+    const { error } = reply.json();
+    expect(error.code).toBe('invalid_value');
+    expect(error.param.replace(/\[\d+\]$/, '')).toBe(field);
+    expect(error.message).toContain('must be');
+    expect(engine.requests).toEqual([]);
+  });
+});
+
+describe('fields that are read', () => {
+  const canonical = ['penalties', 'dry', 'top_n_sigma', 'top_k', 'typ_p', 'top_p', 'min_p', 'xtc'];
+
+  test.each([
+    [{ top_k: -1 }, { topK: 0 }],
+    [{ top_k: 0 }, { topK: 0 }],
+    [{ top_k: 2 ** 31 - 1 }, { topK: 2 ** 31 - 1 }],
+    [{ repeat_penalty: 1.1, repetition_penalty: 1.5 }, { repeatPenalty: 1.1 }],
+    [{ repeat_penalty: null, repetition_penalty: 1.5 }, { repeatPenalty: 1.5 }],
+    [{ samplers: [] }, { samplers: [] }],
+    [{ samplers: canonical }, { samplers: canonical }],
+    [{ samplers: ['typical_p', 'temperature'] }, { samplers: ['typ_p', 'temperature'] }],
+    [{ logit_bias: {} }, { logitBias: [] }],
+    [
+      { logit_bias: { 0: -100, 31999: 100, 5: 0.5 } },
+      {
+        logitBias: [
+          [0, -100],
+          [5, 0.5],
+          [31_999, 100],
+        ],
+      },
+    ],
+    [{ seed: 0 }, { seed: 0n }],
+    [{ seed: -(2 ** 63) }, { seed: -(2n ** 63n) }],
+    [{ seed: 2 ** 64 }, { seed: 2n ** 64n }],
+  ])('%j', async (body, expected) => {
+    const { app, engine } = startGateway();
+    expect((await postChat(app, body)).statusCode).toBe(200);
+    expect(engine.requests[0]?.sampling).toEqual(expected);
+  });
+
+  test.each([
+    [{ top_k: -2 }, 'top_k'],
+    [{ top_k: 1.5 }, 'top_k'],
+    [{ top_k: 2 ** 31 }, 'top_k'],
+    [{ seed: 2 ** 65 }, 'seed'],
+    [{ seed: 1.5 }, 'seed'],
+    [{ seed: '1' }, 'seed'],
+    [{ samplers: 'top_k' }, 'samplers'],
+    [{ samplers: ['top_k', 'infill'] }, 'samplers[1]'],
+    [{ samplers: ['nucleus'] }, 'samplers[0]'],
+    [{ samplers: Array(12).fill('top_k') }, 'samplers'],
+    [{ logit_bias: [] }, 'logit_bias'],
+    [{ logit_bias: { x: 1 } }, 'logit_bias'],
+    [{ logit_bias: { '-1': 1 } }, 'logit_bias'],
+    [{ logit_bias: { '05': 1 } }, 'logit_bias'],
+    [{ logit_bias: { 32000: 1 } }, 'logit_bias'],
+    [{ logit_bias: { 5: 100.1 } }, 'logit_bias.5'],
+    [{ logit_bias: { 5: '1' } }, 'logit_bias.5'],
+    [{ logit_bias: { 5: null } }, 'logit_bias.5'],
+    [
+      { logit_bias: Object.fromEntries(Array.from({ length: 1025 }, (_, id) => [id, 1])) },
+      'logit_bias',
+    ],
+  ])('%j is refused', async (body, param) => {
+    const { app, engine } = startGateway();
+    const reply = await postChat(app, body);
+    expect(reply.statusCode).toBe(400);
+    expect(reply.json().error).toMatchObject({ param, code: 'invalid_value' });
+    expect(engine.requests).toEqual([]);
+  });
+
+  test('unknown samplers are answered with those there are', async () => {
+    const { app } = startGateway();
+    const reply = await postChat(app, { samplers: ['nucleus'] });
+    for (const name of canonical) expect(reply.json().error.message).toContain(`\`${name}\``);
+  });
+
+  test.each([
+    [{ n_predict: 5 }, 5],
+    [{ n_predict: 5, max_tokens: 6 }, 6],
+    [{ n_predict: null }, undefined],
+  ])('%j limits the completion', async (body, expected) => {
+    const { app, engine } = startGateway();
+    expect((await postChat(app, body)).statusCode).toBe(200);
+    expect(engine.requests[0]?.maxTokens).toBe(expected);
+  });
+
+  test.each([-1, 0, 1.5, '5'])('n_predict of %j is refused', async (value) => {
+    const { app } = startGateway();
+    const reply = await postChat(app, { n_predict: value });
+    expect(reply.statusCode).toBe(400);
+    expect(reply.json().error).toMatchObject({ param: 'n_predict', code: 'invalid_value' });
+  });
+});
