@@ -190,7 +190,8 @@ describe('a free reply', () => {
     const plain = await reply({ tools, toolChoice: 'none' }, { maxTokens: 60, sampling });
     expect(calls).toEqual([]);
     expect(content).toBe(plain.content);
-    expect(end.usage).toEqual(plain.end.usage);
+    expect(end.usage.promptTokenCount).toBe(plain.end.usage.promptTokenCount);
+    expect(end.usage.completionTokenCount).toBe(plain.end.usage.completionTokenCount);
   });
 
   test('to different requests at the same time is the same as alone', async () => {
