@@ -27,6 +27,11 @@ SchedulerLimits LimitsOf(const EngineOptions& options, Context* context) {
   };
 }
 
+// Requests that arrive together are prefilled together, which takes a fraction of the time that one
+// after the other does: after a rest the first one waits this long for the next, and so on.
+constexpr std::chrono::microseconds kQuiet{3000};
+constexpr std::chrono::microseconds kLongestGathering{20000};
+
 double MillisecondsSince(Clock::time_point begin) {
   return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
 }
@@ -97,11 +102,8 @@ void Engine::RunSteps() {
     if (idle) scheduler_->CheckIntegrity();
     PublishStats();
     Flush();
-    if (idle) {
-      for (Message& message : mailbox_.WaitAndTakeAll()) Handle(std::move(message));
-    }
-    // After a rest this is the second look: what came just behind the first request starts with it.
-    for (Message& message : mailbox_.TakeAll()) Handle(std::move(message));
+    auto messages = idle ? mailbox_.WaitAndTakeAll(kQuiet, kLongestGathering) : mailbox_.TakeAll();
+    for (Message& message : messages) Handle(std::move(message));
     idle = !Step();
   }
 }

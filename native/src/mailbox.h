@@ -1,7 +1,10 @@
 // Messages into the engine thread: a queue behind one mutex, with one reader.
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <condition_variable>
+#include <cstddef>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -24,10 +27,19 @@ class Mailbox {
     return std::exchange(messages_, {});
   }
 
-  // The reader: sleeps until there is a message, then takes everything.
-  std::vector<Message> WaitAndTakeAll() {
+  // The reader: sleeps until there is a message, then takes everything that comes until nothing has
+  // come for `quiet`, but waits no longer than `longest` after the first.
+  template <class Duration>
+  std::vector<Message> WaitAndTakeAll(Duration quiet, Duration longest) {
     std::unique_lock lock(mutex_);
     arrived_.wait(lock, [this] { return !messages_.empty(); });
+    const auto end = std::chrono::steady_clock::now() + longest;
+    size_t n_seen = 0;
+    while (n_seen < messages_.size()) {
+      n_seen = messages_.size();
+      const auto until = std::min(end, std::chrono::steady_clock::now() + quiet);
+      arrived_.wait_until(lock, until, [&] { return messages_.size() > n_seen; });
+    }
     return std::exchange(messages_, {});
   }
 

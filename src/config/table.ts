@@ -121,7 +121,7 @@ export const settings = {
     'Engine',
     choice('auto', 'unified', 'split'),
     'auto',
-    'one KV cache for all requests, or a part for each slot; auto: split without flash attention',
+    'one KV cache for all requests, or a part for each slot; auto: split where every slot has room',
   ),
   THREADS: withDefault('Engine', integer({ min: 0, max: 1024 }), 0, 'CPU threads; 0 = choose'),
   BATCH_SIZE: withDefault(

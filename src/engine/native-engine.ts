@@ -405,7 +405,8 @@ function nativeOptions(options: EngineOptions) {
     slotCount,
     contextLength,
     kvTokenCount,
-    kvLayout: kvLayout === 'auto' ? (flashAttention === 'off' ? 'split' : 'unified') : kvLayout,
+    // The native side shares one cache all the same where not every slot has room for a whole context.
+    kvLayout: kvLayout === 'auto' ? 'split' : kvLayout,
     threadCount,
     samplingThreadCount: options.samplingThreadCount ?? threadCount,
     threadPoll: 0,
