@@ -140,8 +140,7 @@ Prompt Chat::Prepare(const std::string& request_text) const {
       ReadRequest(request, thinks_by_default_, calls_in_parallel_);
   inputs.json_schema = WithoutMarks(inputs.json_schema, mark);
   inputs.grammar = WithoutMarks(inputs.grammar, mark);
-  common_chat_params rendered =
-      Apply(request.contains("enforcedTools") ? request.at("enforcedTools").dump() : "", &inputs);
+  common_chat_params rendered = Apply(request, &inputs);
   rendered.grammar = WithoutMarks(rendered.grammar, mark);
   rendered.parser = WithoutMarks(rendered.parser, mark);
   rendered.generation_prompt = WithoutMarks(rendered.generation_prompt, mark);
@@ -165,25 +164,26 @@ Prompt Chat::Prepare(const std::string& request_text) const {
 }
 
 std::string Chat::Render(const std::string& request_text) const {
-  const common_chat_templates_inputs inputs =
-      ReadRequest(common_json::parse(request_text), thinks_by_default_, calls_in_parallel_);
-  return common_chat_templates_apply(templates_.get(), inputs).prompt;
+  const common_json request = common_json::parse(request_text);
+  common_chat_templates_inputs inputs =
+      ReadRequest(request, thinks_by_default_, calls_in_parallel_);
+  return Apply(request, &inputs).prompt;
 }
 
 // Where calls have to follow less than the model is shown, the prompt is of the one rendering and
 // the grammar of the other. Leaves in `inputs` what calls have to follow.
-common_chat_params Chat::Apply(const std::string& enforced_tools,
+common_chat_params Chat::Apply(const common_json& request,
                                common_chat_templates_inputs* inputs) const {
   const bool calls_tools =
       !inputs->tools.empty() && inputs->tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE;
-  if (!calls_tools || enforced_tools.empty()) {
+  if (!calls_tools || !request.contains("enforcedTools")) {
     return common_chat_templates_apply(templates_.get(), *inputs);
   }
   common_chat_templates_inputs shown = *inputs;
   // Without a call no grammar is built of these schemas, which llama.cpp may not understand.
   shown.tool_choice = COMMON_CHAT_TOOL_CHOICE_NONE;
   std::string prompt = common_chat_templates_apply(templates_.get(), shown).prompt;
-  inputs->tools = common_chat_tools_parse_oaicompat(common_json::parse(enforced_tools));
+  inputs->tools = common_chat_tools_parse_oaicompat(request.at("enforcedTools"));
   common_chat_params rendered = common_chat_templates_apply(templates_.get(), *inputs);
   rendered.prompt = std::move(prompt);
   return rendered;

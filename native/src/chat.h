@@ -14,6 +14,7 @@
 #include "reasoning_counter.h"
 
 class Model;
+class common_json;
 struct common_chat_params;
 struct common_chat_templates_inputs;
 struct common_chat_templates;
@@ -76,8 +77,7 @@ class Chat {
     void operator()(common_chat_templates* templates) const;
   };
 
-  common_chat_params Apply(const std::string& enforced_tools,
-                           common_chat_templates_inputs* inputs) const;
+  common_chat_params Apply(const common_json& request, common_chat_templates_inputs* inputs) const;
   void SetFormat(const common_chat_params& rendered, const common_chat_templates_inputs& inputs,
                  Prompt* prompt) const;
   void SetGrammar(const common_chat_params& rendered, const common_chat_templates_inputs& inputs,
