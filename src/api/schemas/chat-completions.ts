@@ -1,6 +1,7 @@
 import { type Static, Type } from 'typebox';
 import { generationFields } from './generation-request.ts';
 import { optional } from './optional.ts';
+import { replyHeadFields } from './reply-head.ts';
 import { Usage } from './usage.ts';
 
 const ContentPart = Type.Object({
@@ -114,11 +115,8 @@ const ToolCallDelta = Type.Object({
 
 /** The reply to a request that does not stream. */
 export const ChatCompletion = Type.Object({
-  id: Type.String(),
+  ...replyHeadFields,
   object: Type.Literal('chat.completion'),
-  created: Type.Integer(),
-  model: Type.String(),
-  system_fingerprint: Type.String(),
   choices: Type.Array(
     Type.Object({
       index: Type.Integer(),
@@ -140,11 +138,8 @@ export type ChatCompletion = Static<typeof ChatCompletion>;
 
 /** One frame of a stream. */
 export const ChatCompletionChunk = Type.Object({
-  id: Type.String(),
+  ...replyHeadFields,
   object: Type.Literal('chat.completion.chunk'),
-  created: Type.Integer(),
-  model: Type.String(),
-  system_fingerprint: Type.String(),
   choices: Type.Array(
     Type.Object({
       index: Type.Integer(),

@@ -1,6 +1,7 @@
 import { type Static, Type } from 'typebox';
 import { generationFields } from './generation-request.ts';
 import { optional } from './optional.ts';
+import { replyHeadFields } from './reply-head.ts';
 import { Usage } from './usage.ts';
 
 /** Texts and token ids in their order, as one prompt. */
@@ -35,11 +36,8 @@ const FinishReason = Type.Enum(['stop', 'length']);
 
 /** The reply to a request that does not stream. */
 export const Completion = Type.Object({
-  id: Type.String(),
+  ...replyHeadFields,
   object: Type.Literal('text_completion'),
-  created: Type.Integer(),
-  model: Type.String(),
-  system_fingerprint: Type.String(),
   choices: Type.Array(
     Type.Object({
       index: Type.Integer(),
@@ -54,11 +52,8 @@ export type Completion = Static<typeof Completion>;
 
 /** One frame of a stream. */
 export const CompletionChunk = Type.Object({
-  id: Type.String(),
+  ...replyHeadFields,
   object: Type.Literal('text_completion'),
-  created: Type.Integer(),
-  model: Type.String(),
-  system_fingerprint: Type.String(),
   choices: Type.Array(
     Type.Object({
       index: Type.Integer(),

@@ -1,14 +1,18 @@
 import { createHash, randomUUID } from 'node:crypto';
+import { type Static, Type } from 'typebox';
 import type { ServedModel } from '../../model/registry.ts';
 import type { CompletionFinishReason } from '../generation.ts';
 
-/** What every object of one reply carries alike. */
-export interface ReplyHead {
-  readonly id: string;
-  readonly created: number;
-  readonly model: string;
-  readonly system_fingerprint: string;
-}
+/** What every object of one reply carries alike, as properties of its schema. */
+export const replyHeadFields = {
+  id: Type.String(),
+  created: Type.Integer(),
+  model: Type.String(),
+  system_fingerprint: Type.String(),
+};
+
+const ReplyHead = Type.Object(replyHeadFields);
+export type ReplyHead = Readonly<Static<typeof ReplyHead>>;
 
 /**
  * A new head: its `system_fingerprint` changes when the model, the backend or this program does.
