@@ -22,8 +22,10 @@ from phrasing import is_held_out, plain, say
 
 Message = dict[str, object]
 
-LONG_SHARE = 0.02
-"""Part of the dialogues with 6 to 19 exchanges instead of 1 to 4: a chat does not end after four."""
+LONG_SHARE = 0.015
+"""Part of the dialogues with 6 to 19 exchanges instead of 1 to 5: a chat does not end after five."""
+TOOLS_SHARE = 0.2
+"""Part of the dialogues that offer tools."""
 
 
 @dataclass
@@ -46,9 +48,9 @@ _WEIGHTS: list[tuple[Skill, float]] = [
     (talk.greeting, 4), (talk.well_being, 1.5), (talk.farewell, 1), (talk.thanks, 1),
     (talk.who_are_you, 4), (talk.your_name, 2.5), (talk.what_can_you_do, 2.5),
     (talk.server_abilities, 2.5), (talk.documentation, 2.5), (talk.real_model, 1.5),
-    (tasks.repeat, 13), (tasks.spell, 16), (tasks.count, 14), (sums.arithmetic, 18),
-    (tasks.day, 4), (tasks.month, 5), (tasks.list_things, 5), (tasks.json_object, 13),
-    (talk.beyond, 11), (talk.user_name, 2), (weather.weather, 3),
+    (tasks.repeat, 17), (tasks.spell, 22), (tasks.count, 20), (sums.arithmetic, 16),
+    (tasks.day, 4), (tasks.month, 5), (tasks.list_things, 6), (tasks.json_object, 21),
+    (talk.beyond, 9), (talk.user_name, 2), (weather.weather, 3),
 ]  # fmt: skip
 _SKILLS = [skill for skill, _ in _WEIGHTS]
 _PERSONA_SKILLS: list[Skill] = [
@@ -98,7 +100,7 @@ def _setting(rng: random.Random) -> tuple[Setting, str]:
 def _offer(rng: random.Random, setting: Setting) -> list[tools.Definition]:
     offered: list[tools.Definition] = []
     has_weather, has_add = rng.random() < 0.5, rng.random() < 0.42
-    others = rng.choice((0, 0, 0, 1, 1, 2, 2, 3))
+    others = rng.choice((0, 0, 0, 1, 1, 1, 2, 3))
     if not (has_weather or has_add or others):
         others = 1
     if has_weather:
@@ -181,8 +183,11 @@ def _follow_up(rng: random.Random, setting: Setting, previous: Exchange) -> Exch
             return Exchange("follow-up", user, "-".join(word), f"The letters of {word}.", key=f"spell {word}", topic=("spell", word))
         case ("list", str(kind), int(amount)) if amount < 8:
             user = say(rng, "[And |Now |Name |Give me |Tell me |Please add |]one more[, please| please|][?|.|]|[Another|Another one|And another]?")
-            item = words.KINDS[kind][amount]
-            return Exchange("follow-up", user, item, f"Another of the {kind}.", key=f"follow {kind} {amount} {plain(user)}", topic=("list", kind, amount + 1))
+            rest = words.KINDS[kind][amount:]
+            return Exchange(
+                "follow-up", user, rest[0], f"Another of the {kind}.", key=f"follow {kind} {amount} {plain(user)}",
+                check={"items": rest, "amount": 1}, topic=("list", kind, amount + 1),
+            )  # fmt: skip
         case ("name", str(name)):
             user = say(
                 rng,
@@ -244,11 +249,13 @@ def _draw(rng: random.Random, make: Callable[[], Exchange | None], held_out: boo
 
 def training_dialogue(rng: random.Random) -> Dialogue:
     setting, system = _setting(rng)
-    offered = _offer(rng, setting) if rng.random() < 0.33 else []
+    offered = _offer(rng, setting) if rng.random() < TOOLS_SHARE else []
     messages: list[Message] = [{"role": "system", "content": system}] if system else []
     previous: Exchange | None = None
     is_long = rng.random() < LONG_SHARE
-    turns = rng.randrange(6, 20) if is_long else rng.choices((1, 2, 3, 4), (30, 32, 23, 15))[0]
+    # Definitions of tools are long to read: more is learned from each.
+    weights = (15, 25, 25, 20, 15) if offered else (30, 32, 23, 15, 0)
+    turns = rng.randrange(6, 20) if is_long else rng.choices((1, 2, 3, 4, 5), weights)[0]
     for turn in range(turns):
         exchange = None
         if previous is not None and previous.topic and rng.random() < 0.5:

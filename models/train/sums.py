@@ -60,7 +60,7 @@ def arithmetic(rng: random.Random, setting: Setting) -> Exchange:
 
 def add_with_tool(rng: random.Random, setting: Setting) -> Exchange:
     top = rng.choice((21, 21, 100, 1000, 10000))
-    a, b = rng.randrange(0, top), rng.randrange(0, top)
+    a, b = rng.randrange(0, top), rng.randrange(0, rng.choice((top, top, 1000)))
     user = say(rng, _ADDING, a=a, b=b)
     result = rng.choice((str(a + b), str(a + b), json.dumps({"result": a + b}), json.dumps({"sum": a + b})))
     return Exchange(

@@ -18,7 +18,7 @@ def _phrase(rng: random.Random) -> str:
     if chance < 0.45:
         small = "the a my is and of in on to with very not your our we are this I you can like has".split()
         for _ in range(rng.randrange(1, 4)):
-            phrase.insert(rng.randrange(len(phrase)), rng.choice(small))
+            phrase.insert(rng.randrange(1, len(phrase) + 1), rng.choice(small))
     if rng.random() < 0.12:
         phrase[rng.randrange(len(phrase))] = str(rng.randrange(1000))
     text = " ".join(phrase)
@@ -36,15 +36,25 @@ def repeat(rng: random.Random, setting: Setting) -> Exchange:
     pattern = (
         "[Please |Can you |Could you |Would you |Now |I want you to |]"
         "[repeat|say|echo|write|repeat back|print|type|output|reply with|answer with|say back]"
+    )
+    if rng.random() < 0.2:
+        pattern += " {phrase}"
+        return _repeated(rng, pattern, phrase)
+    # With a filler, only a mark tells where the phrase begins.
+    pattern += (
         "[| exactly| just| only| after me| this| the following| back| this text| these words"
         "| this phrase| the words| the phrase| the text| the sentence| for me| to me| again| once]"
     )
-    if rng.random() < 0.45:
+    if rng.random() < 0.5:
         pattern += "[: | |, ]\"{phrase}\"[.|?|!| please|, please.|]"
     elif rng.random() < 0.15:
         pattern += "[: | |, ]'{phrase}'[.|?| please|]"
     else:
-        pattern += "[: |: |: | |, |:\n]{phrase}"
+        pattern += "[: |: |: |, |:\n]{phrase}"
+    return _repeated(rng, pattern, phrase)
+
+
+def _repeated(rng: random.Random, pattern: str, phrase: str) -> Exchange:
     user = say(rng, pattern, phrase=phrase)
     return Exchange(
         "repeat", user, phrase, f"I repeat: {phrase}", key=f"repeat {phrase}", topic=("repeat", phrase)
@@ -62,7 +72,7 @@ def spell(rng: random.Random, setting: Setting) -> Exchange:
     user = say(
         rng,
         "[Please |Can you |Could you |Would you |Now |]spell [the word |the name |me |out |]"
-        "[{word}|{word}|\"{word}\"|'{word}'][, please|please| for me| letter by letter|][.|?|!|]|"
+        "[{word}|{word}|\"{word}\"|'{word}'][, please| please| for me| letter by letter|][.|?|!|]|"
         "How [do you|do I|does one|would you|can I|is] [spell|write] [the word |][{word}|\"{word}\"]?|"
         "How is [the word |][{word}|\"{word}\"] spelled?|"
         "What [are the letters of|is the spelling of] [the word |][{word}|\"{word}\"]?|"
@@ -82,9 +92,10 @@ def _counted(start: int, end: int) -> str:
 
 
 def count(rng: random.Random, setting: Setting) -> Exchange:
-    low = rng.choice((1, 1, rng.randrange(0, 12), rng.randrange(0, 30), rng.randrange(0, 90)))
-    high = low + rng.choice((rng.randrange(2, 6), rng.randrange(2, 10), rng.randrange(2, 14)))
-    start, end = (low, high) if rng.random() < 0.5 else (high, low)
+    # The direction is drawn before the ends, so that the first number alone does not tell it.
+    span = rng.choice((rng.randrange(2, 6), rng.randrange(2, 10), rng.randrange(2, 14)))
+    start = rng.choice((1, rng.randrange(0, 12), rng.randrange(0, 12), rng.randrange(0, 30), rng.randrange(0, 100)))
+    end = start + span if rng.random() < 0.5 or start < 2 else max(0, start - span)
     a, b = number_shown(rng, start), number_shown(rng, end)
     if start > end:
         pattern = (

@@ -78,14 +78,23 @@ def _symbols(word: str) -> list[str]:
     return [BYTES[byte] for byte in word.encode("utf-8")]
 
 
-def train_merges(texts: Iterable[str], merge_count: int) -> list[tuple[str, str]]:
-    """The most frequent pairs, one after the other; ties fall to the alphabet."""
+def train_merges(texts: Iterable[str], merge_count: int, whole: frozenset[str]) -> list[tuple[str, str]]:
+    """The most frequent pairs, one after the other; ties fall to the alphabet.
+
+    No merge makes one of the words `whole` (lower case, with or without the blank before it), and these do not
+    count: a word that is one token hides its letters from a model that has to spell it.
+    """
+    blank = BYTES[ord(" ")]
     counts: Counter[str] = Counter()
     for text in texts:
         for part in _SPECIAL.split(text):
             if part and part not in SPECIAL:
                 counts.update(split(part))
-    words = [(_symbols(word), count) for word, count in counts.items() if not any(c.isdigit() for c in word)]
+    words = [
+        (_symbols(word), count)
+        for word, count in counts.items()
+        if word.strip().lower() not in whole and not any(c.isdigit() for c in word)
+    ]
     pair_counts: Counter[tuple[str, str]] = Counter()
     where: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
     for index, (symbols, count) in enumerate(words):
@@ -100,6 +109,8 @@ def train_merges(texts: Iterable[str], merge_count: int) -> list[tuple[str, str]
         if pair_counts[pair] != -negative:
             if pair_counts[pair] > 0:
                 heapq.heappush(heap, (-pair_counts[pair], pair))
+            continue
+        if (pair[0] + pair[1]).removeprefix(blank).lower() in whole:
             continue
         merges.append(pair)
         touched: set[tuple[str, str]] = set()

@@ -11,7 +11,7 @@ def _definition(
     rng: random.Random, name: str, descriptions: tuple[str, ...], parameters: dict[str, tuple[str, str]]
 ) -> Definition:
     """A definition as clients write them: with or without descriptions, required and extras."""
-    described = rng.random() < 0.3
+    described = rng.random() < 0.25
     properties = {
         key: {"type": kind} | ({"description": text} if described else {})
         for key, (kind, text) in parameters.items()

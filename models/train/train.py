@@ -27,6 +27,7 @@ from model import Llama, Shape
 from optimizer import Optimizer
 from render import segments
 from tokenizer import SPECIAL, Tokenizer, train_merges
+from words import copied_words
 
 HAS_FAST_BF16 = "amx_bf16" in PROCESSOR or ("avx512_bf16" in PROCESSOR and torch.__version__ >= "2")
 """Whether the processor multiplies bfloat16 faster than float32, and PyTorch uses that."""
@@ -50,7 +51,7 @@ def rate_scale(step: int, progress: float) -> float:
 def make_tokenizer(vocabulary: int) -> Tokenizer:
     rng = random.Random(f"tokenizer {TRAINING_SEED}")
     texts = ("".join(part for part, _ in segments(training_dialogue(rng))) for _ in range(20000))
-    return Tokenizer(train_merges(texts, vocabulary - 256 - len(SPECIAL)))
+    return Tokenizer(train_merges(texts, vocabulary - 256 - len(SPECIAL), copied_words()))
 
 
 def save(path: Path, content: dict[str, object]) -> None:
@@ -75,7 +76,7 @@ def train(folder: Path, minutes: float, slots: int, longest: int, resume: bool, 
     arithmetic = torch.bfloat16 if HAS_FAST_BF16 else torch.float32
     optimizer = Optimizer(model, arithmetic)
     if hasattr(torch, "compile"):
-        model.hidden = torch.compile(model.hidden)  # type: ignore[method-assign]
+        model.hidden = torch.compile(model.hidden, dynamic=True)  # type: ignore[method-assign]
     step, seen, elapsed, chunk_number, is_stable = 0, 0, 0.0, 0, True
     if resume and (start or checkpoint).exists():
         saved = torch.load(start or checkpoint)

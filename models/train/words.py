@@ -58,7 +58,9 @@ CITIES = (
 ).split()
 TWO_WORD_CITIES = [
     "New York", "San Francisco", "Los Angeles", "Cape Town", "Hong Kong", "Buenos Aires",
-    "Mexico City", "San Diego", "New Delhi", "Tel Aviv", "Las Vegas", "Kuala Lumpur",
+    "Mexico City", "San Diego", "New Delhi", "Tel Aviv", "Las Vegas", "Kuala Lumpur", "New Orleans",
+    "Santa Fe", "San Jose", "San Juan", "San Marino", "Sao Paulo", "Abu Dhabi", "Addis Ababa", "Cape Coast",
+    "Fort Worth", "Saint Louis", "Panama City", "Quebec City", "Port Louis", "East London", "Palo Alto",
 ]  # fmt: skip
 
 WORDS = (
@@ -108,6 +110,14 @@ TOPICS = (
     "sleep|whales|the internet|electricity|happiness|the economy|coffee|art|a broken heart|winter"
 ).split("|")
 
+
+
+def copied_words() -> frozenset[str]:
+    """Words that a user may ask to spell or to repeat, in lower case."""
+    cities = (part for city in [*CITIES, *TWO_WORD_CITIES] for part in city.split())
+    return frozenset(word.lower() for word in (*WORDS, *NAMES, *cities))
+
+
 _ONSETS = "b c d f g h j k l m n p r s t v w z br ch cl cr dr fl fr gl gr pl pr sh sl sp st th tr qu".split()
 _VOWELS = "a e i o u a e i o u ai ea ee oo ou y".split()
 _CODAS = " | | | |n|r|l|s|t|m|d|k|p|ck|ll|ng|nt|st|rd|x|ss|b|g".split("|")
@@ -134,4 +144,6 @@ def any_city(rng: random.Random) -> str:
     chance = rng.random()
     if chance < 0.2:
         return made_up_word(rng).capitalize()
-    return rng.choice(TWO_WORD_CITIES) if chance < 0.27 else rng.choice(CITIES)
+    if chance < 0.26:
+        return f"{rng.choice(('New', 'San', 'Port', 'Saint', 'Fort', 'East', 'Los', 'Old'))} {made_up_word(rng).capitalize()}"
+    return rng.choice(TWO_WORD_CITIES) if chance < 0.36 else rng.choice(CITIES)
