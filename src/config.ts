@@ -60,6 +60,10 @@ export interface EngineConfig {
   readonly kvLayout: SettingValues['KV_LAYOUT'];
   /** 0 leaves the choice to the engine. */
   readonly threadCount: number;
+  /** ggml's busy-wait between graphs, 0 to 100. */
+  readonly threadPoll: number;
+  /** Processors the compute threads may run on; undefined: any. */
+  readonly processors: readonly number[] | undefined;
   readonly batchSize: number;
   readonly ubatchSize: number;
   /** Milliseconds a step may take while somebody decodes. */
@@ -170,6 +174,8 @@ function assemble(
       kvTokenCount: values.KV_TOKENS,
       kvLayout: values.KV_LAYOUT,
       threadCount: values.THREADS,
+      threadPoll: values.THREAD_POLL,
+      processors: values.CPU_AFFINITY,
       batchSize: values.BATCH_SIZE,
       ubatchSize: derived.ubatchSize,
       stepTargetMs: values.STEP_TARGET_MS,

@@ -121,6 +121,8 @@ async function startEngine(
     kvTokenCount: fit.kvTokenCount,
     kvLayout: config.kvLayout,
     threadCount,
+    threadPoll: config.threadPoll,
+    processors: config.processors,
     batchSize: config.batchSize,
     ubatchSize: config.ubatchSize,
     stepTargetMs: config.stepTargetMs,

@@ -12,10 +12,12 @@ namespace {
 
 constexpr int32_t kContextPadding = 256;  // llama.cpp pads contexts to this many cells
 
-// Copies of a common prefix in a split cache move a slot's whole memory. A share of the context
-// that costs about as much to compute.
+// Copies of a common prefix in a split cache move a slot's whole memory, except where the cells can
+// be copied. A share of the context that costs about as much to compute.
 constexpr int32_t kSplitCopyPart = 64;
 constexpr int32_t kLeastSplitCopy = 64;
+// Cells are copied by way of a buffer, which must stay small beside the cache. In bytes.
+constexpr size_t kMostCopiedBytes = size_t{256} << 20;
 
 // The share of a unified cache that finished prefixes may fill, unless one whole context is more. A
 // step pays for every cell in use, also for those it skips: on a CPU with flash attention about 1.2
@@ -37,9 +39,10 @@ Function CpuBackendFunction(const char* name) {
 
 // Without a pool of its own a context starts and joins threads for every batch: on 2 cores that
 // costs a factor of 20 (docs/decisions/0001-native-loop.md).
-Context::ThreadPool Context::CreateThreadPool(int32_t n_threads, uint32_t poll) {
-  ggml_threadpool_params params = ggml_threadpool_params_default(n_threads);
-  params.poll = poll;
+Context::ThreadPool Context::CreateThreadPool(const ContextOptions& options) {
+  ggml_threadpool_params params = ggml_threadpool_params_default(options.n_threads);
+  params.poll = options.poll;
+  for (const int32_t processor : options.processors) params.cpumask[processor] = true;
   const auto create = CpuBackendFunction<decltype(&ggml_threadpool_new)>("ggml_threadpool_new");
   const auto destroy = CpuBackendFunction<decltype(&ggml_threadpool_free)>("ggml_threadpool_free");
   ThreadPool pool(create(&params), ThreadPoolDeleter{destroy});
@@ -51,7 +54,7 @@ Context::Context(const ContextOptions& options, const std::atomic<bool>* abortin
     : n_ctx_(options.n_ctx),
       n_cells_(options.n_kv_tokens),
       n_window_(llama_model_n_swa(options.model)),
-      thread_pool_(CreateThreadPool(options.n_threads, options.poll)) {
+      thread_pool_(CreateThreadPool(options)) {
   const int64_t n_split_cells = static_cast<int64_t>(Padded(options.n_ctx)) * options.n_slots;
   const bool has_room =
       options.n_kv_tokens >= static_cast<int64_t>(options.n_ctx) * options.n_slots;
@@ -96,6 +99,9 @@ Context::Context(const ContextOptions& options, const std::atomic<bool>* abortin
   // A memory of another kind that cannot be cut may end the process over a copy (DeepSeek 4).
   copies_ = cuts_ || recurrent;
   if (!copies_) n_ids_ = options.n_slots;
+  // On a GPU a whole slot is copied faster than its cells come and go through the host's memory.
+  const bool on_host = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_GPU) == nullptr;
+  copies_cells_ = on_host && !unified_ && cuts_ && n_window_ == 0;
 }
 
 // Whether a sequence of two tokens can lose the second. llama.cpp has no other way to ask.
@@ -119,7 +125,11 @@ CacheLimits Context::cache_limits() const {
   limits.shares_cells = unified_;
   limits.cuts = cuts_;
   limits.copies = copies_;
-  limits.n_min_copy = unified_ ? 1 : std::max(kLeastSplitCopy, n_ctx_ / kSplitCopyPart);
+  if (unified_) {
+    limits.n_min_copy = 1;
+  } else {
+    limits.n_min_copy = std::max(kLeastSplitCopy, copies_cells_ ? 0 : n_ctx_ / kSplitCopyPart);
+  }
   if (n_window_ > 0) {
     limits.can_cut = [this](CacheId id, int32_t n_tokens) { return CanCut(id, n_tokens); };
   }
@@ -164,6 +174,9 @@ DecodeStatus Context::Decode() {
       .seq_id = id_pointers_.data(),
       .logits = wants_logits_.data(),
   };
+  copied_id_ = -1;
+  copied_cells_ = {};
+  has_pending_copies_ = false;
   const int32_t result = llama_decode(context_.get(), batch);
   llama_synchronize(context_.get());
   switch (result) {
@@ -183,13 +196,7 @@ bool Context::Apply(const CacheEdit& edit) {
   bool done = true;
   switch (edit.kind) {
     case CacheEdit::Kind::kCopy:
-      // Only within one stream can a part be copied; llama.cpp ends the process over anything else.
-      if (unified_ && cuts_) {
-        llama_memory_seq_cp(memory, edit.source, edit.id, 0, edit.n_tokens);
-      } else {
-        llama_memory_seq_cp(memory, edit.source, edit.id, -1, -1);
-        if (cuts_) done = llama_memory_seq_rm(memory, edit.id, edit.n_tokens, -1);
-      }
+      done = Copy(edit);
       break;
     case CacheEdit::Kind::kCut:
       done = llama_memory_seq_rm(memory, edit.id, edit.n_tokens, -1);
@@ -198,8 +205,43 @@ bool Context::Apply(const CacheEdit& edit) {
       Clear(edit.id);
       break;
   }
+  if (edit.id == copied_id_) copied_id_ = -1;
   if (!done) Clear(edit.id);
   return done;
+}
+
+bool Context::Copy(const CacheEdit& edit) {
+  llama_memory_t memory = llama_get_memory(context_.get());
+  // Only within one stream can a part be copied; llama.cpp ends the process over anything else.
+  if (unified_ && cuts_) {
+    llama_memory_seq_cp(memory, edit.source, edit.id, 0, edit.n_tokens);
+    return true;
+  }
+  if (!CopyCells(edit)) {
+    llama_memory_seq_cp(memory, edit.source, edit.id, -1, -1);
+    has_pending_copies_ = true;
+  }
+  return !cuts_ || llama_memory_seq_rm(memory, edit.id, edit.n_tokens, -1);
+}
+
+// False when nothing was done. Several copies of one sequence read it once. What llama.cpp copies
+// by itself it copies with the next decode: until then nobody may look at the cells, or write them.
+bool Context::CopyCells(const CacheEdit& edit) {
+  if (!copies_cells_ || has_pending_copies_) return false;
+  llama_context* context = context_.get();
+  if (edit.source != copied_id_) {
+    const size_t n_bytes = llama_state_seq_get_size(context, edit.source);
+    const int32_t n_cells = 1 + llama_memory_seq_pos_max(llama_get_memory(context), edit.source);
+    if (n_bytes > kMostCopiedBytes || 2 * n_cells > n_ctx_) return false;
+    copied_id_ = -1;
+    copied_cells_.resize(n_bytes);
+    const size_t n_read =
+        llama_state_seq_get_data(context, copied_cells_.data(), n_bytes, edit.source);
+    if (n_read != n_bytes) return false;
+    copied_id_ = edit.source;
+  }
+  const size_t n_bytes = copied_cells_.size();
+  return llama_state_seq_set_data(context, copied_cells_.data(), n_bytes, edit.id) == n_bytes;
 }
 
 // Removing all of a sequence never fails.

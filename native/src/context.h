@@ -35,6 +35,8 @@ struct ContextOptions {
   int32_t n_threads = 1;
   // ggml's busy-wait between graphs, 0 (sleep at once) to 100.
   uint32_t poll = 0;
+  // Processors the compute threads may run on, below GGML_MAX_N_THREADS; empty: any.
+  std::vector<int32_t> processors;
   llama_flash_attn_type flash_attention = LLAMA_FLASH_ATTN_TYPE_AUTO;
   ggml_type cache_type_k = GGML_TYPE_F16;
   ggml_type cache_type_v = GGML_TYPE_F16;
@@ -85,8 +87,10 @@ class Context {
   };
   using ThreadPool = std::unique_ptr<ggml_threadpool, ThreadPoolDeleter>;
 
-  static ThreadPool CreateThreadPool(int32_t n_threads, uint32_t poll);
+  static ThreadPool CreateThreadPool(const ContextOptions& options);
 
+  bool Copy(const CacheEdit& edit);
+  bool CopyCells(const CacheEdit& edit);
   void Clear(CacheId id);
   bool CutsInTrial();
   bool CanCut(CacheId id, int32_t n_tokens) const;
@@ -101,6 +105,13 @@ class Context {
   bool copies_ = true;
   // Positions a layer with a sliding window looks back over; 0 without one.
   int32_t n_window_ = 0;
+  // Whether the cells that a sequence uses can be copied for less than a slot's whole memory.
+  bool copies_cells_ = false;
+  // Whether llama.cpp was asked for copies that it makes with the next decode.
+  bool has_pending_copies_ = false;
+  // The cells of one sequence, as they were copied last since the memory changed; -1 for none.
+  CacheId copied_id_ = -1;
+  std::vector<uint8_t> copied_cells_;
   ThreadPool thread_pool_;
   llama_context_ptr context_;
 

@@ -28,9 +28,10 @@ SchedulerLimits LimitsOf(const EngineOptions& options, Context* context) {
 }
 
 // Requests that arrive together are prefilled together, which takes a fraction of the time that one
-// after the other does: after a rest the first one waits this long for the next, and so on.
+// after the other does: after a rest the first one waits this long for the next, and so on, and as
+// long as prompts are being prepared, but no longer than a step may take.
 constexpr std::chrono::microseconds kQuiet{3000};
-constexpr std::chrono::microseconds kLongestGathering{20000};
+constexpr std::chrono::microseconds kLongestGathering{50000};
 
 double MillisecondsSince(Clock::time_point begin) {
   return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
@@ -57,6 +58,12 @@ Engine::~Engine() {
 }
 
 void Engine::Post(Message message) { mailbox_.Push(std::move(message)); }
+
+std::shared_ptr<void> Engine::Announce() {
+  n_announced_->fetch_add(1, std::memory_order_relaxed);
+  return {nullptr,
+          [count = n_announced_](void*) { count->fetch_sub(1, std::memory_order_relaxed); }};
+}
 
 void Engine::RequestClose() {
   closing_.store(true, std::memory_order_relaxed);
@@ -102,7 +109,9 @@ void Engine::RunSteps() {
     if (idle) scheduler_->CheckIntegrity();
     PublishStats();
     Flush();
-    auto messages = idle ? mailbox_.WaitAndTakeAll(kQuiet, kLongestGathering) : mailbox_.TakeAll();
+    const auto more_to_come = [this] { return n_announced_->load(std::memory_order_relaxed) > 0; };
+    auto messages = idle ? mailbox_.WaitAndTakeAll(kQuiet, kLongestGathering, more_to_come)
+                         : mailbox_.TakeAll();
     for (Message& message : messages) Handle(std::move(message));
     idle = !Step();
   }

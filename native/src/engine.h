@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -47,6 +48,10 @@ class Engine {
   // when the engine closes or fails, unless it comes after `Stopped`; a message for a sequence that
   // has ended changes nothing.
   void Post(Message message);
+
+  // Any thread. A prompt is being prepared: until the last copy of the result is gone, an engine
+  // that is about to start from rest waits a little for it.
+  std::shared_ptr<void> Announce();
 
   // Any thread. Ends every sequence as cancelled and stops the thread; returns at once. Idempotent.
   void RequestClose();
@@ -91,6 +96,9 @@ class Engine {
   const EngineOptions options_;
   const EventSink sink_;
   Mailbox<Message> mailbox_;
+  // Prompts being prepared.
+  const std::shared_ptr<std::atomic<int32_t>> n_announced_ =
+      std::make_shared<std::atomic<int32_t>>(0);
   // Also read by llama.cpp while it computes, to stop early.
   std::atomic<bool> closing_{false};
 

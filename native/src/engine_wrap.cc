@@ -130,32 +130,35 @@ Napi::Value EngineWrap::Abilities(const Napi::CallbackInfo& info) {
   return result;
 }
 
+Napi::Promise EngineWrap::PrepareOnWorker(PromiseWorker<Prompt>::Work work) {
+  RequireOpen();
+  return OnWorker<Prompt>(std::move(work),
+                          [coming = engine_->Announce()](Napi::Env env, Prompt prompt) {
+                            return WrapPrompt(env, std::move(prompt));
+                          });
+}
+
 Napi::Value EngineWrap::PrepareChat(const Napi::CallbackInfo& info) {
-  return OnWorker<Prompt>(
-      [chat = chat_.get(), request = StringAt(info, 0)] { return chat->Prepare(request); },
-      WrapPrompt);
+  return PrepareOnWorker(
+      [chat = chat_.get(), request = StringAt(info, 0)] { return chat->Prepare(request); });
 }
 
 Napi::Value EngineWrap::PrepareText(const Napi::CallbackInfo& info) {
-  return OnWorker<Prompt>(
-      [model = model_.get(), text = StringAt(info, 0)] {
-        return PlainPrompt(model->Tokenize(text, true));
-      },
-      WrapPrompt);
+  return PrepareOnWorker([model = model_.get(), text = StringAt(info, 0)] {
+    return PlainPrompt(model->Tokenize(text, true));
+  });
 }
 
 Napi::Value EngineWrap::PrepareInfill(const Napi::CallbackInfo& info) {
-  return OnWorker<Prompt>(
+  return PrepareOnWorker(
       [model = model_.get(), prefix = StringAt(info, 0), suffix = StringAt(info, 1)] {
         return PlainPrompt(model->TokenizeInfill(prefix, suffix));
-      },
-      WrapPrompt);
+      });
 }
 
 Napi::Value EngineWrap::PrepareTokens(const Napi::CallbackInfo& info) {
-  return OnWorker<Prompt>(
-      [tokens = TokensFrom(info[0].As<Napi::Int32Array>())] { return PlainPrompt(tokens); },
-      WrapPrompt);
+  return PrepareOnWorker(
+      [tokens = TokensFrom(info[0].As<Napi::Int32Array>())] { return PlainPrompt(tokens); });
 }
 
 Napi::Value EngineWrap::RenderChat(const Napi::CallbackInfo& info) {

@@ -46,6 +46,8 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   template <class Result>
   Napi::Promise OnWorker(typename PromiseWorker<Result>::Work work,
                          typename PromiseWorker<Result>::ToJs to_js);
+  // The same for a prompt, which the engine may wait for.
+  Napi::Promise PrepareOnWorker(PromiseWorker<Prompt>::Work work);
   void RequireOpen() const;
 
   const napi_env env_;

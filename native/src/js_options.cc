@@ -65,6 +65,14 @@ ContextOptions ContextOptionsFrom(const Napi::Object& options) {
   Read(options, "ubatchSize", &result.n_ubatch);
   Read(options, "threadCount", &result.n_threads);
   Read(options, "threadPoll", &result.poll);
+  const auto processors = options.Get("processors").As<Napi::Array>();
+  for (uint32_t i = 0; i < processors.Length(); ++i) {
+    const int32_t processor = processors.Get(i).As<Napi::Number>().Int32Value();
+    if (processor < 0 || processor >= GGML_MAX_N_THREADS) {
+      throw std::invalid_argument("there is no processor " + std::to_string(processor));
+    }
+    result.processors.push_back(processor);
+  }
   result.flash_attention = FlashAttention(String(options, "flashAttention"));
   result.cache_type_k = CacheType(String(options, "cacheTypeK"));
   result.cache_type_v = CacheType(String(options, "cacheTypeV"));

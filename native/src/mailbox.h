@@ -28,17 +28,20 @@ class Mailbox {
   }
 
   // The reader: sleeps until there is a message, then takes everything that comes until nothing has
-  // come for `quiet`, but waits no longer than `longest` after the first.
-  template <class Duration>
-  std::vector<Message> WaitAndTakeAll(Duration quiet, Duration longest) {
+  // come for `quiet` and nothing is known to be on its way, but waits no longer than `longest`
+  // after the first. `more_to_come` is asked under the mailbox's lock.
+  template <class Duration, class Condition>
+  std::vector<Message> WaitAndTakeAll(Duration quiet, Duration longest, Condition more_to_come) {
     std::unique_lock lock(mutex_);
     arrived_.wait(lock, [this] { return !messages_.empty(); });
-    const auto end = std::chrono::steady_clock::now() + longest;
+    auto now = std::chrono::steady_clock::now();
+    const auto end = now + longest;
     size_t n_seen = 0;
-    while (n_seen < messages_.size()) {
+    while (now < end && (n_seen < messages_.size() || more_to_come())) {
       n_seen = messages_.size();
-      const auto until = std::min(end, std::chrono::steady_clock::now() + quiet);
-      arrived_.wait_until(lock, until, [&] { return messages_.size() > n_seen; });
+      arrived_.wait_until(lock, std::min(end, now + quiet),
+                          [&] { return messages_.size() > n_seen; });
+      now = std::chrono::steady_clock::now();
     }
     return std::exchange(messages_, {});
   }

@@ -2,11 +2,18 @@
 
 #include <doctest.h>
 
+#include <atomic>
 #include <chrono>
 #include <thread>
 #include <vector>
 
 using namespace std::chrono_literals;
+
+namespace {
+
+bool Nothing() { return false; }
+
+}  // namespace
 
 TEST_CASE("every message of several writers arrives once and in its writer's order") {
   constexpr int kWriters = 4;
@@ -24,7 +31,7 @@ TEST_CASE("every message of several writers arrives once and in its writer's ord
   }
   std::vector<int> next(kWriters, 0);
   for (int n = 0; n < kWriters * kEach;) {
-    for (const Message& message : mailbox.WaitAndTakeAll(0ms, 0ms)) {
+    for (const Message& message : mailbox.WaitAndTakeAll(0ms, 0ms, Nothing)) {
       CHECK(message.number == next[message.writer]++);
       ++n;
     }
@@ -41,7 +48,7 @@ TEST_CASE("what comes soon after the first message is taken with it") {
       std::this_thread::sleep_for(1ms);
     }
   });
-  CHECK(mailbox.WaitAndTakeAll(500ms, 5000ms) == std::vector<int>{0, 1, 2, 3, 4});
+  CHECK(mailbox.WaitAndTakeAll(500ms, 5000ms, Nothing) == std::vector<int>{0, 1, 2, 3, 4});
   sender.join();
 }
 
@@ -51,7 +58,26 @@ TEST_CASE("a sender that never rests is not waited for without end") {
   std::thread sender([&] {
     while (!over) mailbox.Push(1);
   });
-  CHECK(!mailbox.WaitAndTakeAll(10ms, 30ms).empty());
+  CHECK(!mailbox.WaitAndTakeAll(10ms, 30ms, Nothing).empty());
   over = true;
   sender.join();
+}
+
+TEST_CASE("what is known to be on its way is waited for, and not longer than that") {
+  Mailbox<int> mailbox;
+  std::atomic<int> n_coming{1};
+  mailbox.Push(1);
+  std::thread sender([&] {
+    std::this_thread::sleep_for(30ms);
+    mailbox.Push(2);
+    n_coming = 0;
+  });
+  const auto begin = std::chrono::steady_clock::now();
+  CHECK(mailbox.WaitAndTakeAll(1ms, 20'000ms, [&] { return n_coming > 0; }) ==
+        std::vector<int>{1, 2});
+  CHECK(std::chrono::steady_clock::now() - begin < 10'000ms);
+  sender.join();
+
+  mailbox.Push(3);
+  CHECK(mailbox.WaitAndTakeAll(1ms, 20ms, [] { return true; }) == std::vector<int>{3});
 }

@@ -4,6 +4,7 @@ import {
   integer,
   integer64,
   layerCount,
+  processorList,
   text,
   truth,
   type ValueKind,
@@ -29,6 +30,8 @@ const cacheType = () =>
 
 /** Largest count llama.cpp takes, in tokens. */
 const maxTokenCount = 2 ** 31 - 1;
+/** Processors and threads that ggml counts. */
+const maxProcessor = 511;
 const engineDefault = "llama.cpp's";
 
 /** Every setting by its environment name; {@link flagName} gives the flag. */
@@ -123,7 +126,24 @@ export const settings = {
     'auto',
     'one KV cache for all requests, or a part for each slot; auto: split where every slot has room',
   ),
-  THREADS: withDefault('Engine', integer({ min: 0, max: 1024 }), 0, 'CPU threads; 0 = choose'),
+  THREADS: withDefault(
+    'Engine',
+    integer({ min: 0, max: maxProcessor + 1 }),
+    0,
+    'CPU threads; 0 = choose',
+  ),
+  THREAD_POLL: withDefault(
+    'Engine',
+    integer({ min: 0, max: 100 }),
+    0,
+    'how long CPU threads spin between computations before they sleep; 0 = sleep at once',
+  ),
+  CPU_AFFINITY: optional(
+    'Engine',
+    processorList({ max: maxProcessor }),
+    'processors the CPU threads may run on, like 0-3,8',
+    'any',
+  ),
   BATCH_SIZE: withDefault(
     'Engine',
     integer({ min: 1, max: 65_536 }),

@@ -64,6 +64,25 @@ export function integer64(): ValueKind<bigint> {
   };
 }
 
+/** Processors as `taskset -c` takes them: numbers and ranges, 0 to `max`, like `0-3,8`. */
+export function processorList({ max }: { readonly max: number }): ValueKind<readonly number[]> {
+  return {
+    expectation: `numbers from 0 to ${max} and ranges of them, like 0-3,8`,
+    placeholder: 'LIST',
+    parse: (value) => {
+      const found = new Set<number>();
+      for (const part of value.split(',')) {
+        const [, first, last = first] = /^\s*(\d+)(?:-(\d+))?\s*$/.exec(part) ?? [];
+        if (first === undefined || Number(last) < Number(first) || Number(last) > max) {
+          return undefined;
+        }
+        for (let at = Number(first); at <= Number(last); at++) found.add(at);
+      }
+      return [...found].sort((a, b) => a - b);
+    },
+  };
+}
+
 /** One of a few words, in any case. */
 export function choice<const Word extends string>(...words: readonly Word[]): ValueKind<Word> {
   return {

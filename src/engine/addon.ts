@@ -22,6 +22,8 @@ export interface NativeEngineOptions {
   readonly samplingThreadCount: number;
   /** Busy-wait of the compute threads between steps, 0 (none) to 100. */
   readonly threadPoll: number;
+  /** Processors they may run on; empty: any. */
+  readonly processors: readonly number[];
   readonly batchSize: number;
   readonly ubatchSize: number;
   /** What a step may take while somebody decodes, in milliseconds, above 0. */

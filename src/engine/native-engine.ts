@@ -43,6 +43,10 @@ export interface EngineOptions {
   readonly kvTokenCount: number;
   /** Compute threads; 0 chooses. */
   readonly threadCount: number;
+  /** ggml's busy-wait of the compute threads between graphs, 0 (sleep at once, the default) to 100. */
+  readonly threadPoll?: number;
+  /** Processors the compute threads may run on; left out or empty: any. */
+  readonly processors?: readonly number[] | undefined;
   /** Threads that choose tokens; left out: as many as compute. */
   readonly samplingThreadCount?: number;
   readonly batchSize: number;
@@ -409,7 +413,8 @@ function nativeOptions(options: EngineOptions) {
     kvLayout: kvLayout === 'auto' ? 'split' : kvLayout,
     threadCount,
     samplingThreadCount: options.samplingThreadCount ?? threadCount,
-    threadPoll: 0,
+    threadPoll: options.threadPoll ?? 0,
+    processors: options.processors ?? [],
     batchSize,
     ubatchSize,
     stepTargetMs,

@@ -48,6 +48,9 @@ export interface LoadOptions {
   readonly signal: AbortSignal;
 }
 
+/** llama.cpp's LLAMA_MAX_SEQ. */
+const maxSequenceCount = 256;
+
 /** Left for the operating system and for what estimates miss, in bytes. */
 const ramReserveBytes = 256 * 2 ** 20;
 
@@ -74,7 +77,7 @@ export async function loadModel(source: ModelSource, options: LoadOptions): Prom
         model,
         gpu: llama.gpu,
         fit,
-        threadCount: options.engine.threadCount || chosenThreadCount(llama.cpuMathCores),
+        threadCount: threadCountOf(options.engine, llama.cpuMathCores),
         chatTemplate: chatTemplateOf(model),
         bosToken: model.tokens.bosString ?? undefined,
         eosToken: model.tokens.eosString ?? undefined,
@@ -195,11 +198,14 @@ async function freeVramBytes({ llama }: LlamaModel): Promise<number> {
 async function estimateContext(
   model: LlamaModel,
   engine: EngineConfig,
-  { slotCount, kvTokenCount }: ContextShape,
+  shape: ContextShape,
 ): Promise<MemoryAmounts> {
+  const sequenceCount = hasStates(model)
+    ? stateSequenceCount(shape, engine.kvLayout)
+    : shape.slotCount;
   const need = await model.fileInsights.estimateContextResourceRequirementsV2({
-    contextSize: Math.ceil(kvTokenCount / slotCount),
-    sequences: slotCount,
+    contextSize: Math.ceil(shape.kvTokenCount / sequenceCount),
+    sequences: sequenceCount,
     modelGpuLayers: model.gpuLayers,
     // Compute buffers grow with the tokens computed at once, not with those of a whole batch.
     batchSize: engine.ubatchSize,
@@ -210,6 +216,24 @@ async function estimateContext(
     useMmap: model.useMmap,
   });
   return { ramBytes: need.cpuRam, vramBytes: need.gpuVram };
+}
+
+/** Whether some layers keep a state for each sequence instead of a cell for each token. */
+function hasStates({ fileInfo }: LlamaModel): boolean {
+  const { ssm, shortconv, wkv, kda } = fileInfo.architectureMetadata;
+  return [ssm, shortconv, wkv, kda].some((part) => part !== undefined);
+}
+
+/**
+ * Sequences whose states the engine keeps: those that run, and in a unified cache as many again, and two,
+ * of finished ones (`native/src/context.cc`).
+ */
+export function stateSequenceCount(
+  { slotCount, contextLength, kvTokenCount }: ContextShape,
+  kvLayout: EngineConfig['kvLayout'],
+): number {
+  const isUnified = kvLayout === 'unified' || kvTokenCount < slotCount * contextLength;
+  return isUnified ? Math.min(maxSequenceCount, 2 * slotCount + 2) : slotCount;
 }
 
 async function logOffload(model: LlamaModel, logger: Logger): Promise<void> {
@@ -233,9 +257,11 @@ async function logOffload(model: LlamaModel, logger: Logger): Promise<void> {
   );
 }
 
-/** Cores that help with arithmetic, unless the container grants fewer. */
-function chosenThreadCount(mathCoreCount: number): number {
-  return Math.max(1, Math.min(mathCoreCount, usableCoreCount()));
+/** What was asked for, else the cores that help with arithmetic, or fewer where less is granted. */
+function threadCountOf({ threadCount, processors }: EngineConfig, mathCoreCount: number): number {
+  if (threadCount > 0) return threadCount;
+  const granted = Math.min(mathCoreCount, usableCoreCount(), processors?.length ?? mathCoreCount);
+  return Math.max(1, granted);
 }
 
 function flashAttention({ flashAttention: setting }: EngineConfig): boolean | 'auto' {

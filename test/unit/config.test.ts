@@ -124,6 +124,8 @@ describe('loadConfig', () => {
     [{ DRAIN_TIMEOUT: '0.25' }, { server: { drainTimeoutMs: 250 } }],
     [{ LOG_FORMAT: 'JSON' }, { log: { format: 'json' } }],
     [{ BATCH_SIZE: '64' }, { engine: { batchSize: 64, ubatchSize: 64 } }],
+    [{ CPU_AFFINITY: '8, 0-2' }, { engine: { processors: [0, 1, 2, 8] } }],
+    [{ THREAD_POLL: '50' }, { engine: { threadPoll: 50 } }],
     [{ DATA_DIR: '/x' }, { model: { modelsDir: '/x/models' } }],
     [{ DATA_DIR: '/x', MODELS_DIR: '/y' }, { model: { modelsDir: '/y' } }],
     [
@@ -148,6 +150,10 @@ describe('loadConfig', () => {
     [{ GPU: 'cpu' }, 'GPU (--gpu) must be one of auto, cuda, vulkan, metal, off, received "cpu"'],
     [{ CACHE_TYPE_K: 'q3_k' }, 'CACHE_TYPE_K (--cache-type-k) must be one of f32'],
     [{ LOG_FORMAT: 'xml' }, 'LOG_FORMAT (--log-format) must be one of text, json'],
+    [{ CPU_AFFINITY: '3-1' }, 'CPU_AFFINITY (--cpu-affinity) must be numbers from 0 to 511'],
+    [{ CPU_AFFINITY: '0,' }, 'and ranges of them, like 0-3,8, received "0,"'],
+    [{ CPU_AFFINITY: '512' }, 'CPU_AFFINITY (--cpu-affinity) must be numbers from 0 to 511'],
+    [{ THREAD_POLL: '101' }, 'THREAD_POLL (--thread-poll) must be a whole number from 0 to 100'],
     [{ UBATCH_SIZE: '4096' }, 'UBATCH_SIZE must be at most BATCH_SIZE (2048), received 4096'],
     [
       { CACHE_TYPE_V: 'q8_0', FLASH_ATTENTION: 'off' },
