@@ -13,6 +13,7 @@
 #include "call_grammar.h"
 #include "model.h"
 #include "reply_parser.h"
+#include "tool_form.h"
 
 namespace {
 
@@ -50,11 +51,24 @@ std::string RenderSample(const common_chat_template& chat_template, std::optiona
   return jinja::runtime::gather_string_parts(results)->as_string().str();
 }
 
-bool KnowsThinking(const common_chat_templates* templates) {
+// What begins a thought in replies, without blanks around it; nothing where the template has no
+// place for reasoning.
+std::optional<std::string> ThinkingMark(const common_chat_templates* templates) {
+  common_chat_templates_inputs inputs;
+  common_chat_msg message;
+  message.role = "user";
+  message.content = "Hello";
+  inputs.messages = {message};
+  inputs.reasoning_format = COMMON_REASONING_FORMAT_DEEPSEEK;
   try {
-    return common_chat_templates_support_enable_thinking(templates);
+    const common_chat_params rendered = common_chat_templates_apply(templates, inputs);
+    if (!rendered.supports_thinking) return std::nullopt;
+    const std::string& tag = rendered.thinking_start_tag;
+    const size_t first = tag.find_first_not_of(" \n");
+    if (first == std::string::npos) return "";
+    return tag.substr(first, tag.find_last_not_of(" \n") + 1 - first);
   } catch (const std::exception&) {
-    return false;
+    return std::nullopt;
   }
 }
 
@@ -123,12 +137,18 @@ Chat::Chat(const Model* model, const std::string& template_override)
   SilenceCommonLog();
   CheckTemplate(model->get(), template_override);
   templates_.reset(common_chat_templates_init(model->get(), template_override).release());
-  knows_thinking_ = KnowsThinking(templates_.get());
+  const std::optional<std::string> thinking_mark = ThinkingMark(templates_.get());
+  knows_thinking_ = thinking_mark.has_value();
   thinks_by_default_ =
       knows_thinking_ && ThinksByDefault(common_chat_templates_source(templates_.get()));
   const auto abilities = common_chat_templates_get_caps(templates_.get());
   calls_in_parallel_ = abilities.at("supports_parallel_tool_calls");
   knows_tools_ = abilities.at("supports_tools") || abilities.at("supports_tool_calls");
+  if (!knows_tools_ && thinking_mark.value_or(ToolForm::kThinkingMark) == ToolForm::kThinkingMark) {
+    tool_form_ = std::make_unique<const ToolForm>(model->get());
+    calls_in_parallel_ = tool_form_->calls_in_parallel();
+    knows_tools_ = true;
+  }
 }
 
 Chat::~Chat() = default;
@@ -174,6 +194,7 @@ std::string Chat::Render(const std::string& request_text) const {
 // the grammar of the other. Leaves in `inputs` what calls have to follow.
 common_chat_params Chat::Apply(const common_json& request,
                                common_chat_templates_inputs* inputs) const {
+  if (tool_form_) return ApplyInWords(request, inputs);
   const bool calls_tools =
       !inputs->tools.empty() && inputs->tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE;
   if (!calls_tools || !request.contains("enforcedTools")) {
@@ -187,6 +208,21 @@ common_chat_params Chat::Apply(const common_json& request,
   common_chat_params rendered = common_chat_templates_apply(templates_.get(), *inputs);
   rendered.prompt = std::move(prompt);
   return rendered;
+}
+
+// The prompt is the template's, the form of the reply our own.
+common_chat_params Chat::ApplyInWords(const common_json& request,
+                                      common_chat_templates_inputs* inputs) const {
+  common_chat_params rendered =
+      common_chat_templates_apply(templates_.get(), ToolForm::InWords(*inputs));
+  if (inputs->tools.empty() || inputs->tool_choice == COMMON_CHAT_TOOL_CHOICE_NONE) return rendered;
+  if (request.contains("enforcedTools")) {
+    inputs->tools = common_chat_tools_parse_oaicompat(request.at("enforcedTools"));
+  }
+  common_chat_params form = tool_form_->ReplyForm(*inputs, rendered.prompt);
+  form.prompt = std::move(rendered.prompt);
+  form.additional_stops = std::move(rendered.additional_stops);
+  return form;
 }
 
 void Chat::SetFormat(const common_chat_params& rendered, const common_chat_templates_inputs& inputs,

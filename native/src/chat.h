@@ -19,6 +19,7 @@ struct common_chat_params;
 struct common_chat_templates_inputs;
 struct common_chat_templates;
 struct ReplyFormat;
+class ToolForm;
 
 // What a sequence starts from, and what its reply has to look like.
 struct Prompt {
@@ -69,7 +70,7 @@ class Chat {
   bool knows_thinking() const { return knows_thinking_; }
   // Whether the template makes the model reason unless told otherwise.
   bool thinks_by_default() const { return thinks_by_default_; }
-  // Whether the template has a place for tools.
+  // Whether tools can be offered: the template has a place for them, or they are told in words.
   bool knows_tools() const { return knows_tools_; }
 
  private:
@@ -78,6 +79,8 @@ class Chat {
   };
 
   common_chat_params Apply(const common_json& request, common_chat_templates_inputs* inputs) const;
+  common_chat_params ApplyInWords(const common_json& request,
+                                  common_chat_templates_inputs* inputs) const;
   void SetFormat(const common_chat_params& rendered, const common_chat_templates_inputs& inputs,
                  Prompt* prompt) const;
   void SetGrammar(const common_chat_params& rendered, const common_chat_templates_inputs& inputs,
@@ -88,6 +91,8 @@ class Chat {
   const Model* model_;
   ControlTexts control_texts_;
   std::unique_ptr<common_chat_templates, Deleter> templates_;
+  // Where the template has no place for tools; then they are told in words.
+  std::unique_ptr<const ToolForm> tool_form_;
   bool knows_thinking_ = false;
   bool thinks_by_default_ = false;
   bool knows_tools_ = false;

@@ -1,0 +1,31 @@
+// Tools for chat templates that have no place for them: the model is told of them in words, and
+// replies in the form of a template of our own (Hermes style), which llama.cpp knows how to enforce
+// and to take apart. Const after construction.
+#pragma once
+
+#include <common/chat.h>
+
+#include <string>
+
+class ToolForm {
+ public:
+  // `model` only has to outlive the constructor.
+  explicit ToolForm(const llama_model* model);
+
+  // What the model's template is given instead of `inputs`: the tools stand in the system message,
+  // calls and results in the other messages, and nothing but text is left.
+  static common_chat_templates_inputs InWords(const common_chat_templates_inputs& inputs);
+
+  // The form of the reply to `inputs`, which `prompt` asks for: all but the prompt is of use.
+  common_chat_params ReplyForm(common_chat_templates_inputs inputs,
+                               const std::string& prompt) const;
+
+  // What begins a thought in a reply of this form; a template must have the same mark, or none.
+  static constexpr const char* kThinkingMark = "<think>";
+
+  // Whether a reply may hold several calls.
+  bool calls_in_parallel() const;
+
+ private:
+  common_chat_templates_ptr templates_;
+};
