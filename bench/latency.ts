@@ -1,5 +1,6 @@
 /**
- * What streams feel of each other, in process, on the benchmark's 135M-parameter model:
+ * What streams feel of each other, in process, on the benchmark's 135M-parameter model (`--model` takes
+ * another file, `bundled` the bundled one):
  *
  * - `shared`: 16 chats at once over one new prefix of 1000 tokens, against one cold prefill of that
  *   length; and how many prompt tokens the engine computed for them.
@@ -8,7 +9,9 @@
  * - `turns`: a conversation of ten turns: time to the first token and prompt tokens computed at each.
  *
  *     npm run bench:latency -- --threads 2 --rounds 3
+ *     npm run bench:latency -- --only turns --model bundled
  */
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { getLlama, LlamaLogLevel } from 'node-llama-cpp';
 import { median, statsOf } from '../src/bench/statistics.ts';
@@ -18,7 +21,6 @@ import { createNativeEngine } from '../src/engine/native-engine.ts';
 import { benchModel } from './model.ts';
 import { PromptSource } from './prompts.ts';
 
-const stepTargetMs = 50;
 const sharedTokenCount = 1000;
 const chatCount = 16;
 const longTokenCount = 4000;
@@ -29,11 +31,16 @@ const { values } = parseArgs({
     threads: { type: 'string', default: '2' },
     rounds: { type: 'string', default: '3' },
     only: { type: 'string', default: 'shared,stall,turns' },
+    model: { type: 'string' },
+    'kv-layout': { type: 'string', default: 'auto' },
+    'step-target-ms': { type: 'string', default: '50' },
   },
 });
 const threadCount = Number(values.threads);
 const roundCount = Number(values.rounds);
 const parts = values.only.split(',');
+const stepTargetMs = Number(values['step-target-ms']);
+const kvLayout = (['unified', 'split'] as const).find((name) => name === values['kv-layout']);
 
 const llama = await getLlama({
   build: 'never',
@@ -41,7 +48,11 @@ const llama = await getLlama({
   gpu: false,
   logLevel: LlamaLogLevel.error,
 });
-const model = await llama.loadModel({ modelPath: await benchModel('Q8_0') });
+const modelPath =
+  values.model === 'bundled'
+    ? fileURLToPath(new URL('../models/tiny-chat.gguf', import.meta.url))
+    : (values.model ?? (await benchModel('Q8_0')));
+const model = await llama.loadModel({ modelPath });
 const prompts = new PromptSource(model);
 
 /** When each piece of a reply came, from the moment it was asked for, and what it cost. */
@@ -60,6 +71,7 @@ function newEngine(slotCount: number, contextLength: number): Promise<Engine> {
     contextLength,
     kvTokenCount: slotCount * contextLength,
     threadCount,
+    kvLayout: kvLayout ?? 'auto',
     batchSize: 2048,
     ubatchSize: 512,
     stepTargetMs,

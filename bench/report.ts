@@ -41,13 +41,17 @@ export function renderTable(
 ): string {
   const own = turns.filter((turn) => turn.workload === name);
   const streamCounts = [...new Set(own.map((turn) => turn.streamCount))];
-  const filled = columns
+  const filled: { readonly title: string; readonly cells: string[] }[] = columns
     .map((column) => ({
       title: column.title,
       cells: streamCounts.map((streamCount) => cell(own, streamCount, column)),
     }))
     .filter(({ cells }) => cells.some((text) => text !== ''));
   const heading = `${name}: ${sizes.promptTokenCount} tokens in, ${sizes.completionTokenCount} out`;
+  const outside = streamCounts.map((count) => outsideDecode(own, count));
+  if (outside.some((text) => text !== '')) {
+    filled.push({ title: 'engine outside llama_decode', cells: outside });
+  }
   const rows = [
     ['streams', ...filled.map(({ title }) => title)],
     ...streamCounts.map((count, row) => [
@@ -56,6 +60,17 @@ export function renderTable(
     ]),
   ];
   return `${heading}\n\n${toTable(rows)}\n`;
+}
+
+/** Median share of a step that is not `llama_decode`, in percent. */
+function outsideDecode(turns: readonly Turn[], streamCount: number): string {
+  const ratios = turns.flatMap((turn) => {
+    const { outsideDecodeRatio } = turn.measurement;
+    return turn.streamCount === streamCount && outsideDecodeRatio !== undefined
+      ? [outsideDecodeRatio]
+      : [];
+  });
+  return ratios.length === 0 ? '' : `${(100 * median(ratios)).toFixed(1)} %`;
 }
 
 /** Contestants of one round run within seconds of each other, so a ratio is taken round by round. */

@@ -11,6 +11,8 @@ export interface Measurement {
   readonly seconds: number;
   readonly promptTokenCount: number;
   readonly completionTokenCount: number;
+  /** Share of the engine's steps outside `llama_decode`, 0 to 1; only who counts it tells. */
+  readonly outsideDecodeRatio?: number;
 }
 
 /** Something that generates tokens, ready to be measured. It sleeps between rounds. */

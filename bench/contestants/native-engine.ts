@@ -38,6 +38,7 @@ export async function startEngine(options: {
     async run({ streamCount, promptTokenCount, completionTokenCount }) {
       const batch = prompts.take(streamCount, promptTokenCount);
       const counts = { promptTokenCount: 0, completionTokenCount: 0 };
+      const before = engine.stats();
       const seconds = await secondsOf(async () => {
         const usages = await Promise.all(
           batch.map(({ text }) => generate(engine, text, completionTokenCount)),
@@ -47,7 +48,10 @@ export async function startEngine(options: {
           counts.completionTokenCount += usage.completionTokenCount;
         }
       });
-      return { seconds, ...counts };
+      const after = engine.stats();
+      const stepMs = after.stepMs - before.stepMs;
+      const decodeMs = after.decodeMs - before.decodeMs;
+      return { seconds, ...counts, outsideDecodeRatio: 1 - decodeMs / stepMs };
     },
     close: () => engine.close(),
   };
