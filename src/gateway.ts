@@ -13,6 +13,7 @@ import type { Drain } from './drain.ts';
 import type { ModelRegistry } from './model/registry.ts';
 import { answerClientError } from './plugins/client-error.ts';
 import { addErrorHandler, replyWithFrameworkError } from './plugins/error-handler.ts';
+import { addJsonBody } from './plugins/json-body.ts';
 import { addNotFound } from './plugins/not-found.ts';
 import { addRequestId, chooseRequestId } from './plugins/request-id.ts';
 import { toValidationError } from './plugins/validation-error.ts';
@@ -68,6 +69,7 @@ export function buildGateway({ logger, models, drain, limits, strictModel, versi
   }).withTypeProvider<TypeBoxTypeProvider>();
 
   app.removeContentTypeParser('text/plain');
+  addJsonBody(app);
   for (const method of METHODS) {
     if (!app.supportedMethods.includes(method)) app.addHttpMethod(method);
   }
