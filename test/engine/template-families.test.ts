@@ -1,0 +1,127 @@
+/**
+ * Every chat template that llama.cpp's source carries: it renders a chat with tools, and a call in its own
+ * words, taken from what it renders of a history, is read back as that call.
+ */
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { loadAddon } from '../../src/engine/addon.ts';
+import type { ChatMessage, Engine, EngineEvent, Tool } from '../../src/engine/engine.ts';
+import { ReplyReader } from '../../src/engine/reply-reader.ts';
+import { type LoadedModel, loadModel, startEngine } from '../support/start-engine.ts';
+
+const source = fileURLToPath(new URL('../../build/llama.cpp', import.meta.url));
+const git = (...args: string[]) =>
+  execFileSync('git', ['-C', source, ...args], { encoding: 'utf8', maxBuffer: 2 ** 26 });
+const names = git('ls-tree', '--name-only', 'HEAD', 'models/templates/')
+  .split('\n')
+  .filter((path) => path.endsWith('.jinja'))
+  .map((path) => path.slice('models/templates/'.length, -'.jinja'.length));
+
+const tools: readonly Tool[] = [
+  {
+    name: 'get_weather',
+    description: 'The weather of a city',
+    parameters: {
+      type: 'object',
+      properties: { city: { type: 'string' }, days: { type: 'integer' } },
+      required: ['city', 'days'],
+    },
+  },
+];
+const question: readonly ChatMessage[] = [{ role: 'user', content: 'Weather in Paris, 3 days?' }];
+const called = { city: 'Paris', days: 3 };
+const callMessage: ChatMessage = {
+  role: 'assistant',
+  content: '',
+  toolCalls: [{ id: 'call00001', name: 'get_weather', arguments: JSON.stringify(called) }],
+};
+const thanks: ChatMessage = { role: 'user', content: 'Thanks.' };
+const result: ChatMessage = {
+  role: 'tool',
+  content: 'sunny',
+  name: 'get_weather',
+  toolCallId: 'call00001',
+};
+
+/** Ends of the turn of an assistant, in whatever template: what follows is the next message. */
+function commonSuffix(one: string, other: string): number {
+  let count = 0;
+  while (
+    count < Math.min(one.length, other.length) &&
+    one.at(-1 - count) === other.at(-1 - count)
+  ) {
+    count += 1;
+  }
+  return count;
+}
+
+/** The call as the template writes it, from where an assistant begins to speak. */
+async function scriptedCall(engine: Engine): Promise<string> {
+  const options = { tools, thinking: false };
+  const opening = await engine.renderChat(question, options);
+  const history = await engine.renderChat([...question, callMessage, result, thanks], options);
+  const plain = await engine.renderChat(
+    [...question, { role: 'assistant', content: 'x' }, result, thanks],
+    options,
+  );
+  let start = 0;
+  while (start < opening.length && opening[start] === history[start]) start += 1;
+  return history.slice(start, history.length - commonSuffix(history, plain));
+}
+
+let loaded: LoadedModel;
+beforeAll(async () => {
+  loaded = await loadModel({ contextLength: 8192 });
+});
+afterAll(() => loaded.dispose());
+
+describe.each(names)('%s', (name) => {
+  let engine: Engine;
+  beforeAll(async () => {
+    const chatTemplate = git('show', `HEAD:models/templates/${name}.jinja`);
+    engine = await startEngine(loaded.model, { chatTemplate, slotCount: 1, contextLength: 8192 });
+  });
+  afterAll(() => engine?.close());
+
+  test('renders tools, and their calls and results', async () => {
+    const prompt = await engine.prepareChat(question, { tools, toolChoice: 'required' });
+    expect(prompt.tokenCount).toBeGreaterThan(20);
+    const text = await engine.renderChat([...question, callMessage, result, thanks], { tools });
+    for (const part of ['get_weather', 'Paris', 'sunny', 'Thanks.']) expect(text).toContain(part);
+  });
+
+  test('reads a call in its own words', async () => {
+    const script = await scriptedCall(engine);
+    const prompt = await engine.prepareChat(question, { tools, thinking: false });
+    const addon = loadAddon('cpu');
+    const reader = new ReplyReader(new addon.ReplyParser(prompt.handle as object));
+    const events: EngineEvent[] = [];
+    for (let at = 0; at < script.length; at += 7) {
+      const text = script.slice(at, at + 7);
+      events.push(...(await reader.read([{ type: 'text-delta', text }])));
+    }
+    const end: EngineEvent = {
+      type: 'sequence-end',
+      finishReason: 'stop',
+      usage: {
+        promptTokenCount: 1,
+        cachedTokenCount: 0,
+        completionTokenCount: 1,
+        reasoningTokenCount: 0,
+      },
+      timings: { queueMs: 0, prefillMs: 0, decodeMs: 0 },
+    };
+    events.push(...(await reader.read([end])));
+    const opened = events.filter((event) => event.type === 'tool-call');
+    expect(
+      opened.map((event) => event.name),
+      script,
+    ).toEqual(['get_weather']);
+    const text = events
+      .map((event) => (event.type === 'tool-call-delta' ? event.arguments : ''))
+      .join('');
+    expect(JSON.parse(text)).toEqual(called);
+    expect(events.at(-1)).toMatchObject({ finishReason: 'tool-calls' });
+  });
+});
