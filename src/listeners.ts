@@ -7,6 +7,7 @@ import type { Drain } from './drain.ts';
 import { buildGateway } from './gateway.ts';
 import { buildHealthServer } from './health-server.ts';
 import type { Logger } from './log.ts';
+import type { Metrics } from './metrics.ts';
 import type { ModelRegistry } from './model/registry.ts';
 import { programVersion } from './package-info.ts';
 import { StartError } from './start-error.ts';
@@ -17,6 +18,14 @@ export interface Listeners {
   readonly address: string;
   /** Ends both, and the connections clients keep open. */
   close(): Promise<void>;
+}
+
+/** What both listeners report on. */
+export interface ListenerDeps {
+  readonly models: ModelRegistry;
+  readonly drain: Drain;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
 }
 
 /** Connections that still send when everything is answered get this long. */
@@ -30,13 +39,14 @@ const idleCheckMs = 50;
  */
 export async function openListeners(
   config: Config['server'],
-  { models, drain, logger }: { models: ModelRegistry; drain: Drain; logger: Logger },
+  { models, drain, metrics, logger }: ListenerDeps,
 ): Promise<Listeners> {
   const { host } = config;
   const gateway = buildGateway({
     logger,
     models,
     drain,
+    metrics,
     limits: { bodyBytes: config.bodyLimitBytes },
     strictModel: config.strictModel,
     version: programVersion,

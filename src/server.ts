@@ -5,9 +5,11 @@ import type { Engine } from './engine/engine.ts';
 import { createNativeEngine } from './engine/native-engine.ts';
 import { type Listeners, openListeners } from './listeners.ts';
 import type { Logger } from './log.ts';
+import { Metrics } from './metrics.ts';
 import { type LoadedModel, loadModel } from './model/load.ts';
 import { ModelRegistry } from './model/registry.ts';
 import { type ModelSource, resolveModelSource } from './model/source.ts';
+import { programVersion } from './package-info.ts';
 import { createLoadProgress } from './progress.ts';
 import { StartError } from './start-error.ts';
 
@@ -34,10 +36,16 @@ export async function serve({ config, warnings, logger, stop }: ServeOptions): P
 
   const models = new ModelRegistry();
   const drain = new Drain();
-  const listeners = await openListeners(config.server, { models, drain, logger });
+  const metrics = new Metrics({
+    models,
+    modelName: source.id,
+    version: programVersion,
+    watchProcess: true,
+  });
+  const listeners = await openListeners(config.server, { models, drain, metrics, logger });
   let running: RunningModel | undefined;
   try {
-    running = await startModel(source, { config, models, logger, stop });
+    running = await startModel(source, { config, models, metrics, logger, stop });
     announce(running, listeners, source, logger);
     await Promise.race([running.failure, aborted(stop)]);
   } catch (error) {
@@ -62,9 +70,12 @@ interface RunningModel {
 
 async function startModel(
   source: ModelSource,
-  deps: Pick<ServeOptions, 'config' | 'logger' | 'stop'> & { readonly models: ModelRegistry },
+  deps: Pick<ServeOptions, 'config' | 'logger' | 'stop'> & {
+    readonly models: ModelRegistry;
+    readonly metrics: Metrics;
+  },
 ): Promise<RunningModel> {
-  const { config, logger, stop, models } = deps;
+  const { config, logger, stop, models, metrics } = deps;
   logger.info({ path: source.path, sizeBytes: source.sizeBytes }, 'loading model');
   const progress = createLoadProgress(logger);
   let loaded: LoadedModel;
@@ -83,7 +94,7 @@ async function startModel(
     progress.end();
   }
   try {
-    const running = await startEngine(loaded, config);
+    const running = await startEngine(loaded, config, metrics);
     const { notes: _notes, ...found } = source;
     const { bosToken, eosToken } = loaded;
     models.setReady({
@@ -106,6 +117,7 @@ async function startModel(
 async function startEngine(
   { model, gpu, fit, threadCount, dispose }: LoadedModel,
   { engine: config }: Config,
+  metrics: Metrics,
 ): Promise<RunningModel> {
   let fail: (error: Error) => void = () => {};
   const failure = new Promise<never>((_resolve, reject) => {
@@ -131,6 +143,7 @@ async function startEngine(
     thinking: config.thinking,
     defaultMaxTokens: config.defaultMaxTokens,
     samplingDefaults: config.samplingDefaults,
+    onInterToken: (ms: number) => metrics.observeInterToken(ms),
     onFailure: (reason: string) => fail(new StartError(1, `the engine failed: ${reason}`)),
   };
   try {

@@ -66,6 +66,11 @@ export interface EngineOptions {
   readonly defaultMaxTokens: number;
   /** Sampling parameters of requests that do not say. */
   readonly samplingDefaults: SamplingParams;
+  /**
+   * Called with the milliseconds between two pieces of text of one sequence, as they leave the engine.
+   * Only tokens that complete a character make a piece.
+   */
+  readonly onInterToken?: (ms: number) => void;
   /** Called once if the engine breaks after it has started; it answers nothing any more. */
   readonly onFailure?: (reason: string) => void;
 }
@@ -124,6 +129,8 @@ class NativeEngine implements Engine {
   readonly #addon: Addon;
   readonly #native: NativeHandle;
   readonly #sequences = new Map<number, EventQueue<EngineEvent>>();
+  /** When each running sequence last gave a piece of text. */
+  readonly #lastTextAt = new Map<number, number>();
   readonly #preparing = new Set<Promise<unknown>>();
   readonly #stopped: Promise<void>;
   #settleStarted: { resolve: () => void; reject: (error: Error) => void } | undefined;
@@ -333,10 +340,14 @@ class NativeEngine implements Engine {
   }
 
   #receive(events: NativeEvents): void {
+    const now = performance.now();
     for (let index = 0; index < events.length; index += 2) {
       const id = events[index] as number;
       const payload = events[index + 1] as string | NativePayload;
       if (typeof payload === 'string') {
+        const lastAt = this.#lastTextAt.get(id);
+        if (lastAt !== undefined) this.#options.onInterToken?.(now - lastAt);
+        this.#lastTextAt.set(id, now);
         this.#sequences.get(id)?.push({ type: 'text-delta', text: payload });
       } else {
         this.#receivePayload(id, payload);
@@ -389,6 +400,7 @@ class NativeEngine implements Engine {
   #endSequence(id: number): EventQueue<EngineEvent> | undefined {
     const queue = this.#sequences.get(id);
     this.#sequences.delete(id);
+    this.#lastTextAt.delete(id);
     if (this.#sequences.size === 0 && this.#closing === undefined) this.#keepAlive(false);
     return queue;
   }

@@ -29,6 +29,19 @@ export function answerClientError(
   const error = new GatewayError(code);
   const requestId = newRequestId();
   this.log.info({ requestId, status: error.status, code, reason: failure.code }, 'request refused');
+  this.traceObserver.ended(undefined, {
+    requestId,
+    keyId: undefined,
+    client: socket.remoteAddress ?? '-',
+    method: '-',
+    path: '-',
+    route: undefined,
+    status: error.status,
+    failure: code,
+    durationMs: 0,
+    sentBytes: 0,
+    generation: undefined,
+  });
   const replying = socket._httpMessage?.headersSent === true;
   if (socket.writable && !replying) socket.write(rawReply(error, requestId));
   socket.destroySoon();

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type ErrorCode, GatewayError } from '../errors.ts';
 import { requestIdHeader } from './request-id.ts';
+import { beginTrace } from './request-trace.ts';
 
 /** What Fastify calls its own refusals, in our words. */
 const codeOfFastifyError: Readonly<Record<string, ErrorCode>> = {
@@ -27,12 +28,14 @@ export function replyWithFrameworkError(
   request: FastifyRequest,
   reply: FastifyReply,
 ): void {
+  beginTrace(request, reply);
   reply.header(requestIdHeader, request.id);
   replyWithError(thrown, request, reply);
 }
 
 function replyWithError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const error = toGatewayError(thrown, request);
+  request.trace.failure ??= error.code;
   logFailure(error, request);
   if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds);
   reply.code(error.status).type('application/json').send(error.toBody());

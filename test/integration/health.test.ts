@@ -50,7 +50,7 @@ describe('/health on the main port', () => {
       status: 'ok',
       code: 200,
       backend: { status: 'ok', progress: 1 },
-      gateway: { status: 'ok' },
+      gateway: { status: 'ok', metrics: expect.objectContaining({ requests_total: 0 }) },
       queue: idle,
       authentication: { enabled: false },
     });

@@ -4,6 +4,7 @@ import { onTestFinished } from 'vitest';
 import { Drain } from '../../src/drain.ts';
 import type { EngineInfo } from '../../src/engine/engine.ts';
 import { buildGateway, type Gateway, type GatewayDeps } from '../../src/gateway.ts';
+import { Metrics } from '../../src/metrics.ts';
 import { type ModelCard, ModelRegistry } from '../../src/model/registry.ts';
 import { FakeEngine } from './fake-engine.ts';
 
@@ -28,6 +29,7 @@ export interface TestGateway {
   readonly engine: FakeEngine;
   readonly models: ModelRegistry;
   readonly drain: Drain;
+  readonly metrics: Metrics;
   /** Parsed log lines. */
   readonly logLines: Record<string, unknown>[];
 }
@@ -45,6 +47,7 @@ export function startGateway(options: TestGatewayOptions = {}): TestGateway {
   const models = new ModelRegistry();
   if (options.loading !== true) models.setReady({ card, engine });
   const drain = new Drain();
+  const metrics = new Metrics({ models, modelName: card.id, version: '0.0.0' });
   const logLines: Record<string, unknown>[] = [];
   const logger = pino(
     { level: 'debug' },
@@ -54,6 +57,7 @@ export function startGateway(options: TestGatewayOptions = {}): TestGateway {
     logger,
     models,
     drain,
+    metrics,
     limits: options.limits ?? { bodyBytes: 1_000_000 },
     strictModel: options.strictModel ?? false,
     version: '0.0.0',
@@ -62,7 +66,7 @@ export function startGateway(options: TestGatewayOptions = {}): TestGateway {
     app.server.closeAllConnections();
     await app.close();
   });
-  return { app, engine, models, drain, logLines };
+  return { app, engine, models, drain, metrics, logLines };
 }
 
 /** Opens a real listener, for what `inject` cannot show. */
