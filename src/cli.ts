@@ -3,10 +3,13 @@ import { helpText, parseCommand } from './command.ts';
 import { benchKeys, loadConfig } from './config.ts';
 import { createLogger, type Logger, neutralise } from './log.ts';
 import { programVersion } from './package-info.ts';
+import type { ServeOptions } from './server.ts';
 import { StartError } from './start-error.ts';
 
 /** Exit codes of a second signal: 128 and the signal's number. */
 const signalExitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
+/** A gateway without supervisor that does not come to its end ends itself this long after the drain. */
+const orphanGraceMs = 15_000;
 type StopSignal = keyof typeof signalExitCodes;
 
 /** Runs the command. The answer is the exit code; what went wrong has been said by then. */
@@ -22,6 +25,8 @@ async function run(argv: readonly string[]): Promise<number> {
         return 0;
       case 'serve':
         return await runServer(command.flags);
+      case 'gateway-process':
+        return await runGatewayProcess(command.flags);
       case 'bench':
         return await runBenchmark(command.flags);
       default:
@@ -37,17 +42,55 @@ async function run(argv: readonly string[]): Promise<number> {
 async function runServer(flags: readonly string[]): Promise<number> {
   const { config, warnings } = loadConfig({ argv: flags });
   const logger = createLogger(config.log);
+  if (config.supervision.enabled) {
+    const { supervise } = await import('./supervisor.ts');
+    return untilItEnds(logger, () => supervise({ config, flags, logger, reopenLog: () => {} }));
+  }
   const stop = stopOnSignal((signal) => logger.info({ signal }, 'stopping'));
+  return runGateway({ config, warnings, logger, stop });
+}
+
+/** The supervisor's child: its signals come from there, and a second one is the supervisor's business. */
+async function runGatewayProcess([start, ...flags]: readonly string[]): Promise<number> {
+  const { SupervisorLink } = await import('./supervisor/link.ts');
+  const supervisor = new SupervisorLink(start);
+  const { config, warnings } = loadConfig({ argv: flags });
+  const logger = createLogger(config.log);
+  const controller = new AbortController();
+  const stop = (reason: object) => {
+    if (controller.signal.aborted) return;
+    logger.info(reason, 'stopping');
+    controller.abort();
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop({ signal }));
+  // Passed on for those who act on it; by default it would end the process.
+  for (const signal of ['SIGHUP', 'SIGUSR2'] as const) process.on(signal, () => {});
+  supervisor.onOrphaned(() => {
+    stop({ reason: 'the supervisor is gone' });
+    const patienceMs = config.server.drainTimeoutMs + orphanGraceMs;
+    setTimeout(() => process.kill(process.pid, 'SIGKILL'), patienceMs);
+  });
+  return runGateway({ config, warnings, logger, stop: controller.signal, supervisor });
+}
+
+async function runGateway(options: ServeOptions): Promise<number> {
+  return untilItEnds(options.logger, async () => {
+    // Only now: it opens llama.cpp's libraries, which nothing before needs.
+    const { serve } = await import('./server.ts');
+    await serve(options);
+    return 0;
+  });
+}
+
+/** What goes wrong from here on is logged. */
+async function untilItEnds(logger: Logger, work: () => Promise<number>): Promise<number> {
   const fail = (error: unknown): number => {
     logFailure(logger, error);
     return exitCodeOf(error);
   };
   process.on('uncaughtException', (error) => process.exit(fail(error)));
   try {
-    // Only now: it opens llama.cpp's libraries, which nothing before needs.
-    const { serve } = await import('./server.ts');
-    await serve({ config, warnings, logger, stop });
-    return 0;
+    return await work();
   } catch (error) {
     return fail(error);
   }

@@ -5,7 +5,7 @@ import { StartError } from './start-error.ts';
 
 /** What the command line asks for. */
 export type Command =
-  | { readonly name: 'serve' | 'bench'; readonly flags: readonly string[] }
+  | { readonly name: 'serve' | 'bench' | 'gateway-process'; readonly flags: readonly string[] }
   | { readonly name: 'help' }
   | { readonly name: 'version' };
 
@@ -19,6 +19,8 @@ export function parseCommand(argv: readonly string[]): Command {
   const [first, ...rest] = argv;
   // It has flags of its own, `--help` among them.
   if (first === 'bench') return { name: 'bench', flags: rest };
+  // Not for people: how the supervisor starts its child.
+  if (first === 'gateway-process') return { name: first, flags: rest };
   const names = argv.slice(0, argv.includes('--') ? argv.indexOf('--') : undefined);
   if (names.includes('--help') || names.includes('-h')) return { name: 'help' };
   if (names.includes('--version') || names.includes('-v')) return { name: 'version' };

@@ -34,10 +34,35 @@ export interface Config {
   readonly model: ModelConfig;
   readonly engine: EngineConfig;
   readonly auth: { readonly enabled: boolean };
-  readonly log: {
-    readonly level: SettingValues['LOG_LEVEL'];
-    readonly format: SettingValues['LOG_FORMAT'];
+  readonly supervision: {
+    readonly enabled: boolean;
+    /** 0: never. */
+    readonly watchdogTimeoutMs: number;
+    readonly restartLimit: number;
   };
+  readonly log: LogConfig;
+}
+
+/** What is logged, and where to. */
+export interface LogConfig {
+  readonly level: SettingValues['LOG_LEVEL'];
+  readonly format: SettingValues['LOG_FORMAT'];
+  /** A line for every request. */
+  readonly access: boolean;
+  /** Undefined: no files. */
+  readonly files: LogFilesConfig | undefined;
+}
+
+/** Log files. Names are parts of paths and hold nothing but letters, digits, `_`, `-` and `.`. */
+export interface LogFilesConfig {
+  readonly folder: string;
+  /** Folder of the server log in it. */
+  readonly name: string;
+  /** This server's part of file names. */
+  readonly instance: string;
+  /** 0: never rotated. */
+  readonly maxBytes: number;
+  readonly maxFiles: number;
 }
 
 /** Which file, and where its weights go. Without a path and a name it is the bundled model. */
@@ -135,15 +160,22 @@ export function loadConfig(input: ConfigInput = {}): {
   if (problems.length > 0) throw new ConfigError(problems);
 
   const modelsDir = values.MODELS_DIR ?? join(dataDir, 'models');
+  const logFolder = values.LOG_DIR ?? (pathExists(dataDir) ? join(dataDir, 'logs') : undefined);
+  const logFiles = logFolder === undefined ? undefined : logFilesIn(logFolder, values, env);
   return {
-    config: deepFreeze(assemble(values, { modelsDir, chatTemplate, ubatchSize })),
+    config: deepFreeze(assemble(values, { modelsDir, chatTemplate, ubatchSize, logFiles })),
     warnings,
   };
 }
 
 function assemble(
   values: SettingValues,
-  derived: { modelsDir: string; chatTemplate: string | undefined; ubatchSize: number },
+  derived: {
+    readonly modelsDir: string;
+    readonly chatTemplate: string | undefined;
+    readonly ubatchSize: number;
+    readonly logFiles: LogFilesConfig | undefined;
+  },
 ): Config {
   return {
     server: {
@@ -193,8 +225,39 @@ function assemble(
       }),
     },
     auth: { enabled: values.AUTH_ENABLED },
-    log: { level: values.LOG_LEVEL, format: values.LOG_FORMAT },
+    supervision: {
+      enabled: values.SUPERVISE,
+      watchdogTimeoutMs: Math.round(values.WATCHDOG_TIMEOUT * 1000),
+      restartLimit: values.RESTART_LIMIT,
+    },
+    log: {
+      level: values.LOG_LEVEL,
+      format: values.LOG_FORMAT,
+      access: values.ACCESS_LOG,
+      files: derived.logFiles,
+    },
   };
+}
+
+function logFilesIn(
+  folder: string,
+  values: SettingValues,
+  env: Readonly<Record<string, string | undefined>>,
+): LogFilesConfig {
+  const { WORKER_TYPE: workerType, INSTANCE_ID: instanceId } = values;
+  return {
+    folder,
+    name: pathPart(workerType === undefined ? values.LOG_NAME : `llama-${workerType}`),
+    instance: pathPart(instanceId ?? (env.HOSTNAME || 'unknown')),
+    maxBytes: values.LOG_MAX_SIZE,
+    maxFiles: values.LOG_MAX_FILES,
+  };
+}
+
+/** One harmless part of a path; no text of the environment leads out of its folder. */
+function pathPart(text: string): string {
+  const cleaned = text.replace(/[^A-Za-z0-9_.-]/g, '_');
+  return /^\.+$/.test(cleaned) ? cleaned.replaceAll('.', '_') : cleaned;
 }
 
 /** The first text of each setting, parsed; in one source the row's own name wins over its alias. */

@@ -1,10 +1,11 @@
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { EngineWatch } from './engine-watch.ts';
 import { addEngineMetrics } from './metrics/engine-metrics.ts';
 import { GatewayCounts, type GatewayCountValues } from './metrics/gateway-counts.ts';
 import { KeyMetrics } from './metrics/key-metrics.ts';
 import { toOpenMetrics } from './metrics/open-metrics.ts';
 import { RequestMetrics } from './metrics/request-metrics.ts';
-import { readGauge } from './metrics/series.ts';
+import { readCounter, readGauge } from './metrics/series.ts';
 import type { ModelRegistry } from './model/registry.ts';
 import type { RequestRecord, RequestTrace, TraceObserver } from './request-trace.ts';
 
@@ -15,6 +16,9 @@ export interface MetricsOptions {
   readonly modelName: string;
   /** Of this program. */
   readonly version: string;
+  readonly watch: EngineWatch;
+  /** Gateway processes that crashed before this one. */
+  readonly restartCount?: number;
   /**
    * Watch the process and its event loop as well. Once in a process: the watchers are never taken off.
    */
@@ -37,7 +41,8 @@ export class Metrics implements TraceObserver {
   readonly #requests: RequestMetrics;
   readonly #keys: KeyMetrics;
 
-  constructor({ models, modelName, version, watchProcess = false }: MetricsOptions) {
+  constructor(options: MetricsOptions) {
+    const { models, modelName, version, watch, restartCount = 0, watchProcess = false } = options;
     const registry = this.#registry;
     this.#counts = new GatewayCounts(models, this.#running);
     this.#counts.addTo(registry);
@@ -45,6 +50,22 @@ export class Metrics implements TraceObserver {
     this.#keys = new KeyMetrics(this.#keyRegistry);
     addEngineMetrics(registry, { models, modelName });
     addModelState(registry, models);
+    readGauge(
+      registry,
+      {
+        name: 'gateway_engine_stalled_seconds',
+        help: 'How long sequences have been waiting for a step of the engine; 0 while it works.',
+      },
+      () => watch.stalledMs / 1000,
+    );
+    readCounter(
+      registry,
+      {
+        name: 'gateway_restarts_total',
+        help: 'Times the gateway process crashed before this one.',
+      },
+      () => restartCount,
+    );
     readGauge(
       registry,
       {

@@ -129,6 +129,8 @@ class NativeEngine implements Engine {
   readonly #addon: Addon;
   readonly #native: NativeHandle;
   readonly #sequences = new Map<number, EventQueue<EngineEvent>>();
+  /** Those among them whose readers do not keep up. */
+  readonly #held = new Set<number>();
   /** When each running sequence last gave a piece of text. */
   readonly #lastTextAt = new Map<number, number>();
   readonly #preparing = new Set<Promise<unknown>>();
@@ -256,7 +258,11 @@ class NativeEngine implements Engine {
     const id = this.#lastId;
     const queue = new EventQueue<EngineEvent>({
       high: queueHigh,
-      onHold: (held) => this.#native.hold(id, held),
+      onHold: (held) => {
+        if (held && this.#sequences.has(id)) this.#held.add(id);
+        else this.#held.delete(id);
+        this.#native.hold(id, held);
+      },
     });
     const cancel = () => this.#native.cancel(id);
     // No event can come before this turn of the event loop is over.
@@ -291,7 +297,12 @@ class NativeEngine implements Engine {
 
   stats(): EngineStats {
     if (this.#lastStats !== undefined) return this.#lastStats;
-    return this.#native.stats();
+    return this.#nativeStats();
+  }
+
+  #nativeStats(): EngineStats {
+    const awaitedCount = this.#sequences.size - this.#held.size;
+    return { ...this.#native.stats(), awaitedCount };
   }
 
   close(): Promise<void> {
@@ -304,7 +315,7 @@ class NativeEngine implements Engine {
     this.#native.requestClose();
     await this.#stopped;
     await Promise.allSettled(this.#preparing);
-    this.#lastStats = this.#native.stats();
+    this.#lastStats = this.#nativeStats();
     this.#native.release();
   }
 
@@ -401,6 +412,7 @@ class NativeEngine implements Engine {
     const queue = this.#sequences.get(id);
     this.#sequences.delete(id);
     this.#lastTextAt.delete(id);
+    this.#held.delete(id);
     if (this.#sequences.size === 0 && this.#closing === undefined) this.#keepAlive(false);
     return queue;
   }

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { GatewayMetrics } from '../../src/api/schemas/metrics.ts';
+import { EngineWatch } from '../../src/engine-watch.ts';
 import { GatewayError } from '../../src/errors.ts';
 import { Metrics } from '../../src/metrics.ts';
 import { ModelRegistry } from '../../src/model/registry.ts';
@@ -204,8 +205,11 @@ describe('series of single keys', () => {
       sequences: [],
     },
   };
-  const start = () =>
-    new Metrics({ models: new ModelRegistry(), modelName: 'tiny', version: '0.0.0' });
+  const start = () => {
+    const models = new ModelRegistry();
+    const watch = new EngineWatch(models, 0);
+    return new Metrics({ models, watch, modelName: 'tiny', version: '0.0.0' });
+  };
 
   test('are left out where everyone may read', async () => {
     const metrics = start();

@@ -3,6 +3,7 @@ import pino from 'pino';
 import { onTestFinished } from 'vitest';
 import { Drain } from '../../src/drain.ts';
 import type { EngineInfo } from '../../src/engine/engine.ts';
+import { EngineWatch } from '../../src/engine-watch.ts';
 import { buildGateway, type Gateway, type GatewayDeps } from '../../src/gateway.ts';
 import { Metrics } from '../../src/metrics.ts';
 import { type ModelCard, ModelRegistry } from '../../src/model/registry.ts';
@@ -47,7 +48,8 @@ export function startGateway(options: TestGatewayOptions = {}): TestGateway {
   const models = new ModelRegistry();
   if (options.loading !== true) models.setReady({ card, engine });
   const drain = new Drain();
-  const metrics = new Metrics({ models, modelName: card.id, version: '0.0.0' });
+  const watch = new EngineWatch(models, 0);
+  const metrics = new Metrics({ models, watch, modelName: card.id, version: '0.0.0' });
   const logLines: Record<string, unknown>[] = [];
   const logger = pino(
     { level: 'debug' },
