@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 import { helpText, parseCommand } from './command.ts';
 import { benchKeys, loadConfig } from './config.ts';
-import { createLogger, type Logger, neutralise } from './log.ts';
+import { type Logger, neutralise } from './log.ts';
+import { type LogOutput, openLog } from './log-output.ts';
 import { programVersion } from './package-info.ts';
 import type { ServeOptions } from './server.ts';
 import { StartError } from './start-error.ts';
@@ -41,13 +42,16 @@ async function run(argv: readonly string[]): Promise<number> {
 /** @throws {ConfigError} before there is a logger; later failures are logged */
 async function runServer(flags: readonly string[]): Promise<number> {
   const { config, warnings } = loadConfig({ argv: flags });
-  const logger = createLogger(config.log);
   if (config.supervision.enabled) {
+    const log = openLog(config.log, 'supervisor');
+    const { logger, reopen: reopenLog } = log;
     const { supervise } = await import('./supervisor.ts');
-    return untilItEnds(logger, () => supervise({ config, flags, logger, reopenLog: () => {} }));
+    return untilItEnds(log, () => supervise({ config, flags, logger, reopenLog }));
   }
+  const log = openLog(config.log, 'gateway');
+  const { logger } = log;
   const stop = stopOnSignal((signal) => logger.info({ signal }, 'stopping'));
-  return runGateway({ config, warnings, logger, stop });
+  return runGateway({ config, warnings, logger, log, stop });
 }
 
 /** The supervisor's child: its signals come from there, and a second one is the supervisor's business. */
@@ -55,7 +59,8 @@ async function runGatewayProcess([start, ...flags]: readonly string[]): Promise<
   const { SupervisorLink } = await import('./supervisor/link.ts');
   const supervisor = new SupervisorLink(start);
   const { config, warnings } = loadConfig({ argv: flags });
-  const logger = createLogger(config.log);
+  const log = openLog(config.log, 'gateway');
+  const { logger } = log;
   const controller = new AbortController();
   const stop = (reason: object) => {
     if (controller.signal.aborted) return;
@@ -64,17 +69,18 @@ async function runGatewayProcess([start, ...flags]: readonly string[]): Promise<
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop({ signal }));
   // Passed on for those who act on it; by default it would end the process.
-  for (const signal of ['SIGHUP', 'SIGUSR2'] as const) process.on(signal, () => {});
+  process.on('SIGHUP', () => {});
   supervisor.onOrphaned(() => {
     stop({ reason: 'the supervisor is gone' });
     const patienceMs = config.server.drainTimeoutMs + orphanGraceMs;
     setTimeout(() => process.kill(process.pid, 'SIGKILL'), patienceMs);
   });
-  return runGateway({ config, warnings, logger, stop: controller.signal, supervisor });
+  return runGateway({ config, warnings, logger, log, stop: controller.signal, supervisor });
 }
 
-async function runGateway(options: ServeOptions): Promise<number> {
-  return untilItEnds(options.logger, async () => {
+async function runGateway(options: ServeOptions & { readonly log: LogOutput }): Promise<number> {
+  process.on('SIGUSR2', () => options.log.reopen());
+  return untilItEnds(options.log, async () => {
     // Only now: it opens llama.cpp's libraries, which nothing before needs.
     const { serve } = await import('./server.ts');
     await serve(options);
@@ -83,9 +89,9 @@ async function runGateway(options: ServeOptions): Promise<number> {
 }
 
 /** What goes wrong from here on is logged. */
-async function untilItEnds(logger: Logger, work: () => Promise<number>): Promise<number> {
+async function untilItEnds(log: LogOutput, work: () => Promise<number>): Promise<number> {
   const fail = (error: unknown): number => {
-    logFailure(logger, error);
+    logFailure(log.logger, error);
     return exitCodeOf(error);
   };
   process.on('uncaughtException', (error) => process.exit(fail(error)));
@@ -93,6 +99,8 @@ async function untilItEnds(logger: Logger, work: () => Promise<number>): Promise
     return await work();
   } catch (error) {
     return fail(error);
+  } finally {
+    await log.close();
   }
 }
 

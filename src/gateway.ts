@@ -2,6 +2,7 @@ import { METHODS } from 'node:http';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, LogController } from 'fastify';
 import type { Logger } from 'pino';
+import { AccessLog, type AccessLogOptions } from './access-log.ts';
 import { chatCompletions } from './api/chat-completions.ts';
 import { chatPrompts } from './api/chat-prompts.ts';
 import { completions } from './api/completions.ts';
@@ -19,6 +20,7 @@ import { addNotFound } from './plugins/not-found.ts';
 import { addRequestId, chooseRequestId } from './plugins/request-id.ts';
 import { addRequestTrace } from './plugins/request-trace.ts';
 import { toValidationError } from './plugins/validation-error.ts';
+import type { TraceObserver } from './request-trace.ts';
 
 /** Everything the gateway is made of. */
 export interface GatewayDeps {
@@ -26,6 +28,8 @@ export interface GatewayDeps {
   readonly models: ModelRegistry;
   readonly drain: Drain;
   readonly metrics: Metrics;
+  /** Undefined: requests are not logged. */
+  readonly accessLog?: Omit<AccessLogOptions, 'logger'> | undefined;
   readonly limits: {
     /** Size of a request body at most, in bytes. */
     readonly bodyBytes: number;
@@ -44,7 +48,7 @@ const requestTimeoutMs = 60_000;
 
 /** Registers plugins, then routes. Opens nothing. */
 export function buildGateway(deps: GatewayDeps) {
-  const { logger, models, drain, metrics, limits, strictModel, version } = deps;
+  const { logger, models, drain, metrics, accessLog, limits, strictModel, version } = deps;
   const app = Fastify({
     loggerInstance: logger as FastifyBaseLogger,
     logController: new LogController({
@@ -77,7 +81,9 @@ export function buildGateway(deps: GatewayDeps) {
     if (!app.supportedMethods.includes(method)) app.addHttpMethod(method);
   }
 
-  addRequestTrace(app, metrics);
+  const observers: TraceObserver[] = [metrics];
+  if (accessLog !== undefined) observers.push(new AccessLog({ logger, ...accessLog }));
+  addRequestTrace(app, observers);
   addRequestId(app);
   addErrorHandler(app);
   addNotFound(app);

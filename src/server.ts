@@ -8,6 +8,7 @@ import { EngineWatch } from './engine-watch.ts';
 import type { GatewayDeps } from './gateway.ts';
 import { openHealthListener } from './health-server.ts';
 import type { Logger } from './log.ts';
+import type { LogOutput } from './log-output.ts';
 import { Metrics } from './metrics.ts';
 import { type LoadedModel, loadModel } from './model/load.ts';
 import { ModelRegistry } from './model/registry.ts';
@@ -27,6 +28,7 @@ export interface ServeOptions {
   readonly stop: AbortSignal;
   /** Who owns the health port; undefined where this is the only process. */
   readonly supervisor?: SupervisorLink | undefined;
+  readonly log: Pick<LogOutput, 'accessFile' | 'beginService'>;
 }
 
 /**
@@ -68,6 +70,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     // Who reads `ready` may ask the health port.
     await tellState();
     announce(running, listeners.api, source, logger);
+    await options.log.beginService();
     await Promise.race([running.failure, aborted(stop)]);
   } catch (error) {
     models.setFailed();
@@ -87,7 +90,7 @@ export async function serve(options: ServeOptions): Promise<void> {
 
 /** The API port, and the health port where nobody else has opened it. */
 async function openListeners(
-  { config: { server }, supervisor }: ServeOptions,
+  { config: { server, log: logConfig }, supervisor, log }: ServeOptions,
   deps: Pick<GatewayDeps, 'models' | 'drain' | 'metrics' | 'logger'>,
   state: () => ServiceState,
 ) {
@@ -99,6 +102,7 @@ async function openListeners(
       ...deps,
       limits: { bodyBytes: server.bodyLimitBytes },
       strictModel: server.strictModel,
+      accessLog: logConfig.access ? { format: logConfig.format, file: log.accessFile } : undefined,
       version: programVersion,
     });
     const close = async () => {

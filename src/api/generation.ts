@@ -112,7 +112,7 @@ async function* generateChoice(
     }
     const { finishReason, usage, timings } = event;
     trace.noteSequence({ finishReason, usage, timings });
-    log.info({ choice, finishReason, ...usage, ...timings }, 'sequence ended');
+    log.debug({ choice, finishReason, ...usage, ...timings }, 'sequence ended');
     if (finishReason === 'cancelled') {
       signal.throwIfAborted();
       // Nobody aborted this one: the engine was closed under it.

@@ -58,12 +58,12 @@ function toGatewayError(thrown: unknown, request: FastifyRequest): GatewayError 
   return new GatewayError(clientFault ? 'bad_request' : 'internal_error', { cause: thrown });
 }
 
-/** The message is left out below 500: it may quote what the client sent. */
+/** The access log names refusals; messages are left out below 500: they may quote what the client sent. */
 function logFailure(error: GatewayError, request: FastifyRequest): void {
   const fields = { status: error.status, code: error.code, param: error.param };
   if (error.status === 500) {
     request.log.error({ ...fields, err: error.cause ?? error }, 'request failed');
   } else {
-    request.log.info(fields, 'request refused');
+    request.log.debug(fields, 'request refused');
   }
 }

@@ -13,7 +13,7 @@ declare module 'fastify' {
     trace: RequestTrace;
   }
   interface FastifyInstance {
-    traceObserver: TraceObserver;
+    traceObservers: readonly TraceObserver[];
   }
 }
 
@@ -21,9 +21,9 @@ declare module 'fastify' {
  * Follows every request from its first byte to its last, whatever becomes of it. Comes before all other
  * hooks, so that it sees what they refuse.
  */
-export function addRequestTrace(app: FastifyInstance, observer: TraceObserver): void {
+export function addRequestTrace(app: FastifyInstance, observers: readonly TraceObserver[]): void {
   app.decorateRequest('trace');
-  app.decorate('traceObserver', observer);
+  app.decorate('traceObservers', observers);
   app.addHook('onRequest', async (request, reply) => beginTrace(request, reply));
   app.addHook('onSend', async (request, _reply, payload) => {
     if (typeof payload === 'string' || Buffer.isBuffer(payload)) {
@@ -35,13 +35,14 @@ export function addRequestTrace(app: FastifyInstance, observer: TraceObserver): 
 
 /** For a request that no hook sees, because it fails before a route is chosen. */
 export function beginTrace(request: FastifyRequest, reply: FastifyReply): void {
-  const observer = request.server.traceObserver;
+  const observers = request.server.traceObservers;
   let status = clientClosedStatus;
   const trace = new RequestTrace(() => {
-    observer.ended(trace, recordOf(request, status, trace));
+    const record = recordOf(request, status, trace);
+    for (const observer of observers) observer.ended(trace, record);
   });
   request.trace = trace;
-  observer.began(trace);
+  for (const observer of observers) observer.began(trace);
   whenOver(request.raw.socket, reply.raw, (isComplete) => {
     if (isComplete) status = reply.raw.statusCode;
     trace.close();

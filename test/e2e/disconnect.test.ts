@@ -52,7 +52,7 @@ function connect(fields: object) {
       return server.line('client left', { requestId });
     },
     gone,
-    end: () => server.line('sequence ended', { requestId }),
+    end: () => server.line('request completed', { requestId }),
   };
 }
 
@@ -68,7 +68,7 @@ describe('a client that leaves', () => {
     expect((await server.health()).queue.active).toBe(1);
     controller.abort();
     await server.untilQueue({ active: 0 });
-    const end = await server.line('sequence ended', { requestId: 'stream' });
+    const end = await server.line('request completed', { requestId: 'stream' });
     expect(end).toMatchObject({ finishReason: 'cancelled' });
     expect(end.completionTokenCount).toBeLessThan(endless.max_tokens);
     await expect(stream.ended).rejects.toThrow('abort');

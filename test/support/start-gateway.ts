@@ -35,7 +35,8 @@ export interface TestGateway {
   readonly logLines: Record<string, unknown>[];
 }
 
-export interface TestGatewayOptions extends Partial<Pick<GatewayDeps, 'limits' | 'strictModel'>> {
+export interface TestGatewayOptions
+  extends Partial<Pick<GatewayDeps, 'limits' | 'strictModel' | 'accessLog'>> {
   /** Leave the registry in its first state. */
   readonly loading?: boolean;
   /** What the fake engine says of itself, where it is not the usual. */
@@ -62,6 +63,7 @@ export function startGateway(options: TestGatewayOptions = {}): TestGateway {
     metrics,
     limits: options.limits ?? { bodyBytes: 1_000_000 },
     strictModel: options.strictModel ?? false,
+    accessLog: options.accessLog,
     version: '0.0.0',
   });
   onTestFinished(async () => {
