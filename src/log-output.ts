@@ -26,17 +26,15 @@ export function openLog(config: LogConfig, owner: LogOwner): LogOutput {
       files?.write(`${stamp()}${line}`);
     },
   });
+  // No log is worth a server that does not serve.
+  const withoutFiles = (error: unknown) => {
+    files = undefined;
+    // The gateway says it for both.
+    const level = owner === 'gateway' ? 'warn' : 'debug';
+    const fields = { folder: config.files?.folder, err: error };
+    logger[level](fields, 'log files cannot be written; standard error has it all');
+  };
   if (config.files !== undefined) {
-    const { folder } = config.files;
-    const withoutFiles = (error: unknown) => {
-      files = undefined;
-      // The gateway says it for both.
-      const level = owner === 'gateway' ? 'warn' : 'debug';
-      logger[level](
-        { folder, err: error },
-        'log files cannot be written; standard error has it all',
-      );
-    };
     try {
       files = new LogFiles(config.files, owner, withoutFiles);
     } catch (error) {
@@ -46,7 +44,13 @@ export function openLog(config: LogConfig, owner: LogOwner): LogOutput {
   return {
     logger,
     accessFile: files?.access,
-    beginService: async () => files?.beginService(),
+    beginService: async () => {
+      try {
+        await files?.beginService();
+      } catch (error) {
+        withoutFiles(error);
+      }
+    },
     reopen: () => files?.reopen(),
     close: async () => files?.close(),
   };
