@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { helpText, parseCommand } from './command.ts';
-import { benchKeys, loadConfig } from './config.ts';
+import { benchKeys, loadConfig, loadConfigOrDefaults } from './config.ts';
 import { type Logger, neutralise } from './log.ts';
 import { type LogOutput, openLog } from './log-output.ts';
 import { programVersion } from './package-info.ts';
@@ -26,6 +26,8 @@ async function run(argv: readonly string[]): Promise<number> {
         return 0;
       case 'serve':
         return await runServer(command.flags);
+      case 'diagnostics':
+        return await runDiagnostics(command.flags);
       case 'gateway-process':
         return await runGatewayProcess(command.flags);
       case 'bench':
@@ -102,6 +104,19 @@ async function untilItEnds(log: LogOutput, work: () => Promise<number>): Promise
   } finally {
     await log.close();
   }
+}
+
+/** Wrong settings are part of what is diagnosed. */
+async function runDiagnostics(argv: readonly string[]): Promise<number> {
+  const [first] = argv;
+  const hasFolder = first !== undefined && !first.startsWith('-');
+  const { writeDiagnosis } = await import('./diagnostics/diagnostics.ts');
+  const archive = await writeDiagnosis({
+    ...loadConfigOrDefaults(hasFolder ? argv.slice(1) : argv),
+    outputFolder: hasFolder ? first : '.',
+  });
+  process.stdout.write(`${archive}\n`);
+  return 0;
 }
 
 /** A signal ends the measurement, not its report; the exit code is then the signal's. */

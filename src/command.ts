@@ -5,11 +5,14 @@ import { StartError } from './start-error.ts';
 
 /** What the command line asks for. */
 export type Command =
-  | { readonly name: 'serve' | 'bench' | 'gateway-process'; readonly flags: readonly string[] }
+  | {
+      readonly name: 'serve' | 'bench' | 'diagnostics' | 'gateway-process';
+      readonly flags: readonly string[];
+    }
   | { readonly name: 'help' }
   | { readonly name: 'version' };
 
-const commandNames = ['serve', 'bench'];
+const commandNames = ['serve', 'bench', 'diagnostics'];
 
 /**
  * Reads the command, which comes before its flags; `serve` when there is none.
@@ -25,7 +28,7 @@ export function parseCommand(argv: readonly string[]): Command {
   if (names.includes('--help') || names.includes('-h')) return { name: 'help' };
   if (names.includes('--version') || names.includes('-v')) return { name: 'version' };
   if (first === undefined || first.startsWith('-')) return { name: 'serve', flags: argv };
-  if (first === 'serve') return { name: 'serve', flags: rest };
+  if (first === 'serve' || first === 'diagnostics') return { name: first, flags: rest };
   const meant = nearest(first, commandNames);
   throw new StartError(
     2,
@@ -43,6 +46,9 @@ Serves a GGUF model to OpenAI-compatible clients.
 Commands:
   serve      load a model and answer requests (default)
   bench      measure a running server; \`bench --help\` lists its flags
+  diagnostics [DIR]
+             write a folder and an archive to DIR (default: here) that tell how the server is set
+             up and how it is; takes the flags of serve
 
   --help     this text
   --version  the version

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { chooseDataDirectory } from './config/data-directory.ts';
+import { type LogConfig, type LogFilesConfig, logFilesIn } from './config/log-config.ts';
 import {
   type ConfigSource,
   type ConfigWarning,
@@ -43,28 +44,6 @@ export interface Config {
   readonly log: LogConfig;
 }
 
-/** What is logged, and where to. */
-export interface LogConfig {
-  readonly level: SettingValues['LOG_LEVEL'];
-  readonly format: SettingValues['LOG_FORMAT'];
-  /** A line for every request. */
-  readonly access: boolean;
-  /** Undefined: no files. */
-  readonly files: LogFilesConfig | undefined;
-}
-
-/** Log files. Names are parts of paths and hold nothing but letters, digits, `_`, `-` and `.`. */
-export interface LogFilesConfig {
-  readonly folder: string;
-  /** Folder of the server log in it. */
-  readonly name: string;
-  /** This server's part of file names. */
-  readonly instance: string;
-  /** 0: never rotated. */
-  readonly maxBytes: number;
-  readonly maxFiles: number;
-}
-
 /** Which file, and where its weights go. Without a path and a name it is the bundled model. */
 export interface ModelConfig {
   readonly path: string | undefined;
@@ -103,7 +82,7 @@ export interface EngineConfig {
 /** llama.cpp's name of a KV cache type. */
 export type CacheType = SettingValues['CACHE_TYPE_K'];
 
-export type { ConfigWarning };
+export type { ConfigWarning, LogConfig, LogFilesConfig };
 
 /** Where settings come from; left out: this process and its file system. */
 export interface ConfigInput {
@@ -166,6 +145,33 @@ export function loadConfig(input: ConfigInput = {}): {
     config: deepFreeze(assemble(values, { modelsDir, chatTemplate, ubatchSize, logFiles })),
     warnings,
   };
+}
+
+/** Any text is right for these. */
+const textSettings = [
+  'DATA_DIR',
+  'MODELS_DIR',
+  'LOG_DIR',
+  'LOG_NAME',
+  'WORKER_TYPE',
+  'INSTANCE_ID',
+];
+
+/** For those who must go on where settings are wrong: then only folders and names are as they were set. */
+export function loadConfigOrDefaults(
+  argv: readonly string[],
+  env: NonNullable<ConfigInput['env']> = process.env,
+) {
+  const configPath = readFlags(argv).texts.get('CONFIG') ?? (env.CONFIG || undefined);
+  try {
+    const { config } = loadConfig({ argv, env });
+    return { config, problems: [], env, configPath };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const kept = [...textSettings, 'HOSTNAME'].map((name) => [name, env[name]]);
+    const { config } = loadConfig({ argv: [], env: Object.fromEntries(kept) });
+    return { config, problems: error.problems, env, configPath };
+  }
 }
 
 function assemble(
@@ -237,27 +243,6 @@ function assemble(
       files: derived.logFiles,
     },
   };
-}
-
-function logFilesIn(
-  folder: string,
-  values: SettingValues,
-  env: Readonly<Record<string, string | undefined>>,
-): LogFilesConfig {
-  const { WORKER_TYPE: workerType, INSTANCE_ID: instanceId } = values;
-  return {
-    folder,
-    name: pathPart(workerType === undefined ? values.LOG_NAME : `llama-${workerType}`),
-    instance: pathPart(instanceId ?? (env.HOSTNAME || 'unknown')),
-    maxBytes: values.LOG_MAX_SIZE,
-    maxFiles: values.LOG_MAX_FILES,
-  };
-}
-
-/** One harmless part of a path; no text of the environment leads out of its folder. */
-function pathPart(text: string): string {
-  const cleaned = text.replace(/[^A-Za-z0-9_.-]/g, '_');
-  return /^\.+$/.test(cleaned) ? cleaned.replaceAll('.', '_') : cleaned;
 }
 
 /** The first text of each setting, parsed; in one source the row's own name wins over its alias. */
