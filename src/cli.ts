@@ -51,9 +51,8 @@ async function runServer(flags: readonly string[]): Promise<number> {
     return untilItEnds(log, () => supervise({ config, flags, logger, reopenLog }));
   }
   const log = openLog(config.log, 'gateway');
-  const { logger } = log;
-  const stop = stopOnSignal((signal) => logger.info({ signal }, 'stopping'));
-  return runGateway({ config, warnings, logger, log, stop });
+  const stop = stopOnSignal((signal) => log.logger.info({ signal }, 'stopping'));
+  return runGateway({ config, warnings, log, stop });
 }
 
 /** The supervisor's child: its signals come from there, and a second one is the supervisor's business. */
@@ -62,11 +61,10 @@ async function runGatewayProcess([start, ...flags]: readonly string[]): Promise<
   const supervisor = new SupervisorLink(start);
   const { config, warnings } = loadConfig({ argv: flags });
   const log = openLog(config.log, 'gateway');
-  const { logger } = log;
   const controller = new AbortController();
   const stop = (reason: object) => {
     if (controller.signal.aborted) return;
-    logger.info(reason, 'stopping');
+    log.logger.info(reason, 'stopping');
     controller.abort();
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop({ signal }));
@@ -77,10 +75,10 @@ async function runGatewayProcess([start, ...flags]: readonly string[]): Promise<
     const patienceMs = config.server.drainTimeoutMs + orphanGraceMs;
     setTimeout(() => process.kill(process.pid, 'SIGKILL'), patienceMs);
   });
-  return runGateway({ config, warnings, logger, log, stop: controller.signal, supervisor });
+  return runGateway({ config, warnings, log, stop: controller.signal, supervisor });
 }
 
-async function runGateway(options: ServeOptions & { readonly log: LogOutput }): Promise<number> {
+async function runGateway(options: ServeOptions): Promise<number> {
   process.on('SIGUSR2', () => options.log.reopen());
   return untilItEnds(options.log, async () => {
     // Only now: it opens llama.cpp's libraries, which nothing before needs.

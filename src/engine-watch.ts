@@ -9,8 +9,8 @@ export class EngineWatch {
   readonly #timeoutMs: number;
   readonly #now: () => number;
   #stepCount = -1;
-  #progressAt: number;
   #seenAt: number;
+  #stalledMs = 0;
 
   /** @param timeoutMs - after which it is stuck; 0: never */
   constructor(
@@ -21,8 +21,7 @@ export class EngineWatch {
     this.#models = models;
     this.#timeoutMs = timeoutMs;
     this.#now = now;
-    this.#progressAt = now();
-    this.#seenAt = this.#progressAt;
+    this.#seenAt = now();
   }
 
   /** How often it has to look. */
@@ -31,24 +30,23 @@ export class EngineWatch {
   }
 
   look(): void {
-    this.#seenAt = this.#now();
+    const seenAt = this.#now();
+    // A machine that slept, or a container that was paused, is not a stuck engine.
+    const elapsedMs = Math.min(seenAt - this.#seenAt, 2 * this.intervalMs);
     const stats = this.#models.current?.engine.stats();
-    if (
-      stats === undefined ||
-      stats.awaitedCount === 0 ||
-      stats.decodeCallCount !== this.#stepCount
-    ) {
-      this.#progressAt = this.#seenAt;
-    }
-    this.#stepCount = stats?.decodeCallCount ?? -1;
+    const stepCount = stats?.decodeCallCount ?? -1;
+    const isStalled = (stats?.awaitedCount ?? 0) > 0 && stepCount === this.#stepCount;
+    this.#stalledMs = isStalled ? this.#stalledMs + elapsedMs : 0;
+    this.#stepCount = stepCount;
+    this.#seenAt = seenAt;
   }
 
   /** Milliseconds that sequences have been waiting for a step, when it last looked. */
   get stalledMs(): number {
-    return this.#seenAt - this.#progressAt;
+    return this.#stalledMs;
   }
 
   get isStuck(): boolean {
-    return this.#timeoutMs > 0 && this.stalledMs >= this.#timeoutMs;
+    return this.#timeoutMs > 0 && this.#stalledMs >= this.#timeoutMs;
   }
 }

@@ -23,12 +23,11 @@ import type { SupervisorLink } from './supervisor/link.ts';
 export interface ServeOptions {
   readonly config: Config;
   readonly warnings: readonly ConfigWarning[];
-  readonly logger: Logger;
+  readonly log: LogOutput;
   /** Aborts when the server is asked to stop; a load that is under way ends then too. */
   readonly stop: AbortSignal;
   /** Who owns the health port; undefined where this is the only process. */
   readonly supervisor?: SupervisorLink | undefined;
-  readonly log: Pick<LogOutput, 'accessFile' | 'beginService'>;
 }
 
 /**
@@ -37,7 +36,8 @@ export interface ServeOptions {
  * @throws {StartError} when it cannot start or the engine fails
  */
 export async function serve(options: ServeOptions): Promise<void> {
-  const { config, warnings, logger, stop, supervisor } = options;
+  const { config, warnings, log, stop, supervisor } = options;
+  const { logger } = log;
   requireSupportedAuthentication(config);
   for (const { level, message } of warnings) logger[level](message);
   warnAboutOpenDoors(config, logger);
@@ -70,7 +70,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     // Who reads `ready` may ask the health port.
     await tellState();
     announce(running, listeners.api, source, logger);
-    await options.log.beginService();
+    await log.beginService();
     await Promise.race([running.failure, aborted(stop)]);
   } catch (error) {
     models.setFailed();
@@ -125,7 +125,8 @@ interface RunningModel {
 
 async function startModel(
   source: ModelSource,
-  deps: Pick<ServeOptions, 'config' | 'logger' | 'stop'> & {
+  deps: Pick<ServeOptions, 'config' | 'stop'> & {
+    readonly logger: Logger;
     readonly models: ModelRegistry;
     readonly metrics: Metrics;
   },

@@ -31,6 +31,9 @@ type StopSignal = 'SIGINT' | 'SIGTERM';
 /** Beyond the drain's time: aborting what is left, closing connections and freeing the model. */
 const closeGraceMs = 15_000;
 
+/** How often it is looked at whether the gateway reports. */
+const silenceStepMs = 1000;
+
 /** The same program, from `src` as from `dist`. */
 const cliPath = fileURLToPath(new URL(`./cli${import.meta.url.slice(-3)}`, import.meta.url));
 
@@ -86,6 +89,7 @@ class Supervisor {
         logger.fatal(describeExit(exit), 'the gateway did not start');
         return 1;
       }
+      this.#idleState = 'crashed';
       logger.error(
         describeExit(exit, gateway.wasStuck ? stuckReason : undefined),
         'the gateway crashed',
@@ -96,7 +100,6 @@ class Supervisor {
         return 1;
       }
       this.#restartCount += 1;
-      this.#idleState = 'crashed';
       logger.warn({ delayMs, restarts: this.#restartCount }, 'starting the gateway again');
       await sleep(delayMs, undefined, { signal: this.#stop.signal }).catch(() => {});
       if (this.#stop.signal.aborted) return 0;
@@ -145,6 +148,7 @@ class Supervisor {
       process.exit(128 + constants.signals[signal]);
     }
     this.#stop.abort();
+    this.#idleState = 'draining';
     if (this.#gateway === undefined) this.#options.logger.info({ signal }, 'stopping');
     this.#gateway?.stop(signal, this.#options.config.server.drainTimeoutMs + closeGraceMs);
   }
@@ -168,7 +172,9 @@ class RunningGateway {
   port: number | undefined;
   readonly #child: ChildProcess;
   readonly #watchdogTimeoutMs: number;
-  #reportedAt: number | undefined;
+  #hasReported = false;
+  /** Since its last report; counted, not measured: a machine may sleep. */
+  #silentMs = 0;
   #readyAt: number | undefined;
   #endedAt: number | undefined;
 
@@ -196,7 +202,7 @@ class RunningGateway {
 
   /** Passes on a signal that would kill a process that does not listen for it yet. */
   tell(signal: 'SIGHUP' | 'SIGUSR2'): void {
-    if (this.#reportedAt !== undefined) this.#child.kill(signal);
+    if (this.#hasReported) this.#child.kill(signal);
   }
 
   /** @param patienceMs - after which it is killed */
@@ -212,8 +218,7 @@ class RunningGateway {
   }
 
   async #watch(): Promise<ProcessExit> {
-    const watchdog =
-      this.#watchdogTimeoutMs > 0 ? setInterval(() => this.#checkAlive(), 1000) : undefined;
+    const watchdog = setInterval(() => this.#countSilence(), silenceStepMs);
     try {
       const [code, signal] = await once(this.#child, 'exit');
       return { code, signal };
@@ -225,18 +230,20 @@ class RunningGateway {
 
   #receive(message: unknown): void {
     if (!isGatewayReport(message)) return;
-    this.#reportedAt = performance.now();
+    this.#hasReported = true;
+    this.#silentMs = 0;
     this.#state = message.state;
     this.port = message.port ?? this.port;
-    if (message.state === 'ready') this.#readyAt ??= this.#reportedAt;
+    if (message.state === 'ready') this.#readyAt ??= performance.now();
     if (message.state === 'stuck') this.#giveUp();
     if (this.#child.connected) this.#child.send(message.id, () => {});
   }
 
   /** An event loop that does not turn is no better than an engine that does not step. */
-  #checkAlive(): void {
-    if (this.#readyAt === undefined || this.#reportedAt === undefined) return;
-    if (performance.now() - this.#reportedAt >= this.#watchdogTimeoutMs) this.#giveUp();
+  #countSilence(): void {
+    if (this.#readyAt === undefined || this.#watchdogTimeoutMs === 0) return;
+    this.#silentMs += silenceStepMs;
+    if (this.#silentMs >= this.#watchdogTimeoutMs) this.#giveUp();
   }
 
   #giveUp(): void {

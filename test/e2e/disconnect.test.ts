@@ -92,11 +92,13 @@ describe('a client that leaves', () => {
       await server.untilQueue({ active: 2, waiting: 1 });
       await client.leave();
       await server.untilQueue({ active: 2, waiting: 0 });
-      expect(await client.end()).toMatchObject({
+      const end = await client.end();
+      expect(end).toMatchObject({
+        status: 499,
         finishReason: 'cancelled',
         completionTokenCount: 0,
-        prefillMs: 0,
       });
+      expect(end).not.toHaveProperty('firstTokenMs');
       await Promise.all(neighbours.map(({ leave }) => leave()));
       await server.untilQueue({ active: 0, waiting: 0 });
     },

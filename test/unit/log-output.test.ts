@@ -19,7 +19,13 @@ beforeEach(() => {
 function start(format: LogConfig['format'] = 'text') {
   const folder = mkdtempSync(join(tmpdir(), 'lgi-log-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  const files = { folder: join(folder, 'logs'), name: 'llama', instance: 'x', maxBytes: 0, maxFiles: 5 };
+  const files = {
+    folder: join(folder, 'logs'),
+    name: 'llama',
+    instance: 'x',
+    maxBytes: 0,
+    maxFiles: 5,
+  };
   return { folder, files, config: { level: 'info', format, access: true, files } as const };
 }
 
@@ -35,7 +41,9 @@ it('writes lines to standard error and to the file, there with their time', asyn
   log.logger.warn('later');
   await log.close();
   expect(errorLines).toEqual(['[gateway] listening port=1\n', '[gateway] warn: later\n']);
-  expect(latest(join(files.folder, '_boot'))).toMatch(/^\d{4}-\S+Z \[gateway\] listening port=1\n$/);
+  expect(latest(join(files.folder, '_boot'))).toMatch(
+    /^\d{4}-\S+Z \[gateway\] listening port=1\n$/,
+  );
   expect(latest(join(files.folder, 'llama'))).toMatch(/^\d{4}-\S+Z \[gateway\] warn: later\n$/);
 });
 
