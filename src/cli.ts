@@ -1,12 +1,16 @@
 #!/usr/bin/env node
 import { helpText, parseCommand } from './command.ts';
-import { benchKeys, loadConfig } from './config.ts';
-import { createLogger, type Logger, neutralise } from './log.ts';
+import { benchKeys, loadConfig, loadConfigOrDefaults } from './config.ts';
+import { type Logger, neutralise } from './log.ts';
+import { type LogOutput, openLog } from './log-output.ts';
 import { programVersion } from './package-info.ts';
+import type { ServeOptions } from './server.ts';
 import { StartError } from './start-error.ts';
 
 /** Exit codes of a second signal: 128 and the signal's number. */
 const signalExitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
+/** A gateway without supervisor that does not come to its end ends itself this long after the drain. */
+const orphanGraceMs = 15_000;
 type StopSignal = keyof typeof signalExitCodes;
 
 /** Runs the command. The answer is the exit code; what went wrong has been said by then. */
@@ -22,6 +26,10 @@ async function run(argv: readonly string[]): Promise<number> {
         return 0;
       case 'serve':
         return await runServer(command.flags);
+      case 'diagnostics':
+        return await runDiagnostics(command.flags);
+      case 'gateway-process':
+        return await runGatewayProcess(command.flags);
       case 'bench':
         return await runBenchmark(command.flags);
       default:
@@ -36,21 +44,77 @@ async function run(argv: readonly string[]): Promise<number> {
 /** @throws {ConfigError} before there is a logger; later failures are logged */
 async function runServer(flags: readonly string[]): Promise<number> {
   const { config, warnings } = loadConfig({ argv: flags });
-  const logger = createLogger(config.log);
-  const stop = stopOnSignal((signal) => logger.info({ signal }, 'stopping'));
+  if (config.supervision.enabled) {
+    const log = openLog(config.log, 'supervisor');
+    const { logger, reopen: reopenLog } = log;
+    const { supervise } = await import('./supervisor.ts');
+    return untilItEnds(log, () => supervise({ config, flags, logger, reopenLog }));
+  }
+  const log = openLog(config.log, 'gateway');
+  const stop = stopOnSignal((signal) => log.logger.info({ signal }, 'stopping'));
+  return runGateway({ config, warnings, log, stop });
+}
+
+/** The supervisor's child: its signals come from there, and a second one is the supervisor's business. */
+async function runGatewayProcess([start, ...flags]: readonly string[]): Promise<number> {
+  const { SupervisorLink } = await import('./supervisor/link.ts');
+  const supervisor = new SupervisorLink(start);
+  const { config, warnings } = loadConfig({ argv: flags });
+  const log = openLog(config.log, 'gateway');
+  const controller = new AbortController();
+  const stop = (reason: object) => {
+    if (controller.signal.aborted) return;
+    log.logger.info(reason, 'stopping');
+    controller.abort();
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop({ signal }));
+  // Passed on for those who act on it; by default it would end the process.
+  process.on('SIGHUP', () => {});
+  supervisor.onOrphaned(() => {
+    stop({ reason: 'the supervisor is gone' });
+    const patienceMs = config.server.drainTimeoutMs + orphanGraceMs;
+    setTimeout(() => process.kill(process.pid, 'SIGKILL'), patienceMs);
+  });
+  return runGateway({ config, warnings, log, stop: controller.signal, supervisor });
+}
+
+async function runGateway(options: ServeOptions): Promise<number> {
+  process.on('SIGUSR2', () => options.log.reopen());
+  return untilItEnds(options.log, async () => {
+    // Only now: it opens llama.cpp's libraries, which nothing before needs.
+    const { serve } = await import('./server.ts');
+    await serve(options);
+    return 0;
+  });
+}
+
+/** What goes wrong from here on is logged. */
+async function untilItEnds(log: LogOutput, work: () => Promise<number>): Promise<number> {
   const fail = (error: unknown): number => {
-    logFailure(logger, error);
+    logFailure(log.logger, error);
     return exitCodeOf(error);
   };
   process.on('uncaughtException', (error) => process.exit(fail(error)));
   try {
-    // Only now: it opens llama.cpp's libraries, which nothing before needs.
-    const { serve } = await import('./server.ts');
-    await serve({ config, warnings, logger, stop });
-    return 0;
+    return await work();
   } catch (error) {
     return fail(error);
+  } finally {
+    await log.close();
   }
+}
+
+/** Wrong settings are part of what is diagnosed. */
+async function runDiagnostics(argv: readonly string[]): Promise<number> {
+  const [first] = argv;
+  const hasFolder = first !== undefined && !first.startsWith('-');
+  const { writeDiagnosis } = await import('./diagnostics/diagnostics.ts');
+  const archive = await writeDiagnosis({
+    ...loadConfigOrDefaults(hasFolder ? argv.slice(1) : argv),
+    outputFolder: hasFolder ? first : '.',
+  });
+  process.stdout.write(`${archive}\n`);
+  return 0;
 }
 
 /** A signal ends the measurement, not its report; the exit code is then the signal's. */

@@ -5,11 +5,14 @@ import { StartError } from './start-error.ts';
 
 /** What the command line asks for. */
 export type Command =
-  | { readonly name: 'serve' | 'bench'; readonly flags: readonly string[] }
+  | {
+      readonly name: 'serve' | 'bench' | 'diagnostics' | 'gateway-process';
+      readonly flags: readonly string[];
+    }
   | { readonly name: 'help' }
   | { readonly name: 'version' };
 
-const commandNames = ['serve', 'bench'];
+const commandNames = ['serve', 'bench', 'diagnostics'];
 
 /**
  * Reads the command, which comes before its flags; `serve` when there is none.
@@ -19,11 +22,13 @@ export function parseCommand(argv: readonly string[]): Command {
   const [first, ...rest] = argv;
   // It has flags of its own, `--help` among them.
   if (first === 'bench') return { name: 'bench', flags: rest };
+  // Not for people: how the supervisor starts its child.
+  if (first === 'gateway-process') return { name: first, flags: rest };
   const names = argv.slice(0, argv.includes('--') ? argv.indexOf('--') : undefined);
   if (names.includes('--help') || names.includes('-h')) return { name: 'help' };
   if (names.includes('--version') || names.includes('-v')) return { name: 'version' };
   if (first === undefined || first.startsWith('-')) return { name: 'serve', flags: argv };
-  if (first === 'serve') return { name: 'serve', flags: rest };
+  if (first === 'serve' || first === 'diagnostics') return { name: first, flags: rest };
   const meant = nearest(first, commandNames);
   throw new StartError(
     2,
@@ -41,6 +46,9 @@ Serves a GGUF model to OpenAI-compatible clients.
 Commands:
   serve      load a model and answer requests (default)
   bench      measure a running server; \`bench --help\` lists its flags
+  diagnostics [DIR]
+             write a folder and an archive to DIR (default: here) that tell how the server is set
+             up and how it is; takes the flags of serve
 
   --help     this text
   --version  the version

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { chooseDataDirectory } from './config/data-directory.ts';
+import { type LogConfig, type LogFilesConfig, logFilesIn } from './config/log-config.ts';
 import {
   type ConfigSource,
   type ConfigWarning,
@@ -34,10 +35,13 @@ export interface Config {
   readonly model: ModelConfig;
   readonly engine: EngineConfig;
   readonly auth: { readonly enabled: boolean };
-  readonly log: {
-    readonly level: SettingValues['LOG_LEVEL'];
-    readonly format: SettingValues['LOG_FORMAT'];
+  readonly supervision: {
+    readonly enabled: boolean;
+    /** 0: never. */
+    readonly watchdogTimeoutMs: number;
+    readonly restartLimit: number;
   };
+  readonly log: LogConfig;
 }
 
 /** Which file, and where its weights go. Without a path and a name it is the bundled model. */
@@ -82,7 +86,7 @@ export interface EngineConfig {
 /** llama.cpp's name of a KV cache type. */
 export type CacheType = SettingValues['CACHE_TYPE_K'];
 
-export type { ConfigWarning };
+export type { ConfigWarning, LogConfig, LogFilesConfig };
 
 /** Where settings come from; left out: this process and its file system. */
 export interface ConfigInput {
@@ -139,15 +143,49 @@ export function loadConfig(input: ConfigInput = {}): {
   if (problems.length > 0) throw new ConfigError(problems);
 
   const modelsDir = values.MODELS_DIR ?? join(dataDir, 'models');
+  const logFolder = values.LOG_DIR ?? (pathExists(dataDir) ? join(dataDir, 'logs') : undefined);
+  const logFiles = logFolder === undefined ? undefined : logFilesIn(logFolder, values, env);
   return {
-    config: deepFreeze(assemble(values, { modelsDir, chatTemplate, ubatchSize })),
+    config: deepFreeze(assemble(values, { modelsDir, chatTemplate, ubatchSize, logFiles })),
     warnings,
   };
 }
 
+/** Any text is right for these. */
+const textSettings = [
+  'DATA_DIR',
+  'MODELS_DIR',
+  'LOG_DIR',
+  'LOG_NAME',
+  'WORKER_TYPE',
+  'INSTANCE_ID',
+];
+
+/** For those who must go on where settings are wrong: then only folders and names are as they were set. */
+export function loadConfigOrDefaults(
+  argv: readonly string[],
+  env: NonNullable<ConfigInput['env']> = process.env,
+) {
+  const configPath = readFlags(argv).texts.get('CONFIG') ?? (env.CONFIG || undefined);
+  try {
+    const { config } = loadConfig({ argv, env });
+    return { config, problems: [], env, configPath };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const kept = [...textSettings, 'HOSTNAME'].map((name) => [name, env[name]]);
+    const { config } = loadConfig({ argv: [], env: Object.fromEntries(kept) });
+    return { config, problems: error.problems, env, configPath };
+  }
+}
+
 function assemble(
   values: SettingValues,
-  derived: { modelsDir: string; chatTemplate: string | undefined; ubatchSize: number },
+  derived: {
+    readonly modelsDir: string;
+    readonly chatTemplate: string | undefined;
+    readonly ubatchSize: number;
+    readonly logFiles: LogFilesConfig | undefined;
+  },
 ): Config {
   return {
     server: {
@@ -199,7 +237,17 @@ function assemble(
       }),
     },
     auth: { enabled: values.AUTH_ENABLED },
-    log: { level: values.LOG_LEVEL, format: values.LOG_FORMAT },
+    supervision: {
+      enabled: values.SUPERVISE,
+      watchdogTimeoutMs: Math.round(values.WATCHDOG_TIMEOUT * 1000),
+      restartLimit: values.RESTART_LIMIT,
+    },
+    log: {
+      level: values.LOG_LEVEL,
+      format: values.LOG_FORMAT,
+      access: values.ACCESS_LOG,
+      files: derived.logFiles,
+    },
   };
 }
 

@@ -2,27 +2,35 @@ import { METHODS } from 'node:http';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, LogController } from 'fastify';
 import type { Logger } from 'pino';
+import { AccessLog, type AccessLogOptions } from './access-log.ts';
 import { chatCompletions } from './api/chat-completions.ts';
 import { chatPrompts } from './api/chat-prompts.ts';
 import { completions } from './api/completions.ts';
 import { health } from './api/health.ts';
+import { metricsRoute } from './api/metrics.ts';
 import { models as modelRoutes } from './api/models.ts';
 import { props } from './api/props.ts';
 import { tokens } from './api/tokens.ts';
 import type { Drain } from './drain.ts';
+import type { Metrics } from './metrics.ts';
 import type { ModelRegistry } from './model/registry.ts';
 import { answerClientError } from './plugins/client-error.ts';
 import { addErrorHandler, replyWithFrameworkError } from './plugins/error-handler.ts';
 import { addJsonBody } from './plugins/json-body.ts';
 import { addNotFound } from './plugins/not-found.ts';
 import { addRequestId, chooseRequestId } from './plugins/request-id.ts';
+import { addRequestTrace } from './plugins/request-trace.ts';
 import { toValidationError } from './plugins/validation-error.ts';
+import type { TraceObserver } from './request-trace.ts';
 
 /** Everything the gateway is made of. */
 export interface GatewayDeps {
   readonly logger: Logger;
   readonly models: ModelRegistry;
   readonly drain: Drain;
+  readonly metrics: Metrics;
+  /** Undefined: requests are not logged. */
+  readonly accessLog?: Omit<AccessLogOptions, 'logger'> | undefined;
   readonly limits: {
     /** Size of a request body at most, in bytes. */
     readonly bodyBytes: number;
@@ -40,7 +48,8 @@ export type Gateway = ReturnType<typeof buildGateway>;
 const requestTimeoutMs = 60_000;
 
 /** Registers plugins, then routes. Opens nothing. */
-export function buildGateway({ logger, models, drain, limits, strictModel, version }: GatewayDeps) {
+export function buildGateway(deps: GatewayDeps) {
+  const { logger, models, drain, metrics, accessLog, limits, strictModel, version } = deps;
   const app = Fastify({
     loggerInstance: logger as FastifyBaseLogger,
     logController: new LogController({
@@ -74,11 +83,16 @@ export function buildGateway({ logger, models, drain, limits, strictModel, versi
     if (!app.supportedMethods.includes(method)) app.addHttpMethod(method);
   }
 
+  const observers: TraceObserver[] = [metrics];
+  if (accessLog !== undefined) observers.push(new AccessLog({ logger, ...accessLog }));
+  addRequestTrace(app, observers);
   addRequestId(app);
   addErrorHandler(app);
   addNotFound(app);
 
-  app.register(health, { models, drain, authenticationEnabled: false });
+  app.register(health, { models, drain, metrics, authenticationEnabled: false });
+  // What single keys do is shown only where a key is needed to see it.
+  app.register(metricsRoute, { metrics, showsKeys: false });
   app.register(modelRoutes, { models });
   app.register(chatCompletions, { models, drain, strictModel, version });
   app.register(completions, { models, drain, strictModel, version });

@@ -1,13 +1,21 @@
+import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
-import type { Drain } from './drain.ts';
-import type { ModelRegistry } from './model/registry.ts';
+import { promisify } from 'node:util';
+import type { Config } from './config.ts';
+import { closed, opened, portOf } from './listen.ts';
+import { isLive, isReady, type ServiceState } from './service-state.ts';
 
-/** What the health port reports on: flags in memory, never the engine. */
+/** What the health port reports on: a word in memory, never the engine. */
 export interface HealthServerDeps {
   /** `/ping` answers 204 until the model is ready, as serverless load balancers expect. */
   readonly readiness: boolean;
-  readonly models: ModelRegistry;
-  readonly drain: Drain;
+  readonly state: () => ServiceState;
+}
+
+/** The health port, open. */
+export interface HealthListener {
+  readonly port: number;
+  close(): Promise<void>;
 }
 
 /** Time for a client to send its headers, and between its requests. */
@@ -23,12 +31,29 @@ const connectionLimit = 256;
 const retryAfterSeconds = '2';
 
 /**
+ * Opens the health port.
+ * @throws {StartError} exit code 1 when it cannot be opened
+ */
+export async function openHealthListener(
+  { host, healthPort, healthReadiness }: Config['server'],
+  state: () => ServiceState,
+): Promise<HealthListener> {
+  const health = buildHealthServer({ readiness: healthReadiness, state });
+  await opened('PORT_HEALTH', host, healthPort, () => {
+    health.listen({ host, port: healthPort });
+    return once(health, 'listening');
+  });
+  return {
+    port: portOf(health),
+    close: () => closed(health, promisify(health.close.bind(health))()),
+  };
+}
+
+/**
  * The listener for `PORT_HEALTH`, not yet listening. Apart from the gateway, so that polling a server
  * neither counts as traffic nor waits behind it.
  */
-export function buildHealthServer({ readiness, models, drain }: HealthServerDeps): Server {
-  const isReady = () => models.phase === 'ready' && !drain.draining;
-
+export function buildHealthServer({ readiness, state }: HealthServerDeps): Server {
   const server = createServer(
     {
       headersTimeout: patienceMs,
@@ -50,12 +75,15 @@ export function buildHealthServer({ readiness, models, drain }: HealthServerDeps
         return;
       }
       switch (toPath(request.url)) {
+        case '/live':
+          answer(response, isLive(state()) ? 200 : 503, state());
+          return;
         case '/ready':
-          if (!isReady()) response.setHeader('Retry-After', retryAfterSeconds);
-          answer(response, isReady() ? 200 : 503);
+          if (!isReady(state())) response.setHeader('Retry-After', retryAfterSeconds);
+          answer(response, isReady(state()) ? 200 : 503, state());
           return;
         case '/ping':
-          answer(response, readiness && !isReady() ? 204 : 200);
+          answer(response, readiness && !isReady(state()) ? 204 : 200);
           return;
         default:
           answer(response, 200);
@@ -71,9 +99,10 @@ function toPath(url = '/'): string {
   return url.replace(/[?#].*$/, '').replace(/(?<=.)\/$/, '');
 }
 
-function answer(response: ServerResponse, status: number): void {
+function answer(response: ServerResponse, status: number, body = ''): void {
   response.setHeader('Content-Type', 'text/plain');
   // A 204 has no body to measure.
-  if (status !== 204) response.setHeader('Content-Length', 0);
-  response.writeHead(status).end();
+  if (status !== 204) response.setHeader('Content-Length', Buffer.byteLength(body));
+  // Node leaves the body out of an answer to HEAD.
+  response.writeHead(status).end(body);
 }

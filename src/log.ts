@@ -13,7 +13,7 @@ export interface LogDestination {
  * `[gateway] message key=value`. Stack traces are shown from level debug on.
  */
 export function createLogger(
-  { level, format }: Config['log'],
+  { level, format }: Pick<Config['log'], 'level' | 'format'>,
   destination: LogDestination = process.stderr,
 ): Logger {
   const showsStack = level === 'debug' || level === 'trace';

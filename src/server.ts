@@ -1,23 +1,33 @@
 import { once } from 'node:events';
+import { type ApiListener, openApiListener } from './api-listener.ts';
 import type { Config, ConfigWarning } from './config.ts';
 import { Drain } from './drain.ts';
 import type { Engine } from './engine/engine.ts';
 import { createNativeEngine } from './engine/native-engine.ts';
-import { type Listeners, openListeners } from './listeners.ts';
+import { EngineWatch } from './engine-watch.ts';
+import type { GatewayDeps } from './gateway.ts';
+import { openHealthListener } from './health-server.ts';
 import type { Logger } from './log.ts';
+import type { LogOutput } from './log-output.ts';
+import { Metrics } from './metrics.ts';
 import { type LoadedModel, loadModel } from './model/load.ts';
 import { ModelRegistry } from './model/registry.ts';
 import { type ModelSource, resolveModelSource } from './model/source.ts';
+import { programVersion } from './package-info.ts';
 import { createLoadProgress } from './progress.ts';
+import { type ServiceState, serviceStateOf } from './service-state.ts';
 import { StartError } from './start-error.ts';
+import type { SupervisorLink } from './supervisor/link.ts';
 
 /** What a server is started with. */
 export interface ServeOptions {
   readonly config: Config;
   readonly warnings: readonly ConfigWarning[];
-  readonly logger: Logger;
+  readonly log: LogOutput;
   /** Aborts when the server is asked to stop; a load that is under way ends then too. */
   readonly stop: AbortSignal;
+  /** Who owns the health port; undefined where this is the only process. */
+  readonly supervisor?: SupervisorLink | undefined;
 }
 
 /**
@@ -25,7 +35,9 @@ export interface ServeOptions {
  * the model is loaded; a model file that cannot be served is refused before that.
  * @throws {StartError} when it cannot start or the engine fails
  */
-export async function serve({ config, warnings, logger, stop }: ServeOptions): Promise<void> {
+export async function serve(options: ServeOptions): Promise<void> {
+  const { config, warnings, log, stop, supervisor } = options;
+  const { logger } = log;
   requireSupportedAuthentication(config);
   for (const { level, message } of warnings) logger[level](message);
   warnAboutOpenDoors(config, logger);
@@ -34,23 +46,74 @@ export async function serve({ config, warnings, logger, stop }: ServeOptions): P
 
   const models = new ModelRegistry();
   const drain = new Drain();
-  const listeners = await openListeners(config.server, { models, drain, logger });
+  const watch = new EngineWatch(models, config.supervision.watchdogTimeoutMs);
+  const metrics = new Metrics({
+    models,
+    watch,
+    modelName: source.id,
+    version: programVersion,
+    restartCount: supervisor?.start.restartCount ?? 0,
+    watchProcess: true,
+  });
+  const state = () => serviceStateOf({ models, drain, watch });
+  const tellState = async () => supervisor?.report(state());
+  const listeners = await openListeners(options, { models, drain, metrics, logger }, state);
+  supervisor?.setPort(listeners.api.port);
+  const watching = setInterval(() => {
+    watch.look();
+    void tellState();
+  }, watch.intervalMs);
   let running: RunningModel | undefined;
   try {
-    running = await startModel(source, { config, models, logger, stop });
-    announce(running, listeners, source, logger);
+    await tellState();
+    running = await startModel(source, { config, models, metrics, logger, stop });
+    // Who reads `ready` may ask the health port.
+    await tellState();
+    announce(running, listeners.api, source, logger);
+    await log.beginService();
     await Promise.race([running.failure, aborted(stop)]);
   } catch (error) {
     models.setFailed();
     // A load that was cut short by the stop is not a failure.
     if (!stop.aborted) throw error;
   } finally {
-    const abortedCount = await drain.finish(stop.aborted ? config.server.drainTimeoutMs : 0);
+    const draining = drain.finish(stop.aborted ? config.server.drainTimeoutMs : 0);
+    void tellState();
+    const abortedCount = await draining;
     if (abortedCount > 0) logger.warn({ abortedCount }, 'running requests were aborted');
     await listeners.close();
     await running?.close();
+    clearInterval(watching);
   }
   logger.info('stopped');
+}
+
+/** The API port, and the health port where nobody else has opened it. */
+async function openListeners(
+  { config: { server, log: logConfig }, supervisor, log }: ServeOptions,
+  deps: Pick<GatewayDeps, 'models' | 'drain' | 'metrics' | 'logger'>,
+  state: () => ServiceState,
+) {
+  const health = supervisor === undefined ? await openHealthListener(server, state) : undefined;
+  const healthPort = health?.port ?? supervisor?.start.healthPort ?? 0;
+  try {
+    const port = supervisor?.start.port ?? server.port;
+    const api = await openApiListener({ host: server.host, port }, healthPort, {
+      ...deps,
+      limits: { bodyBytes: server.bodyLimitBytes },
+      strictModel: server.strictModel,
+      accessLog: logConfig.access ? { format: logConfig.format, file: log.accessFile } : undefined,
+      version: programVersion,
+    });
+    const close = async () => {
+      await api.close();
+      await health?.close();
+    };
+    return { api, close };
+  } catch (error) {
+    await health?.close();
+    throw error;
+  }
 }
 
 interface RunningModel {
@@ -62,9 +125,13 @@ interface RunningModel {
 
 async function startModel(
   source: ModelSource,
-  deps: Pick<ServeOptions, 'config' | 'logger' | 'stop'> & { readonly models: ModelRegistry },
+  deps: Pick<ServeOptions, 'config' | 'stop'> & {
+    readonly logger: Logger;
+    readonly models: ModelRegistry;
+    readonly metrics: Metrics;
+  },
 ): Promise<RunningModel> {
-  const { config, logger, stop, models } = deps;
+  const { config, logger, stop, models, metrics } = deps;
   logger.info({ path: source.path, sizeBytes: source.sizeBytes }, 'loading model');
   const progress = createLoadProgress(logger);
   let loaded: LoadedModel;
@@ -83,7 +150,7 @@ async function startModel(
     progress.end();
   }
   try {
-    const running = await startEngine(loaded, config);
+    const running = await startEngine(loaded, config, metrics);
     const { notes: _notes, ...found } = source;
     const { bosToken, eosToken } = loaded;
     models.setReady({
@@ -106,6 +173,7 @@ async function startModel(
 async function startEngine(
   { model, gpu, fit, threadCount, dispose }: LoadedModel,
   { engine: config }: Config,
+  metrics: Metrics,
 ): Promise<RunningModel> {
   let fail: (error: Error) => void = () => {};
   const failure = new Promise<never>((_resolve, reject) => {
@@ -133,6 +201,7 @@ async function startEngine(
     thinking: config.thinking,
     defaultMaxTokens: config.defaultMaxTokens,
     samplingDefaults: config.samplingDefaults,
+    onInterToken: (ms: number) => metrics.observeInterToken(ms),
     onFailure: (reason: string) => fail(new StartError(1, `the engine failed: ${reason}`)),
   };
   try {
@@ -153,7 +222,7 @@ async function startEngine(
 
 function announce(
   { engine }: RunningModel,
-  { address }: Listeners,
+  { address }: ApiListener,
   { id, bundled }: ModelSource,
   logger: Logger,
 ): void {

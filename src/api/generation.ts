@@ -10,6 +10,7 @@ import type {
   TokenUsage,
 } from '../engine/engine.ts';
 import { GatewayError } from '../errors.ts';
+import type { GenerationTrace, RequestTrace } from '../request-trace.ts';
 import { merge } from './merge.ts';
 
 type SequenceEnd = Extract<EngineEvent, { type: 'sequence-end' }>;
@@ -45,6 +46,7 @@ export interface Generation {
   readonly drain: Drain;
   /** Aborted by the client's leaving or by the drain's deadline. */
   readonly controller: AbortController;
+  readonly trace: RequestTrace;
   readonly log: FastifyBaseLogger;
 }
 
@@ -58,12 +60,15 @@ export async function* generate(
 ): AsyncGenerator<CompletionEvent, void, undefined> {
   const { drain, controller, choiceCount } = generation;
   const leave = drain.enter(controller);
+  const { maxTokens } = generation.options;
+  const trace = generation.trace.beginGeneration({ choiceCount, maxTokens });
   try {
     controller.signal.throwIfAborted();
     const prompts = await generation.prepare();
     controller.signal.throwIfAborted();
+    trace.submit(prompts.reduce((sum, { tokenCount }) => sum + tokenCount, 0));
     const choices = Array.from({ length: prompts.length * choiceCount }, (_, choice) =>
-      generateChoice(generation, prompts, choice),
+      generateChoice(generation, trace, prompts, choice),
     );
     const usages: TokenUsage[] = [];
     for await (const { source: choice, value: event } of merge(choices)) {
@@ -74,8 +79,11 @@ export async function* generate(
         yield { type: 'choice-end', choice, finishReason: event.finishReason };
       }
     }
-    yield { type: 'completion-end', usage: totalOf(usages, choiceCount) };
+    const usage = totalOf(usages, choiceCount);
+    trace.end(usage);
+    yield { type: 'completion-end', usage };
   } finally {
+    trace.end();
     leave();
   }
 }
@@ -84,6 +92,7 @@ type ChoiceEvent = ReplyDelta | (SequenceEnd & { readonly finishReason: Completi
 
 async function* generateChoice(
   { engine, options, choiceCount, controller, log }: Generation,
+  trace: GenerationTrace,
   prompts: readonly PreparedPrompt[],
   choice: number,
 ): AsyncGenerator<ChoiceEvent, void, undefined> {
@@ -97,11 +106,13 @@ async function* generateChoice(
   };
   for await (const event of engine.generate(request, signal)) {
     if (event.type !== 'sequence-end') {
+      trace.noteDelta();
       yield event;
       continue;
     }
     const { finishReason, usage, timings } = event;
-    log.info({ choice, finishReason, ...usage, ...timings }, 'sequence ended');
+    trace.noteSequence({ finishReason, usage, timings });
+    log.debug({ choice, finishReason, ...usage, ...timings }, 'sequence ended');
     if (finishReason === 'cancelled') {
       signal.throwIfAborted();
       // Nobody aborted this one: the engine was closed under it.

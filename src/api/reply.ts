@@ -1,4 +1,4 @@
-import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Drain } from '../drain.ts';
 import type { ReplyDelta, TokenUsage } from '../engine/engine.ts';
 import { GatewayError } from '../errors.ts';
@@ -48,15 +48,15 @@ type CompletionEvents = AsyncGenerator<CompletionEvent, void, undefined>;
 export async function generateReply(
   request: FastifyRequest,
   reply: FastifyReply,
-  generation: Omit<Generation, 'controller' | 'log'>,
+  generation: Omit<Generation, 'controller' | 'trace' | 'log'>,
   form: ReplyForm,
 ): Promise<object> {
-  const { log } = request;
+  const { log, trace } = request;
   const controller = abortOnDisconnect(request, reply);
-  const events = generate({ ...generation, controller, log });
+  const events = generate({ ...generation, controller, trace, log });
   try {
     if (!form.stream) return await collect(events, form.collector);
-    const frames = toFrames(events, form.framer, log);
+    const frames = toFrames(events, form.framer, request);
     // The first event decides between a stream and a plain error.
     const opening = await frames.next();
     return reply
@@ -83,16 +83,20 @@ async function collect(events: CompletionEvents, collector: ReplyCollector): Pro
 async function* toFrames(
   events: CompletionEvents,
   framer: ReplyFramer,
-  log: FastifyBaseLogger,
+  { log, trace }: FastifyRequest,
 ): AsyncGenerator<string, void, undefined> {
+  const counted = (text: string) => {
+    trace.sentBytes += Buffer.byteLength(text);
+    return text;
+  };
   let begun = false;
   try {
     for await (const event of events) {
       if (!begun) {
         begun = true;
-        yield framer.opening();
+        yield counted(framer.opening());
       }
-      yield framer.of(event);
+      yield counted(framer.of(event));
     }
   } catch (error) {
     if (!begun) throw error;
@@ -102,6 +106,7 @@ async function* toFrames(
     }
     const failure =
       error instanceof GatewayError ? error : new GatewayError('internal_error', { cause: error });
+    trace.failure ??= failure.code;
     log.error({ code: failure.code, err: failure.cause ?? failure }, 'stream failed');
     yield errorFrame(failure);
   }

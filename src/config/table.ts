@@ -11,7 +11,14 @@ import {
 } from './values.ts';
 
 /** Headings of the settings, in the order `--help` and the documentation show them. */
-export const settingGroups = ['Model', 'Engine', 'Sampling', 'Server', 'Log'] as const;
+export const settingGroups = [
+  'Model',
+  'Engine',
+  'Sampling',
+  'Server',
+  'Supervisor',
+  'Log',
+] as const;
 
 /** One row of the table: everything there is to say about a setting. */
 export interface Setting<T, Fallback extends T | undefined = T | undefined> {
@@ -52,7 +59,7 @@ export const settings = {
   DATA_DIR: optional(
     'Model',
     text('PATH'),
-    'base folder of models and keys',
+    'base folder of models, keys and logs',
     'the first of /data, /runpod-volume, /workspace in use',
   ),
   MODEL_ALIAS: optional('Model', text('ID'), 'model id clients see', 'file name without .gguf'),
@@ -231,6 +238,25 @@ export const settings = {
   ),
   CONFIG: optional('Server', text('PATH'), 'JSON file with settings by any of their names', 'none'),
 
+  SUPERVISE: withDefault(
+    'Supervisor',
+    truth(),
+    true,
+    'run the gateway as a child process that is started again when it crashes',
+  ),
+  WATCHDOG_TIMEOUT: withDefault(
+    'Supervisor',
+    decimal({ min: 0, max: 86_400 }),
+    300,
+    'seconds without a step, while requests wait for one, after which the gateway is stuck; 0 = never',
+  ),
+  RESTART_LIMIT: withDefault(
+    'Supervisor',
+    integer({ min: 0, max: 1000 }),
+    5,
+    'restarts in a row after which the supervisor gives up; a minute without a crash ends the row',
+  ),
+
   LOG_LEVEL: withDefault(
     'Log',
     choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
@@ -238,6 +264,38 @@ export const settings = {
     'least severe lines to log: trace, debug, info, warn, error, fatal, silent',
   ),
   LOG_FORMAT: withDefault('Log', choice('text', 'json'), 'text', 'form of the log lines'),
+  LOG_DIR: optional(
+    'Log',
+    text('PATH'),
+    'folder of log files',
+    '$DATA_DIR/logs; none where there is no data folder',
+  ),
+  LOG_NAME: withDefault('Log', text('NAME'), 'llama', 'folder of the server log under LOG_DIR'),
+  WORKER_TYPE: optional(
+    'Log',
+    text('NAME'),
+    'kind of worker; LOG_NAME is then llama-<kind>',
+    'none',
+  ),
+  INSTANCE_ID: optional(
+    'Log',
+    text('ID'),
+    'name of this server in the names of log files',
+    '$HOSTNAME, else unknown',
+  ),
+  LOG_MAX_SIZE: withDefault(
+    'Log',
+    integer({ min: 0, max: 2 ** 40 }),
+    52_428_800,
+    'bytes after which a log file is put aside and a new one begun; 0 = never',
+  ),
+  LOG_MAX_FILES: withDefault(
+    'Log',
+    integer({ min: 1, max: 1000 }),
+    5,
+    'log files of a kind that are kept',
+  ),
+  ACCESS_LOG: withDefault('Log', truth(), true, 'a log line for every request'),
 } as const satisfies Record<string, Setting<unknown>>;
 
 export type SettingName = keyof typeof settings;
@@ -291,13 +349,8 @@ export const unusedSettings: readonly string[] = [
   'CLIENT_HEADER_TIMEOUT',
   'HEALTH_TIMEOUT',
   'EXTRA_ARGS',
-  'LOG_NAME',
-  'LOG_DIR',
-  'WORKER_TYPE',
-  'INSTANCE_ID',
   'DEBUG_SHELL',
   'POOLING',
-  'SUPERVISE',
 ];
 
 function withDefault<T>(

@@ -140,7 +140,7 @@ export interface NativeHandle {
   hold(id: number, held: boolean): void;
   /** Whether events to come keep the process running. */
   keepAlive(keep: boolean): void;
-  stats(): EngineStats;
+  stats(): Omit<EngineStats, 'awaitedCount'>;
   /** Ends all sequences as `cancelled`, then tells `stopped`. Returns at once. */
   requestClose(): void;
   /** Frees everything; waits for the thread if it still runs. */

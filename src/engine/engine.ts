@@ -224,6 +224,8 @@ export interface EngineStats {
   readonly runningCount: number;
   /** Sequences that wait for a slot now. */
   readonly waitingCount: number;
+  /** Sequences that have not ended and whose readers keep up: a working engine does steps for them. */
+  readonly awaitedCount: number;
   /** KV cells of running sequences now; what several share counts once. */
   readonly usedKvTokenCount: number;
   /** KV cells that only finished prefixes hold now: free for whoever needs them. */

@@ -70,6 +70,11 @@ export interface EngineOptions {
   readonly defaultMaxTokens: number;
   /** Sampling parameters of requests that do not say. */
   readonly samplingDefaults: SamplingParams;
+  /**
+   * Called with the milliseconds between two pieces of text of one sequence, as they leave the engine.
+   * Only tokens that complete a character make a piece.
+   */
+  readonly onInterToken?: (ms: number) => void;
   /** Called once if the engine breaks after it has started; it answers nothing any more. */
   readonly onFailure?: (reason: string) => void;
 }
@@ -128,6 +133,10 @@ class NativeEngine implements Engine {
   readonly #addon: Addon;
   readonly #native: NativeHandle;
   readonly #sequences = new Map<number, EventQueue<EngineEvent>>();
+  /** Those among them whose readers do not keep up. */
+  readonly #held = new Set<number>();
+  /** When each running sequence last gave a piece of text. */
+  readonly #lastTextAt = new Map<number, number>();
   readonly #preparing = new Set<Promise<unknown>>();
   readonly #stopped: Promise<void>;
   #settleStarted: { resolve: () => void; reject: (error: Error) => void } | undefined;
@@ -253,7 +262,11 @@ class NativeEngine implements Engine {
     const id = this.#lastId;
     const queue = new EventQueue<EngineEvent>({
       high: queueHigh,
-      onHold: (held) => this.#native.hold(id, held),
+      onHold: (held) => {
+        if (held && this.#sequences.has(id)) this.#held.add(id);
+        else this.#held.delete(id);
+        this.#native.hold(id, held);
+      },
     });
     const cancel = () => this.#native.cancel(id);
     // No event can come before this turn of the event loop is over.
@@ -288,7 +301,12 @@ class NativeEngine implements Engine {
 
   stats(): EngineStats {
     if (this.#lastStats !== undefined) return this.#lastStats;
-    return this.#native.stats();
+    return this.#nativeStats();
+  }
+
+  #nativeStats(): EngineStats {
+    const awaitedCount = this.#sequences.size - this.#held.size;
+    return { ...this.#native.stats(), awaitedCount };
   }
 
   close(): Promise<void> {
@@ -301,7 +319,7 @@ class NativeEngine implements Engine {
     this.#native.requestClose();
     await this.#stopped;
     await Promise.allSettled(this.#preparing);
-    this.#lastStats = this.#native.stats();
+    this.#lastStats = this.#nativeStats();
     this.#native.release();
   }
 
@@ -337,10 +355,14 @@ class NativeEngine implements Engine {
   }
 
   #receive(events: NativeEvents): void {
+    const now = performance.now();
     for (let index = 0; index < events.length; index += 2) {
       const id = events[index] as number;
       const payload = events[index + 1] as string | NativePayload;
       if (typeof payload === 'string') {
+        const lastAt = this.#lastTextAt.get(id);
+        if (lastAt !== undefined) this.#options.onInterToken?.(now - lastAt);
+        this.#lastTextAt.set(id, now);
         this.#sequences.get(id)?.push({ type: 'text-delta', text: payload });
       } else {
         this.#receivePayload(id, payload);
@@ -393,6 +415,8 @@ class NativeEngine implements Engine {
   #endSequence(id: number): EventQueue<EngineEvent> | undefined {
     const queue = this.#sequences.get(id);
     this.#sequences.delete(id);
+    this.#lastTextAt.delete(id);
+    this.#held.delete(id);
     if (this.#sequences.size === 0 && this.#closing === undefined) this.#keepAlive(false);
     return queue;
   }

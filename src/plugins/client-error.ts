@@ -2,6 +2,7 @@ import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { type ErrorCode, GatewayError } from '../errors.ts';
+import type { RequestRecord } from '../request-trace.ts';
 import { newRequestId, requestIdHeader } from './request-id.ts';
 
 /** Node's names for HTTP that cannot be parsed; any other is a 400. */
@@ -28,7 +29,21 @@ export function answerClientError(
   const code = codeOfParserError[failure.code ?? ''] ?? 'bad_request';
   const error = new GatewayError(code);
   const requestId = newRequestId();
-  this.log.info({ requestId, status: error.status, code, reason: failure.code }, 'request refused');
+  this.log.debug({ requestId, code, reason: failure.code }, 'request refused');
+  const record: RequestRecord = {
+    requestId,
+    keyId: undefined,
+    client: socket.remoteAddress ?? '-',
+    method: '-',
+    path: '-',
+    route: undefined,
+    status: error.status,
+    failure: code,
+    durationMs: 0,
+    sentBytes: 0,
+    generation: undefined,
+  };
+  for (const observer of this.traceObservers) observer.ended(undefined, record);
   const replying = socket._httpMessage?.headersSent === true;
   if (socket.writable && !replying) socket.write(rawReply(error, requestId));
   socket.destroySoon();

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type ErrorCode, GatewayError } from '../errors.ts';
 import { requestIdHeader } from './request-id.ts';
+import { beginTrace } from './request-trace.ts';
 
 /** What Fastify calls its own refusals, in our words. */
 const codeOfFastifyError: Readonly<Record<string, ErrorCode>> = {
@@ -27,12 +28,14 @@ export function replyWithFrameworkError(
   request: FastifyRequest,
   reply: FastifyReply,
 ): void {
+  beginTrace(request, reply);
   reply.header(requestIdHeader, request.id);
   replyWithError(thrown, request, reply);
 }
 
 function replyWithError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const error = toGatewayError(thrown, request);
+  request.trace.failure ??= error.code;
   logFailure(error, request);
   if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds);
   reply.code(error.status).type('application/json').send(error.toBody());
@@ -55,12 +58,12 @@ function toGatewayError(thrown: unknown, request: FastifyRequest): GatewayError 
   return new GatewayError(clientFault ? 'bad_request' : 'internal_error', { cause: thrown });
 }
 
-/** The message is left out below 500: it may quote what the client sent. */
+/** The access log names refusals; messages are left out below 500: they may quote what the client sent. */
 function logFailure(error: GatewayError, request: FastifyRequest): void {
   const fields = { status: error.status, code: error.code, param: error.param };
   if (error.status === 500) {
     request.log.error({ ...fields, err: error.cause ?? error }, 'request failed');
   } else {
-    request.log.info(fields, 'request refused');
+    request.log.debug(fields, 'request refused');
   }
 }

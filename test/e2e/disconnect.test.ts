@@ -52,7 +52,7 @@ function connect(fields: object) {
       return server.line('client left', { requestId });
     },
     gone,
-    end: () => server.line('sequence ended', { requestId }),
+    end: () => server.line('request completed', { requestId }),
   };
 }
 
@@ -68,7 +68,7 @@ describe('a client that leaves', () => {
     expect((await server.health()).queue.active).toBe(1);
     controller.abort();
     await server.untilQueue({ active: 0 });
-    const end = await server.line('sequence ended', { requestId: 'stream' });
+    const end = await server.line('request completed', { requestId: 'stream' });
     expect(end).toMatchObject({ finishReason: 'cancelled' });
     expect(end.completionTokenCount).toBeLessThan(endless.max_tokens);
     await expect(stream.ended).rejects.toThrow('abort');
@@ -92,11 +92,13 @@ describe('a client that leaves', () => {
       await server.untilQueue({ active: 2, waiting: 1 });
       await client.leave();
       await server.untilQueue({ active: 2, waiting: 0 });
-      expect(await client.end()).toMatchObject({
+      const end = await client.end();
+      expect(end).toMatchObject({
+        status: 499,
         finishReason: 'cancelled',
         completionTokenCount: 0,
-        prefillMs: 0,
       });
+      expect(end).not.toHaveProperty('firstTokenMs');
       await Promise.all(neighbours.map(({ leave }) => leave()));
       await server.untilQueue({ active: 0, waiting: 0 });
     },

@@ -4,11 +4,10 @@ import { type AddressInfo, connect } from 'node:net';
 import Schema from 'typebox/schema';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Health } from '../../src/api/schemas/health.ts';
-import { Drain } from '../../src/drain.ts';
 import { buildHealthServer, type HealthServerDeps } from '../../src/health-server.ts';
-import { ModelRegistry } from '../../src/model/registry.ts';
-import { FakeEngine, gate } from '../support/fake-engine.ts';
-import { card, postChat, startGateway } from '../support/start-gateway.ts';
+import type { ServiceState } from '../../src/service-state.ts';
+import { gate } from '../support/fake-engine.ts';
+import { postChat, startGateway } from '../support/start-gateway.ts';
 
 describe('/ping on the main port', () => {
   test.each(['/ping', '/ping/', '/ping?x=1', '/ping/?x=1'])('%s is empty and 200', async (url) => {
@@ -50,7 +49,7 @@ describe('/health on the main port', () => {
       status: 'ok',
       code: 200,
       backend: { status: 'ok', progress: 1 },
-      gateway: { status: 'ok' },
+      gateway: { status: 'ok', metrics: expect.objectContaining({ requests_total: 0 }) },
       queue: idle,
       authentication: { enabled: false },
     });
@@ -105,7 +104,7 @@ describe('/health on the main port', () => {
 describe('the health port', () => {
   test('answers GET and HEAD on any path with an empty 200', async () => {
     const { url } = await start();
-    for (const path of ['/', '/ping', '/live', '/any/where?x=1', '//']) {
+    for (const path of ['/', '/ping', '/any/where?x=1', '//']) {
       for (const method of ['GET', 'HEAD']) {
         const reply = await fetch(url + path, { method });
         expect(reply.status, `${method} ${path}`).toBe(200);
@@ -128,31 +127,47 @@ describe('the health port', () => {
     }
   });
 
-  test('is ready only with a model and until it drains', async () => {
-    const { url, models, drain } = await start();
-    const ready = async (path: string) => {
-      const reply = await fetch(url + path);
-      await reply.text();
-      return [reply.status, reply.headers.get('retry-after')];
-    };
-    expect(await ready('/ready')).toEqual([503, '2']);
-    models.setReady({ card, engine: new FakeEngine() });
-    expect(await ready('/ready')).toEqual([200, null]);
-    expect(await ready('/ready/?x=1')).toEqual([200, null]);
-    await drain.finish(0);
-    expect(await ready('/ready')).toEqual([503, '2']);
-    expect(await ready('/live')).toEqual([200, null]);
-    expect(await ready('/')).toEqual([200, null]);
-  });
+  test.each([
+    ['loading', 200, 503],
+    ['ready', 200, 200],
+    ['draining', 200, 503],
+    ['stuck', 503, 503],
+    ['failed', 503, 503],
+    ['crashed', 503, 503],
+  ] as const)(
+    'while %s says so on /live with %i and on /ready with %i',
+    async (state, live, ready) => {
+      const { url } = await start({ state: () => state });
+      for (const [path, status] of [
+        ['/live', live],
+        ['/live/?x=1', live],
+        ['/ready', ready],
+        ['/ready/?x=1', ready],
+      ] as const) {
+        const reply = await fetch(url + path);
+        expect(reply.status, path).toBe(status);
+        expect(await reply.text()).toBe(state);
+        const retryAfter = path.startsWith('/ready') && ready === 503 ? '2' : null;
+        expect(reply.headers.get('retry-after')).toBe(retryAfter);
+        const head = await fetch(url + path, { method: 'HEAD' });
+        expect([head.status, await head.text()]).toEqual([status, '']);
+      }
+      expect((await fetch(url)).status).toBe(200);
+    },
+  );
 
   test('says 204 on /ping until ready only where that is asked for', async () => {
-    const [plain, strict] = [await start(), await start({ readiness: true })];
+    let state: ServiceState = 'loading';
+    const [plain, strict] = [
+      await start({ state: () => state }),
+      await start({ readiness: true, state: () => state }),
+    ];
     const status = async (url: string) => (await fetch(`${url}/ping?x=1`)).status;
     expect([await status(plain.url), await status(strict.url)]).toEqual([200, 204]);
     expect((await fetch(`${strict.url}/other`)).status).toBe(200);
-    strict.models.setReady({ card, engine: new FakeEngine() });
+    state = 'ready';
     expect(await status(strict.url)).toBe(200);
-    await strict.drain.finish(0);
+    state = 'draining';
     expect(await status(strict.url)).toBe(204);
   });
 
@@ -168,9 +183,7 @@ describe('the health port', () => {
   });
 
   async function start(deps: Partial<HealthServerDeps> = {}) {
-    const models = new ModelRegistry();
-    const drain = new Drain();
-    const server = buildHealthServer({ readiness: false, models, drain, ...deps });
+    const server = buildHealthServer({ readiness: false, state: () => 'ready', ...deps });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     onTestFinished(async () => {
@@ -179,6 +192,6 @@ describe('the health port', () => {
       await once(server, 'close');
     });
     const { port } = server.address() as AddressInfo;
-    return { server, models, drain, port, url: `http://127.0.0.1:${port}` };
+    return { server, port, url: `http://127.0.0.1:${port}` };
   }
 });

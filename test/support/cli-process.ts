@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url';
 
 const builtCliPath = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 
-/** How long a line or an exit is waited for. */
-const patienceMs = 30_000;
+/** How long a line or an exit is waited for; TEST_PATIENCE multiplies it, for a machine that is busy. */
+const patienceMs = 30_000 * Number(process.env.TEST_PATIENCE || 1);
 
 /** One line of the log in its JSON form. */
 export type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string };
@@ -31,8 +31,17 @@ export interface CliOptions {
 
 const running = new Set<ChildProcess>();
 process.on('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
+  for (const child of running) killGroup(child);
 });
+
+/** A server has children of its own. */
+function killGroup({ pid }: ChildProcess): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  } catch {
+    // All of them are gone.
+  }
+}
 
 /** A running `cli.js` that logs JSON. */
 export class CliProcess {
@@ -50,6 +59,7 @@ export class CliProcess {
     this.child = spawn(process.execPath, [...nodeFlags, cliPath, ...args], {
       env: { PATH: process.env.PATH ?? '', LOG_FORMAT: 'json', ...env },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      detached: true,
     });
     running.add(this.child);
     this.exited = this.#watch();
@@ -82,7 +92,7 @@ export class CliProcess {
 
   /** Kills what is left of it, at once. */
   async kill(): Promise<void> {
-    this.child.kill('SIGKILL');
+    killGroup(this.child);
     await this.exited;
   }
 

@@ -163,6 +163,7 @@ export class FakeEngine implements Engine {
       keptPrefixCount: 0,
       runningCount: this.#runningCount,
       waitingCount: 0,
+      awaitedCount: this.#runningCount,
       usedKvTokenCount: 0,
     };
   }

@@ -3,7 +3,9 @@ import pino from 'pino';
 import { onTestFinished } from 'vitest';
 import { Drain } from '../../src/drain.ts';
 import type { EngineInfo } from '../../src/engine/engine.ts';
+import { EngineWatch } from '../../src/engine-watch.ts';
 import { buildGateway, type Gateway, type GatewayDeps } from '../../src/gateway.ts';
+import { Metrics } from '../../src/metrics.ts';
 import { type ModelCard, ModelRegistry } from '../../src/model/registry.ts';
 import { FakeEngine } from './fake-engine.ts';
 
@@ -28,11 +30,13 @@ export interface TestGateway {
   readonly engine: FakeEngine;
   readonly models: ModelRegistry;
   readonly drain: Drain;
+  readonly metrics: Metrics;
   /** Parsed log lines. */
   readonly logLines: Record<string, unknown>[];
 }
 
-export interface TestGatewayOptions extends Partial<Pick<GatewayDeps, 'limits' | 'strictModel'>> {
+export interface TestGatewayOptions
+  extends Partial<Pick<GatewayDeps, 'limits' | 'strictModel' | 'accessLog'>> {
   /** Leave the registry in its first state. */
   readonly loading?: boolean;
   /** What the fake engine says of itself, where it is not the usual. */
@@ -45,6 +49,8 @@ export function startGateway(options: TestGatewayOptions = {}): TestGateway {
   const models = new ModelRegistry();
   if (options.loading !== true) models.setReady({ card, engine });
   const drain = new Drain();
+  const watch = new EngineWatch(models, 0);
+  const metrics = new Metrics({ models, watch, modelName: card.id, version: '0.0.0' });
   const logLines: Record<string, unknown>[] = [];
   const logger = pino(
     { level: 'debug' },
@@ -54,15 +60,17 @@ export function startGateway(options: TestGatewayOptions = {}): TestGateway {
     logger,
     models,
     drain,
+    metrics,
     limits: options.limits ?? { bodyBytes: 1_000_000 },
     strictModel: options.strictModel ?? false,
+    accessLog: options.accessLog,
     version: '0.0.0',
   });
   onTestFinished(async () => {
     app.server.closeAllConnections();
     await app.close();
   });
-  return { app, engine, models, drain, logLines };
+  return { app, engine, models, drain, metrics, logLines };
 }
 
 /** Opens a real listener, for what `inject` cannot show. */

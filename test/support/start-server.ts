@@ -15,7 +15,7 @@ import { type ModelShape, writeTinyModel } from './tiny-model.ts';
 export const testModelPath = process.env.TEST_MODEL || undefined;
 
 /** How long a state of `/health` is waited for. */
-const patienceMs = 20_000;
+const patienceMs = 20_000 * Number(process.env.TEST_PATIENCE || 1);
 
 export interface ServerOptions extends CliOptions {
   /** Left out: nothing is named, the bundled model is served. */
@@ -170,7 +170,9 @@ function spawnServer({ modelPath, flags = [], probe = false, ...options }: Serve
   const nodeFlags = [...(options.nodeFlags ?? []), ...(probe ? probeFlags : [])];
   const model = modelPath === undefined ? [] : ['--model-path', modelPath];
   const args = [...model, ...baseFlags, ...flags];
-  return new TestServer(args, { ...options, nodeFlags });
+  // The probe answers for its own process, which has to be the one that serves.
+  const env = { ...options.env, ...(probe && { SUPERVISE: 'false' }) };
+  return new TestServer(args, { ...options, env, nodeFlags });
 }
 
 const shared = new Set<TestServer>();

@@ -278,6 +278,33 @@ describe('loadConfig', () => {
   });
 });
 
+describe('log files', () => {
+  it('are kept where there is a data folder, or where they are asked for', () => {
+    const { files } = load({ env: { DATA_DIR: '/data' }, pathExists: () => true }).config.log;
+    expect(files).toEqual({
+      folder: '/data/logs',
+      name: 'llama',
+      instance: 'unknown',
+      maxBytes: 52_428_800,
+      maxFiles: 5,
+    });
+    expect(load().config.log.files).toBeUndefined();
+    expect(load({ env: { LOG_DIR: '/logs' } }).config.log.files?.folder).toBe('/logs');
+  });
+
+  it.each([
+    [{ LOG_NAME: 'chat', HOSTNAME: 'pod-1' }, 'chat', 'pod-1'],
+    [{ LOG_NAME: 'chat', WORKER_TYPE: 'gpu', INSTANCE_ID: 'a.b' }, 'llama-gpu', 'a.b'],
+    [{ LOG_NAME: '..', INSTANCE_ID: '../../etc/passwd' }, '__', '.._.._etc_passwd'],
+    [{ WORKER_TYPE: '/../x', INSTANCE_ID: 'a\nb' }, 'llama-_.._x', 'a_b'],
+  ])('with %j have names that lead nowhere else', (env, name, instance) => {
+    expect(load({ env: { LOG_DIR: '/logs', ...env } }).config.log.files).toMatchObject({
+      name,
+      instance,
+    });
+  });
+});
+
 describe('docs/configuration.md', () => {
   const text = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
 

@@ -1,6 +1,8 @@
 import { type Static, Type } from 'typebox';
 import type { Drain } from '../../drain.ts';
+import type { Metrics } from '../../metrics.ts';
 import type { ModelRegistry } from '../../model/registry.ts';
+import { GatewayMetrics, toGatewayMetrics } from './metrics.ts';
 
 /** The state of the gateway; `code` is what readiness would answer. */
 export const Health = Type.Object({
@@ -10,7 +12,7 @@ export const Health = Type.Object({
     status: Type.Enum(['ok', 'loading', 'failed']),
     progress: Type.Number(),
   }),
-  gateway: Type.Object({ status: Type.Enum(['ok', 'draining']) }),
+  gateway: Type.Object({ status: Type.Enum(['ok', 'draining']), metrics: GatewayMetrics }),
   queue: Type.Object({
     max_concurrent: Type.Integer(),
     max_queue_size: Type.Integer(),
@@ -25,22 +27,24 @@ export type Health = Static<typeof Health>;
 export interface HealthSources {
   readonly models: ModelRegistry;
   readonly drain: Drain;
+  readonly metrics: Metrics;
   readonly authenticationEnabled: boolean;
 }
 
-export function toHealth({ models, drain, authenticationEnabled }: HealthSources): Health {
+export function toHealth(sources: HealthSources): Health {
+  const { models, drain, authenticationEnabled } = sources;
   const { phase, progressRatio, current } = models;
-  const stats = current?.engine.stats();
+  const metrics = toGatewayMetrics(sources.metrics.counts);
   return {
     status: phase === 'ready' ? 'ok' : 'error',
     code: phase === 'ready' ? 200 : 503,
     backend: { status: phase === 'ready' ? 'ok' : phase, progress: progressRatio },
-    gateway: { status: drain.draining ? 'draining' : 'ok' },
+    gateway: { status: drain.draining ? 'draining' : 'ok', metrics },
     queue: {
       max_concurrent: current?.engine.info.slotCount ?? 0,
       max_queue_size: 0,
-      active: stats?.runningCount ?? 0,
-      waiting: stats?.waitingCount ?? 0,
+      active: metrics.requests_active,
+      waiting: metrics.queue_depth,
     },
     authentication: { enabled: authenticationEnabled },
   };

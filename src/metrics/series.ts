@@ -1,0 +1,39 @@
+import { Counter, Gauge, type Registry } from 'prom-client';
+
+/** Name and meaning of one series. */
+export interface SeriesOptions {
+  readonly name: string;
+  readonly help: string;
+  /** Labels that never change. */
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+/** A counter whose value somebody else keeps; it is read when it is asked for. */
+export function readCounter(registry: Registry, options: SeriesOptions, read: () => number): void {
+  const { name, help, labels = {} } = options;
+  new Counter({
+    name,
+    help,
+    labelNames: Object.keys(labels),
+    registers: [registry],
+    collect() {
+      const value = read();
+      this.reset();
+      this.inc(labels, value);
+    },
+  });
+}
+
+/** A gauge that is read when it is asked for. */
+export function readGauge(registry: Registry, options: SeriesOptions, read: () => number): void {
+  const { name, help, labels = {} } = options;
+  new Gauge({
+    name,
+    help,
+    labelNames: Object.keys(labels),
+    registers: [registry],
+    collect() {
+      this.set(labels, read());
+    },
+  });
+}

@@ -1,0 +1,111 @@
+import { describe, expect, test } from 'vitest';
+import { GatewayError } from '../../src/errors.ts';
+import { postChat, startGateway } from '../support/start-gateway.ts';
+
+const secret = 'sk-very-secret';
+
+function start(format: 'text' | 'json' = 'json') {
+  const fileLines: string[] = [];
+  const file = { write: (line: string) => fileLines.push(line) };
+  const gateway = startGateway({ accessLog: { format, file } });
+  const lines = () => gateway.logLines.filter(({ msg }) => msg === 'request completed');
+  return { ...gateway, fileLines, lines };
+}
+
+describe('the access log', () => {
+  test.each([true, false])('has a line for a completion, streamed: %s', async (stream) => {
+    const { app, engine, lines } = start();
+    engine.script.cachedTokenCount = 2;
+    const reply = await postChat(app, { stream });
+    expect(lines()).toEqual([
+      expect.objectContaining({
+        level: 30,
+        requestId: reply.headers['x-request-id'],
+        client: '127.0.0.1',
+        method: 'POST',
+        path: '/v1/chat/completions',
+        status: 200,
+        sentBytes: Buffer.byteLength(reply.body),
+        promptTokenCount: 3,
+        cachedTokenCount: 2,
+        completionTokenCount: 2,
+        finishReason: 'stop',
+        durationMs: expect.any(Number),
+        firstTokenMs: expect.any(Number),
+        queueMs: 0,
+      }),
+    ]);
+    expect(lines()[0]).not.toHaveProperty('code');
+  });
+
+  test('names every choice that ended otherwise', async () => {
+    const { app, engine, lines } = start();
+    engine.script.finishReason = 'length';
+    await postChat(app, { n: 2 });
+    expect(lines()[0]).toMatchObject({ completionTokenCount: 4, finishReason: 'length' });
+  });
+
+  test('has a line for what is refused, with its code', async () => {
+    const { app, lines } = start();
+    await postChat(app, { temperature: 9 });
+    await app.inject('/nowhere?key=value');
+    await app.inject({ method: 'DELETE', url: '/v1/models' });
+    await app.inject('/%ff');
+    expect(lines()).toMatchObject([
+      { status: 400, code: 'invalid_value', path: '/v1/chat/completions' },
+      { status: 404, code: 'not_found', path: '/nowhere' },
+      { status: 405, code: 'method_not_allowed', path: '/v1/models' },
+      { status: 400, code: 'bad_request', path: '/%ff' },
+    ]);
+  });
+
+  test('tells of a stream that failed after it had begun', async () => {
+    const { app, engine, lines } = start();
+    engine.script.failure = { at: 1, error: new GatewayError('sequence_failed') };
+    await postChat(app, { stream: true });
+    expect(lines()).toMatchObject([{ status: 200, code: 'sequence_failed', promptTokenCount: 3 }]);
+  });
+
+  test('keeps quiet about those who watch, unless asked', async () => {
+    const { app, lines, fileLines } = start();
+    for (const url of ['/ping', '/health', '/metrics']) await app.inject(url);
+    expect(lines().map(({ level }) => level)).toEqual([20, 20, 20]);
+    expect(fileLines).toEqual([]);
+  });
+
+  test('never has content, headers or queries', async () => {
+    const { app, logLines, fileLines } = start();
+    await app.inject({
+      method: 'POST',
+      url: `/v1/chat/completions?api_key=${secret}`,
+      headers: { authorization: `Bearer ${secret}` },
+      payload: { messages: [{ role: 'user', content: 'a private matter' }] },
+    });
+    await app.inject(`/${'x'.repeat(5000)}`);
+    const all = JSON.stringify([logLines, fileLines]);
+    for (const text of [secret, 'private', 'Hello', ' world', 'x'.repeat(300)]) {
+      expect(all).not.toContain(text);
+    }
+    expect(fileLines).toHaveLength(2);
+  });
+});
+
+describe('api_access.log', () => {
+  test('has the text form of old, whatever a path contains', async () => {
+    const { app, fileLines } = start('text');
+    await postChat(app);
+    await app.inject('/a|b');
+    expect(fileLines).toEqual([
+      expect.stringMatching(/^\d{4}-\S+Z \| - \| POST \/v1\/chat\/completions \| 200\n$/),
+      expect.stringMatching(/^\d{4}-\S+Z \| - \| GET \/a(_|%7C)b \| 404\n$/),
+    ]);
+  });
+
+  test('has the JSON keys of old first, then more', async () => {
+    const { app, fileLines } = start('json');
+    await postChat(app);
+    const line = JSON.parse(fileLines[0] ?? '');
+    expect(Object.keys(line).slice(0, 5)).toEqual(['ts', 'key_id', 'method', 'path', 'status']);
+    expect(line).toMatchObject({ key_id: '-', status: 200, completionTokenCount: 2 });
+  });
+});

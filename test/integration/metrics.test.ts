@@ -1,0 +1,252 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { describe, expect, test } from 'vitest';
+import { GatewayMetrics } from '../../src/api/schemas/metrics.ts';
+import { EngineWatch } from '../../src/engine-watch.ts';
+import { GatewayError } from '../../src/errors.ts';
+import { Metrics } from '../../src/metrics.ts';
+import { ModelRegistry } from '../../src/model/registry.ts';
+import type { RequestRecord } from '../../src/request-trace.ts';
+import { gate } from '../support/fake-engine.ts';
+import { readSeries } from '../support/read-metrics.ts';
+import { listen, postChat, startGateway, type TestGateway } from '../support/start-gateway.ts';
+
+async function scrape({ app }: Pick<TestGateway, 'app'>) {
+  return readSeries((await app.inject('/metrics?format=prometheus')).body);
+}
+
+describe('the form of /metrics', () => {
+  test.each([
+    ['text/plain', 'text/plain; version=0.0.4; charset=utf-8'],
+    ['Text/Plain;q=0.3, */*', 'text/plain; version=0.0.4; charset=utf-8'],
+    [
+      'application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3',
+      'text/plain; version=0.0.4; charset=utf-8',
+    ],
+    ['application/openmetrics-text', 'application/openmetrics-text; version=1.0.0; charset=utf-8'],
+    ['*/*', 'application/json; charset=utf-8'],
+    [undefined, 'application/json; charset=utf-8'],
+  ])('follows Accept: %s', async (accept, contentType) => {
+    const { app } = startGateway();
+    const headers = accept === undefined ? {} : { accept };
+    const reply = await app.inject({ url: '/metrics', headers });
+    expect(reply.statusCode).toBe(200);
+    expect(reply.headers['content-type']).toBe(contentType);
+  });
+
+  test('answers any method, and ?format= before Accept', async () => {
+    const { app } = startGateway();
+    const reply = await app.inject({
+      method: 'POST',
+      url: '/metrics/?format=prometheus',
+      headers: { accept: 'application/json', 'content-type': 'what/ever' },
+      payload: '{',
+    });
+    expect(reply.statusCode).toBe(200);
+    expect(reply.body).toContain('# TYPE gateway_requests_total counter');
+    const refused = await app.inject('/metrics?format=xml');
+    expect(refused.statusCode).toBe(400);
+    expect(refused.json().error).toMatchObject({ param: 'format', code: 'invalid_value' });
+  });
+
+  test('has every number of the JSON form as a series of the same name and value', async () => {
+    const gateway = startGateway();
+    await postChat(gateway.app);
+    const { gateway: fields } = (await gateway.app.inject('/metrics')).json();
+    const health = (await gateway.app.inject('/health')).json();
+    const series = await scrape(gateway);
+    expect(Object.keys(fields)).toEqual(Object.keys(GatewayMetrics.properties));
+    expect(health.gateway.metrics).toEqual(fields);
+    for (const [name, value] of Object.entries(fields)) {
+      expect(series.value(`gateway_${name}`), name).toBe(value);
+    }
+  });
+
+  test('keeps the names of old counters in OpenMetrics too', async () => {
+    const { app } = startGateway();
+    const { body } = await app.inject('/metrics?format=openmetrics');
+    expect(body).toContain('# TYPE gateway_requests counter\ngateway_requests_total 0\n');
+    expect(body).toContain('# TYPE gateway_requests_success unknown\ngateway_requests_success 0\n');
+    expect(body).not.toContain('\n\n');
+    expect(body.endsWith('\n# EOF\n')).toBe(true);
+  });
+});
+
+describe('what is counted', () => {
+  test('a request that is answered: tokens, bytes, times', async () => {
+    const gateway = startGateway();
+    gateway.engine.script.cachedTokenCount = 1;
+    const plain = await postChat(gateway.app, { max_tokens: 9 });
+    const streamed = await postChat(gateway.app, { stream: true });
+    const series = await scrape(gateway);
+    expect(series.value('gateway_requests_total')).toBe(2);
+    expect(series.value('gateway_requests_success')).toBe(2);
+    expect(series.value('gateway_bytes_sent')).toBe(
+      Buffer.byteLength(plain.body) + Buffer.byteLength(streamed.body),
+    );
+    const labels = { model_name: 'tiny/story model', engine: '0' };
+    const sum = (name: string) => series.value(`vllm:${name}_sum`, labels);
+    const count = (name: string) => series.value(`vllm:${name}_count`, labels);
+    expect([count('time_to_first_token_seconds'), count('e2e_request_latency_seconds')]).toEqual([
+      2, 2,
+    ]);
+    expect([sum('request_prompt_tokens'), sum('request_generation_tokens')]).toEqual([6, 4]);
+    expect(sum('request_prefill_kv_computed_tokens')).toBe(4);
+    expect([count('request_params_max_tokens'), sum('request_params_max_tokens')]).toEqual([1, 9]);
+    expect(series.value('vllm:request_success_total', { ...labels, finished_reason: 'stop' })).toBe(
+      2,
+    );
+    expect(
+      series.value('gateway_http_requests_total', {
+        route: '/v1/chat/completions',
+        method: 'POST',
+        status: '200',
+      }),
+    ).toBe(2);
+  });
+
+  test('a request while it runs', async () => {
+    const gateway = startGateway();
+    const end = gate();
+    gateway.engine.script.beforeEvent = () => end.opened;
+    const running = postChat(gateway.app);
+    await gateway.engine.until((engine) => engine.stats().runningCount === 1);
+    const series = await scrape(gateway);
+    expect(series.value('gateway_requests_total')).toBe(1);
+    expect(series.value('gateway_requests_active')).toBe(1);
+    expect(series.value('gateway_requests_success')).toBe(0);
+    end.open();
+    await running;
+    expect((await scrape(gateway)).value('gateway_requests_success')).toBe(1);
+  });
+
+  test('refusals, by code and not as requests', async () => {
+    const gateway = startGateway();
+    await postChat(gateway.app, { temperature: 9 });
+    await gateway.app.inject('/nowhere/at/all');
+    await gateway.app.inject('/%ff');
+    const series = await scrape(gateway);
+    expect(series.value('gateway_requests_total')).toBe(0);
+    expect(series.value('gateway_failures_total', { code: 'invalid_value' })).toBe(1);
+    expect(series.value('gateway_failures_total', { code: 'not_found' })).toBe(1);
+    expect(series.value('gateway_failures_total', { code: 'bad_request' })).toBe(1);
+    const lost = { route: 'none', method: 'GET', status: '404' };
+    expect(series.value('gateway_http_requests_total', lost)).toBe(1);
+  });
+
+  test('bytes that are no request', async () => {
+    const gateway = startGateway();
+    const { port } = await listen(gateway.app);
+    const socket = connect(port, '127.0.0.1').resume();
+    socket.end('NONSENSE\r\n\r\n');
+    await once(socket, 'close');
+    const series = await scrape(gateway);
+    expect(series.value('gateway_failures_total', { code: 'bad_request' })).toBe(1);
+  });
+
+  test.each([true, false])('a generation that fails, streamed: %s', async (stream) => {
+    const gateway = startGateway();
+    gateway.engine.script.failure = { at: 1, error: new GatewayError('sequence_failed') };
+    await postChat(gateway.app, { stream });
+    const series = await scrape(gateway);
+    expect(series.value('gateway_requests_error')).toBe(1);
+    expect(series.value('gateway_requests_success')).toBe(0);
+    expect(series.value('gateway_failures_total', { code: 'sequence_failed' })).toBe(1);
+  });
+
+  test.each([true, false])('a client that leaves, streamed: %s', async (stream) => {
+    const gateway = startGateway();
+    const { baseUrl } = await listen(gateway.app);
+    gateway.engine.script.beforeEvent = (index) =>
+      index === 1 ? new Promise(() => {}) : undefined;
+    const client = new AbortController();
+    const body = JSON.stringify({ messages: [{ role: 'user', content: 'hello' }], stream });
+    const headers = { 'content-type': 'application/json' };
+    const reply = fetch(`${baseUrl}/v1/chat/completions`, {
+      method: 'POST',
+      body,
+      headers,
+      signal: client.signal,
+    });
+    reply.catch(() => {});
+    await gateway.engine.until(({ eventCount }) => eventCount === 1);
+    client.abort();
+    await gateway.engine.until(({ endings }) => endings.length === 1);
+    await expect
+      .poll(async () => (await scrape(gateway)).value('gateway_requests_cancelled_total'))
+      .toBe(1);
+    const series = await scrape(gateway);
+    expect(series.value('gateway_requests_total')).toBe(1);
+    expect(series.value('gateway_requests_error')).toBe(0);
+    const aborted = { model_name: 'tiny/story model', engine: '0', finished_reason: 'abort' };
+    expect(series.value('vllm:request_success_total', aborted)).toBe(1);
+  });
+});
+
+describe('series of single keys', () => {
+  const record: RequestRecord = {
+    requestId: 'r',
+    keyId: 'alice',
+    client: '::1',
+    method: 'POST',
+    path: '/v1/chat/completions',
+    route: '/v1/chat/completions',
+    status: 200,
+    failure: undefined,
+    durationMs: 1,
+    sentBytes: 2,
+    generation: {
+      choiceCount: 1,
+      maxTokens: undefined,
+      promptTokenCount: 7,
+      cachedTokenCount: 5,
+      completionTokenCount: 3,
+      firstTokenMs: 1,
+      sequences: [],
+    },
+  };
+  const start = () => {
+    const models = new ModelRegistry();
+    const watch = new EngineWatch(models, 0);
+    return new Metrics({ models, watch, modelName: 'tiny', version: '0.0.0' });
+  };
+
+  test('are left out where everyone may read', async () => {
+    const metrics = start();
+    metrics.ended(undefined, record);
+    expect(await metrics.render('prometheus', { withKeys: false })).not.toContain('alice');
+    const series = readSeries(await metrics.render('prometheus', { withKeys: true }));
+    expect(
+      series.value('gateway_key_requests_total', { key_id: 'alice', outcome: 'success' }),
+    ).toBe(1);
+    for (const [kind, count] of Object.entries({ prompt: 7, cached: 5, completion: 3 })) {
+      expect(series.value('gateway_key_tokens_total', { key_id: 'alice', kind })).toBe(count);
+    }
+    expect(metrics.counts.requestsAuthenticated).toBe(1);
+  });
+
+  test('are added up from the hundredth key on', async () => {
+    const metrics = start();
+    for (let key = 0; key < 150; key++) {
+      metrics.ended(undefined, { ...record, keyId: `key-${key}`, generation: undefined });
+    }
+    const series = readSeries(await metrics.render('prometheus', { withKeys: true }));
+    const name = 'gateway_key_requests_total';
+    expect(series.all(name)).toHaveLength(101);
+    expect(series.value(name, { key_id: '(other)', outcome: 'success' })).toBe(50);
+  });
+
+  test('count refusals by keys and limits', () => {
+    const metrics = start();
+    for (const status of [401, 429]) {
+      metrics.ended(undefined, { ...record, status, keyId: undefined, generation: undefined });
+    }
+    metrics.ended(undefined, {
+      ...record,
+      status: 503,
+      failure: 'queue_full',
+      generation: undefined,
+    });
+    expect(metrics.counts).toMatchObject({ requestsUnauthorized: 2, queueRejections: 1 });
+  });
+});
