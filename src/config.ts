@@ -30,14 +30,28 @@ export interface Config {
     readonly bodyLimitBytes: number;
     readonly healthReadiness: boolean;
     readonly strictModel: boolean;
+    /** Addresses and networks. */
+    readonly trustedProxies: readonly string[];
   };
   readonly model: ModelConfig;
   readonly engine: EngineConfig;
-  readonly auth: { readonly enabled: boolean };
+  readonly auth: AuthConfig;
   readonly log: {
     readonly level: SettingValues['LOG_LEVEL'];
     readonly format: SettingValues['LOG_FORMAT'];
   };
+}
+
+/** Who may use the server. */
+export interface AuthConfig {
+  readonly enabled: boolean;
+  readonly keysFile: string;
+  /** None: every key without scopes of its own may run the server. */
+  readonly adminKeyIds: readonly string[];
+  readonly protectedMetrics: boolean;
+  /** Of one client address; 0 is without limit. */
+  readonly failuresPerMinute: number;
+  readonly sharedCache: boolean;
 }
 
 /** Which file, and where its weights go. Without a path and a name it is the bundled model. */
@@ -89,6 +103,9 @@ export interface ConfigInput {
   readonly pathExists?: (path: string) => boolean;
 }
 
+/** Of the key file, in the data folder. */
+const keysFileName = 'api_keys.txt';
+
 /** Every problem of the configuration, one line each. */
 export class ConfigError extends StartError {
   readonly problems: readonly string[];
@@ -134,16 +151,15 @@ export function loadConfig(input: ConfigInput = {}): {
   const dataDir = values.DATA_DIR ?? chooseDataDirectory(values.MODEL_NAME, pathExists, warnings);
   if (problems.length > 0) throw new ConfigError(problems);
 
-  const modelsDir = values.MODELS_DIR ?? join(dataDir, 'models');
   return {
-    config: deepFreeze(assemble(values, { modelsDir, chatTemplate, ubatchSize })),
+    config: deepFreeze(assemble(values, { dataDir, chatTemplate, ubatchSize })),
     warnings,
   };
 }
 
 function assemble(
   values: SettingValues,
-  derived: { modelsDir: string; chatTemplate: string | undefined; ubatchSize: number },
+  derived: { dataDir: string; chatTemplate: string | undefined; ubatchSize: number },
 ): Config {
   return {
     server: {
@@ -154,12 +170,13 @@ function assemble(
       bodyLimitBytes: values.MAX_REQUEST_BODY_SIZE,
       healthReadiness: values.HEALTH_READINESS,
       strictModel: values.STRICT_MODEL,
+      trustedProxies: values.TRUSTED_PROXIES ?? [],
     },
     model: {
       path: values.MODEL_PATH,
       name: values.MODEL_NAME,
       mockBackend: values.MOCK_BACKEND,
-      modelsDir: derived.modelsDir,
+      modelsDir: values.MODELS_DIR ?? join(derived.dataDir, 'models'),
       alias: values.MODEL_ALIAS,
       gpu: values.GPU,
       gpuLayers: values.NGL,
@@ -192,7 +209,14 @@ function assemble(
         seed: values.SEED,
       }),
     },
-    auth: { enabled: values.AUTH_ENABLED },
+    auth: {
+      enabled: values.AUTH_ENABLED,
+      keysFile: values.AUTH_KEYS_FILE ?? join(derived.dataDir, keysFileName),
+      adminKeyIds: values.ADMIN_KEY_IDS ?? [],
+      protectedMetrics: values.METRICS_AUTH_ENABLED,
+      failuresPerMinute: values.AUTH_FAILURES_PER_MINUTE,
+      sharedCache: values.CACHE_SHARING,
+    },
     log: { level: values.LOG_LEVEL, format: values.LOG_FORMAT },
   };
 }

@@ -6,6 +6,7 @@
 /** OpenAI's `error.type` values that this gateway uses. */
 export type ErrorType =
   | 'invalid_request_error'
+  | 'permission_error'
   | 'rate_limit_error'
   | 'server_error'
   | 'timeout_error';
@@ -33,6 +34,9 @@ const catalogue = {
     'invalid_request_error',
     'The prompt and the completion do not fit the context.',
   ),
+  invalid_api_key: entry(401, 'invalid_request_error', 'A valid API key is required.'),
+  insufficient_scope: entry(403, 'permission_error', 'The API key may not do this.'),
+  model_not_allowed: entry(403, 'permission_error', 'The API key may not use this model.'),
   not_found: entry(404, 'invalid_request_error', 'There is no such endpoint.'),
   model_not_found: entry(404, 'invalid_request_error', 'The model does not exist.'),
   method_not_allowed: entry(405, 'invalid_request_error', 'The method is not allowed here.'),
@@ -44,6 +48,7 @@ const catalogue = {
     'invalid_request_error',
     'The request body must be sent as application/json.',
   ),
+  rate_limit_exceeded: entry(429, 'rate_limit_error', 'Rate limit reached.', 60),
   header_fields_too_large: entry(
     431,
     'invalid_request_error',
@@ -71,6 +76,8 @@ export interface ErrorDetail {
   readonly message?: string;
   /** Path of the offending field, such as `messages[2].content`. */
   readonly param?: string;
+  /** Replaces the row's, where the real wait is known. */
+  readonly retryAfterSeconds?: number;
   /** What was caught; logged, never sent. */
   readonly cause?: unknown;
 }
@@ -104,7 +111,7 @@ export class GatewayError extends Error {
     this.status = row.status;
     this.type = row.type;
     this.param = detail.param;
-    this.retryAfterSeconds = row.retryAfterSeconds;
+    this.retryAfterSeconds = detail.retryAfterSeconds ?? row.retryAfterSeconds;
   }
 
   /** The wire form, for a plain reply and for an error frame of a stream alike. */

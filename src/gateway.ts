@@ -11,9 +11,11 @@ import { props } from './api/props.ts';
 import { tokens } from './api/tokens.ts';
 import type { Drain } from './drain.ts';
 import type { ModelRegistry } from './model/registry.ts';
+import { type AuthenticationOptions, addAuthentication } from './plugins/authentication.ts';
 import { answerClientError } from './plugins/client-error.ts';
 import { addErrorHandler, replyWithFrameworkError } from './plugins/error-handler.ts';
 import { addNotFound } from './plugins/not-found.ts';
+import { addPreflight } from './plugins/preflight.ts';
 import { addRequestId, chooseRequestId } from './plugins/request-id.ts';
 import { toValidationError } from './plugins/validation-error.ts';
 
@@ -28,6 +30,10 @@ export interface GatewayDeps {
   };
   /** Refuse a `model` other than the served one, instead of ignoring the field. */
   readonly strictModel: boolean;
+  /** How requests are authenticated; left out: everybody is let in. */
+  readonly authentication?: AuthenticationOptions | undefined;
+  /** Addresses and networks whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly string[];
   /** Of this program; part of `system_fingerprint`. */
   readonly version: string;
 }
@@ -39,7 +45,16 @@ export type Gateway = ReturnType<typeof buildGateway>;
 const requestTimeoutMs = 60_000;
 
 /** Registers plugins, then routes. Opens nothing. */
-export function buildGateway({ logger, models, drain, limits, strictModel, version }: GatewayDeps) {
+export function buildGateway({
+  logger,
+  models,
+  drain,
+  limits,
+  strictModel,
+  authentication,
+  trustedProxies,
+  version,
+}: GatewayDeps) {
   const app = Fastify({
     loggerInstance: logger as FastifyBaseLogger,
     logController: new LogController({
@@ -49,6 +64,7 @@ export function buildGateway({ logger, models, drain, limits, strictModel, versi
     genReqId: chooseRequestId,
     bodyLimit: limits.bodyBytes,
     requestTimeout: requestTimeoutMs,
+    trustProxy: trustedProxies.length === 0 ? false : [...trustedProxies],
     // While closing, generation is refused by the drain and health still answers.
     return503OnClosing: false,
     routerOptions: { ignoreTrailingSlash: true },
@@ -74,9 +90,11 @@ export function buildGateway({ logger, models, drain, limits, strictModel, versi
 
   addRequestId(app);
   addErrorHandler(app);
+  addPreflight(app);
+  addAuthentication(app, authentication, models);
   addNotFound(app);
 
-  app.register(health, { models, drain, authenticationEnabled: false });
+  app.register(health, { models, drain, authenticationEnabled: authentication !== undefined });
   app.register(modelRoutes, { models });
   app.register(chatCompletions, { models, drain, strictModel, version });
   app.register(completions, { models, drain, strictModel, version });

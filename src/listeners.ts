@@ -6,6 +6,7 @@ import type { Config } from './config.ts';
 import type { Drain } from './drain.ts';
 import { buildGateway } from './gateway.ts';
 import { buildHealthServer } from './health-server.ts';
+import type { KeySource } from './keys/key-source.ts';
 import type { Logger } from './log.ts';
 import type { ModelRegistry } from './model/registry.ts';
 import { programVersion } from './package-info.ts';
@@ -19,6 +20,15 @@ export interface Listeners {
   close(): Promise<void>;
 }
 
+/** What the listeners answer with. */
+export interface ListenerDeps {
+  readonly models: ModelRegistry;
+  readonly drain: Drain;
+  readonly logger: Logger;
+  /** Undefined where authentication is off. */
+  readonly keys: KeySource | undefined;
+}
+
 /** Connections that still send when everything is answered get this long. */
 const closeTimeoutMs = 2000;
 /** A connection kept alive is closed this soon after its last reply. */
@@ -29,14 +39,18 @@ const idleCheckMs = 50;
  * @throws {StartError} exit code 1 when one cannot be opened; the other is closed then
  */
 export async function openListeners(
-  config: Config['server'],
-  { models, drain, logger }: { models: ModelRegistry; drain: Drain; logger: Logger },
+  { server: config, auth }: Pick<Config, 'server' | 'auth'>,
+  { models, drain, logger, keys }: ListenerDeps,
 ): Promise<Listeners> {
   const { host } = config;
+  const { adminKeyIds, sharedCache, failuresPerMinute, protectedMetrics } = auth;
+  const policy = { adminKeyIds, sharedCache, defaultLimits: {} };
   const gateway = buildGateway({
     logger,
     models,
     drain,
+    authentication: keys && { keys, policy, failuresPerMinute, protectedMetrics },
+    trustedProxies: config.trustedProxies,
     limits: { bodyBytes: config.bodyLimitBytes },
     strictModel: config.strictModel,
     version: programVersion,

@@ -3,6 +3,7 @@ import type { Config, ConfigWarning } from './config.ts';
 import { Drain } from './drain.ts';
 import type { Engine } from './engine/engine.ts';
 import { createNativeEngine } from './engine/native-engine.ts';
+import { KeySource } from './keys/key-source.ts';
 import { type Listeners, openListeners } from './listeners.ts';
 import type { Logger } from './log.ts';
 import { type LoadedModel, loadModel } from './model/load.ts';
@@ -26,15 +27,15 @@ export interface ServeOptions {
  * @throws {StartError} when it cannot start or the engine fails
  */
 export async function serve({ config, warnings, logger, stop }: ServeOptions): Promise<void> {
-  requireSupportedAuthentication(config);
   for (const { level, message } of warnings) logger[level](message);
-  warnAboutOpenDoors(config, logger);
+  if (!config.auth.enabled) warnAboutOpenDoors(config, logger);
   const source = resolveModelSource(config.model);
   for (const { level, message } of source.notes) logger[level](message);
 
+  const keys = config.auth.enabled ? await openKeys(config.auth, logger) : undefined;
   const models = new ModelRegistry();
   const drain = new Drain();
-  const listeners = await openListeners(config.server, { models, drain, logger });
+  const listeners = await openListeners(config, { models, drain, logger, keys });
   let running: RunningModel | undefined;
   try {
     running = await startModel(source, { config, models, logger, stop });
@@ -170,17 +171,20 @@ function announce(
   );
 }
 
-/** Never serves without the protection that was asked for. */
-function requireSupportedAuthentication({ auth }: Config): void {
-  if (!auth.enabled) return;
-  throw new StartError(
-    2,
-    'AUTH_ENABLED is on, but key authentication is not part of this version yet; pass ' +
-      '--no-auth-enabled to serve without it',
-  );
+/** A file without keys does not keep the server from starting, but lets nobody in. */
+async function openKeys(
+  { keysFile, adminKeyIds }: Config['auth'],
+  logger: Logger,
+): Promise<KeySource> {
+  const keys = new KeySource({ path: keysFile, adminKeyIds, logger });
+  await keys.open();
+  return keys;
 }
 
-function warnAboutOpenDoors({ server: { host } }: Config, logger: Logger): void {
+function warnAboutOpenDoors({ server: { host }, auth }: Config, logger: Logger): void {
+  if (auth.protectedMetrics) {
+    logger.warn('METRICS_AUTH_ENABLED has no effect while authentication is off');
+  }
   const isLoopback = host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
   logger.warn(
     isLoopback

@@ -53,7 +53,9 @@ export async function generateReply(
 ): Promise<object> {
   const { log } = request;
   const controller = abortOnDisconnect(request, reply);
-  const events = generate({ ...generation, controller, log });
+  const cacheScope = request.caller?.cacheScope;
+  const options = { ...generation.options, ...(cacheScope !== undefined && { cacheScope }) };
+  const events = generate({ ...generation, options, controller, log });
   try {
     if (!form.stream) return await collect(events, form.collector);
     const frames = toFrames(events, form.framer, log);

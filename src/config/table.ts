@@ -1,16 +1,19 @@
+import { isKeyId } from '../keys/key-line.ts';
 import {
+  addresses,
   choice,
   decimal,
   integer,
   integer64,
   layerCount,
+  list,
   text,
   truth,
   type ValueKind,
 } from './values.ts';
 
 /** Headings of the settings, in the order `--help` and the documentation show them. */
-export const settingGroups = ['Model', 'Engine', 'Sampling', 'Server', 'Log'] as const;
+export const settingGroups = ['Model', 'Engine', 'Sampling', 'Server', 'Keys', 'Log'] as const;
 
 /** One row of the table: everything there is to say about a setting. */
 export interface Setting<T, Fallback extends T | undefined = T | undefined> {
@@ -190,7 +193,6 @@ export const settings = {
     8001,
     'health port; 0 = any free one',
   ),
-  AUTH_ENABLED: withDefault('Server', truth(), true, 'require an API key'),
   MAX_REQUEST_BODY_SIZE: withDefault(
     'Server',
     integer({ min: 1, max: 2 ** 29 }),
@@ -210,6 +212,39 @@ export const settings = {
     'health port answers /ping with 204 until the model is ready',
   ),
   CONFIG: optional('Server', text('PATH'), 'JSON file with settings by any of their names', 'none'),
+
+  AUTH_ENABLED: withDefault('Keys', truth(), true, 'require an API key'),
+  AUTH_KEYS_FILE: optional(
+    'Keys',
+    text('PATH'),
+    'file with the API keys',
+    '$DATA_DIR/api_keys.txt',
+  ),
+  ADMIN_KEY_IDS: optional(
+    'Keys',
+    list('ID,...', isKeyId, 'key ids'),
+    'keys that may run the server, among those whose lines name no scopes',
+    'all',
+  ),
+  METRICS_AUTH_ENABLED: withDefault('Keys', truth(), false, 'require an API key for /metrics, too'),
+  AUTH_FAILURES_PER_MINUTE: withDefault(
+    'Keys',
+    integer({ min: 0, max: 1_000_000 }),
+    30,
+    'wrong keys a client address may send in a minute before it has to wait; 0 = any number',
+  ),
+  TRUSTED_PROXIES: optional(
+    'Keys',
+    addresses(),
+    'proxies whose X-Forwarded-For is believed',
+    'none',
+  ),
+  CACHE_SHARING: withDefault(
+    'Keys',
+    truth(),
+    false,
+    'let a key start from prefixes that requests of other keys computed',
+  ),
 
   LOG_LEVEL: withDefault(
     'Log',
@@ -259,9 +294,7 @@ export const obsoleteSettings: readonly string[] = [
 
 /** Environment names that this version knows and does not act on. */
 export const unusedSettings: readonly string[] = [
-  'AUTH_KEYS_FILE',
   'MAX_REQUESTS_PER_MINUTE',
-  'METRICS_AUTH_ENABLED',
   'CORS_ORIGINS',
   'MAX_QUEUE_SIZE',
   'MAX_HEADERS',

@@ -34,6 +34,7 @@ export function replyWithFrameworkError(
 function replyWithError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const error = toGatewayError(thrown, request);
   logFailure(error, request);
+  if (error.status === 401) reply.header('www-authenticate', 'Bearer');
   if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds);
   reply.code(error.status).type('application/json').send(error.toBody());
 }

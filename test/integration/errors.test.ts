@@ -89,7 +89,6 @@ describe('a path or method that does not exist', () => {
   test.each([
     ['GET', '/v1/chat/completions', 'POST'],
     ['GET', '/v1/chat/completions/?x=1', 'POST'],
-    ['OPTIONS', '/v1/chat/completions', 'POST'],
     ['PROPFIND', '/v1/chat/completions', 'POST'],
     ['POST', '/v1/models', 'GET, HEAD'],
     ['DELETE', '/v1/models/a/b', 'GET, HEAD'],

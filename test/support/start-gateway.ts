@@ -32,7 +32,10 @@ export interface TestGateway {
   readonly logLines: Record<string, unknown>[];
 }
 
-export interface TestGatewayOptions extends Partial<Pick<GatewayDeps, 'limits' | 'strictModel'>> {
+export interface TestGatewayOptions
+  extends Partial<
+    Pick<GatewayDeps, 'limits' | 'strictModel' | 'authentication' | 'trustedProxies'>
+  > {
   /** Leave the registry in its first state. */
   readonly loading?: boolean;
   /** What the fake engine says of itself, where it is not the usual. */
@@ -56,6 +59,8 @@ export function startGateway(options: TestGatewayOptions = {}): TestGateway {
     drain,
     limits: options.limits ?? { bodyBytes: 1_000_000 },
     strictModel: options.strictModel ?? false,
+    authentication: options.authentication,
+    trustedProxies: options.trustedProxies ?? [],
     version: '0.0.0',
   });
   onTestFinished(async () => {

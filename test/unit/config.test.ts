@@ -49,7 +49,14 @@ describe('loadConfig', () => {
         gpuLayers: 'auto',
       },
       engine: { threadCount: 0, batchSize: 2048, ubatchSize: 512, defaultMaxTokens: 4096 },
-      auth: { enabled: true },
+      auth: {
+        enabled: true,
+        keysFile: '/data/api_keys.txt',
+        adminKeyIds: [],
+        protectedMetrics: false,
+        failuresPerMinute: 30,
+        sharedCache: false,
+      },
       log: { level: 'info', format: 'text' },
     });
   });
@@ -123,6 +130,12 @@ describe('loadConfig', () => {
     [{ NGL: '0' }, { model: { gpuLayers: 0 } }],
     [{ DRAIN_TIMEOUT: '0.25' }, { server: { drainTimeoutMs: 250 } }],
     [{ LOG_FORMAT: 'JSON' }, { log: { format: 'json' } }],
+    [{ DATA_DIR: '/x', AUTH_KEYS_FILE: '' }, { auth: { keysFile: '/x/api_keys.txt' } }],
+    [{ AUTH_KEYS_FILE: '/k', ADMIN_KEY_IDS: 'a, b_2' }, { auth: { adminKeyIds: ['a', 'b_2'] } }],
+    [
+      { TRUSTED_PROXIES: '10.0.0.0/8,fd00::/8, 127.0.0.1' },
+      { server: { trustedProxies: ['10.0.0.0/8', 'fd00::/8', '127.0.0.1'] } },
+    ],
     [{ BATCH_SIZE: '64' }, { engine: { batchSize: 64, ubatchSize: 64 } }],
     [{ DATA_DIR: '/x' }, { model: { modelsDir: '/x/models' } }],
     [{ DATA_DIR: '/x', MODELS_DIR: '/y' }, { model: { modelsDir: '/y' } }],
@@ -147,6 +160,15 @@ describe('loadConfig', () => {
     [{ SEED: '18446744073709551616' }, 'SEED (--seed) must be a whole number of at most 64 bits'],
     [{ GPU: 'cpu' }, 'GPU (--gpu) must be one of auto, cuda, vulkan, metal, off, received "cpu"'],
     [{ CACHE_TYPE_K: 'q3_k' }, 'CACHE_TYPE_K (--cache-type-k) must be one of f32'],
+    [{ ADMIN_KEY_IDS: 'a,,b' }, 'ADMIN_KEY_IDS (--admin-key-ids) must be key ids, with commas'],
+    [
+      { TRUSTED_PROXIES: '10.0.0.0/33' },
+      'TRUSTED_PROXIES (--trusted-proxies) must be IP addresses',
+    ],
+    [
+      { TRUSTED_PROXIES: 'proxy.local' },
+      'TRUSTED_PROXIES (--trusted-proxies) must be IP addresses',
+    ],
     [{ LOG_FORMAT: 'xml' }, 'LOG_FORMAT (--log-format) must be one of text, json'],
     [{ UBATCH_SIZE: '4096' }, 'UBATCH_SIZE must be at most BATCH_SIZE (2048), received 4096'],
     [
