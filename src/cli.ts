@@ -1,6 +1,8 @@
 #!/usr/bin/env node
+import { text as readText } from 'node:stream/consumers';
 import { helpText, parseCommand } from './command.ts';
-import { benchKeys, loadConfig } from './config.ts';
+import { benchKeys, keysFile, loadConfig } from './config.ts';
+import { runKeys } from './keys/keys-command.ts';
 import { createLogger, type Logger, neutralise } from './log.ts';
 import { programVersion } from './package-info.ts';
 import { StartError } from './start-error.ts';
@@ -22,6 +24,14 @@ async function run(argv: readonly string[]): Promise<number> {
         return 0;
       case 'serve':
         return await runServer(command.flags);
+      case 'keys':
+        return await runKeys({
+          argv: command.flags,
+          defaultFile: keysFile(),
+          out: (text) => process.stdout.write(text),
+          err: (text) => process.stderr.write(text),
+          readStdin: () => readText(process.stdin),
+        });
       case 'bench':
         return await runBenchmark(command.flags);
       default:

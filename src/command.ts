@@ -5,11 +5,11 @@ import { StartError } from './start-error.ts';
 
 /** What the command line asks for. */
 export type Command =
-  | { readonly name: 'serve' | 'bench'; readonly flags: readonly string[] }
+  | { readonly name: 'serve' | 'bench' | 'keys'; readonly flags: readonly string[] }
   | { readonly name: 'help' }
   | { readonly name: 'version' };
 
-const commandNames = ['serve', 'bench'];
+const commandNames = ['serve', 'keys', 'bench'];
 
 /**
  * Reads the command, which comes before its flags; `serve` when there is none.
@@ -17,8 +17,8 @@ const commandNames = ['serve', 'bench'];
  */
 export function parseCommand(argv: readonly string[]): Command {
   const [first, ...rest] = argv;
-  // It has flags of its own, `--help` among them.
-  if (first === 'bench') return { name: 'bench', flags: rest };
+  // They have flags of their own, `--help` among them.
+  if (first === 'bench' || first === 'keys') return { name: first, flags: rest };
   const names = argv.slice(0, argv.includes('--') ? argv.indexOf('--') : undefined);
   if (names.includes('--help') || names.includes('-h')) return { name: 'help' };
   if (names.includes('--version') || names.includes('-v')) return { name: 'version' };
@@ -40,6 +40,7 @@ Serves a GGUF model to OpenAI-compatible clients.
 
 Commands:
   serve      load a model and answer requests (default)
+  keys       make, list and change API keys; \`keys --help\` lists its commands
   bench      measure a running server; \`bench --help\` lists its flags
 
   --help     this text

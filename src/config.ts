@@ -94,6 +94,16 @@ export type CacheType = SettingValues['CACHE_TYPE_K'];
 
 export type { ConfigWarning };
 
+/** The key file of the `keys` command, which reads no other setting. */
+export function keysFile({
+  env = process.env,
+  pathExists = existsSync,
+}: Pick<ConfigInput, 'env' | 'pathExists'> = {}): string {
+  if (env.AUTH_KEYS_FILE) return env.AUTH_KEYS_FILE;
+  const dataDir = env.DATA_DIR || chooseDataDirectory(undefined, pathExists, []);
+  return join(dataDir, keysFileName);
+}
+
 /** Where settings come from; left out: this process and its file system. */
 export interface ConfigInput {
   /** Flags, without the program's name and the command. */

@@ -25,6 +25,7 @@ describe('parseCommand', () => {
     [['serve', '--port', '1'], { name: 'serve', flags: ['--port', '1'] }],
     [['serve', '--help'], { name: 'help' }],
     [['bench', '--url', 'u', '--help'], { name: 'bench', flags: ['--url', 'u', '--help'] }],
+    [['keys', '--file', 'f', 'list', '-h'], { name: 'keys', flags: ['--file', 'f', 'list', '-h'] }],
     [['-h'], { name: 'help' }],
     [['--version'], { name: 'version' }],
   ])('reads %j', (argv, command) => {
@@ -33,7 +34,7 @@ describe('parseCommand', () => {
 
   it('refuses a command there is not and lists those there are', () => {
     expect(() => parseCommand(['sevre'])).toThrow(
-      'unknown command "sevre", did you mean serve? (commands: serve, bench)',
+      'unknown command "sevre", did you mean serve? (commands: serve, keys, bench)',
     );
   });
 });
@@ -63,6 +64,8 @@ describe('the program', () => {
   it('exits with 2 for a command there is not', () => {
     const { status, stderr } = runCli(['dance']);
     expect(status).toBe(2);
-    expect(stderr).toBe('llama-gguf-inference: unknown command "dance" (commands: serve, bench)\n');
+    expect(stderr).toBe(
+      'llama-gguf-inference: unknown command "dance" (commands: serve, keys, bench)\n',
+    );
   });
 });
