@@ -59,6 +59,7 @@ const catalogue = {
     'server_error',
     'The server had an error while processing the request.',
   ),
+  reload_failed: entry(500, 'server_error', 'The keys could not be reloaded.'),
   sequence_failed: entry(500, 'server_error', 'The completion could not be continued.'),
   engine_failed: entry(500, 'server_error', 'The inference engine failed.'),
   model_loading: entry(503, 'server_error', 'The model is still loading.', 2),

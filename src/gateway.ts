@@ -8,6 +8,7 @@ import { completions } from './api/completions.ts';
 import { health } from './api/health.ts';
 import { models as modelRoutes } from './api/models.ts';
 import { props } from './api/props.ts';
+import { reload } from './api/reload.ts';
 import { tokens } from './api/tokens.ts';
 import type { Drain } from './drain.ts';
 import type { ModelRegistry } from './model/registry.ts';
@@ -95,6 +96,7 @@ export function buildGateway({
   addNotFound(app);
 
   app.register(health, { models, drain, authenticationEnabled: authentication !== undefined });
+  app.register(reload, { keys: authentication?.keys });
   app.register(modelRoutes, { models });
   app.register(chatCompletions, { models, drain, strictModel, version });
   app.register(completions, { models, drain, strictModel, version });

@@ -33,6 +33,7 @@ export async function serve({ config, warnings, logger, stop }: ServeOptions): P
   for (const { level, message } of source.notes) logger[level](message);
 
   const keys = config.auth.enabled ? await openKeys(config.auth, logger) : undefined;
+  const stopReloading = reloadWhenAsked(keys, logger);
   const models = new ModelRegistry();
   const drain = new Drain();
   const listeners = await openListeners(config, { models, drain, logger, keys });
@@ -50,6 +51,7 @@ export async function serve({ config, warnings, logger, stop }: ServeOptions): P
     if (abortedCount > 0) logger.warn({ abortedCount }, 'running requests were aborted');
     await listeners.close();
     await running?.close();
+    stopReloading();
   }
   logger.info('stopped');
 }
@@ -179,6 +181,28 @@ async function openKeys(
   const keys = new KeySource({ path: keysFile, adminKeyIds, logger });
   await keys.open();
   return keys;
+}
+
+/**
+ * Reads the keys again on SIGHUP and when their file changes. SIGHUP would end the process otherwise: that
+ * is right only for a terminal that closes over a server without keys.
+ * @returns what ends it
+ */
+function reloadWhenAsked(keys: KeySource | undefined, logger: Logger): () => void {
+  if (keys === undefined && process.stdin.isTTY) return () => {};
+  const onHangup = () => {
+    logger.info(
+      keys === undefined ? 'SIGHUP: there are no keys to reload' : 'SIGHUP: reloading keys',
+    );
+    // What is wrong with the file has been logged.
+    keys?.load().catch(() => {});
+  };
+  process.on('SIGHUP', onHangup);
+  const unwatch = keys?.watch();
+  return () => {
+    process.off('SIGHUP', onHangup);
+    unwatch?.();
+  };
 }
 
 function warnAboutOpenDoors({ server: { host }, auth }: Config, logger: Logger): void {

@@ -1,3 +1,4 @@
+import { type Stats, unwatchFile, watchFile } from 'node:fs';
 import { failureText } from '../config/sources.ts';
 import type { Logger } from '../log.ts';
 import { type LineNote, parseKeyFile } from './key-file.ts';
@@ -23,6 +24,9 @@ export interface KeyLoad {
 
 /** The file gave no keys, and those from before stay. The message says why. */
 export class KeyLoadError extends Error {}
+
+/** How soon a change of the file is seen. */
+const watchIntervalMs = 2000;
 
 /** More ids than these are only counted in the log. */
 const listedIdCount = 50;
@@ -65,6 +69,20 @@ export class KeySource {
       'there are no API keys: every request that needs one is refused with 401; ' +
         'make one with `llama-gguf-inference keys generate --name NAME`',
     );
+  }
+
+  /**
+   * Reads the file again whenever it changes, appears or disappears. Looks at it from time to time, because
+   * that also works where it is replaced, mounted, or on another machine.
+   * @returns what ends it
+   */
+  watch(intervalMs = watchIntervalMs): () => void {
+    const onChange = (now: Stats, before: Stats) => {
+      // Reading it changes the time of the last access, which is no reason to read it.
+      if (identityOf(now) !== identityOf(before)) this.load().catch(() => {});
+    };
+    watchFile(this.path, { interval: intervalMs, persistent: false }, onChange);
+    return () => unwatchFile(this.path, onChange);
   }
 
   /**
@@ -121,4 +139,8 @@ export class KeySource {
       'ADMIN_KEY_IDS names keys that the key file does not have',
     );
   }
+}
+
+function identityOf({ ino, size, mtimeMs, ctimeMs }: Stats): string {
+  return [ino, size, mtimeMs, ctimeMs].join();
 }
