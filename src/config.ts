@@ -18,6 +18,7 @@ import {
   settingOf,
 } from './config/table.ts';
 import type { SamplingParams } from './engine/engine.ts';
+import type { KeyLimits } from './keys/api-key.ts';
 import { StartError } from './start-error.ts';
 
 /** Everything the server was told, checked and frozen. Undefined means: not set, choose well. */
@@ -52,6 +53,9 @@ export interface AuthConfig {
   /** Of one client address; 0 is without limit. */
   readonly failuresPerMinute: number;
   readonly sharedCache: boolean;
+  /** Of keys whose lines do not say; what is left out has no limit. */
+  readonly defaultLimits: KeyLimits;
+  readonly redisUrl: string | undefined;
 }
 
 /** Which file, and where its weights go. Without a path and a name it is the bundled model. */
@@ -226,6 +230,13 @@ function assemble(
       protectedMetrics: values.METRICS_AUTH_ENABLED,
       failuresPerMinute: values.AUTH_FAILURES_PER_MINUTE,
       sharedCache: values.CACHE_SHARING,
+      defaultLimits: withoutUndefined<KeyLimits>({
+        requestsPerMinute: values.MAX_REQUESTS_PER_MINUTE,
+        tokensPerMinute: values.MAX_TOKENS_PER_MINUTE || undefined,
+        tokensPerDay: values.MAX_TOKENS_PER_DAY || undefined,
+        concurrentRequests: values.MAX_CONCURRENT_PER_KEY || undefined,
+      }),
+      redisUrl: values.REDIS_URL,
     },
     log: { level: values.LOG_LEVEL, format: values.LOG_FORMAT },
   };
@@ -239,7 +250,7 @@ function mergeSources(
 ): Partial<SettingValues> {
   const values: Partial<Record<SettingName, unknown>> = {};
   for (const name of settingNames) {
-    const { kind, alias } = settingOf(name);
+    const { kind, alias, secret } = settingOf(name);
     const candidates = sources.flatMap(({ label, texts }) =>
       [name, alias].flatMap((key) => {
         const text = key === undefined ? undefined : texts.get(key);
@@ -257,7 +268,7 @@ function mergeSources(
     if (value === undefined) {
       problems.push(
         `${chosen.key} (--${flagName(chosen.key)}) must be ${kind.expectation}, ` +
-          `received ${quote(chosen.text)} from ${chosen.label}`,
+          `received ${secret ? 'something else' : quote(chosen.text)} from ${chosen.label}`,
       );
     } else {
       values[name] = value;

@@ -6,10 +6,13 @@
 /** OpenAI's `error.type` values that this gateway uses. */
 export type ErrorType =
   | 'invalid_request_error'
+  | 'insufficient_quota'
   | 'permission_error'
   | 'rate_limit_error'
+  | 'requests'
   | 'server_error'
-  | 'timeout_error';
+  | 'timeout_error'
+  | 'tokens';
 
 interface CatalogueEntry {
   readonly status: number;
@@ -17,6 +20,10 @@ interface CatalogueEntry {
   readonly message: string;
   /** Seconds a client should wait before it tries again; sent as `Retry-After`. */
   readonly retryAfterSeconds?: number;
+  /** What clients see as `code`, where several rows are one to them. */
+  readonly wireCode?: string;
+  /** False where trying again cannot help; sent as `x-should-retry`. */
+  readonly shouldRetry?: false;
 }
 
 const catalogue = {
@@ -49,6 +56,18 @@ const catalogue = {
     'The request body must be sent as application/json.',
   ),
   rate_limit_exceeded: entry(429, 'rate_limit_error', 'Rate limit reached.', 60),
+  concurrency_exceeded: {
+    ...entry(429, 'requests', 'Too many requests of this key are running.', 1),
+    wireCode: 'rate_limit_exceeded',
+  },
+  tokens_exceeded: {
+    ...entry(429, 'tokens', 'Rate limit reached.', 60),
+    wireCode: 'rate_limit_exceeded',
+  },
+  insufficient_quota: {
+    ...entry(429, 'insufficient_quota', 'The API key has used its tokens of today.', 3600),
+    shouldRetry: false,
+  },
   header_fields_too_large: entry(
     431,
     'invalid_request_error',
@@ -103,6 +122,9 @@ export class GatewayError extends Error {
   readonly type: ErrorType;
   readonly param: string | undefined;
   readonly retryAfterSeconds: number | undefined;
+  /** False where trying again cannot help. */
+  readonly shouldRetry: false | undefined;
+  readonly #wireCode: string;
 
   constructor(code: ErrorCode, detail: ErrorDetail = {}) {
     const row: CatalogueEntry = catalogue[code];
@@ -112,6 +134,8 @@ export class GatewayError extends Error {
     this.status = row.status;
     this.type = row.type;
     this.param = detail.param;
+    this.shouldRetry = row.shouldRetry;
+    this.#wireCode = row.wireCode ?? code;
     this.retryAfterSeconds = detail.retryAfterSeconds ?? row.retryAfterSeconds;
   }
 
@@ -122,7 +146,7 @@ export class GatewayError extends Error {
         message: this.message,
         type: this.type,
         param: this.param ?? null,
-        code: this.code,
+        code: this.#wireCode,
       },
     };
   }

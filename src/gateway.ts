@@ -11,10 +11,12 @@ import { props } from './api/props.ts';
 import { reload } from './api/reload.ts';
 import { tokens } from './api/tokens.ts';
 import type { Drain } from './drain.ts';
+import type { LimitStore } from './limits/limit-store.ts';
 import type { ModelRegistry } from './model/registry.ts';
 import { type AuthenticationOptions, addAuthentication } from './plugins/authentication.ts';
 import { answerClientError } from './plugins/client-error.ts';
 import { addErrorHandler, replyWithFrameworkError } from './plugins/error-handler.ts';
+import { addKeyLimits } from './plugins/key-limits.ts';
 import { addNotFound } from './plugins/not-found.ts';
 import { addPreflight } from './plugins/preflight.ts';
 import { addRequestId, chooseRequestId } from './plugins/request-id.ts';
@@ -33,6 +35,8 @@ export interface GatewayDeps {
   readonly strictModel: boolean;
   /** How requests are authenticated; left out: everybody is let in. */
   readonly authentication?: AuthenticationOptions | undefined;
+  /** Where it is counted what keys use; left out: keys have no limits. */
+  readonly limitStore?: LimitStore | undefined;
   /** Addresses and networks whose `X-Forwarded-For` is believed. */
   readonly trustedProxies: readonly string[];
   /** Of this program; part of `system_fingerprint`. */
@@ -53,6 +57,7 @@ export function buildGateway({
   limits,
   strictModel,
   authentication,
+  limitStore,
   trustedProxies,
   version,
 }: GatewayDeps) {
@@ -93,6 +98,7 @@ export function buildGateway({
   addErrorHandler(app);
   addPreflight(app);
   addAuthentication(app, authentication, models);
+  if (authentication !== undefined && limitStore !== undefined) addKeyLimits(app, limitStore);
   addNotFound(app);
 
   app.register(health, { models, drain, authenticationEnabled: authentication !== undefined });

@@ -7,6 +7,7 @@ import type { Drain } from './drain.ts';
 import { buildGateway } from './gateway.ts';
 import { buildHealthServer } from './health-server.ts';
 import type { KeySource } from './keys/key-source.ts';
+import type { LimitStore } from './limits/limit-store.ts';
 import type { Logger } from './log.ts';
 import type { ModelRegistry } from './model/registry.ts';
 import { programVersion } from './package-info.ts';
@@ -27,6 +28,7 @@ export interface ListenerDeps {
   readonly logger: Logger;
   /** Undefined where authentication is off. */
   readonly keys: KeySource | undefined;
+  readonly limitStore: LimitStore | undefined;
 }
 
 /** Connections that still send when everything is answered get this long. */
@@ -40,16 +42,16 @@ const idleCheckMs = 50;
  */
 export async function openListeners(
   { server: config, auth }: Pick<Config, 'server' | 'auth'>,
-  { models, drain, logger, keys }: ListenerDeps,
+  { models, drain, logger, keys, limitStore }: ListenerDeps,
 ): Promise<Listeners> {
   const { host } = config;
-  const { adminKeyIds, sharedCache, failuresPerMinute, protectedMetrics } = auth;
-  const policy = { adminKeyIds, sharedCache, defaultLimits: {} };
+  const { failuresPerMinute, protectedMetrics } = auth;
   const gateway = buildGateway({
     logger,
     models,
     drain,
-    authentication: keys && { keys, policy, failuresPerMinute, protectedMetrics },
+    authentication: keys && { keys, policy: auth, failuresPerMinute, protectedMetrics },
+    limitStore,
     trustedProxies: config.trustedProxies,
     limits: { bodyBytes: config.bodyLimitBytes },
     strictModel: config.strictModel,

@@ -4,6 +4,9 @@ import { Drain } from './drain.ts';
 import type { Engine } from './engine/engine.ts';
 import { createNativeEngine } from './engine/native-engine.ts';
 import { KeySource } from './keys/key-source.ts';
+import { FallbackStore } from './limits/fallback-store.ts';
+import type { LimitStore } from './limits/limit-store.ts';
+import { MemoryStore } from './limits/memory-store.ts';
 import { type Listeners, openListeners } from './listeners.ts';
 import type { Logger } from './log.ts';
 import { type LoadedModel, loadModel } from './model/load.ts';
@@ -33,10 +36,11 @@ export async function serve({ config, warnings, logger, stop }: ServeOptions): P
   for (const { level, message } of source.notes) logger[level](message);
 
   const keys = config.auth.enabled ? await openKeys(config.auth, logger) : undefined;
+  const limitStore = keys && (await openLimits(config.auth, logger));
   const stopReloading = reloadWhenAsked(keys, logger);
   const models = new ModelRegistry();
   const drain = new Drain();
-  const listeners = await openListeners(config, { models, drain, logger, keys });
+  const listeners = await openListeners(config, { models, drain, logger, keys, limitStore });
   let running: RunningModel | undefined;
   try {
     running = await startModel(source, { config, models, logger, stop });
@@ -52,6 +56,7 @@ export async function serve({ config, warnings, logger, stop }: ServeOptions): P
     await listeners.close();
     await running?.close();
     stopReloading();
+    await limitStore?.close();
   }
   logger.info('stopped');
 }
@@ -181,6 +186,16 @@ async function openKeys(
   const keys = new KeySource({ path: keysFile, adminKeyIds, logger });
   await keys.open();
   return keys;
+}
+
+/** Opened also where the Redis cannot be reached: it may come back. */
+async function openLimits({ redisUrl }: Config['auth'], logger: Logger): Promise<LimitStore> {
+  const own = new MemoryStore();
+  if (redisUrl === undefined) return own;
+  // Only now: nobody else needs the client.
+  const { RedisStore } = await import('./limits/redis-store.ts');
+  const onError = (error: Error) => logger.debug({ err: error }, 'redis cannot be reached');
+  return new FallbackStore(await RedisStore.open(redisUrl, onError), own, logger);
 }
 
 /**

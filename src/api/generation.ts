@@ -10,6 +10,7 @@ import type {
   TokenUsage,
 } from '../engine/engine.ts';
 import { GatewayError } from '../errors.ts';
+import type { TokenMeter } from '../limits/token-meter.ts';
 import { merge } from './merge.ts';
 
 type SequenceEnd = Extract<EngineEvent, { type: 'sequence-end' }>;
@@ -45,39 +46,76 @@ export interface Generation {
   readonly drain: Drain;
   /** Aborted by the client's leaving or by the drain's deadline. */
   readonly controller: AbortController;
+  /** Counts the tokens against the key of the request. */
+  readonly meter: TokenMeter;
   readonly log: FastifyBaseLogger;
 }
+
+/** Completion tokens that are set aside for a choice without a limit of its own. */
+const assumedCompletionTokenCount = 256;
 
 /**
  * Prepares the prompts and generates all choices of one completion, registered with the drain for as
  * long as they run. They are all handed to the engine at once, and wait there for slots.
- * @throws the controller's abort reason when it was aborted, else what the engine throws
+ * @throws the controller's abort reason when it was aborted, else what the meter and the engine throw
  */
 export async function* generate(
   generation: Generation,
 ): AsyncGenerator<CompletionEvent, void, undefined> {
-  const { drain, controller, choiceCount } = generation;
+  const { drain, controller } = generation;
   const leave = drain.enter(controller);
   try {
     controller.signal.throwIfAborted();
     const prompts = await generation.prepare();
     controller.signal.throwIfAborted();
-    const choices = Array.from({ length: prompts.length * choiceCount }, (_, choice) =>
-      generateChoice(generation, prompts, choice),
-    );
-    const usages: TokenUsage[] = [];
-    for await (const { source: choice, value: event } of merge(choices)) {
-      if (event.type !== 'sequence-end') {
-        yield { type: 'delta', choice, delta: event };
-      } else {
-        usages[choice] = event.usage;
-        yield { type: 'choice-end', choice, finishReason: event.finishReason };
-      }
-    }
-    yield { type: 'completion-end', usage: totalOf(usages, choiceCount) };
+    yield* generateMetered(generation, prompts);
   } finally {
     leave();
   }
+}
+
+/** Sets tokens aside for all choices, and counts what they came to, however they end. */
+async function* generateMetered(
+  generation: Generation,
+  prompts: readonly PreparedPrompt[],
+): AsyncGenerator<CompletionEvent, void, undefined> {
+  const { meter, options, choiceCount } = generation;
+  const promptTokenCount = prompts.reduce((all, { tokenCount }) => all + tokenCount, 0);
+  const perChoice = options.maxTokens ?? assumedCompletionTokenCount;
+  await meter.reserve({
+    promptTokenCount,
+    completionTokenCount: prompts.length * choiceCount * perChoice,
+  });
+  const spent: number[] = [];
+  try {
+    yield* generateChoices(generation, prompts, spent);
+  } finally {
+    const completionTokenCount = spent.reduce((all, count) => all + count, 0);
+    // Without an entry nothing was computed.
+    await meter.settle(spent.length === 0 ? 0 : promptTokenCount + completionTokenCount);
+  }
+}
+
+/** @param spent - becomes the completion tokens by choice, exact for those that came to an end */
+async function* generateChoices(
+  generation: Generation,
+  prompts: readonly PreparedPrompt[],
+  spent: number[],
+): AsyncGenerator<CompletionEvent, void, undefined> {
+  const { choiceCount } = generation;
+  const choices = Array.from({ length: prompts.length * choiceCount }, (_, choice) =>
+    generateChoice(generation, prompts, choice, spent),
+  );
+  const usages: TokenUsage[] = [];
+  for await (const { source: choice, value: event } of merge(choices)) {
+    if (event.type !== 'sequence-end') {
+      yield { type: 'delta', choice, delta: event };
+    } else {
+      usages[choice] = event.usage;
+      yield { type: 'choice-end', choice, finishReason: event.finishReason };
+    }
+  }
+  yield { type: 'completion-end', usage: totalOf(usages, choiceCount) };
 }
 
 type ChoiceEvent = ReplyDelta | (SequenceEnd & { readonly finishReason: CompletionFinishReason });
@@ -86,6 +124,7 @@ async function* generateChoice(
   { engine, options, choiceCount, controller, log }: Generation,
   prompts: readonly PreparedPrompt[],
   choice: number,
+  spent: number[],
 ): AsyncGenerator<ChoiceEvent, void, undefined> {
   const { signal } = controller;
   const prompt = prompts[Math.floor(choice / choiceCount)];
@@ -97,10 +136,13 @@ async function* generateChoice(
   };
   for await (const event of engine.generate(request, signal)) {
     if (event.type !== 'sequence-end') {
+      // At least one token, until the end tells.
+      spent[choice] = (spent[choice] ?? 0) + 1;
       yield event;
       continue;
     }
     const { finishReason, usage, timings } = event;
+    spent[choice] = usage.completionTokenCount;
     log.info({ choice, finishReason, ...usage, ...timings }, 'sequence ended');
     if (finishReason === 'cancelled') {
       signal.throwIfAborted();

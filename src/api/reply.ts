@@ -2,6 +2,7 @@ import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import type { Drain } from '../drain.ts';
 import type { ReplyDelta, TokenUsage } from '../engine/engine.ts';
 import { GatewayError } from '../errors.ts';
+import { unlimitedMeter } from '../limits/token-meter.ts';
 import { abortOnDisconnect, ClientGone } from './disconnect.ts';
 import {
   type CompletionEvent,
@@ -48,14 +49,14 @@ type CompletionEvents = AsyncGenerator<CompletionEvent, void, undefined>;
 export async function generateReply(
   request: FastifyRequest,
   reply: FastifyReply,
-  generation: Omit<Generation, 'controller' | 'log'>,
+  generation: Omit<Generation, 'controller' | 'log' | 'meter'>,
   form: ReplyForm,
 ): Promise<object> {
-  const { log } = request;
+  const { log, meter = unlimitedMeter } = request;
   const controller = abortOnDisconnect(request, reply);
   const cacheScope = request.caller?.cacheScope;
   const options = { ...generation.options, ...(cacheScope !== undefined && { cacheScope }) };
-  const events = generate({ ...generation, options, controller, log });
+  const events = generate({ ...generation, options, controller, log, meter });
   try {
     if (!form.stream) return await collect(events, form.collector);
     const frames = toFrames(events, form.framer, log);

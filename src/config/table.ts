@@ -9,6 +9,7 @@ import {
   list,
   text,
   truth,
+  url,
   type ValueKind,
 } from './values.ts';
 
@@ -25,6 +26,8 @@ export interface Setting<T, Fallback extends T | undefined = T | undefined> {
   readonly summary: string;
   /** Another name for the same setting; the row's own name wins. */
   readonly alias?: string;
+  /** Its value is shown nowhere. */
+  readonly secret?: true;
 }
 
 const cacheType = () =>
@@ -239,6 +242,24 @@ export const settings = {
     'proxies whose X-Forwarded-For is believed',
     'none',
   ),
+  MAX_REQUESTS_PER_MINUTE: withDefault(
+    'Keys',
+    integer({ min: 1, max: 1_000_000_000 }),
+    100,
+    'requests a minute of a key whose line does not say',
+  ),
+  MAX_TOKENS_PER_MINUTE: keyLimit('tokens a minute of a key whose line does not say'),
+  MAX_TOKENS_PER_DAY: keyLimit('tokens a day of a key whose line does not say'),
+  MAX_CONCURRENT_PER_KEY: keyLimit('requests at the same time of a key whose line does not say'),
+  REDIS_URL: {
+    ...optional(
+      'Keys',
+      url('redis:', 'rediss:'),
+      'Redis that counts what keys use, for several servers together',
+      'each server counts by itself',
+    ),
+    secret: true,
+  },
   CACHE_SHARING: withDefault(
     'Keys',
     truth(),
@@ -294,7 +315,6 @@ export const obsoleteSettings: readonly string[] = [
 
 /** Environment names that this version knows and does not act on. */
 export const unusedSettings: readonly string[] = [
-  'MAX_REQUESTS_PER_MINUTE',
   'CORS_ORIGINS',
   'MAX_QUEUE_SIZE',
   'MAX_HEADERS',
@@ -329,6 +349,11 @@ function optional<T>(
   fallbackText: string,
 ): Setting<T, undefined> & { readonly fallbackText: string } {
   return { group, kind, fallback: undefined, summary, fallbackText };
+}
+
+function keyLimit(what: string) {
+  const kind = integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
+  return withDefault('Keys', kind, 0, `${what}; 0 = no limit`);
 }
 
 function sampling<T>(kind: ValueKind<T>, summary: string, fallbackText = engineDefault) {

@@ -104,6 +104,16 @@ export function list(
   };
 }
 
+/** A URL of one of some kinds. */
+export function url(...protocols: readonly string[]): ValueKind<string> {
+  return {
+    expectation: `a URL with ${protocols.join(' or ')}`,
+    placeholder: 'URL',
+    parse: (value) =>
+      URL.canParse(value) && protocols.includes(new URL(value).protocol) ? value : undefined,
+  };
+}
+
 /** Addresses of the network, or whole networks as `10.0.0.0/8`. */
 export function addresses(): ValueKind<readonly string[]> {
   return list('ADDRESS,...', isNetwork, 'IP addresses or networks such as 10.0.0.0/8');

@@ -36,6 +36,7 @@ function replyWithError(thrown: unknown, request: FastifyRequest, reply: Fastify
   logFailure(error, request);
   if (error.status === 401) reply.header('www-authenticate', 'Bearer');
   if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds);
+  if (error.shouldRetry === false) reply.header('x-should-retry', 'false');
   reply.code(error.status).type('application/json').send(error.toBody());
 }
 

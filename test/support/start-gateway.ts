@@ -34,7 +34,7 @@ export interface TestGateway {
 
 export interface TestGatewayOptions
   extends Partial<
-    Pick<GatewayDeps, 'limits' | 'strictModel' | 'authentication' | 'trustedProxies'>
+    Pick<GatewayDeps, 'limits' | 'strictModel' | 'authentication' | 'trustedProxies' | 'limitStore'>
   > {
   /** Leave the registry in its first state. */
   readonly loading?: boolean;
@@ -60,6 +60,7 @@ export function startGateway(options: TestGatewayOptions = {}): TestGateway {
     limits: options.limits ?? { bodyBytes: 1_000_000 },
     strictModel: options.strictModel ?? false,
     authentication: options.authentication,
+    limitStore: options.limitStore,
     trustedProxies: options.trustedProxies ?? [],
     version: '0.0.0',
   });

@@ -56,6 +56,8 @@ describe('loadConfig', () => {
         protectedMetrics: false,
         failuresPerMinute: 30,
         sharedCache: false,
+        defaultLimits: { requestsPerMinute: 100 },
+        redisUrl: undefined,
       },
       log: { level: 'info', format: 'text' },
     });
@@ -130,6 +132,11 @@ describe('loadConfig', () => {
     [{ NGL: '0' }, { model: { gpuLayers: 0 } }],
     [{ DRAIN_TIMEOUT: '0.25' }, { server: { drainTimeoutMs: 250 } }],
     [{ LOG_FORMAT: 'JSON' }, { log: { format: 'json' } }],
+    [
+      { MAX_REQUESTS_PER_MINUTE: '5', MAX_TOKENS_PER_DAY: '9', MAX_TOKENS_PER_MINUTE: '0' },
+      { auth: { defaultLimits: { requestsPerMinute: 5, tokensPerDay: 9 } } },
+    ],
+    [{ REDIS_URL: 'rediss://u:p@h:1/2' }, { auth: { redisUrl: 'rediss://u:p@h:1/2' } }],
     [{ DATA_DIR: '/x', AUTH_KEYS_FILE: '' }, { auth: { keysFile: '/x/api_keys.txt' } }],
     [{ AUTH_KEYS_FILE: '/k', ADMIN_KEY_IDS: 'a, b_2' }, { auth: { adminKeyIds: ['a', 'b_2'] } }],
     [
@@ -160,6 +167,7 @@ describe('loadConfig', () => {
     [{ SEED: '18446744073709551616' }, 'SEED (--seed) must be a whole number of at most 64 bits'],
     [{ GPU: 'cpu' }, 'GPU (--gpu) must be one of auto, cuda, vulkan, metal, off, received "cpu"'],
     [{ CACHE_TYPE_K: 'q3_k' }, 'CACHE_TYPE_K (--cache-type-k) must be one of f32'],
+    [{ MAX_REQUESTS_PER_MINUTE: '0' }, 'MAX_REQUESTS_PER_MINUTE (--max-requests-per-minute) must'],
     [{ ADMIN_KEY_IDS: 'a,,b' }, 'ADMIN_KEY_IDS (--admin-key-ids) must be key ids, with commas'],
     [
       { TRUSTED_PROXIES: '10.0.0.0/33' },
@@ -240,6 +248,12 @@ describe('loadConfig', () => {
     const { warnings } = load({ env: { BACKEND_API_KEY: 'sk-secret' } });
     expect(warnings).toEqual([{ level: 'warn', message: expect.stringContaining('is ignored') }]);
     expect(JSON.stringify(warnings)).not.toContain('secret');
+  });
+
+  it('never shows a secret that is not what it should be', () => {
+    const [problem] = problemsOf({ env: { REDIS_URL: 'http://:password@host' } });
+    expect(problem).toContain('REDIS_URL (--redis-url) must be a URL with redis: or rediss:');
+    expect(problem).not.toContain('password');
   });
 
   it('reads the chat template from its file', () => {
