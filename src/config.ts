@@ -28,7 +28,10 @@ export interface Config {
     readonly port: number;
     readonly healthPort: number;
     readonly drainTimeoutMs: number;
-    readonly bodyLimitBytes: number;
+    readonly limits: HttpLimits;
+    /** 0 is without limit. */
+    readonly generationTimeoutMs: number;
+    readonly corsOrigins: readonly string[];
     readonly healthReadiness: boolean;
     readonly strictModel: boolean;
     /** Addresses and networks. */
@@ -41,6 +44,18 @@ export interface Config {
     readonly level: SettingValues['LOG_LEVEL'];
     readonly format: SettingValues['LOG_FORMAT'];
   };
+}
+
+/** What a client may send, and how long it may take. Sizes are in bytes, line ends included. */
+export interface HttpLimits {
+  readonly bodyBytes: number;
+  readonly headerCount: number;
+  readonly headerLineBytes: number;
+  readonly requestLineBytes: number;
+  /** For the headers; the whole request has twice as long. */
+  readonly headerTimeoutMs: number;
+  /** Open at the same time; what comes beyond is closed at once. */
+  readonly connectionCount: number;
 }
 
 /** Who may use the server. */
@@ -163,6 +178,7 @@ export function loadConfig(input: ConfigInput = {}): {
   problems.push(...contradictions(values, ubatchSize));
   const chatTemplate = readChatTemplate(values, readFile, problems);
   const dataDir = values.DATA_DIR ?? chooseDataDirectory(values.MODEL_NAME, pathExists, warnings);
+  warnings.push(...(values.CORS_ORIGINS ?? []).flatMap(originWarnings));
   if (problems.length > 0) throw new ConfigError(problems);
 
   return {
@@ -181,7 +197,16 @@ function assemble(
       port: values.PORT,
       healthPort: values.PORT_HEALTH,
       drainTimeoutMs: Math.round(values.DRAIN_TIMEOUT * 1000),
-      bodyLimitBytes: values.MAX_REQUEST_BODY_SIZE,
+      limits: {
+        bodyBytes: values.MAX_REQUEST_BODY_SIZE,
+        headerCount: values.MAX_HEADERS,
+        headerLineBytes: values.MAX_HEADER_LINE_SIZE,
+        requestLineBytes: values.MAX_REQUEST_LINE_SIZE,
+        headerTimeoutMs: Math.ceil(values.CLIENT_HEADER_TIMEOUT * 1000),
+        connectionCount: values.MAX_CONNECTIONS,
+      },
+      generationTimeoutMs: Math.ceil(values.REQUEST_TIMEOUT * 1000),
+      corsOrigins: values.CORS_ORIGINS ?? [],
       healthReadiness: values.HEALTH_READINESS,
       strictModel: values.STRICT_MODEL,
       trustedProxies: values.TRUSTED_PROXIES ?? [],
@@ -283,6 +308,12 @@ function withDefaults(given: Partial<SettingValues>): SettingValues {
     settingNames.map((name) => [name, settingOf(name).fallback]),
   );
   return { ...fallbacks, ...given } as SettingValues;
+}
+
+function originWarnings(origin: string): ConfigWarning[] {
+  if (origin === '*' || /^https?:\/\//.test(origin)) return [];
+  const message = `CORS_ORIGINS has ${quote(origin)}, which no browser sends: an origin begins with http:// or https://`;
+  return [{ level: 'warn', message }];
 }
 
 function contradictions(values: SettingValues, ubatchSize: number): string[] {

@@ -81,6 +81,10 @@ const catalogue = {
   reload_failed: entry(500, 'server_error', 'The keys could not be reloaded.'),
   sequence_failed: entry(500, 'server_error', 'The completion could not be continued.'),
   engine_failed: entry(500, 'server_error', 'The inference engine failed.'),
+  completion_timeout: {
+    ...entry(504, 'timeout_error', 'Request timed out'),
+    wireCode: 'request_timeout',
+  },
   model_loading: entry(503, 'server_error', 'The model is still loading.', 2),
   model_failed: entry(503, 'server_error', 'The model could not be loaded.', 30),
   queue_full: entry(503, 'server_error', 'Too many requests are waiting.', 5),

@@ -10,12 +10,15 @@ import { models as modelRoutes } from './api/models.ts';
 import { props } from './api/props.ts';
 import { reload } from './api/reload.ts';
 import { tokens } from './api/tokens.ts';
+import type { HttpLimits } from './config.ts';
 import type { Drain } from './drain.ts';
 import type { LimitStore } from './limits/limit-store.ts';
 import type { ModelRegistry } from './model/registry.ts';
 import { type AuthenticationOptions, addAuthentication } from './plugins/authentication.ts';
-import { answerClientError } from './plugins/client-error.ts';
-import { addErrorHandler, replyWithFrameworkError } from './plugins/error-handler.ts';
+import { clientErrorHandler } from './plugins/client-error.ts';
+import { addCors, type CorsOrigins } from './plugins/cors.ts';
+import { addErrorHandler, frameworkErrorHandler } from './plugins/error-handler.ts';
+import { addHttpLimits, nodeLimits, requestTimeoutOf } from './plugins/http-limits.ts';
 import { addKeyLimits } from './plugins/key-limits.ts';
 import { addNotFound } from './plugins/not-found.ts';
 import { addPreflight } from './plugins/preflight.ts';
@@ -27,10 +30,11 @@ export interface GatewayDeps {
   readonly logger: Logger;
   readonly models: ModelRegistry;
   readonly drain: Drain;
-  readonly limits: {
-    /** Size of a request body at most, in bytes. */
-    readonly bodyBytes: number;
-  };
+  readonly limits: HttpLimits;
+  /** Milliseconds a completion may take, its stream included; 0 is without limit. */
+  readonly generationTimeoutMs: number;
+  /** Origins whose pages may call the server. */
+  readonly corsOrigins: CorsOrigins;
   /** Refuse a `model` other than the served one, instead of ignoring the field. */
   readonly strictModel: boolean;
   /** How requests are authenticated; left out: everybody is let in. */
@@ -46,15 +50,14 @@ export interface GatewayDeps {
 /** The HTTP interface: `listen`, `close`, and `inject` for tests. */
 export type Gateway = ReturnType<typeof buildGateway>;
 
-/** A client has this long to send a whole request; a body of 10 MiB then needs 1.4 Mbit/s. */
-const requestTimeoutMs = 60_000;
-
 /** Registers plugins, then routes. Opens nothing. */
 export function buildGateway({
   logger,
   models,
   drain,
   limits,
+  generationTimeoutMs,
+  corsOrigins,
   strictModel,
   authentication,
   limitStore,
@@ -69,7 +72,8 @@ export function buildGateway({
     }),
     genReqId: chooseRequestId,
     bodyLimit: limits.bodyBytes,
-    requestTimeout: requestTimeoutMs,
+    requestTimeout: requestTimeoutOf(limits),
+    http: nodeLimits(limits),
     trustProxy: trustedProxies.length === 0 ? false : [...trustedProxies],
     // While closing, generation is refused by the drain and health still answers.
     return503OnClosing: false,
@@ -85,8 +89,8 @@ export function buildGateway({
       },
     },
     schemaErrorFormatter: toValidationError,
-    frameworkErrors: replyWithFrameworkError,
-    clientErrorHandler: answerClientError,
+    frameworkErrors: frameworkErrorHandler(corsOrigins),
+    clientErrorHandler: clientErrorHandler(limits, corsOrigins),
   }).withTypeProvider<TypeBoxTypeProvider>();
 
   app.removeContentTypeParser('text/plain');
@@ -96,10 +100,16 @@ export function buildGateway({
 
   addRequestId(app);
   addErrorHandler(app);
-  addPreflight(app);
-  addAuthentication(app, authentication, models);
-  if (authentication !== undefined && limitStore !== undefined) addKeyLimits(app, limitStore);
-  addNotFound(app);
+  addCors(app, corsOrigins);
+  // Hooks run in the order they are added, and those of a plugin are added when it has loaded.
+  app.after(() => {
+    addHttpLimits(app, limits);
+    addPreflight(app);
+    addAuthentication(app, authentication, models);
+    if (authentication !== undefined && limitStore !== undefined) addKeyLimits(app, limitStore);
+    addNotFound(app);
+  });
+  app.decorate('generationTimeoutMs', generationTimeoutMs);
 
   app.register(health, { models, drain, authenticationEnabled: authentication !== undefined });
   app.register(reload, { keys: authentication?.keys });

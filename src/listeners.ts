@@ -53,7 +53,9 @@ export async function openListeners(
     authentication: keys && { keys, policy: auth, failuresPerMinute, protectedMetrics },
     limitStore,
     trustedProxies: config.trustedProxies,
-    limits: { bodyBytes: config.bodyLimitBytes },
+    limits: config.limits,
+    generationTimeoutMs: config.generationTimeoutMs,
+    corsOrigins: config.corsOrigins,
     strictModel: config.strictModel,
     version: programVersion,
   });

@@ -13,6 +13,13 @@ import {
 import type { ModelChoice } from './served-model.ts';
 import { errorFrame, FrameStream, streamHeaders } from './sse.ts';
 
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Milliseconds a completion may take, its stream included; 0 is without limit. */
+    readonly generationTimeoutMs: number;
+  }
+}
+
 /** What the endpoints that generate need from their surroundings. */
 export interface GenerationDeps extends ModelChoice {
   readonly drain: Drain;
@@ -56,7 +63,11 @@ export async function generateReply(
   const controller = abortOnDisconnect(request, reply);
   const cacheScope = request.caller?.cacheScope;
   const options = { ...generation.options, ...(cacheScope !== undefined && { cacheScope }) };
-  const events = generate({ ...generation, options, controller, log, meter });
+  const events = withDeadline(
+    generate({ ...generation, options, controller, log, meter }),
+    controller,
+    request.server.generationTimeoutMs,
+  );
   try {
     if (!form.stream) return await collect(events, form.collector);
     const frames = toFrames(events, form.framer, log);
@@ -70,6 +81,23 @@ export async function generateReply(
     if (!(error instanceof ClientGone)) throw error;
     log.info('client left');
     return reply.hijack();
+  }
+}
+
+/** Aborts what takes too long: the engine stops at its next step, and the reason becomes the reply's. */
+async function* withDeadline(
+  events: CompletionEvents,
+  controller: AbortController,
+  timeoutMs: number,
+): CompletionEvents {
+  const timer =
+    timeoutMs === 0
+      ? undefined
+      : setTimeout(() => controller.abort(new GatewayError('completion_timeout')), timeoutMs);
+  try {
+    yield* events;
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -7,6 +7,7 @@ import {
   integer64,
   layerCount,
   list,
+  origins,
   text,
   truth,
   url,
@@ -202,6 +203,48 @@ export const settings = {
     10_485_760,
     'bytes of a request body at most',
   ),
+  MAX_HEADERS: withDefault(
+    'Server',
+    integer({ min: 1, max: 10_000 }),
+    64,
+    'headers of a request at most',
+  ),
+  MAX_HEADER_LINE_SIZE: withDefault(
+    'Server',
+    integer({ min: 64, max: 2 ** 20 }),
+    8192,
+    'bytes of a header line at most',
+  ),
+  MAX_REQUEST_LINE_SIZE: withDefault(
+    'Server',
+    integer({ min: 64, max: 2 ** 20 }),
+    8192,
+    'bytes of the request line at most',
+  ),
+  MAX_CONNECTIONS: withDefault(
+    'Server',
+    integer({ min: 1, max: 1_000_000 }),
+    4096,
+    'connections to the API port at the same time',
+  ),
+  CLIENT_HEADER_TIMEOUT: withDefault(
+    'Server',
+    decimal({ min: 0, max: 3600, aboveMin: true }),
+    30,
+    'seconds a client may take to send its headers; the body may take as long again',
+  ),
+  REQUEST_TIMEOUT: withDefault(
+    'Server',
+    decimal({ min: 0, max: 604_800 }),
+    300,
+    'seconds a completion may take, its stream included; 0 = no limit',
+  ),
+  CORS_ORIGINS: optional(
+    'Server',
+    origins(),
+    'origins whose pages may call the server; * = all',
+    'none',
+  ),
   DRAIN_TIMEOUT: withDefault(
     'Server',
     decimal({ min: 0, max: 86_400 }),
@@ -315,13 +358,7 @@ export const obsoleteSettings: readonly string[] = [
 
 /** Environment names that this version knows and does not act on. */
 export const unusedSettings: readonly string[] = [
-  'CORS_ORIGINS',
   'MAX_QUEUE_SIZE',
-  'MAX_HEADERS',
-  'MAX_HEADER_LINE_SIZE',
-  'MAX_REQUEST_LINE_SIZE',
-  'REQUEST_TIMEOUT',
-  'CLIENT_HEADER_TIMEOUT',
   'HEALTH_TIMEOUT',
   'EXTRA_ARGS',
   'LOG_NAME',

@@ -114,6 +114,12 @@ export function url(...protocols: readonly string[]): ValueKind<string> {
   };
 }
 
+/** Origins of web pages, `https://host[:port]`, without a slash at the end; `*` is every one. */
+export function origins(): ValueKind<readonly string[]> {
+  const { parse, ...rest } = list('ORIGIN,...', (entry) => /^[\x21-\x7e]+$/.test(entry), 'origins');
+  return { ...rest, parse: (value) => parse(value)?.map((entry) => entry.replace(/\/$/, '')) };
+}
+
 /** Addresses of the network, or whole networks as `10.0.0.0/8`. */
 export function addresses(): ValueKind<readonly string[]> {
   return list('ADDRESS,...', isNetwork, 'IP addresses or networks such as 10.0.0.0/8');

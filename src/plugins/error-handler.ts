@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type ErrorCode, GatewayError } from '../errors.ts';
+import { type CorsOrigins, corsHeaders } from './cors.ts';
 import { requestIdHeader } from './request-id.ts';
 
 /** What Fastify calls its own refusals, in our words. */
@@ -22,13 +23,12 @@ export function addErrorHandler(app: FastifyInstance): void {
  * Fastify's `frameworkErrors`: failures before a route is chosen, where no hook runs.
  * @see https://fastify.dev/docs/latest/Reference/Server/#frameworkerrors
  */
-export function replyWithFrameworkError(
-  thrown: unknown,
-  request: FastifyRequest,
-  reply: FastifyReply,
-): void {
-  reply.header(requestIdHeader, request.id);
-  replyWithError(thrown, request, reply);
+export function frameworkErrorHandler(origins: CorsOrigins) {
+  return (thrown: unknown, request: FastifyRequest, reply: FastifyReply): void => {
+    reply.header(requestIdHeader, request.id);
+    reply.headers(Object.fromEntries(corsHeaders(origins, request.headers.origin)));
+    replyWithError(thrown, request, reply);
+  };
 }
 
 function replyWithError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): void {

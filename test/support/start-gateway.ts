@@ -22,6 +22,15 @@ export const card: ModelCard = {
   eosToken: '</s>',
 };
 
+const limits: GatewayDeps['limits'] = {
+  bodyBytes: 1_000_000,
+  headerCount: 64,
+  headerLineBytes: 8192,
+  requestLineBytes: 8192,
+  headerTimeoutMs: 30_000,
+  connectionCount: 1000,
+};
+
 /** A gateway over a fake engine, with everything a test may want to look at. */
 export interface TestGateway {
   readonly app: Gateway;
@@ -34,8 +43,17 @@ export interface TestGateway {
 
 export interface TestGatewayOptions
   extends Partial<
-    Pick<GatewayDeps, 'limits' | 'strictModel' | 'authentication' | 'trustedProxies' | 'limitStore'>
+    Pick<
+      GatewayDeps,
+      | 'strictModel'
+      | 'authentication'
+      | 'trustedProxies'
+      | 'limitStore'
+      | 'generationTimeoutMs'
+      | 'corsOrigins'
+    >
   > {
+  readonly limits?: Partial<GatewayDeps['limits']>;
   /** Leave the registry in its first state. */
   readonly loading?: boolean;
   /** What the fake engine says of itself, where it is not the usual. */
@@ -57,7 +75,9 @@ export function startGateway(options: TestGatewayOptions = {}): TestGateway {
     logger,
     models,
     drain,
-    limits: options.limits ?? { bodyBytes: 1_000_000 },
+    limits: { ...limits, ...options.limits },
+    generationTimeoutMs: options.generationTimeoutMs ?? 0,
+    corsOrigins: options.corsOrigins ?? [],
     strictModel: options.strictModel ?? false,
     authentication: options.authentication,
     limitStore: options.limitStore,
