@@ -1,6 +1,8 @@
 #!/usr/bin/env node
+import { text as readText } from 'node:stream/consumers';
 import { helpText, parseCommand } from './command.ts';
-import { benchKeys, loadConfig, loadConfigOrDefaults } from './config.ts';
+import { benchKeys, keysFile, loadConfig, loadConfigOrDefaults } from './config.ts';
+import { runKeys } from './keys/keys-command.ts';
 import { type Logger, neutralise } from './log.ts';
 import { type LogOutput, openLog } from './log-output.ts';
 import { programVersion } from './package-info.ts';
@@ -30,6 +32,14 @@ async function run(argv: readonly string[]): Promise<number> {
         return await runDiagnostics(command.flags);
       case 'gateway-process':
         return await runGatewayProcess(command.flags);
+      case 'keys':
+        return await runKeys({
+          argv: command.flags,
+          defaultFile: keysFile(),
+          out: (text) => process.stdout.write(text),
+          err: (text) => process.stderr.write(text),
+          readStdin: () => readText(process.stdin),
+        });
       case 'bench':
         return await runBenchmark(command.flags);
       default:

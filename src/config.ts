@@ -19,6 +19,7 @@ import {
   settingOf,
 } from './config/table.ts';
 import type { SamplingParams } from './engine/engine.ts';
+import type { KeyLimits } from './keys/api-key.ts';
 import { StartError } from './start-error.ts';
 
 /** Everything the server was told, checked and frozen. Undefined means: not set, choose well. */
@@ -28,13 +29,18 @@ export interface Config {
     readonly port: number;
     readonly healthPort: number;
     readonly drainTimeoutMs: number;
-    readonly bodyLimitBytes: number;
+    readonly limits: HttpLimits;
+    /** 0 is without limit. */
+    readonly generationTimeoutMs: number;
+    readonly corsOrigins: readonly string[];
     readonly healthReadiness: boolean;
     readonly strictModel: boolean;
+    /** Addresses and networks. */
+    readonly trustedProxies: readonly string[];
   };
   readonly model: ModelConfig;
   readonly engine: EngineConfig;
-  readonly auth: { readonly enabled: boolean };
+  readonly auth: AuthConfig;
   readonly supervision: {
     readonly enabled: boolean;
     /** 0: never. */
@@ -42,6 +48,33 @@ export interface Config {
     readonly restartLimit: number;
   };
   readonly log: LogConfig;
+}
+
+/** What a client may send, and how long it may take. Sizes are in bytes, line ends included. */
+export interface HttpLimits {
+  readonly bodyBytes: number;
+  readonly headerCount: number;
+  readonly headerLineBytes: number;
+  readonly requestLineBytes: number;
+  /** For the headers; the whole request has twice as long. */
+  readonly headerTimeoutMs: number;
+  /** Open at the same time; what comes beyond is closed at once. */
+  readonly connectionCount: number;
+}
+
+/** Who may use the server. */
+export interface AuthConfig {
+  readonly enabled: boolean;
+  readonly keysFile: string;
+  /** None: every key without scopes of its own may run the server. */
+  readonly adminKeyIds: readonly string[];
+  readonly protectedMetrics: boolean;
+  /** Of one client address; 0 is without limit. */
+  readonly failuresPerMinute: number;
+  readonly sharedCache: boolean;
+  /** Of keys whose lines do not say; what is left out has no limit. */
+  readonly defaultLimits: KeyLimits;
+  readonly redisUrl: string | undefined;
 }
 
 /** Which file, and where its weights go. Without a path and a name it is the bundled model. */
@@ -88,6 +121,16 @@ export type CacheType = SettingValues['CACHE_TYPE_K'];
 
 export type { ConfigWarning, LogConfig, LogFilesConfig };
 
+/** The key file of the `keys` command, which reads no other setting. */
+export function keysFile({
+  env = process.env,
+  pathExists = existsSync,
+}: Pick<ConfigInput, 'env' | 'pathExists'> = {}): string {
+  if (env.AUTH_KEYS_FILE) return env.AUTH_KEYS_FILE;
+  const dataDir = env.DATA_DIR || chooseDataDirectory(undefined, pathExists, []);
+  return join(dataDir, keysFileName);
+}
+
 /** Where settings come from; left out: this process and its file system. */
 export interface ConfigInput {
   /** Flags, without the program's name and the command. */
@@ -96,6 +139,9 @@ export interface ConfigInput {
   readonly readFile?: (path: string) => string;
   readonly pathExists?: (path: string) => boolean;
 }
+
+/** Of the key file, in the data folder. */
+const keysFileName = 'api_keys.txt';
 
 /** Every problem of the configuration, one line each. */
 export class ConfigError extends StartError {
@@ -140,13 +186,13 @@ export function loadConfig(input: ConfigInput = {}): {
   problems.push(...contradictions(values, ubatchSize));
   const chatTemplate = readChatTemplate(values, readFile, problems);
   const dataDir = values.DATA_DIR ?? chooseDataDirectory(values.MODEL_NAME, pathExists, warnings);
+  warnings.push(...(values.CORS_ORIGINS ?? []).flatMap(originWarnings));
   if (problems.length > 0) throw new ConfigError(problems);
 
-  const modelsDir = values.MODELS_DIR ?? join(dataDir, 'models');
   const logFolder = values.LOG_DIR ?? (pathExists(dataDir) ? join(dataDir, 'logs') : undefined);
   const logFiles = logFolder === undefined ? undefined : logFilesIn(logFolder, values, env);
   return {
-    config: deepFreeze(assemble(values, { modelsDir, chatTemplate, ubatchSize, logFiles })),
+    config: deepFreeze(assemble(values, { dataDir, chatTemplate, ubatchSize, logFiles })),
     warnings,
   };
 }
@@ -181,7 +227,7 @@ export function loadConfigOrDefaults(
 function assemble(
   values: SettingValues,
   derived: {
-    readonly modelsDir: string;
+    readonly dataDir: string;
     readonly chatTemplate: string | undefined;
     readonly ubatchSize: number;
     readonly logFiles: LogFilesConfig | undefined;
@@ -193,15 +239,25 @@ function assemble(
       port: values.PORT,
       healthPort: values.PORT_HEALTH,
       drainTimeoutMs: Math.round(values.DRAIN_TIMEOUT * 1000),
-      bodyLimitBytes: values.MAX_REQUEST_BODY_SIZE,
+      limits: {
+        bodyBytes: values.MAX_REQUEST_BODY_SIZE,
+        headerCount: values.MAX_HEADERS,
+        headerLineBytes: values.MAX_HEADER_LINE_SIZE,
+        requestLineBytes: values.MAX_REQUEST_LINE_SIZE,
+        headerTimeoutMs: Math.ceil(values.CLIENT_HEADER_TIMEOUT * 1000),
+        connectionCount: values.MAX_CONNECTIONS,
+      },
+      generationTimeoutMs: Math.ceil(values.REQUEST_TIMEOUT * 1000),
+      corsOrigins: values.CORS_ORIGINS ?? [],
       healthReadiness: values.HEALTH_READINESS,
       strictModel: values.STRICT_MODEL,
+      trustedProxies: values.TRUSTED_PROXIES ?? [],
     },
     model: {
       path: values.MODEL_PATH,
       name: values.MODEL_NAME,
       mockBackend: values.MOCK_BACKEND,
-      modelsDir: derived.modelsDir,
+      modelsDir: values.MODELS_DIR ?? join(derived.dataDir, 'models'),
       alias: values.MODEL_ALIAS,
       gpu: values.GPU,
       gpuLayers: values.NGL,
@@ -236,7 +292,21 @@ function assemble(
         seed: values.SEED,
       }),
     },
-    auth: { enabled: values.AUTH_ENABLED },
+    auth: {
+      enabled: values.AUTH_ENABLED,
+      keysFile: values.AUTH_KEYS_FILE ?? join(derived.dataDir, keysFileName),
+      adminKeyIds: values.ADMIN_KEY_IDS ?? [],
+      protectedMetrics: values.METRICS_AUTH_ENABLED,
+      failuresPerMinute: values.AUTH_FAILURES_PER_MINUTE,
+      sharedCache: values.CACHE_SHARING,
+      defaultLimits: withoutUndefined<KeyLimits>({
+        requestsPerMinute: values.MAX_REQUESTS_PER_MINUTE,
+        tokensPerMinute: values.MAX_TOKENS_PER_MINUTE || undefined,
+        tokensPerDay: values.MAX_TOKENS_PER_DAY || undefined,
+        concurrentRequests: values.MAX_CONCURRENT_PER_KEY || undefined,
+      }),
+      redisUrl: values.REDIS_URL,
+    },
     supervision: {
       enabled: values.SUPERVISE,
       watchdogTimeoutMs: Math.round(values.WATCHDOG_TIMEOUT * 1000),
@@ -259,7 +329,7 @@ function mergeSources(
 ): Partial<SettingValues> {
   const values: Partial<Record<SettingName, unknown>> = {};
   for (const name of settingNames) {
-    const { kind, alias } = settingOf(name);
+    const { kind, alias, secret } = settingOf(name);
     const candidates = sources.flatMap(({ label, texts }) =>
       [name, alias].flatMap((key) => {
         const text = key === undefined ? undefined : texts.get(key);
@@ -277,7 +347,7 @@ function mergeSources(
     if (value === undefined) {
       problems.push(
         `${chosen.key} (--${flagName(chosen.key)}) must be ${kind.expectation}, ` +
-          `received ${quote(chosen.text)} from ${chosen.label}`,
+          `received ${secret ? 'something else' : quote(chosen.text)} from ${chosen.label}`,
       );
     } else {
       values[name] = value;
@@ -292,6 +362,12 @@ function withDefaults(given: Partial<SettingValues>): SettingValues {
     settingNames.map((name) => [name, settingOf(name).fallback]),
   );
   return { ...fallbacks, ...given } as SettingValues;
+}
+
+function originWarnings(origin: string): ConfigWarning[] {
+  if (origin === '*' || /^https?:\/\//.test(origin)) return [];
+  const message = `CORS_ORIGINS has ${quote(origin)}, which no browser sends: an origin begins with http:// or https://`;
+  return [{ level: 'warn', message }];
 }
 
 function contradictions(values: SettingValues, ubatchSize: number): string[] {

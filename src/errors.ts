@@ -6,9 +6,13 @@
 /** OpenAI's `error.type` values that this gateway uses. */
 export type ErrorType =
   | 'invalid_request_error'
+  | 'insufficient_quota'
+  | 'permission_error'
   | 'rate_limit_error'
+  | 'requests'
   | 'server_error'
-  | 'timeout_error';
+  | 'timeout_error'
+  | 'tokens';
 
 interface CatalogueEntry {
   readonly status: number;
@@ -16,6 +20,10 @@ interface CatalogueEntry {
   readonly message: string;
   /** Seconds a client should wait before it tries again; sent as `Retry-After`. */
   readonly retryAfterSeconds?: number;
+  /** What clients see as `code`, where several rows are one to them. */
+  readonly wireCode?: string;
+  /** False where trying again cannot help; sent as `x-should-retry`. */
+  readonly shouldRetry?: false;
 }
 
 const catalogue = {
@@ -33,6 +41,9 @@ const catalogue = {
     'invalid_request_error',
     'The prompt and the completion do not fit the context.',
   ),
+  invalid_api_key: entry(401, 'invalid_request_error', 'A valid API key is required.'),
+  insufficient_scope: entry(403, 'permission_error', 'The API key may not do this.'),
+  model_not_allowed: entry(403, 'permission_error', 'The API key may not use this model.'),
   not_found: entry(404, 'invalid_request_error', 'There is no such endpoint.'),
   model_not_found: entry(404, 'invalid_request_error', 'The model does not exist.'),
   method_not_allowed: entry(405, 'invalid_request_error', 'The method is not allowed here.'),
@@ -44,6 +55,19 @@ const catalogue = {
     'invalid_request_error',
     'The request body must be sent as application/json.',
   ),
+  rate_limit_exceeded: entry(429, 'rate_limit_error', 'Rate limit reached.', 60),
+  concurrency_exceeded: {
+    ...entry(429, 'requests', 'Too many requests of this key are running.', 1),
+    wireCode: 'rate_limit_exceeded',
+  },
+  tokens_exceeded: {
+    ...entry(429, 'tokens', 'Rate limit reached.', 60),
+    wireCode: 'rate_limit_exceeded',
+  },
+  insufficient_quota: {
+    ...entry(429, 'insufficient_quota', 'The API key has used its tokens of today.', 3600),
+    shouldRetry: false,
+  },
   header_fields_too_large: entry(
     431,
     'invalid_request_error',
@@ -54,8 +78,13 @@ const catalogue = {
     'server_error',
     'The server had an error while processing the request.',
   ),
+  reload_failed: entry(500, 'server_error', 'The keys could not be reloaded.'),
   sequence_failed: entry(500, 'server_error', 'The completion could not be continued.'),
   engine_failed: entry(500, 'server_error', 'The inference engine failed.'),
+  completion_timeout: {
+    ...entry(504, 'timeout_error', 'Request timed out'),
+    wireCode: 'request_timeout',
+  },
   model_loading: entry(503, 'server_error', 'The model is still loading.', 2),
   model_failed: entry(503, 'server_error', 'The model could not be loaded.', 30),
   queue_full: entry(503, 'server_error', 'Too many requests are waiting.', 5),
@@ -71,6 +100,8 @@ export interface ErrorDetail {
   readonly message?: string;
   /** Path of the offending field, such as `messages[2].content`. */
   readonly param?: string;
+  /** Replaces the row's, where the real wait is known. */
+  readonly retryAfterSeconds?: number;
   /** What was caught; logged, never sent. */
   readonly cause?: unknown;
 }
@@ -95,6 +126,9 @@ export class GatewayError extends Error {
   readonly type: ErrorType;
   readonly param: string | undefined;
   readonly retryAfterSeconds: number | undefined;
+  /** False where trying again cannot help. */
+  readonly shouldRetry: false | undefined;
+  readonly #wireCode: string;
 
   constructor(code: ErrorCode, detail: ErrorDetail = {}) {
     const row: CatalogueEntry = catalogue[code];
@@ -104,7 +138,9 @@ export class GatewayError extends Error {
     this.status = row.status;
     this.type = row.type;
     this.param = detail.param;
-    this.retryAfterSeconds = row.retryAfterSeconds;
+    this.shouldRetry = row.shouldRetry;
+    this.#wireCode = row.wireCode ?? code;
+    this.retryAfterSeconds = detail.retryAfterSeconds ?? row.retryAfterSeconds;
   }
 
   /** The wire form, for a plain reply and for an error frame of a stream alike. */
@@ -114,7 +150,7 @@ export class GatewayError extends Error {
         message: this.message,
         type: this.type,
         param: this.param ?? null,
-        code: this.code,
+        code: this.#wireCode,
       },
     };
   }

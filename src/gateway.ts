@@ -10,14 +10,22 @@ import { health } from './api/health.ts';
 import { metricsRoute } from './api/metrics.ts';
 import { models as modelRoutes } from './api/models.ts';
 import { props } from './api/props.ts';
+import { reload } from './api/reload.ts';
 import { tokens } from './api/tokens.ts';
+import type { HttpLimits } from './config.ts';
 import type { Drain } from './drain.ts';
+import type { LimitStore } from './limits/limit-store.ts';
 import type { Metrics } from './metrics.ts';
 import type { ModelRegistry } from './model/registry.ts';
-import { answerClientError } from './plugins/client-error.ts';
-import { addErrorHandler, replyWithFrameworkError } from './plugins/error-handler.ts';
+import { type AuthenticationOptions, addAuthentication } from './plugins/authentication.ts';
+import { clientErrorHandler } from './plugins/client-error.ts';
+import { addCors, type CorsOrigins } from './plugins/cors.ts';
+import { addErrorHandler, frameworkErrorHandler } from './plugins/error-handler.ts';
+import { addHttpLimits, nodeLimits, requestTimeoutOf } from './plugins/http-limits.ts';
 import { addJsonBody } from './plugins/json-body.ts';
+import { addKeyLimits } from './plugins/key-limits.ts';
 import { addNotFound } from './plugins/not-found.ts';
+import { addPreflight } from './plugins/preflight.ts';
 import { addRequestId, chooseRequestId } from './plugins/request-id.ts';
 import { addRequestTrace } from './plugins/request-trace.ts';
 import { toValidationError } from './plugins/validation-error.ts';
@@ -31,12 +39,19 @@ export interface GatewayDeps {
   readonly metrics: Metrics;
   /** Undefined: requests are not logged. */
   readonly accessLog?: Omit<AccessLogOptions, 'logger'> | undefined;
-  readonly limits: {
-    /** Size of a request body at most, in bytes. */
-    readonly bodyBytes: number;
-  };
+  readonly limits: HttpLimits;
+  /** Milliseconds a completion may take, its stream included; 0 is without limit. */
+  readonly generationTimeoutMs: number;
+  /** Origins whose pages may call the server. */
+  readonly corsOrigins: CorsOrigins;
   /** Refuse a `model` other than the served one, instead of ignoring the field. */
   readonly strictModel: boolean;
+  /** How requests are authenticated; left out: everybody is let in. */
+  readonly authentication?: AuthenticationOptions | undefined;
+  /** Where it is counted what keys use; left out: keys have no limits. */
+  readonly limitStore?: LimitStore | undefined;
+  /** Addresses and networks whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly string[];
   /** Of this program; part of `system_fingerprint`. */
   readonly version: string;
 }
@@ -44,12 +59,22 @@ export interface GatewayDeps {
 /** The HTTP interface: `listen`, `close`, and `inject` for tests. */
 export type Gateway = ReturnType<typeof buildGateway>;
 
-/** A client has this long to send a whole request; a body of 10 MiB then needs 1.4 Mbit/s. */
-const requestTimeoutMs = 60_000;
-
 /** Registers plugins, then routes. Opens nothing. */
-export function buildGateway(deps: GatewayDeps) {
-  const { logger, models, drain, metrics, accessLog, limits, strictModel, version } = deps;
+export function buildGateway({
+  logger,
+  models,
+  drain,
+  metrics,
+  accessLog,
+  limits,
+  generationTimeoutMs,
+  corsOrigins,
+  strictModel,
+  authentication,
+  limitStore,
+  trustedProxies,
+  version,
+}: GatewayDeps) {
   const app = Fastify({
     loggerInstance: logger as FastifyBaseLogger,
     logController: new LogController({
@@ -58,7 +83,9 @@ export function buildGateway(deps: GatewayDeps) {
     }),
     genReqId: chooseRequestId,
     bodyLimit: limits.bodyBytes,
-    requestTimeout: requestTimeoutMs,
+    requestTimeout: requestTimeoutOf(limits),
+    http: nodeLimits(limits),
+    trustProxy: trustedProxies.length === 0 ? false : [...trustedProxies],
     // While closing, generation is refused by the drain and health still answers.
     return503OnClosing: false,
     routerOptions: { ignoreTrailingSlash: true },
@@ -73,8 +100,8 @@ export function buildGateway(deps: GatewayDeps) {
       },
     },
     schemaErrorFormatter: toValidationError,
-    frameworkErrors: replyWithFrameworkError,
-    clientErrorHandler: answerClientError,
+    frameworkErrors: frameworkErrorHandler(corsOrigins),
+    clientErrorHandler: clientErrorHandler(limits, corsOrigins),
   }).withTypeProvider<TypeBoxTypeProvider>();
 
   app.removeContentTypeParser('text/plain');
@@ -88,11 +115,26 @@ export function buildGateway(deps: GatewayDeps) {
   addRequestTrace(app, observers);
   addRequestId(app);
   addErrorHandler(app);
-  addNotFound(app);
+  addCors(app, corsOrigins);
+  // Hooks run in the order they are added, and those of a plugin are added when it has loaded.
+  app.after(() => {
+    addHttpLimits(app, limits);
+    addPreflight(app);
+    addAuthentication(app, authentication, models);
+    if (authentication !== undefined && limitStore !== undefined) addKeyLimits(app, limitStore);
+    addNotFound(app);
+  });
+  app.decorate('generationTimeoutMs', generationTimeoutMs);
 
-  app.register(health, { models, drain, metrics, authenticationEnabled: false });
+  app.register(health, {
+    models,
+    drain,
+    metrics,
+    authenticationEnabled: authentication !== undefined,
+  });
   // What single keys do is shown only where a key is needed to see it.
-  app.register(metricsRoute, { metrics, showsKeys: false });
+  app.register(metricsRoute, { metrics, showsKeys: authentication?.protectedMetrics ?? false });
+  app.register(reload, { keys: authentication?.keys });
   app.register(modelRoutes, { models });
   app.register(chatCompletions, { models, drain, strictModel, version });
   app.register(completions, { models, drain, strictModel, version });

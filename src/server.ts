@@ -7,6 +7,10 @@ import { createNativeEngine } from './engine/native-engine.ts';
 import { EngineWatch } from './engine-watch.ts';
 import type { GatewayDeps } from './gateway.ts';
 import { openHealthListener } from './health-server.ts';
+import { KeySource } from './keys/key-source.ts';
+import { FallbackStore } from './limits/fallback-store.ts';
+import type { LimitStore } from './limits/limit-store.ts';
+import { MemoryStore } from './limits/memory-store.ts';
 import type { Logger } from './log.ts';
 import type { LogOutput } from './log-output.ts';
 import { Metrics } from './metrics.ts';
@@ -38,12 +42,14 @@ export interface ServeOptions {
 export async function serve(options: ServeOptions): Promise<void> {
   const { config, warnings, log, stop, supervisor } = options;
   const { logger } = log;
-  requireSupportedAuthentication(config);
   for (const { level, message } of warnings) logger[level](message);
-  warnAboutOpenDoors(config, logger);
+  if (!config.auth.enabled) warnAboutOpenDoors(config, logger);
   const source = resolveModelSource(config.model);
   for (const { level, message } of source.notes) logger[level](message);
 
+  const keys = config.auth.enabled ? await openKeys(config.auth, logger) : undefined;
+  const limitStore = keys && (await openLimits(config.auth, logger));
+  const stopReloading = reloadWhenAsked(keys, logger);
   const models = new ModelRegistry();
   const drain = new Drain();
   const watch = new EngineWatch(models, config.supervision.watchdogTimeoutMs);
@@ -57,7 +63,8 @@ export async function serve(options: ServeOptions): Promise<void> {
   });
   const state = () => serviceStateOf({ models, drain, watch });
   const tellState = async () => supervisor?.report(state());
-  const listeners = await openListeners(options, { models, drain, metrics, logger }, state);
+  const deps = { models, drain, metrics, logger, keys, limitStore };
+  const listeners = await openListeners(options, deps, state);
   supervisor?.setPort(listeners.api.port);
   const watching = setInterval(() => {
     watch.look();
@@ -84,23 +91,36 @@ export async function serve(options: ServeOptions): Promise<void> {
     await listeners.close();
     await running?.close();
     clearInterval(watching);
+    stopReloading();
+    await limitStore?.close();
   }
   logger.info('stopped');
 }
 
 /** The API port, and the health port where nobody else has opened it. */
 async function openListeners(
-  { config: { server, log: logConfig }, supervisor, log }: ServeOptions,
-  deps: Pick<GatewayDeps, 'models' | 'drain' | 'metrics' | 'logger'>,
+  { config: { server, auth, log: logConfig }, supervisor, log }: ServeOptions,
+  {
+    keys,
+    ...deps
+  }: Pick<GatewayDeps, 'models' | 'drain' | 'metrics' | 'logger' | 'limitStore'> & {
+    /** Undefined where authentication is off. */
+    readonly keys: KeySource | undefined;
+  },
   state: () => ServiceState,
 ) {
   const health = supervisor === undefined ? await openHealthListener(server, state) : undefined;
   const healthPort = health?.port ?? supervisor?.start.healthPort ?? 0;
   try {
     const port = supervisor?.start.port ?? server.port;
+    const { failuresPerMinute, protectedMetrics } = auth;
     const api = await openApiListener({ host: server.host, port }, healthPort, {
       ...deps,
-      limits: { bodyBytes: server.bodyLimitBytes },
+      authentication: keys && { keys, policy: auth, failuresPerMinute, protectedMetrics },
+      trustedProxies: server.trustedProxies,
+      limits: server.limits,
+      generationTimeoutMs: server.generationTimeoutMs,
+      corsOrigins: server.corsOrigins,
       strictModel: server.strictModel,
       accessLog: logConfig.access ? { format: logConfig.format, file: log.accessFile } : undefined,
       version: programVersion,
@@ -241,17 +261,52 @@ function announce(
   );
 }
 
-/** Never serves without the protection that was asked for. */
-function requireSupportedAuthentication({ auth }: Config): void {
-  if (!auth.enabled) return;
-  throw new StartError(
-    2,
-    'AUTH_ENABLED is on, but key authentication is not part of this version yet; pass ' +
-      '--no-auth-enabled to serve without it',
-  );
+/** A file without keys does not keep the server from starting, but lets nobody in. */
+async function openKeys(
+  { keysFile, adminKeyIds }: Config['auth'],
+  logger: Logger,
+): Promise<KeySource> {
+  const keys = new KeySource({ path: keysFile, adminKeyIds, logger });
+  await keys.open();
+  return keys;
 }
 
-function warnAboutOpenDoors({ server: { host } }: Config, logger: Logger): void {
+/** Opened also where the Redis cannot be reached: it may come back. */
+async function openLimits({ redisUrl }: Config['auth'], logger: Logger): Promise<LimitStore> {
+  const own = new MemoryStore();
+  if (redisUrl === undefined) return own;
+  // Only now: nobody else needs the client.
+  const { RedisStore } = await import('./limits/redis-store.ts');
+  const onError = (error: Error) => logger.debug({ err: error }, 'redis cannot be reached');
+  return new FallbackStore(await RedisStore.open(redisUrl, onError), own, logger);
+}
+
+/**
+ * Reads the keys again on SIGHUP and when their file changes. SIGHUP would end the process otherwise: that
+ * is right only for a terminal that closes over a server without keys.
+ * @returns what ends it
+ */
+function reloadWhenAsked(keys: KeySource | undefined, logger: Logger): () => void {
+  if (keys === undefined && process.stdin.isTTY) return () => {};
+  const onHangup = () => {
+    logger.info(
+      keys === undefined ? 'SIGHUP: there are no keys to reload' : 'SIGHUP: reloading keys',
+    );
+    // What is wrong with the file has been logged.
+    keys?.load().catch(() => {});
+  };
+  process.on('SIGHUP', onHangup);
+  const unwatch = keys?.watch();
+  return () => {
+    process.off('SIGHUP', onHangup);
+    unwatch?.();
+  };
+}
+
+function warnAboutOpenDoors({ server: { host }, auth }: Config, logger: Logger): void {
+  if (auth.protectedMetrics) {
+    logger.warn('METRICS_AUTH_ENABLED has no effect while authentication is off');
+  }
   const isLoopback = host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
   logger.warn(
     isLoopback

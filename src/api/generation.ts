@@ -11,6 +11,7 @@ import type {
 } from '../engine/engine.ts';
 import { GatewayError } from '../errors.ts';
 import type { GenerationTrace, RequestTrace } from '../request-trace.ts';
+import type { TokenMeter } from '../limits/token-meter.ts';
 import { merge } from './merge.ts';
 
 type SequenceEnd = Extract<EngineEvent, { type: 'sequence-end' }>;
@@ -47,13 +48,18 @@ export interface Generation {
   /** Aborted by the client's leaving or by the drain's deadline. */
   readonly controller: AbortController;
   readonly trace: RequestTrace;
+  /** Counts the tokens against the key of the request. */
+  readonly meter: TokenMeter;
   readonly log: FastifyBaseLogger;
 }
+
+/** Completion tokens that are set aside for a choice without a limit of its own. */
+const assumedCompletionTokenCount = 256;
 
 /**
  * Prepares the prompts and generates all choices of one completion, registered with the drain for as
  * long as they run. They are all handed to the engine at once, and wait there for slots.
- * @throws the controller's abort reason when it was aborted, else what the engine throws
+ * @throws the controller's abort reason when it was aborted, else what the meter and the engine throw
  */
 export async function* generate(
   generation: Generation,
@@ -67,25 +73,59 @@ export async function* generate(
     const prompts = await generation.prepare();
     controller.signal.throwIfAborted();
     trace.submit(prompts.reduce((sum, { tokenCount }) => sum + tokenCount, 0));
-    const choices = Array.from({ length: prompts.length * choiceCount }, (_, choice) =>
-      generateChoice(generation, trace, prompts, choice),
-    );
-    const usages: TokenUsage[] = [];
-    for await (const { source: choice, value: event } of merge(choices)) {
-      if (event.type !== 'sequence-end') {
-        yield { type: 'delta', choice, delta: event };
-      } else {
-        usages[choice] = event.usage;
-        yield { type: 'choice-end', choice, finishReason: event.finishReason };
-      }
-    }
-    const usage = totalOf(usages, choiceCount);
-    trace.end(usage);
-    yield { type: 'completion-end', usage };
+    yield* generateMetered(generation, trace, prompts);
   } finally {
     trace.end();
     leave();
   }
+}
+
+/** Sets tokens aside for all choices, and counts what they came to, however they end. */
+async function* generateMetered(
+  generation: Generation,
+  trace: GenerationTrace,
+  prompts: readonly PreparedPrompt[],
+): AsyncGenerator<CompletionEvent, void, undefined> {
+  const { meter, options, choiceCount } = generation;
+  const promptTokenCount = prompts.reduce((all, { tokenCount }) => all + tokenCount, 0);
+  const perChoice = options.maxTokens ?? assumedCompletionTokenCount;
+  await meter.reserve({
+    promptTokenCount,
+    completionTokenCount: prompts.length * choiceCount * perChoice,
+  });
+  const spent: number[] = [];
+  try {
+    yield* generateChoices(generation, trace, prompts, spent);
+  } finally {
+    const completionTokenCount = spent.reduce((all, count) => all + count, 0);
+    // Without an entry nothing was computed.
+    await meter.settle(spent.length === 0 ? 0 : promptTokenCount + completionTokenCount);
+  }
+}
+
+/** @param spent - becomes the completion tokens by choice, exact for those that came to an end */
+async function* generateChoices(
+  generation: Generation,
+  trace: GenerationTrace,
+  prompts: readonly PreparedPrompt[],
+  spent: number[],
+): AsyncGenerator<CompletionEvent, void, undefined> {
+  const { choiceCount } = generation;
+  const choices = Array.from({ length: prompts.length * choiceCount }, (_, choice) =>
+    generateChoice(generation, trace, prompts, choice, spent),
+  );
+  const usages: TokenUsage[] = [];
+  for await (const { source: choice, value: event } of merge(choices)) {
+    if (event.type !== 'sequence-end') {
+      yield { type: 'delta', choice, delta: event };
+    } else {
+      usages[choice] = event.usage;
+      yield { type: 'choice-end', choice, finishReason: event.finishReason };
+    }
+  }
+  const usage = totalOf(usages, choiceCount);
+  trace.end(usage);
+  yield { type: 'completion-end', usage };
 }
 
 type ChoiceEvent = ReplyDelta | (SequenceEnd & { readonly finishReason: CompletionFinishReason });
@@ -95,6 +135,7 @@ async function* generateChoice(
   trace: GenerationTrace,
   prompts: readonly PreparedPrompt[],
   choice: number,
+  spent: number[],
 ): AsyncGenerator<ChoiceEvent, void, undefined> {
   const { signal } = controller;
   const prompt = prompts[Math.floor(choice / choiceCount)];
@@ -107,10 +148,13 @@ async function* generateChoice(
   for await (const event of engine.generate(request, signal)) {
     if (event.type !== 'sequence-end') {
       trace.noteDelta();
+      // At least one token, until the end tells.
+      spent[choice] = (spent[choice] ?? 0) + 1;
       yield event;
       continue;
     }
     const { finishReason, usage, timings } = event;
+    spent[choice] = usage.completionTokenCount;
     trace.noteSequence({ finishReason, usage, timings });
     log.debug({ choice, finishReason, ...usage, ...timings }, 'sequence ended');
     if (finishReason === 'cancelled') {

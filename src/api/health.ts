@@ -6,10 +6,12 @@ import { type HealthSources, toHealth } from './schemas/health.ts';
  * a hook, before anything of a request's body is looked at.
  */
 export const health: FastifyPluginAsyncTypebox<HealthSources> = async (app, sources) => {
-  app.all('/ping', { onRequest: async (_request, reply) => reply.send() }, unreachable);
+  const config = { access: 'open' } as const;
+  app.all('/ping', { config, onRequest: async (_request, reply) => reply.send() }, unreachable);
   app.all(
     '/health',
     {
+      config,
       onRequest: async (_request, reply) =>
         reply.type('application/json').send(JSON.stringify(toHealth(sources), null, 2)),
     },

@@ -1,27 +1,38 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import type { ModelRegistry } from '../model/registry.ts';
+import type { ModelRegistry, ServedModel } from '../model/registry.ts';
 import { type Model, type ModelList, toModel } from './schemas/models.ts';
 import { modelNotFound } from './served-model.ts';
 
-/** `GET /v1/models` and `GET /v1/models/{id}`; both 503 until the model is ready, for those who poll. */
+/**
+ * `GET /v1/models` and `GET /v1/models/{id}`; both 503 until the model is ready, for those who poll. A key
+ * that may not use the model does not see it.
+ */
 export const models: FastifyPluginAsyncTypebox<{ readonly models: ModelRegistry }> = async (
   app,
   { models },
 ) => {
-  app.get('/v1/models', async (): Promise<ModelList> => {
-    return { object: 'list', data: [toModel(models.require())] };
+  const config = { access: 'key' } as const;
+
+  app.get('/v1/models', { config }, async (request): Promise<ModelList> => {
+    const model = models.require();
+    return { object: 'list', data: isVisible(model, request) ? [toModel(model)] : [] };
   });
 
   // A wildcard, because an id may contain slashes, written out or percent-encoded.
   app.get(
     '/v1/models/*',
-    { schema: { params: Type.Object({ '*': Type.String() }) } },
+    { config, schema: { params: Type.Object({ '*': Type.String() }) } },
     async (request): Promise<Model> => {
       const id = request.params['*'];
       const model = models.require();
-      if (id === model.card.id) return toModel(model);
+      if (id === model.card.id && isVisible(model, request)) return toModel(model);
       throw modelNotFound(id, model);
     },
   );
 };
+
+function isVisible({ card }: ServedModel, { caller }: FastifyRequest): boolean {
+  return caller?.models?.includes(card.id) ?? true;
+}

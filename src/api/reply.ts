@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Drain } from '../drain.ts';
 import type { ReplyDelta, TokenUsage } from '../engine/engine.ts';
 import { GatewayError } from '../errors.ts';
+import { unlimitedMeter } from '../limits/token-meter.ts';
 import { abortOnDisconnect, ClientGone } from './disconnect.ts';
 import {
   type CompletionEvent,
@@ -11,6 +12,13 @@ import {
 } from './generation.ts';
 import type { ModelChoice } from './served-model.ts';
 import { errorFrame, FrameStream, streamHeaders } from './sse.ts';
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Milliseconds a completion may take, its stream included; 0 is without limit. */
+    readonly generationTimeoutMs: number;
+  }
+}
 
 /** What the endpoints that generate need from their surroundings. */
 export interface GenerationDeps extends ModelChoice {
@@ -48,12 +56,18 @@ type CompletionEvents = AsyncGenerator<CompletionEvent, void, undefined>;
 export async function generateReply(
   request: FastifyRequest,
   reply: FastifyReply,
-  generation: Omit<Generation, 'controller' | 'trace' | 'log'>,
+  generation: Omit<Generation, 'controller' | 'trace' | 'log' | 'meter'>,
   form: ReplyForm,
 ): Promise<object> {
-  const { log, trace } = request;
+  const { log, trace, meter = unlimitedMeter } = request;
   const controller = abortOnDisconnect(request, reply);
-  const events = generate({ ...generation, controller, trace, log });
+  const cacheScope = request.caller?.cacheScope;
+  const options = { ...generation.options, ...(cacheScope !== undefined && { cacheScope }) };
+  const events = withDeadline(
+    generate({ ...generation, options, controller, trace, log, meter }),
+    controller,
+    request.server.generationTimeoutMs,
+  );
   try {
     if (!form.stream) return await collect(events, form.collector);
     const frames = toFrames(events, form.framer, request);
@@ -67,6 +81,23 @@ export async function generateReply(
     if (!(error instanceof ClientGone)) throw error;
     log.info('client left');
     return reply.hijack();
+  }
+}
+
+/** Aborts what takes too long: the engine stops at its next step, and the reason becomes the reply's. */
+async function* withDeadline(
+  events: CompletionEvents,
+  controller: AbortController,
+  timeoutMs: number,
+): CompletionEvents {
+  const timer =
+    timeoutMs === 0
+      ? undefined
+      : setTimeout(() => controller.abort(new GatewayError('completion_timeout')), timeoutMs);
+  try {
+    yield* events;
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -1,12 +1,17 @@
+import { isKeyId } from '../keys/key-line.ts';
 import {
+  addresses,
   choice,
   decimal,
   integer,
   integer64,
   layerCount,
+  list,
+  origins,
   processorList,
   text,
   truth,
+  url,
   type ValueKind,
 } from './values.ts';
 
@@ -17,6 +22,7 @@ export const settingGroups = [
   'Sampling',
   'Server',
   'Supervisor',
+  'Keys',
   'Log',
 ] as const;
 
@@ -30,6 +36,8 @@ export interface Setting<T, Fallback extends T | undefined = T | undefined> {
   readonly summary: string;
   /** Another name for the same setting; the row's own name wins. */
   readonly alias?: string;
+  /** Its value is shown nowhere. */
+  readonly secret?: true;
 }
 
 const cacheType = () =>
@@ -217,12 +225,53 @@ export const settings = {
     8001,
     'health port; 0 = any free one',
   ),
-  AUTH_ENABLED: withDefault('Server', truth(), true, 'require an API key'),
   MAX_REQUEST_BODY_SIZE: withDefault(
     'Server',
     integer({ min: 1, max: 2 ** 29 }),
     10_485_760,
     'bytes of a request body at most',
+  ),
+  MAX_HEADERS: withDefault(
+    'Server',
+    integer({ min: 1, max: 10_000 }),
+    64,
+    'headers of a request at most',
+  ),
+  MAX_HEADER_LINE_SIZE: withDefault(
+    'Server',
+    integer({ min: 64, max: 2 ** 20 }),
+    8192,
+    'bytes of a header line at most',
+  ),
+  MAX_REQUEST_LINE_SIZE: withDefault(
+    'Server',
+    integer({ min: 64, max: 2 ** 20 }),
+    8192,
+    'bytes of the request line at most',
+  ),
+  MAX_CONNECTIONS: withDefault(
+    'Server',
+    integer({ min: 1, max: 1_000_000 }),
+    4096,
+    'connections to the API port at the same time',
+  ),
+  CLIENT_HEADER_TIMEOUT: withDefault(
+    'Server',
+    decimal({ min: 0, max: 3600, aboveMin: true }),
+    30,
+    'seconds a client may take to send its headers; the body may take as long again',
+  ),
+  REQUEST_TIMEOUT: withDefault(
+    'Server',
+    decimal({ min: 0, max: 604_800 }),
+    300,
+    'seconds a completion may take, its stream included; 0 = no limit',
+  ),
+  CORS_ORIGINS: optional(
+    'Server',
+    origins(),
+    'origins whose pages may call the server; * = all',
+    'none',
   ),
   DRAIN_TIMEOUT: withDefault(
     'Server',
@@ -255,6 +304,56 @@ export const settings = {
     integer({ min: 0, max: 1000 }),
     5,
     'restarts in a row after which the supervisor gives up; a minute without a crash ends the row',
+  ),
+  AUTH_ENABLED: withDefault('Keys', truth(), true, 'require an API key'),
+  AUTH_KEYS_FILE: optional(
+    'Keys',
+    text('PATH'),
+    'file with the API keys',
+    '$DATA_DIR/api_keys.txt',
+  ),
+  ADMIN_KEY_IDS: optional(
+    'Keys',
+    list('ID,...', isKeyId, 'key ids'),
+    'keys that may run the server, among those whose lines name no scopes',
+    'all',
+  ),
+  METRICS_AUTH_ENABLED: withDefault('Keys', truth(), false, 'require an API key for /metrics, too'),
+  AUTH_FAILURES_PER_MINUTE: withDefault(
+    'Keys',
+    integer({ min: 0, max: 1_000_000 }),
+    30,
+    'wrong keys a client address may send in a minute before it has to wait; 0 = any number',
+  ),
+  TRUSTED_PROXIES: optional(
+    'Keys',
+    addresses(),
+    'proxies whose X-Forwarded-For is believed',
+    'none',
+  ),
+  MAX_REQUESTS_PER_MINUTE: withDefault(
+    'Keys',
+    integer({ min: 1, max: 1_000_000_000 }),
+    100,
+    'requests a minute of a key whose line does not say',
+  ),
+  MAX_TOKENS_PER_MINUTE: keyLimit('tokens a minute of a key whose line does not say'),
+  MAX_TOKENS_PER_DAY: keyLimit('tokens a day of a key whose line does not say'),
+  MAX_CONCURRENT_PER_KEY: keyLimit('requests at the same time of a key whose line does not say'),
+  REDIS_URL: {
+    ...optional(
+      'Keys',
+      url('redis:', 'rediss:'),
+      'Redis that counts what keys use, for several servers together',
+      'each server counts by itself',
+    ),
+    secret: true,
+  },
+  CACHE_SHARING: withDefault(
+    'Keys',
+    truth(),
+    false,
+    'let a key start from prefixes that requests of other keys computed',
   ),
 
   LOG_LEVEL: withDefault(
@@ -337,16 +436,7 @@ export const obsoleteSettings: readonly string[] = [
 
 /** Environment names that this version knows and does not act on. */
 export const unusedSettings: readonly string[] = [
-  'AUTH_KEYS_FILE',
-  'MAX_REQUESTS_PER_MINUTE',
-  'METRICS_AUTH_ENABLED',
-  'CORS_ORIGINS',
   'MAX_QUEUE_SIZE',
-  'MAX_HEADERS',
-  'MAX_HEADER_LINE_SIZE',
-  'MAX_REQUEST_LINE_SIZE',
-  'REQUEST_TIMEOUT',
-  'CLIENT_HEADER_TIMEOUT',
   'HEALTH_TIMEOUT',
   'EXTRA_ARGS',
   'DEBUG_SHELL',
@@ -369,6 +459,11 @@ function optional<T>(
   fallbackText: string,
 ): Setting<T, undefined> & { readonly fallbackText: string } {
   return { group, kind, fallback: undefined, summary, fallbackText };
+}
+
+function keyLimit(what: string) {
+  const kind = integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
+  return withDefault('Keys', kind, 0, `${what}; 0 = no limit`);
 }
 
 function sampling<T>(kind: ValueKind<T>, summary: string, fallbackText = engineDefault) {

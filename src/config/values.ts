@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+
 /** How the text of one setting becomes a value. Every source (flag, environment, file) gives text. */
 export interface ValueKind<T> {
   /** Completes "must be …". */
@@ -103,6 +105,52 @@ export function truth(): ValueKind<boolean> {
       return ['false', '0', 'no', 'off'].includes(word) ? false : undefined;
     },
   };
+}
+
+/** Names with commas between them; blanks around a name do not count. */
+export function list(
+  placeholder: string,
+  isEntry: (entry: string) => boolean,
+  entries: string,
+): ValueKind<readonly string[]> {
+  return {
+    expectation: `${entries}, with commas between`,
+    placeholder,
+    parse: (value) => {
+      const names = value.split(',').map((name) => name.trim());
+      return names.every(isEntry) ? names : undefined;
+    },
+  };
+}
+
+/** A URL of one of some kinds. */
+export function url(...protocols: readonly string[]): ValueKind<string> {
+  return {
+    expectation: `a URL with ${protocols.join(' or ')}`,
+    placeholder: 'URL',
+    parse: (value) =>
+      URL.canParse(value) && protocols.includes(new URL(value).protocol) ? value : undefined,
+  };
+}
+
+/** Origins of web pages, `https://host[:port]`, without a slash at the end; `*` is every one. */
+export function origins(): ValueKind<readonly string[]> {
+  const { parse, ...rest } = list('ORIGIN,...', (entry) => /^[\x21-\x7e]+$/.test(entry), 'origins');
+  return { ...rest, parse: (value) => parse(value)?.map((entry) => entry.replace(/\/$/, '')) };
+}
+
+/** Addresses of the network, or whole networks as `10.0.0.0/8`. */
+export function addresses(): ValueKind<readonly string[]> {
+  return list('ADDRESS,...', isNetwork, 'IP addresses or networks such as 10.0.0.0/8');
+}
+
+function isNetwork(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/');
+  const version = isIP(address);
+  if (version === 0 || rest.length > 0) return false;
+  return (
+    bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128))
+  );
 }
 
 /** Layers to put on the GPU; 99 has always meant all of them. */

@@ -1,8 +1,11 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
+import type { HttpLimits } from '../config.ts';
 import { type ErrorCode, GatewayError } from '../errors.ts';
 import type { RequestRecord } from '../request-trace.ts';
+import { type CorsOrigins, corsHeaders } from './cors.ts';
+import { requestLineTooLong } from './http-limits.ts';
 import { newRequestId, requestIdHeader } from './request-id.ts';
 
 /** Node's names for HTTP that cannot be parsed; any other is a 400. */
@@ -12,50 +15,92 @@ const codeOfParserError: Readonly<Record<string, ErrorCode>> = {
   HPE_HEADER_OVERFLOW: 'header_fields_too_large',
 };
 
+/** How long a client that was refused may go on sending, in milliseconds; all of it is thrown away. */
+const lingerMs = 500;
+
 /** Node keeps the reply under way on the socket, and checks it for the same reason. */
 type HttpSocket = Socket & { readonly _httpMessage?: ServerResponse | null };
+
+/** What Node tells of HTTP that never became a request. */
+interface ParserFailure extends Error {
+  readonly code?: string;
+  /** The bytes it was found in: a `Buffer`, whatever Fastify's types say. */
+  readonly rawPacket?: unknown;
+}
 
 /**
  * Fastify's `clientErrorHandler`: answers HTTP that never became a request, then closes the connection.
  * A connection whose reply has begun is only closed: a second reply inside it would forge its content.
  * @see https://github.com/nodejs/node/blob/v20.20.2/lib/_http_server.js, `socketOnError`
  */
-export function answerClientError(
-  this: FastifyInstance,
-  failure: Error & { code?: string },
-  socket: HttpSocket,
-): void {
-  if (failure.code === 'ECONNRESET' || socket.destroyed) return;
-  const code = codeOfParserError[failure.code ?? ''] ?? 'bad_request';
-  const error = new GatewayError(code);
-  const requestId = newRequestId();
-  this.log.debug({ requestId, code, reason: failure.code }, 'request refused');
-  const record: RequestRecord = {
-    requestId,
-    keyId: undefined,
-    client: socket.remoteAddress ?? '-',
-    method: '-',
-    path: '-',
-    route: undefined,
-    status: error.status,
-    failure: code,
-    durationMs: 0,
-    sentBytes: 0,
-    generation: undefined,
+export function clientErrorHandler(limits: HttpLimits, origins: CorsOrigins) {
+  const answered = new WeakSet<HttpSocket>();
+  return function answerClientError(
+    this: FastifyInstance,
+    failure: ParserFailure,
+    socket: HttpSocket,
+  ): void {
+    // What comes behind the error is an error again.
+    if (failure.code === 'ECONNRESET' || socket.destroyed || answered.has(socket)) return;
+    answered.add(socket);
+    const error = toGatewayError(failure, limits);
+    const requestId = newRequestId();
+    this.log.debug({ requestId, code: error.code, reason: failure.code }, 'request refused');
+    const record: RequestRecord = {
+      requestId,
+      keyId: undefined,
+      client: socket.remoteAddress ?? '-',
+      method: '-',
+      path: '-',
+      route: undefined,
+      status: error.status,
+      failure: error.code,
+      durationMs: 0,
+      sentBytes: 0,
+      generation: undefined,
+    };
+    for (const observer of this.traceObservers) observer.ended(undefined, record);
+    const replying = socket._httpMessage?.headersSent === true;
+    const headers = corsHeaders(origins, sentOrigin(failure));
+    if (!socket.writable || replying) {
+      socket.destroySoon();
+      return;
+    }
+    socket.end(rawReply(error, requestId, headers));
+    // Closed with something unread, the connection would be reset, and the reply lost on its way.
+    setTimeout(() => socket.destroy(), lingerMs).unref();
   };
-  for (const observer of this.traceObservers) observer.ended(undefined, record);
-  const replying = socket._httpMessage?.headersSent === true;
-  if (socket.writable && !replying) socket.write(rawReply(error, requestId));
-  socket.destroySoon();
 }
 
-function rawReply(error: GatewayError, requestId: string): string {
+function toGatewayError(failure: ParserFailure, limits: HttpLimits): GatewayError {
+  const code = codeOfParserError[failure.code ?? ''] ?? 'bad_request';
+  // A first line that does not end.
+  if (code === 'header_fields_too_large' && /^[A-Z]+ [^\n]*$/.test(textOf(failure))) {
+    return requestLineTooLong(limits);
+  }
+  return new GatewayError(code);
+}
+
+function sentOrigin(failure: ParserFailure): string | undefined {
+  return /^origin:[ \t]*([^\r\n]*)$/im.exec(textOf(failure))?.[1]?.trim();
+}
+
+function textOf({ rawPacket }: ParserFailure): string {
+  return Buffer.isBuffer(rawPacket) ? rawPacket.toString('latin1') : '';
+}
+
+function rawReply(
+  error: GatewayError,
+  requestId: string,
+  headers: readonly (readonly [string, string])[],
+): string {
   const body = JSON.stringify(error.toBody());
   return [
     `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}`,
     'Content-Type: application/json',
     `Content-Length: ${Buffer.byteLength(body)}`,
     `${requestIdHeader}: ${requestId}`,
+    ...headers.map(([name, value]) => `${name}: ${value}`),
     'Connection: close',
     '',
     body,

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type ErrorCode, GatewayError } from '../errors.ts';
+import { type CorsOrigins, corsHeaders } from './cors.ts';
 import { requestIdHeader } from './request-id.ts';
 import { beginTrace } from './request-trace.ts';
 
@@ -23,21 +24,22 @@ export function addErrorHandler(app: FastifyInstance): void {
  * Fastify's `frameworkErrors`: failures before a route is chosen, where no hook runs.
  * @see https://fastify.dev/docs/latest/Reference/Server/#frameworkerrors
  */
-export function replyWithFrameworkError(
-  thrown: unknown,
-  request: FastifyRequest,
-  reply: FastifyReply,
-): void {
-  beginTrace(request, reply);
-  reply.header(requestIdHeader, request.id);
-  replyWithError(thrown, request, reply);
+export function frameworkErrorHandler(origins: CorsOrigins) {
+  return (thrown: unknown, request: FastifyRequest, reply: FastifyReply): void => {
+    beginTrace(request, reply);
+    reply.header(requestIdHeader, request.id);
+    reply.headers(Object.fromEntries(corsHeaders(origins, request.headers.origin)));
+    replyWithError(thrown, request, reply);
+  };
 }
 
 function replyWithError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const error = toGatewayError(thrown, request);
   request.trace.failure ??= error.code;
   logFailure(error, request);
+  if (error.status === 401) reply.header('www-authenticate', 'Bearer');
   if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds);
+  if (error.shouldRetry === false) reply.header('x-should-retry', 'false');
   reply.code(error.status).type('application/json').send(error.toBody());
 }
 

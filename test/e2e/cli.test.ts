@@ -55,13 +55,6 @@ describe('the command line', () => {
     expect(stderr).toContain(`model file ${modelPath}.gone does not exist`);
     expect(stderr).toContain('tiny.gguf');
   });
-
-  test('exits with 2 rather than serve without the authentication it was asked for', async () => {
-    const { code, stderr } = await runCli(['--model-path', modelPath, '--gpu', 'off']);
-    expect(code).toBe(2);
-    expect(stderr).toContain('--no-auth-enabled');
-    expect(stderr).not.toContain('"listening"');
-  });
 });
 
 describe('a file that is no good', () => {

@@ -24,6 +24,15 @@ export const card: ModelCard = {
   eosToken: '</s>',
 };
 
+const limits: GatewayDeps['limits'] = {
+  bodyBytes: 1_000_000,
+  headerCount: 64,
+  headerLineBytes: 8192,
+  requestLineBytes: 8192,
+  headerTimeoutMs: 30_000,
+  connectionCount: 1000,
+};
+
 /** A gateway over a fake engine, with everything a test may want to look at. */
 export interface TestGateway {
   readonly app: Gateway;
@@ -36,7 +45,19 @@ export interface TestGateway {
 }
 
 export interface TestGatewayOptions
-  extends Partial<Pick<GatewayDeps, 'limits' | 'strictModel' | 'accessLog'>> {
+  extends Partial<
+    Pick<
+      GatewayDeps,
+      | 'strictModel'
+      | 'accessLog'
+      | 'authentication'
+      | 'trustedProxies'
+      | 'limitStore'
+      | 'generationTimeoutMs'
+      | 'corsOrigins'
+    >
+  > {
+  readonly limits?: Partial<GatewayDeps['limits']>;
   /** Leave the registry in its first state. */
   readonly loading?: boolean;
   /** What the fake engine says of itself, where it is not the usual. */
@@ -61,8 +82,13 @@ export function startGateway(options: TestGatewayOptions = {}): TestGateway {
     models,
     drain,
     metrics,
-    limits: options.limits ?? { bodyBytes: 1_000_000 },
+    limits: { ...limits, ...options.limits },
+    generationTimeoutMs: options.generationTimeoutMs ?? 0,
+    corsOrigins: options.corsOrigins ?? [],
     strictModel: options.strictModel ?? false,
+    authentication: options.authentication,
+    limitStore: options.limitStore,
+    trustedProxies: options.trustedProxies ?? [],
     accessLog: options.accessLog,
     version: '0.0.0',
   });

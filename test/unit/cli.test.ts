@@ -26,6 +26,7 @@ describe('parseCommand', () => {
     [['serve', '--help'], { name: 'help' }],
     [['bench', '--url', 'u', '--help'], { name: 'bench', flags: ['--url', 'u', '--help'] }],
     [['diagnostics', 'out'], { name: 'diagnostics', flags: ['out'] }],
+    [['keys', '--file', 'f', 'list', '-h'], { name: 'keys', flags: ['--file', 'f', 'list', '-h'] }],
     [['-h'], { name: 'help' }],
     [['--version'], { name: 'version' }],
   ])('reads %j', (argv, command) => {
@@ -34,7 +35,7 @@ describe('parseCommand', () => {
 
   it('refuses a command there is not and lists those there are', () => {
     expect(() => parseCommand(['sevre'])).toThrow(
-      'unknown command "sevre", did you mean serve? (commands: serve, bench, diagnostics)',
+      'unknown command "sevre", did you mean serve? (commands: serve, keys, bench, diagnostics)',
     );
   });
 });
@@ -65,7 +66,7 @@ describe('the program', () => {
     const { status, stderr } = runCli(['dance']);
     expect(status).toBe(2);
     expect(stderr).toBe(
-      'llama-gguf-inference: unknown command "dance" (commands: serve, bench, diagnostics)\n',
+      'llama-gguf-inference: unknown command "dance" (commands: serve, keys, bench, diagnostics)\n',
     );
   });
 });

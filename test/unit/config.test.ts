@@ -36,7 +36,16 @@ describe('loadConfig', () => {
         port: 8000,
         healthPort: 8001,
         drainTimeoutMs: 30_000,
-        bodyLimitBytes: 10_485_760,
+        limits: {
+          bodyBytes: 10_485_760,
+          headerCount: 64,
+          headerLineBytes: 8192,
+          requestLineBytes: 8192,
+          headerTimeoutMs: 30_000,
+          connectionCount: 4096,
+        },
+        generationTimeoutMs: 300_000,
+        corsOrigins: [],
         healthReadiness: false,
         strictModel: false,
       },
@@ -49,7 +58,16 @@ describe('loadConfig', () => {
         gpuLayers: 'auto',
       },
       engine: { threadCount: 0, batchSize: 2048, ubatchSize: 512, defaultMaxTokens: 4096 },
-      auth: { enabled: true },
+      auth: {
+        enabled: true,
+        keysFile: '/data/api_keys.txt',
+        adminKeyIds: [],
+        protectedMetrics: false,
+        failuresPerMinute: 30,
+        sharedCache: false,
+        defaultLimits: { requestsPerMinute: 100 },
+        redisUrl: undefined,
+      },
       log: { level: 'info', format: 'text' },
     });
   });
@@ -123,6 +141,22 @@ describe('loadConfig', () => {
     [{ NGL: '0' }, { model: { gpuLayers: 0 } }],
     [{ DRAIN_TIMEOUT: '0.25' }, { server: { drainTimeoutMs: 250 } }],
     [{ LOG_FORMAT: 'JSON' }, { log: { format: 'json' } }],
+    [
+      { MAX_REQUESTS_PER_MINUTE: '5', MAX_TOKENS_PER_DAY: '9', MAX_TOKENS_PER_MINUTE: '0' },
+      { auth: { defaultLimits: { requestsPerMinute: 5, tokensPerDay: 9 } } },
+    ],
+    [{ REQUEST_TIMEOUT: '0.5' }, { server: { generationTimeoutMs: 500 } }],
+    [
+      { CORS_ORIGINS: ' https://a.b/ ,http://c:1' },
+      { server: { corsOrigins: ['https://a.b', 'http://c:1'] } },
+    ],
+    [{ REDIS_URL: 'rediss://u:p@h:1/2' }, { auth: { redisUrl: 'rediss://u:p@h:1/2' } }],
+    [{ DATA_DIR: '/x', AUTH_KEYS_FILE: '' }, { auth: { keysFile: '/x/api_keys.txt' } }],
+    [{ AUTH_KEYS_FILE: '/k', ADMIN_KEY_IDS: 'a, b_2' }, { auth: { adminKeyIds: ['a', 'b_2'] } }],
+    [
+      { TRUSTED_PROXIES: '10.0.0.0/8,fd00::/8, 127.0.0.1' },
+      { server: { trustedProxies: ['10.0.0.0/8', 'fd00::/8', '127.0.0.1'] } },
+    ],
     [{ BATCH_SIZE: '64' }, { engine: { batchSize: 64, ubatchSize: 64 } }],
     [{ CPU_AFFINITY: '8, 0-2' }, { engine: { processors: [0, 1, 2, 8] } }],
     [{ THREAD_POLL: '50' }, { engine: { threadPoll: 50 } }],
@@ -149,6 +183,18 @@ describe('loadConfig', () => {
     [{ SEED: '18446744073709551616' }, 'SEED (--seed) must be a whole number of at most 64 bits'],
     [{ GPU: 'cpu' }, 'GPU (--gpu) must be one of auto, cuda, vulkan, metal, off, received "cpu"'],
     [{ CACHE_TYPE_K: 'q3_k' }, 'CACHE_TYPE_K (--cache-type-k) must be one of f32'],
+    [{ MAX_REQUESTS_PER_MINUTE: '0' }, 'MAX_REQUESTS_PER_MINUTE (--max-requests-per-minute) must'],
+    [{ CLIENT_HEADER_TIMEOUT: '0' }, 'CLIENT_HEADER_TIMEOUT (--client-header-timeout) must be'],
+    [{ CORS_ORIGINS: 'https://a b' }, 'CORS_ORIGINS (--cors-origins) must be origins, with commas'],
+    [{ ADMIN_KEY_IDS: 'a,,b' }, 'ADMIN_KEY_IDS (--admin-key-ids) must be key ids, with commas'],
+    [
+      { TRUSTED_PROXIES: '10.0.0.0/33' },
+      'TRUSTED_PROXIES (--trusted-proxies) must be IP addresses',
+    ],
+    [
+      { TRUSTED_PROXIES: 'proxy.local' },
+      'TRUSTED_PROXIES (--trusted-proxies) must be IP addresses',
+    ],
     [{ LOG_FORMAT: 'xml' }, 'LOG_FORMAT (--log-format) must be one of text, json'],
     [{ CPU_AFFINITY: '3-1' }, 'CPU_AFFINITY (--cpu-affinity) must be numbers from 0 to 511'],
     [{ CPU_AFFINITY: '0,' }, 'and ranges of them, like 0-3,8, received "0,"'],
@@ -226,6 +272,12 @@ describe('loadConfig', () => {
     expect(JSON.stringify(warnings)).not.toContain('secret');
   });
 
+  it('never shows a secret that is not what it should be', () => {
+    const [problem] = problemsOf({ env: { REDIS_URL: 'http://:password@host' } });
+    expect(problem).toContain('REDIS_URL (--redis-url) must be a URL with redis: or rediss:');
+    expect(problem).not.toContain('password');
+  });
+
   it('reads the chat template from its file', () => {
     const input = { env: { CHAT_TEMPLATE_FILE: 't.jinja' }, readFile: () => '{{ messages }}' };
     expect(load(input).config.engine.chatTemplate).toBe('{{ messages }}');
@@ -249,7 +301,8 @@ describe('loadConfig', () => {
     ['RATE_LIMIT', 'use MAX_REQUESTS_PER_MINUTE'],
     ['PORT_BACKEND', 'is ignored'],
     ['BACKEND_PORT', 'is ignored'],
-    ['CORS_ORIGINS', 'has no effect in this version'],
+    ['HEALTH_TIMEOUT', 'has no effect in this version'],
+    ['CORS_ORIGINS', 'CORS_ORIGINS has "1", which no browser sends'],
     ['MODEL_PAHT', 'did you mean MODEL_PATH?'],
     ['UBATCHSIZE', 'did you mean UBATCH_SIZE?'],
   ])('warns about %s', (name, text) => {

@@ -1,0 +1,52 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
+import { GatewayError } from '../errors.ts';
+import { KeyLoadError, type KeySource } from '../keys/key-source.ts';
+import type { Reload } from './schemas/reload.ts';
+
+/**
+ * `POST /reload`: reads the key file again, for keys with the scope `admin`. Where authentication is off
+ * only this machine may ask, and there is nothing to read. Answers before anything of a body is looked at.
+ */
+export const reload: FastifyPluginAsyncTypebox<{ readonly keys: KeySource | undefined }> = async (
+  app,
+  { keys },
+) => {
+  app.post(
+    '/reload',
+    {
+      config: { access: 'admin' },
+      onRequest: async (request, reply) => reply.send(await reloadKeys(keys, request)),
+    },
+    async () => {
+      throw new Error('answered in onRequest');
+    },
+  );
+};
+
+async function reloadKeys(keys: KeySource | undefined, { ip }: FastifyRequest): Promise<Reload> {
+  if (keys === undefined) {
+    if (isLoopback(ip)) return { status: 'ok', keys_loaded: 0 };
+    throw new GatewayError('insufficient_scope', {
+      message: 'Authentication is off, so that only this machine may ask for a reload.',
+    });
+  }
+  try {
+    const { keyCount, skipped } = await keys.load();
+    return {
+      status: 'ok',
+      keys_loaded: keyCount,
+      ...(skipped.length > 0 && { skipped: [...skipped] }),
+    };
+  } catch (error) {
+    if (!(error instanceof KeyLoadError)) throw error;
+    throw new GatewayError('reload_failed', {
+      message: `The keys were not reloaded: ${error.message}.`,
+      cause: error,
+    });
+  }
+}
+
+function isLoopback(address: string): boolean {
+  return address === '::1' || /^(::ffff:)?127\./i.test(address);
+}

@@ -1,0 +1,70 @@
+import { createHash, randomBytes } from 'node:crypto';
+
+/** What stands before the digest where a file holds a hash instead of a secret. */
+export const hashPrefix = 'sha256:';
+
+const form = /^[A-Za-z0-9_-]{16,128}$/;
+
+/** A new secret: `sk-` and 32 random bytes as 43 characters. */
+export function generateSecret(): string {
+  return `sk-${randomBytes(32).toString('base64url')}`;
+}
+
+/** Whether a text has the form of a secret: 16 to 128 ASCII letters, digits, `-` and `_`. */
+export function isSecret(text: string): boolean {
+  return form.test(text);
+}
+
+/**
+ * The 32 bytes a secret is compared by. A fast hash without salt is enough, because secrets are random
+ * and long; {@link guessableBits} finds those that are not.
+ */
+export function digestOf(secret: string): Buffer {
+  return createHash('sha256').update(secret).digest();
+}
+
+/** How a file holds a secret without telling it. */
+export function hashOf(secret: string): string {
+  return hashPrefix + digestOf(secret).toString('hex');
+}
+
+const exampleWords = new Set([
+  ...['your', 'yourkey', 'change', 'changeme', 'changethis', 'replace', 'replaceme', 'example'],
+  ...['placeholder', 'dummy', 'sample', 'insert', 'todo', 'secret', 'password', 'apikey'],
+]);
+
+/**
+ * Whether a secret was copied from an example, so that everybody knows it: one of its words says so, or
+ * most of it is runs such as `abc`, `123` and `000`. A random secret has next to no chance of either.
+ */
+export function isPlaceholder(secret: string): boolean {
+  const words = secret.toLowerCase().split(/[-_]+/);
+  if (words.some((word) => exampleWords.has(word))) return true;
+  const body = secret.replace(/^sk-/, '').toLowerCase();
+  return charactersInRuns(body) * 2 > body.length;
+}
+
+/** Characters in runs of three or more that are equal or follow one another. */
+function charactersInRuns(text: string): number {
+  let count = 0;
+  let start = 0;
+  for (let index = 1; index <= text.length; index++) {
+    const step = text.charCodeAt(index) - text.charCodeAt(index - 1);
+    const goesOn =
+      index < text.length &&
+      (step === 0 || step === 1) &&
+      (index - start < 2 || step === text.charCodeAt(start + 1) - text.charCodeAt(start));
+    if (goesOn) continue;
+    if (index - start >= 3) count += index - start;
+    start = index;
+  }
+  return count;
+}
+
+/** Bits that a random secret of this length over these characters would have. */
+export function guessableBits(secret: string): number {
+  return Math.floor(secret.length * Math.log2(new Set(secret).size));
+}
+
+/** Below this many bits a secret may be guessed, or found from its hash. */
+export const weakBits = 64;
