@@ -52,7 +52,7 @@ export function beginTrace(request: FastifyRequest, reply: FastifyReply): void {
 function recordOf(request: FastifyRequest, status: number, trace: RequestTrace): RequestRecord {
   return {
     requestId: request.id,
-    keyId: keyIdOf(request),
+    keyId: request.caller?.keyId,
     client: request.ip,
     method: request.method,
     path: request.url.replace(/[?#].*$/, ''),
@@ -63,12 +63,6 @@ function recordOf(request: FastifyRequest, status: number, trace: RequestTrace):
     sentBytes: trace.sentBytes,
     generation: trace.generation,
   };
-}
-
-/** Whom authentication found, where it is on: it decorates requests with `keyId`. */
-function keyIdOf(request: FastifyRequest): string | undefined {
-  const { keyId } = request as { readonly keyId?: unknown };
-  return typeof keyId === 'string' ? keyId : undefined;
 }
 
 const openReplies = new WeakMap<Socket, Set<() => void>>();
