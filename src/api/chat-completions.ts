@@ -62,8 +62,10 @@ function requireAbilities(chat: ChatOptions, abilities: ChatAbilities): void {
   });
 }
 
-function replyForm(head: ReplyHead, { stream, choiceCount, includeUsage }: ChatRequest): ReplyForm {
-  if (!stream) return { stream, collector: new ChatReply(head, choiceCount) };
+function replyForm(head: ReplyHead, request: ChatRequest): ReplyForm {
+  const { stream, choiceCount, includeUsage, options } = request;
+  const isScored = options.logprobs !== undefined;
+  if (!stream) return { stream, collector: new ChatReply(head, { choiceCount, isScored }) };
   const openings = Array.from({ length: choiceCount }, () => chatOpening);
   return { stream, framer: new ReplyFrames(head, chatChunks, { openings, includeUsage }) };
 }

@@ -62,10 +62,19 @@ async function openingsOf(
 
 function replyForm(
   head: ReplyHead,
-  { stream, includeUsage }: TextRequest,
+  { stream, includeUsage, options: { logprobs } }: TextRequest,
   openings: readonly string[],
 ): ReplyForm {
-  if (!stream) return { stream, collector: new TextReply(head, openings) };
-  const parts = openings.map((text) => (text === '' ? undefined : { text }));
-  return { stream, framer: new ReplyFrames(head, textChunks, { openings: parts, includeUsage }) };
+  const isScored = logprobs !== undefined;
+  if (!stream) return { stream, collector: new TextReply(head, { openings, isScored }) };
+  const scoresPrompts = logprobs?.prompt === true;
+  const parts = openings.map((text) => (text === '' && !scoresPrompts ? undefined : { text }));
+  return {
+    stream,
+    framer: new ReplyFrames(head, textChunks(openings), {
+      openings: parts,
+      includeUsage,
+      scoresPrompts,
+    }),
+  };
 }

@@ -7,6 +7,7 @@ import type {
   PreparedPrompt,
   ReplyDelta,
   SamplingParams,
+  ScoredToken,
   TokenUsage,
 } from '../engine/engine.ts';
 import { GatewayError } from '../errors.ts';
@@ -22,11 +23,19 @@ export type CompletionFinishReason = Exclude<SequenceEnd['finishReason'], 'cance
  * next. `completion-end` comes once, last.
  */
 export type CompletionEvent =
+  | {
+      /** The next tokens of the prompt of a choice, before its first delta; every choice gets them. */
+      readonly type: 'prompt-delta';
+      readonly choice: number;
+      readonly tokens: readonly ScoredToken[];
+    }
   | { readonly type: 'delta'; readonly choice: number; readonly delta: ReplyDelta }
   | {
       readonly type: 'choice-end';
       readonly choice: number;
       readonly finishReason: CompletionFinishReason;
+      /** Scored tokens that no delta had a place for. */
+      readonly tokens?: readonly ScoredToken[];
     }
   | {
       readonly type: 'completion-end';
@@ -62,16 +71,21 @@ export async function* generate(
     controller.signal.throwIfAborted();
     const prompts = await generation.prepare();
     controller.signal.throwIfAborted();
-    const choices = Array.from({ length: prompts.length * choiceCount }, (_, choice) =>
-      generateChoice(generation, prompts, choice),
+    const choices = prompts.flatMap((prompt, index) =>
+      choicesOf(generation, prompt, index * choiceCount),
     );
     const usages: TokenUsage[] = [];
     for await (const { source: choice, value: event } of merge(choices)) {
-      if (event.type !== 'sequence-end') {
+      if (event.type === 'prompt-delta') {
+        for (let sample = 0; sample < choiceCount; sample++) {
+          yield { type: 'prompt-delta', choice: choice + sample, tokens: event.tokens };
+        }
+      } else if (event.type !== 'sequence-end') {
         yield { type: 'delta', choice, delta: event };
       } else {
-        usages[choice] = event.usage;
-        yield { type: 'choice-end', choice, finishReason: event.finishReason };
+        const { usage, finishReason, tokens } = event;
+        usages[choice] = usage;
+        yield { type: 'choice-end', choice, finishReason, ...(tokens && { tokens }) };
       }
     }
     yield { type: 'completion-end', usage: totalOf(usages, choiceCount) };
@@ -80,21 +94,58 @@ export async function* generate(
   }
 }
 
-type ChoiceEvent = ReplyDelta | (SequenceEnd & { readonly finishReason: CompletionFinishReason });
+type ChoiceEvent =
+  | Exclude<EngineEvent, SequenceEnd>
+  | (SequenceEnd & { readonly finishReason: CompletionFinishReason });
+
+type Choice = AsyncGenerator<ChoiceEvent, void, undefined>;
+
+/** All choices of one prompt. Where it is scored the first one does that, and the others follow. */
+function choicesOf(generation: Generation, prompt: PreparedPrompt, firstIndex: number): Choice[] {
+  const { options, choiceCount } = generation;
+  const { sampling, logprobs } = options;
+  const choices = Array.from({ length: choiceCount }, (_, sample) => {
+    const isScored = logprobs?.prompt === true && sample === 0;
+    const request = {
+      ...options,
+      ...(logprobs && { logprobs: { ...logprobs, prompt: isScored } }),
+      sampling: samplingOf(sampling, sample),
+      prompt,
+    };
+    return generateChoice(generation, request, firstIndex + sample);
+  });
+  if (logprobs?.prompt !== true) return choices;
+  let settle: (isScored: boolean) => void = () => {};
+  const scored = new Promise<boolean>((resolve) => {
+    settle = resolve;
+  });
+  return choices.map((choice, sample) =>
+    sample === 0 ? scoring(choice, settle) : following(choice, scored),
+  );
+}
+
+/** @param settle - told whether the prompt was scored: it was when anything else comes */
+async function* scoring(choice: Choice, settle: (isScored: boolean) => void): Choice {
+  try {
+    for await (const event of choice) {
+      if (event.type !== 'prompt-delta') settle(true);
+      yield event;
+    }
+  } finally {
+    settle(false);
+  }
+}
+
+async function* following(choice: Choice, scored: Promise<boolean>): Choice {
+  if (await scored) yield* choice;
+}
 
 async function* generateChoice(
-  { engine, options, choiceCount, controller, log }: Generation,
-  prompts: readonly PreparedPrompt[],
+  { engine, controller, log }: Generation,
+  request: GenerateRequest,
   choice: number,
-): AsyncGenerator<ChoiceEvent, void, undefined> {
+): Choice {
   const { signal } = controller;
-  const prompt = prompts[Math.floor(choice / choiceCount)];
-  if (prompt === undefined) return;
-  const request = {
-    ...options,
-    sampling: samplingOf(options.sampling, choice % choiceCount),
-    prompt,
-  };
   for await (const event of engine.generate(request, signal)) {
     if (event.type !== 'sequence-end') {
       yield event;

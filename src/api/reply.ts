@@ -1,14 +1,9 @@
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import type { Drain } from '../drain.ts';
-import type { ReplyDelta, TokenUsage } from '../engine/engine.ts';
+import type { ReplyDelta, ScoredToken, TokenUsage } from '../engine/engine.ts';
 import { GatewayError } from '../errors.ts';
 import { abortOnDisconnect, ClientGone } from './disconnect.ts';
-import {
-  type CompletionEvent,
-  type CompletionFinishReason,
-  type Generation,
-  generate,
-} from './generation.ts';
+import { type CompletionEvent, type Generation, generate } from './generation.ts';
 import type { ModelChoice } from './served-model.ts';
 import { errorFrame, FrameStream, streamHeaders } from './sse.ts';
 
@@ -21,10 +16,15 @@ export interface GenerationDeps extends ModelChoice {
 
 /** Puts a whole reply together. */
 export interface ReplyCollector {
+  /** The next tokens of a choice's prompt; only where the request asks for them. */
+  addPrompt?(choice: number, tokens: readonly ScoredToken[]): void;
   add(choice: number, delta: ReplyDelta): void;
-  end(choice: number, finishReason: CompletionFinishReason): void;
+  end(end: ChoiceEnd): void;
   build(usage: TokenUsage): object;
 }
+
+/** How one choice ended. */
+export type ChoiceEnd = Extract<CompletionEvent, { type: 'choice-end' }>;
 
 /** Puts the frames of a stream together. */
 export interface ReplyFramer {
@@ -72,9 +72,21 @@ export async function generateReply(
 
 async function collect(events: CompletionEvents, collector: ReplyCollector): Promise<object> {
   for await (const event of events) {
-    if (event.type === 'completion-end') return collector.build(event.usage);
-    if (event.type === 'delta') collector.add(event.choice, event.delta);
-    else collector.end(event.choice, event.finishReason);
+    switch (event.type) {
+      case 'prompt-delta':
+        collector.addPrompt?.(event.choice, event.tokens);
+        break;
+      case 'delta':
+        collector.add(event.choice, event.delta);
+        break;
+      case 'choice-end':
+        collector.end(event);
+        break;
+      case 'completion-end':
+        return collector.build(event.usage);
+      default:
+        event satisfies never;
+    }
   }
   throw new GatewayError('engine_failed');
 }

@@ -294,8 +294,6 @@ describe('values that are refused', () => {
   test.each([
     { functions: [{ name: 'f' }] },
     { function_call: { name: 'f' } },
-    { logprobs: true },
-    { top_logprobs: 3 },
     { modalities: ['text', 'audio'] },
     { audio: { voice: 'alloy', format: 'wav' } },
     { web_search_options: {} },

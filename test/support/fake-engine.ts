@@ -10,6 +10,7 @@ import type {
   PlainPrompt,
   PreparedPrompt,
   ReplyDelta,
+  ScoredToken,
 } from '../../src/engine/engine.ts';
 
 /** What the fake does with each request; a test replaces any part of it. */
@@ -17,6 +18,10 @@ export interface FakeScript {
   /** What the reply is made of; a text is a `text-delta`. */
   parts: readonly (string | ReplyDelta)[];
   finishReason: FinishReason;
+  /** Tokens of every prompt that is to be scored, each an event of its own. */
+  promptTokens?: readonly ScoredToken[];
+  /** Tokens that come with the end. */
+  endTokens?: readonly ScoredToken[];
   cachedTokenCount: number;
   reasoningTokenCount: number;
   /** Awaited before the event of that index, unless the request is aborted first. */
@@ -122,6 +127,9 @@ export class FakeEngine implements Engine {
     let ending: FinishReason | 'error' = 'cancelled';
     let index = 0;
     try {
+      for (const token of request.logprobs?.prompt ? (this.script.promptTokens ?? []) : []) {
+        yield { type: 'prompt-delta', tokens: [token] };
+      }
       for (; index <= parts.length; index++) {
         const wait = beforeEvent?.(index);
         if (wait !== undefined) await Promise.race([wait, aborted(signal)]);
@@ -202,6 +210,7 @@ export class FakeEngine implements Engine {
         reasoningTokenCount: this.script.reasoningTokenCount,
       },
       timings: { queueMs: 0, prefillMs: 0, decodeMs: 0 },
+      ...(this.script.endTokens && { tokens: this.script.endTokens }),
     };
   }
 }
@@ -224,4 +233,19 @@ export function gate(): { readonly opened: Promise<void>; readonly open: () => v
     open = resolve;
   });
   return { opened, open };
+}
+
+/** A token as an engine scores it. */
+export function scoredToken(
+  text: string | Buffer,
+  logprob: number | undefined,
+  firstCharacter = 0,
+  top: readonly (readonly [text: string | Buffer, logprob: number])[] = [],
+): ScoredToken {
+  return {
+    bytes: Buffer.from(text),
+    logprob,
+    firstCharacter,
+    top: top.map(([each, value]) => ({ bytes: Buffer.from(each), logprob: value })),
+  };
 }

@@ -32,6 +32,18 @@ export function readCompletionRequest(body: CompletionRequest): TextRequest {
     throw unsupported('best_of', 'leave it out or send the value of `n`');
   }
   const prompts = readPrompts(body.prompt);
+  const suffix = readSuffix(body.suffix, prompts);
+  const echo = body.echo ?? false;
+  if (generation.options.maxTokens === 0 && !echo) {
+    throw new GatewayError('invalid_value', {
+      param: 'max_tokens',
+      message: '`max_tokens` must be at least 1 unless `echo` is true, received 0.',
+    });
+  }
+  const scoresPrompt = echo && body.logprobs != null;
+  if (scoresPrompt && suffix !== undefined) {
+    throw unsupported('suffix', 'leave it out, or leave out `echo` or `logprobs`');
+  }
   if (prompts.length * choiceCount > maxChoiceCount) {
     throw new GatewayError('invalid_value', {
       param: 'prompt',
@@ -42,9 +54,15 @@ export function readCompletionRequest(body: CompletionRequest): TextRequest {
   }
   return {
     ...generation,
+    options: {
+      ...generation.options,
+      ...(body.logprobs != null && {
+        logprobs: { topCount: body.logprobs, prompt: scoresPrompt },
+      }),
+    },
     prompts,
-    suffix: readSuffix(body.suffix, prompts),
-    echo: body.echo ?? false,
+    suffix,
+    echo,
   };
 }
 

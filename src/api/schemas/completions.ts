@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox';
 import { generationFields } from './generation-request.ts';
+import { TextLogprobs } from './logprobs.ts';
 import { optional } from './optional.ts';
 import { replyHeadFields } from './reply-head.ts';
 import { Usage } from './usage.ts';
@@ -16,6 +17,8 @@ export type RequestPrompt = string | readonly (string | number | RequestPromptPa
 /** The fields that are honoured. What is refused is listed in `unsupported-parameters.ts`. */
 export const CompletionRequest = Type.Object({
   ...generationFields,
+  /** 0 only together with `echo`: the prompt and its tokens. */
+  max_tokens: optional(Type.Integer({ minimum: 0 })),
   prompt: Type.Unsafe<RequestPrompt>({
     type: ['string', 'array'],
     minItems: 1,
@@ -29,6 +32,7 @@ export const CompletionRequest = Type.Object({
   suffix: optional(Type.String()),
   echo: optional(Type.Boolean()),
   best_of: optional(Type.Integer({ minimum: 1 })),
+  logprobs: optional(Type.Integer({ minimum: 0, maximum: 5 })),
 });
 export type CompletionRequest = Static<typeof CompletionRequest>;
 
@@ -42,7 +46,7 @@ export const Completion = Type.Object({
     Type.Object({
       index: Type.Integer(),
       text: Type.String(),
-      logprobs: Type.Null(),
+      logprobs: Type.Union([TextLogprobs, Type.Null()]),
       finish_reason: FinishReason,
     }),
   ),
@@ -58,7 +62,7 @@ export const CompletionChunk = Type.Object({
     Type.Object({
       index: Type.Integer(),
       text: Type.String(),
-      logprobs: Type.Null(),
+      logprobs: Type.Union([TextLogprobs, Type.Null()]),
       finish_reason: Type.Union([FinishReason, Type.Null()]),
     }),
   ),
