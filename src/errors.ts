@@ -16,6 +16,8 @@ interface CatalogueEntry {
   readonly message: string;
   /** Seconds a client should wait before it tries again; sent as `Retry-After`. */
   readonly retryAfterSeconds?: number;
+  /** Whether it should try again at all, where its status does not say so. */
+  readonly shouldRetry?: boolean;
 }
 
 const catalogue = {
@@ -54,7 +56,11 @@ const catalogue = {
     'server_error',
     'The server had an error while processing the request.',
   ),
-  sequence_failed: entry(500, 'server_error', 'The completion could not be continued.'),
+  sequence_failed: {
+    ...entry(500, 'server_error', 'The completion could not be continued.'),
+    // The same request comes to the same end.
+    shouldRetry: false,
+  },
   engine_failed: entry(500, 'server_error', 'The inference engine failed.'),
   model_loading: entry(503, 'server_error', 'The model is still loading.', 2),
   model_failed: entry(503, 'server_error', 'The model could not be loaded.', 30),
@@ -95,6 +101,7 @@ export class GatewayError extends Error {
   readonly type: ErrorType;
   readonly param: string | undefined;
   readonly retryAfterSeconds: number | undefined;
+  readonly shouldRetry: boolean | undefined;
 
   constructor(code: ErrorCode, detail: ErrorDetail = {}) {
     const row: CatalogueEntry = catalogue[code];
@@ -105,6 +112,7 @@ export class GatewayError extends Error {
     this.type = row.type;
     this.param = detail.param;
     this.retryAfterSeconds = row.retryAfterSeconds;
+    this.shouldRetry = row.shouldRetry ?? (row.retryAfterSeconds === undefined ? undefined : true);
   }
 
   /** The wire form, for a plain reply and for an error frame of a stream alike. */

@@ -14,6 +14,7 @@ import type { ModelRegistry } from './model/registry.ts';
 import { answerClientError } from './plugins/client-error.ts';
 import { addErrorHandler, replyWithFrameworkError } from './plugins/error-handler.ts';
 import { addNotFound } from './plugins/not-found.ts';
+import { addOpenAiHeaders } from './plugins/openai-headers.ts';
 import { addRequestId, chooseRequestId } from './plugins/request-id.ts';
 import { toValidationError } from './plugins/validation-error.ts';
 
@@ -73,6 +74,7 @@ export function buildGateway({ logger, models, drain, limits, strictModel, versi
   }
 
   addRequestId(app);
+  addOpenAiHeaders(app);
   addErrorHandler(app);
   addNotFound(app);
 

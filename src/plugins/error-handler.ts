@@ -34,8 +34,23 @@ export function replyWithFrameworkError(
 function replyWithError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const error = toGatewayError(thrown, request);
   logFailure(error, request);
-  if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds);
+  reply.headers(retryHeaders(error));
   reply.code(error.status).type('application/json').send(error.toBody());
+}
+
+/**
+ * What OpenAI's clients go by: whether to try again, and when. The milliseconds, which they prefer, are
+ * spread out, so that those who were refused together do not come back together.
+ */
+function retryHeaders({ retryAfterSeconds, shouldRetry }: GatewayError): Record<string, string> {
+  const headers: Record<string, string> = {};
+  if (shouldRetry !== undefined) headers['x-should-retry'] = String(shouldRetry);
+  if (retryAfterSeconds !== undefined) {
+    headers['retry-after'] = String(retryAfterSeconds);
+    const spreadMs = Math.random() * retryAfterSeconds * 500;
+    headers['retry-after-ms'] = String(Math.round(retryAfterSeconds * 1000 + spreadMs));
+  }
+  return headers;
 }
 
 function toGatewayError(thrown: unknown, request: FastifyRequest): GatewayError {
