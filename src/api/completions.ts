@@ -19,8 +19,8 @@ export const completions: FastifyPluginAsyncTypebox<GenerationDeps> = async (app
     const model = chooseModel(deps, reading.model);
     const { engine } = model;
     requireVocabulary(reading, engine);
-    const { prompts, suffix, options, choiceCount } = reading;
-    requireServable(reading, model);
+    const { prompts, suffix, options, choiceCount, keptCount } = reading;
+    requireServable(reading, model, choiceCount > keptCount ? 'best_of' : 'n');
     const prepare = () =>
       Promise.all(prompts.map((prompt) => preparePlain(engine, prompt, suffix)));
     return generateReply(
@@ -62,12 +62,12 @@ async function openingsOf(
 
 function replyForm(
   head: ReplyHead,
-  { stream, includeUsage, options: { logprobs } }: TextRequest,
+  request: TextRequest,
   openings: readonly string[],
 ): ReplyForm {
-  const isScored = logprobs !== undefined;
-  if (!stream) return { stream, collector: new TextReply(head, { openings, isScored }) };
-  const scoresPrompts = logprobs?.prompt === true;
+  const { stream, includeUsage, echo, isScored } = request;
+  if (!stream) return { stream, collector: new TextReply(head, { ...request, openings }) };
+  const scoresPrompts = echo && isScored;
   const parts = openings.map((text) => (text === '' && !scoresPrompts ? undefined : { text }));
   return {
     stream,

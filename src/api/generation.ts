@@ -36,12 +36,22 @@ export type CompletionEvent =
       readonly finishReason: CompletionFinishReason;
       /** Scored tokens that no delta had a place for. */
       readonly tokens?: readonly ScoredToken[];
+      /** Of all tokens sampled; only where they are scored. */
+      readonly meanLogprob?: number;
     }
-  | {
-      readonly type: 'completion-end';
-      /** Every prompt counted once, the completions of all choices added up. */
-      readonly usage: TokenUsage;
-    };
+  | (CompletionTotals & { readonly type: 'completion-end' });
+
+/** What a completion came to. */
+export interface CompletionTotals {
+  /** Every prompt counted once, the completions of all choices added up. */
+  readonly usage: TokenUsage;
+  /** Of all prompts. */
+  readonly choiceCount: number;
+  /** The longest of the choices, each from its first step to its first token. */
+  readonly prefillMs: number;
+  /** The longest of the choices, each from its first token to its last. */
+  readonly decodeMs: number;
+}
 
 /** Everything one completion needs. */
 export interface Generation {
@@ -74,7 +84,7 @@ export async function* generate(
     const choices = prompts.flatMap((prompt, index) =>
       choicesOf(generation, prompt, index * choiceCount),
     );
-    const usages: TokenUsage[] = [];
+    const ends: SequenceEnd[] = [];
     for await (const { source: choice, value: event } of merge(choices)) {
       if (event.type === 'prompt-delta') {
         for (let sample = 0; sample < choiceCount; sample++) {
@@ -83,20 +93,34 @@ export async function* generate(
       } else if (event.type !== 'sequence-end') {
         yield { type: 'delta', choice, delta: event };
       } else {
-        const { usage, finishReason, tokens } = event;
-        usages[choice] = usage;
-        yield { type: 'choice-end', choice, finishReason, ...(tokens && { tokens }) };
+        ends[choice] = event;
+        yield toChoiceEnd(event, choice);
       }
     }
-    yield { type: 'completion-end', usage: totalOf(usages, choiceCount) };
+    yield { type: 'completion-end', ...totalsOf(ends, choiceCount) };
   } finally {
     leave();
   }
 }
 
-type ChoiceEvent =
-  | Exclude<EngineEvent, SequenceEnd>
-  | (SequenceEnd & { readonly finishReason: CompletionFinishReason });
+type EndedChoice = SequenceEnd & { readonly finishReason: CompletionFinishReason };
+
+function toChoiceEnd(
+  { finishReason, tokens, totalLogprob, usage }: EndedChoice,
+  choice: number,
+): CompletionEvent {
+  return {
+    type: 'choice-end',
+    choice,
+    finishReason,
+    ...(tokens && { tokens }),
+    ...(totalLogprob !== undefined && {
+      meanLogprob: totalLogprob / Math.max(1, usage.completionTokenCount),
+    }),
+  };
+}
+
+type ChoiceEvent = Exclude<EngineEvent, SequenceEnd> | EndedChoice;
 
 type Choice = AsyncGenerator<ChoiceEvent, void, undefined>;
 
@@ -168,7 +192,19 @@ function samplingOf(sampling: SamplingParams = {}, sample: number): SamplingPara
   return { ...sampling, seed: BigInt.asUintN(64, sampling.seed + BigInt(sample)) };
 }
 
-function totalOf(usages: readonly TokenUsage[], choiceCount: number): TokenUsage {
+function totalsOf(ends: readonly SequenceEnd[], choiceCount: number): CompletionTotals {
+  return {
+    usage: usageOf(
+      ends.map(({ usage }) => usage),
+      choiceCount,
+    ),
+    choiceCount: ends.length,
+    prefillMs: Math.max(...ends.map(({ timings }) => timings.prefillMs)),
+    decodeMs: Math.max(...ends.map(({ timings }) => timings.decodeMs)),
+  };
+}
+
+function usageOf(usages: readonly TokenUsage[], choiceCount: number): TokenUsage {
   const prompts = Array.from({ length: usages.length / choiceCount }, (_, prompt) =>
     promptUsage(usages.slice(prompt * choiceCount, (prompt + 1) * choiceCount)),
   );

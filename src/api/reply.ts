@@ -1,9 +1,14 @@
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import type { Drain } from '../drain.ts';
-import type { ReplyDelta, ScoredToken, TokenUsage } from '../engine/engine.ts';
+import type { ReplyDelta, ScoredToken } from '../engine/engine.ts';
 import { GatewayError } from '../errors.ts';
 import { abortOnDisconnect, ClientGone } from './disconnect.ts';
-import { type CompletionEvent, type Generation, generate } from './generation.ts';
+import {
+  type CompletionEvent,
+  type CompletionTotals,
+  type Generation,
+  generate,
+} from './generation.ts';
 import type { ModelChoice } from './served-model.ts';
 import { errorFrame, FrameStream, streamHeaders } from './sse.ts';
 
@@ -20,7 +25,7 @@ export interface ReplyCollector {
   addPrompt?(choice: number, tokens: readonly ScoredToken[]): void;
   add(choice: number, delta: ReplyDelta): void;
   end(end: ChoiceEnd): void;
-  build(usage: TokenUsage): object;
+  build(totals: CompletionTotals): object;
 }
 
 /** How one choice ended. */
@@ -83,7 +88,7 @@ async function collect(events: CompletionEvents, collector: ReplyCollector): Pro
         collector.end(event);
         break;
       case 'completion-end':
-        return collector.build(event.usage);
+        return collector.build(event);
       default:
         event satisfies never;
     }

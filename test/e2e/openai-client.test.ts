@@ -232,7 +232,7 @@ describe('the models', () => {
 describe('a request that is refused', () => {
   test.each([
     ['a value out of range', { temperature: 3 }, 'invalid_value', 'temperature'],
-    ['what is not supported', { verbosity: 'low' }, 'unsupported_parameter', 'verbosity'],
+    ['what is not supported', { n_probs: 3 }, 'unsupported_parameter', 'n_probs'],
     ['too long a completion', { max_tokens: 50_000 }, 'context_length_exceeded', 'messages'],
     ['no messages', { messages: [] }, 'invalid_value', 'messages'],
   ])('for %s is a BadRequestError with code and param', async (_what, fields, code, param) => {

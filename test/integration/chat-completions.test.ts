@@ -35,6 +35,7 @@ describe('a reply that does not stream', () => {
         prompt_tokens_details: { cached_tokens: 1 },
         completion_tokens_details: { reasoning_tokens: 0 },
       },
+      timings: expect.any(Object),
     });
   });
 

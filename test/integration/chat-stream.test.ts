@@ -46,7 +46,7 @@ describe('a stream', () => {
       { json: { ...opening, choices: [choice(roleDelta)] } },
       { json: { ...opening, choices: [choice({ content: 'Hello' })] } },
       { json: { ...opening, choices: [choice({ content: ' world' })] } },
-      { json: { ...opening, choices: [choice({}, 'stop')] } },
+      { json: { ...opening, choices: [choice({}, 'stop')], timings: expect.any(Object) } },
       'done',
     ]);
     const chunks = frames.filter((frame) => frame !== 'done').map(({ json }) => json);
@@ -71,7 +71,7 @@ describe('a stream', () => {
       { json: { ...opening, choices: [choice({ content: 'Hello' })], usage: null } },
       { json: { ...opening, choices: [choice({ content: ' world' })], usage: null } },
       { json: { ...opening, choices: [choice({}, 'stop')], usage: null } },
-      { json: { ...opening, choices: [], usage } },
+      { json: { ...opening, choices: [], usage, timings: expect.any(Object) } },
       'done',
     ]);
   });
@@ -92,7 +92,7 @@ describe('a stream', () => {
     const reply = await postChat(app, { stream: true });
     expect(parseSse(reply.body)).toEqual([
       { json: { ...opening, choices: [choice(roleDelta)] } },
-      { json: { ...opening, choices: [choice({}, 'length')] } },
+      { json: { ...opening, choices: [choice({}, 'length')], timings: expect.any(Object) } },
       'done',
     ]);
   });

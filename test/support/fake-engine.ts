@@ -11,6 +11,7 @@ import type {
   PreparedPrompt,
   ReplyDelta,
   ScoredToken,
+  SequenceTimings,
 } from '../../src/engine/engine.ts';
 
 /** What the fake does with each request; a test replaces any part of it. */
@@ -20,8 +21,11 @@ export interface FakeScript {
   finishReason: FinishReason;
   /** Tokens of every prompt that is to be scored, each an event of its own. */
   promptTokens?: readonly ScoredToken[];
+  /** What each request in its turn says instead of `parts`, and how likely that was in all. */
+  takes?: readonly { readonly text: string; readonly totalLogprob: number }[];
   /** Tokens that come with the end. */
   endTokens?: readonly ScoredToken[];
+  timings: SequenceTimings;
   cachedTokenCount: number;
   reasoningTokenCount: number;
   /** Awaited before the event of that index, unless the request is aborted first. */
@@ -56,6 +60,7 @@ export class FakeEngine implements Engine {
   readonly script: FakeScript = {
     parts: ['Hello', ' world'],
     finishReason: 'stop',
+    timings: { queueMs: 0, prefillMs: 0, decodeMs: 0 },
     cachedTokenCount: 0,
     reasoningTokenCount: 0,
   };
@@ -120,7 +125,9 @@ export class FakeEngine implements Engine {
   }
 
   async *generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<EngineEvent> {
-    const { parts, finishReason, beforeEvent, failure } = this.script;
+    const { finishReason, beforeEvent } = this.script;
+    const take = this.script.takes?.[this.requests.length];
+    const parts = take === undefined ? this.script.parts : [take.text];
     this.requests.push(request);
     this.#runningCount += 1;
     this.#changed();
@@ -134,6 +141,7 @@ export class FakeEngine implements Engine {
         const wait = beforeEvent?.(index);
         if (wait !== undefined) await Promise.race([wait, aborted(signal)]);
         if (signal?.aborted) break;
+        const { failure } = this.script;
         if (failure?.at === index) {
           ending = 'error';
           throw failure.error;
@@ -146,7 +154,10 @@ export class FakeEngine implements Engine {
           yield typeof part === 'string' ? { type: 'text-delta', text: part } : part;
         }
       }
-      yield this.#end(request, ending, Math.min(index, parts.length));
+      yield {
+        ...this.#end(request, ending, Math.min(index, parts.length)),
+        ...(take && { totalLogprob: take.totalLogprob }),
+      };
     } finally {
       this.#runningCount -= 1;
       this.endings.push(ending);
@@ -209,7 +220,7 @@ export class FakeEngine implements Engine {
         completionTokenCount,
         reasoningTokenCount: this.script.reasoningTokenCount,
       },
-      timings: { queueMs: 0, prefillMs: 0, decodeMs: 0 },
+      timings: this.script.timings,
       ...(this.script.endTokens && { tokens: this.script.endTokens }),
     };
   }

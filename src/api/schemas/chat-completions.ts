@@ -3,6 +3,7 @@ import { generationFields } from './generation-request.ts';
 import { ChatLogprobs } from './logprobs.ts';
 import { optional } from './optional.ts';
 import { replyHeadFields } from './reply-head.ts';
+import { Timings } from './timings.ts';
 import { Usage } from './usage.ts';
 
 const ContentPart = Type.Object({
@@ -136,6 +137,7 @@ export const ChatCompletion = Type.Object({
     }),
   ),
   usage: Usage,
+  timings: Timings,
 });
 export type ChatCompletion = Static<typeof ChatCompletion>;
 
@@ -159,5 +161,7 @@ export const ChatCompletionChunk = Type.Object({
     }),
   ),
   usage: Type.Optional(Type.Union([Usage, Type.Null()])),
+  /** On the last chunk. */
+  timings: Type.Optional(Timings),
 });
 export type ChatCompletionChunk = Static<typeof ChatCompletionChunk>;

@@ -1,10 +1,11 @@
-import type { ReplyDelta, ScoredToken, TokenUsage } from '../../engine/engine.ts';
-import type { CompletionFinishReason } from '../generation.ts';
+import type { ReplyDelta, ScoredToken } from '../../engine/engine.ts';
+import type { CompletionFinishReason, CompletionTotals } from '../generation.ts';
 import type { ChoiceEnd, ReplyCollector } from '../reply.ts';
 import type { ChatCompletion, ChatCompletionChunk } from './chat-completions.ts';
 import { toChatLogprobs } from './logprobs.ts';
 import type { ChunkForm } from './reply-frames.ts';
 import { type ReplyHead, wireFinishReasons } from './reply-head.ts';
+import { toTimings } from './timings.ts';
 import { toUsage } from './usage.ts';
 
 type Message = ChatCompletion['choices'][number]['message'];
@@ -91,7 +92,7 @@ export class ChatReply implements ReplyCollector {
     ended.tokens.push(...tokens);
   }
 
-  build(usage: TokenUsage): ChatCompletion {
+  build(totals: CompletionTotals): ChatCompletion {
     return {
       ...this.#head,
       object: 'chat.completion',
@@ -101,7 +102,8 @@ export class ChatReply implements ReplyCollector {
         logprobs: this.#isScored ? toChatLogprobs(tokens) : null,
         finish_reason: wireFinishReasons[finishReason],
       })),
-      usage: toUsage(usage),
+      usage: toUsage(totals.usage),
+      timings: toTimings(totals),
     };
   }
 }

@@ -1,5 +1,5 @@
-import type { ReplyDelta, ScoredToken, TokenUsage } from '../../engine/engine.ts';
-import type { CompletionFinishReason } from '../generation.ts';
+import type { ReplyDelta, ScoredToken } from '../../engine/engine.ts';
+import type { CompletionFinishReason, CompletionTotals } from '../generation.ts';
 import type { ChoiceEnd, ReplyCollector } from '../reply.ts';
 import type { Completion, CompletionChunk } from './completions.ts';
 import {
@@ -11,6 +11,7 @@ import {
 } from './logprobs.ts';
 import type { ChunkForm } from './reply-frames.ts';
 import type { ReplyHead } from './reply-head.ts';
+import { toTimings } from './timings.ts';
 import { toUsage } from './usage.ts';
 
 interface Choice {
@@ -20,30 +21,36 @@ interface Choice {
   readonly tokens: ScoredToken[];
   text: string;
   finishReason: CompletionFinishReason;
+  /** Mean over its tokens; −Infinity where they are not scored. */
+  meanLogprob: number;
+}
+
+interface TextReplyOptions {
+  /** What the text of each choice begins with; all choices of a prompt before those of the next. */
+  readonly openings: readonly string[];
+  /** Choices of each prompt, and how many of them are sent: the likeliest. */
+  readonly choiceCount: number;
+  readonly keptCount: number;
+  /** Whether the tokens of each choice are told. */
+  readonly isScored: boolean;
 }
 
 /** The whole reply to a request that does not stream. */
 export class TextReply implements ReplyCollector {
   readonly #head: ReplyHead;
-  readonly #isScored: boolean;
+  readonly #options: TextReplyOptions;
   readonly #choices: readonly Choice[];
 
-  /**
-   * @param options.openings - what the text of each choice begins with
-   * @param options.isScored - whether the tokens of each choice are told
-   */
-  constructor(
-    head: ReplyHead,
-    { openings, isScored }: { readonly openings: readonly string[]; readonly isScored: boolean },
-  ) {
+  constructor(head: ReplyHead, options: TextReplyOptions) {
     this.#head = head;
-    this.#isScored = isScored;
-    this.#choices = openings.map((opening) => ({
+    this.#options = options;
+    this.#choices = options.openings.map((opening) => ({
       opening,
       promptTokens: [],
       tokens: [],
       text: opening,
       finishReason: 'stop',
+      meanLogprob: -Infinity,
     }));
   }
 
@@ -58,23 +65,38 @@ export class TextReply implements ReplyCollector {
     extended.tokens.push(...(delta.tokens ?? []));
   }
 
-  end({ choice, finishReason }: ChoiceEnd): void {
+  end({ choice, finishReason, meanLogprob = -Infinity }: ChoiceEnd): void {
     const ended = this.#choices[choice];
-    if (ended !== undefined) ended.finishReason = finishReason;
+    if (ended === undefined) return;
+    ended.finishReason = finishReason;
+    ended.meanLogprob = meanLogprob;
   }
 
-  build(usage: TokenUsage): Completion {
+  build(totals: CompletionTotals): Completion {
     return {
       ...this.#head,
       object: 'text_completion',
-      choices: this.#choices.map((choice, index) => ({
+      choices: this.#kept().map((choice, index) => ({
         index,
         text: choice.text,
-        logprobs: this.#isScored ? toLogprobs(choice) : null,
+        logprobs: this.#options.isScored ? toLogprobs(choice) : null,
         finish_reason: choice.finishReason === 'length' ? 'length' : 'stop',
       })),
-      usage: toUsage(usage),
+      usage: toUsage(totals.usage),
+      timings: toTimings(totals),
     };
+  }
+
+  /** Of each prompt the best choices, the best first; as they came where all are kept. */
+  #kept(): Choice[] {
+    const { choiceCount, keptCount } = this.#options;
+    if (keptCount === choiceCount) return [...this.#choices];
+    return Array.from({ length: this.#choices.length / choiceCount }, (_, prompt) =>
+      this.#choices
+        .slice(prompt * choiceCount, (prompt + 1) * choiceCount)
+        .sort((a, b) => (a.meanLogprob === b.meanLogprob ? 0 : b.meanLogprob - a.meanLogprob))
+        .slice(0, keptCount),
+    ).flat();
   }
 }
 

@@ -1,8 +1,9 @@
 import { type Static, Type } from 'typebox';
-import { generationFields } from './generation-request.ts';
+import { generationFields, maxChoiceCount } from './generation-request.ts';
 import { TextLogprobs } from './logprobs.ts';
 import { optional } from './optional.ts';
 import { replyHeadFields } from './reply-head.ts';
+import { Timings } from './timings.ts';
 import { Usage } from './usage.ts';
 
 /** Texts and token ids in their order, as one prompt. */
@@ -31,7 +32,7 @@ export const CompletionRequest = Type.Object({
   }),
   suffix: optional(Type.String()),
   echo: optional(Type.Boolean()),
-  best_of: optional(Type.Integer({ minimum: 1 })),
+  best_of: optional(Type.Integer({ minimum: 1, maximum: maxChoiceCount })),
   logprobs: optional(Type.Integer({ minimum: 0, maximum: 5 })),
 });
 export type CompletionRequest = Static<typeof CompletionRequest>;
@@ -51,6 +52,7 @@ export const Completion = Type.Object({
     }),
   ),
   usage: Usage,
+  timings: Timings,
 });
 export type Completion = Static<typeof Completion>;
 
@@ -67,5 +69,7 @@ export const CompletionChunk = Type.Object({
     }),
   ),
   usage: Type.Optional(Type.Union([Usage, Type.Null()])),
+  /** On the last chunk. */
+  timings: Type.Optional(Timings),
 });
 export type CompletionChunk = Static<typeof CompletionChunk>;

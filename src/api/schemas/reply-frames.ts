@@ -1,8 +1,9 @@
 import type { ReplyDelta, ScoredToken } from '../../engine/engine.ts';
-import type { CompletionEvent } from '../generation.ts';
+import type { CompletionEvent, CompletionTotals } from '../generation.ts';
 import type { ChoiceEnd } from '../reply.ts';
 import { doneFrame, frame } from '../sse.ts';
 import { type ReplyHead, wireFinishReasons } from './reply-head.ts';
+import { type Timings, toTimings } from './timings.ts';
 import { toUsage } from './usage.ts';
 
 /** What the chunks of one endpoint look like; `Part` is what a choice has between its index and its end. */
@@ -31,6 +32,10 @@ export class ReplyFrames<Part extends object> {
   readonly #includeUsage: boolean;
   /** Of choices whose opening waits until their prompt is scored: the tokens so far. */
   readonly #prompts: Map<number, ScoredToken[]>;
+  /** Choices that run. */
+  #runningCount: number;
+  /** The end of the last of them, which waits for what its chunk tells of the whole. */
+  #lastEnd: ChoiceEnd | undefined;
   /** What stands before and after the text, for each choice. */
   readonly #aroundText: readonly (readonly [before: string, after: string])[];
 
@@ -51,6 +56,7 @@ export class ReplyFrames<Part extends object> {
     this.#form = form;
     this.#openings = options.openings;
     this.#includeUsage = options.includeUsage;
+    this.#runningCount = options.openings.length;
     this.#prompts = new Map(
       options.scoresPrompts === true ? options.openings.map((_, index) => [index, []]) : [],
     );
@@ -79,10 +85,8 @@ export class ReplyFrames<Part extends object> {
         return this.#scoredOpening(event.choice) + this.#delta(event.choice, event.delta);
       case 'choice-end':
         return this.#scoredOpening(event.choice) + this.#end(event);
-      case 'completion-end': {
-        const usage = { ...this.#start(), choices: [], usage: toUsage(event.usage) };
-        return (this.#includeUsage ? frame(usage) : '') + doneFrame;
-      }
+      case 'completion-end':
+        return this.#last(event) + doneFrame;
       default:
         return event satisfies never;
     }
@@ -105,9 +109,27 @@ export class ReplyFrames<Part extends object> {
     return this.#choice(index, part, this.#form.toPromptLogprobs?.(tokens, index));
   }
 
-  #end({ choice, finishReason, tokens }: ChoiceEnd): string {
-    const logprobs = this.#logprobs(choice, tokens);
-    return this.#choice(choice, this.#form.endPart, logprobs, wireFinishReasons[finishReason]);
+  #end(end: ChoiceEnd): string {
+    this.#runningCount -= 1;
+    if (this.#runningCount > 0) return this.#endFrame(end);
+    this.#lastEnd = end;
+    return '';
+  }
+
+  /** What is left when all choices ended; the last chunk has the timings. */
+  #last(totals: CompletionTotals): string {
+    const timings = toTimings(totals);
+    const end = this.#lastEnd;
+    if (!this.#includeUsage) return end === undefined ? '' : this.#endFrame(end, timings);
+    const usage = { ...this.#start(), choices: [], usage: toUsage(totals.usage), timings };
+    return (end === undefined ? '' : this.#endFrame(end)) + frame(usage);
+  }
+
+  #endFrame({ choice, finishReason, tokens }: ChoiceEnd, timings?: Timings): string {
+    return this.#choice(choice, this.#form.endPart, this.#logprobs(choice, tokens), {
+      finishReason: wireFinishReasons[finishReason],
+      ...(timings && { timings }),
+    });
   }
 
   #logprobs(index: number, tokens: readonly ScoredToken[] | undefined): object | undefined {
@@ -119,12 +141,14 @@ export class ReplyFrames<Part extends object> {
     index: number,
     part: Part,
     logprobs: object | null = null,
-    finishReason: string | null = null,
+    end: { readonly finishReason?: string; readonly timings?: Timings } = {},
   ): string {
+    const { finishReason = null, timings } = end;
     return frame({
       ...this.#start(),
       choices: [{ index, ...part, logprobs, finish_reason: finishReason }],
       ...(this.#includeUsage && { usage: null }),
+      ...(timings && { timings }),
     });
   }
 
