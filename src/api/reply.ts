@@ -10,7 +10,7 @@ import {
   generate,
 } from './generation.ts';
 import type { ModelChoice } from './served-model.ts';
-import { errorFrame, FrameStream, streamHeaders } from './sse.ts';
+import { errorFrame, FrameStream, pingFrame, pingIntervalMs, streamHeaders } from './sse.ts';
 
 /** What the endpoints that generate need from their surroundings. */
 export interface GenerationDeps extends ModelChoice {
@@ -62,7 +62,7 @@ export async function generateReply(
   try {
     if (!form.stream) return await collect(events, form.collector);
     const frames = toFrames(events, form.framer, log);
-    // The first event decides between a stream and a plain error.
+    // The first event decides between a stream and a plain error, unless it is long in coming.
     const opening = await frames.next();
     return reply
       .headers(streamHeaders)
@@ -96,7 +96,10 @@ async function collect(events: CompletionEvents, collector: ReplyCollector): Pro
   throw new GatewayError('engine_failed');
 }
 
-/** Throws what goes wrong before the first frame; later failures become the last frame. */
+/**
+ * The frames of a stream. A ping is the first of them when the first event does not come in time.
+ * Throws what goes wrong before the first frame; later failures become the last frame.
+ */
 async function* toFrames(
   events: CompletionEvents,
   framer: ReplyFramer,
@@ -104,13 +107,15 @@ async function* toFrames(
 ): AsyncGenerator<string, void, undefined> {
   let begun = false;
   try {
-    for await (const event of events) {
-      if (!begun) {
-        begun = true;
-        yield framer.opening();
-      }
-      yield framer.of(event);
+    const first = events.next();
+    if (!(await settlesWithin(first, pingIntervalMs))) {
+      begun = true;
+      yield pingFrame;
     }
+    let next = await first;
+    begun = true;
+    yield framer.opening();
+    for (; next.done !== true; next = await events.next()) yield framer.of(next.value);
   } catch (error) {
     if (!begun) throw error;
     if (error instanceof ClientGone) {
@@ -121,5 +126,19 @@ async function* toFrames(
       error instanceof GatewayError ? error : new GatewayError('internal_error', { cause: error });
     log.error({ code: failure.code, err: failure.cause ?? failure }, 'stream failed');
     yield errorFrame(failure);
+  } finally {
+    await events.return();
   }
+}
+
+/** Whether a promise settles, well or not, in this time. */
+function settlesWithin(promise: Promise<unknown>, timeMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), timeMs);
+    const onSettled = () => {
+      clearTimeout(timer);
+      resolve(true);
+    };
+    promise.then(onSettled, onSettled);
+  });
 }
