@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type ErrorCode, GatewayError } from '../../src/errors.ts';
+import { fitsOpenAiSchema, hasOpenAiSchemas } from '../support/openai-schemas.ts';
 import { postChat, postText, startGateway } from '../support/start-gateway.ts';
 
 describe('the headers of a reply', () => {
@@ -53,7 +54,10 @@ describe('whether to try again', () => {
     const { app, engine } = startGateway();
     engine.script.failure = { at: 0, error: new GatewayError(code) };
     for (const stream of [false, true]) {
-      const { headers } = await postChat(app, { stream });
+      const { headers, body } = await postChat(app, { stream });
+      if (hasOpenAiSchemas) {
+        expect(fitsOpenAiSchema('ErrorResponse', JSON.parse(body))).toBe(true);
+      }
       expect(headers['x-should-retry']).toBe(shouldRetry);
       expect(headers['retry-after']).toBe(seconds === undefined ? undefined : String(seconds));
       if (seconds === undefined) {
@@ -70,6 +74,8 @@ describe('whether to try again', () => {
     const { app, engine } = startGateway();
     engine.script.failure = { at: 0, error: new GatewayError('queue_full') };
     const replies = await Promise.all(Array.from({ length: 20 }, () => postChat(app)));
-    expect(new Set(replies.map(({ headers }) => headers['retry-after-ms'])).size).toBeGreaterThan(5);
+    expect(new Set(replies.map(({ headers }) => headers['retry-after-ms'])).size).toBeGreaterThan(
+      5,
+    );
   });
 });

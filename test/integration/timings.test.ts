@@ -1,4 +1,8 @@
+import Schema from 'typebox/schema';
 import { describe, expect, test } from 'vitest';
+import { ChatCompletion, ChatCompletionChunk } from '../../src/api/schemas/chat-completions.ts';
+import { Completion, CompletionChunk } from '../../src/api/schemas/completions.ts';
+import { fitsOpenAiSchema, hasOpenAiSchemas } from '../support/openai-schemas.ts';
 import { parseSse } from '../support/read-sse.ts';
 import { postChat, postText, startGateway } from '../support/start-gateway.ts';
 
@@ -72,7 +76,24 @@ describe('timings', () => {
         );
         expect(places).toEqual([chunks.length - 1]);
         expect(chunks.at(-1)).toMatchObject({ timings: { predicted_n: 4 } });
+        const schema = post === postChat ? ChatCompletionChunk : CompletionChunk;
+        for (const chunk of chunks) expect(Schema.Check(schema, chunk)).toBe(true);
       }
     },
   );
+
+  test('leave replies and chunks within the official schemas', async ({ skip }) => {
+    if (!hasOpenAiSchemas) return skip('OPENAI_SCHEMAS is not set');
+    const { app } = startGateway();
+    const chat = (await postChat(app)).json();
+    const text = (await postText(app)).json();
+    expect(Schema.Check(ChatCompletion, chat)).toBe(true);
+    expect(Schema.Check(Completion, text)).toBe(true);
+    expect(fitsOpenAiSchema('CreateChatCompletionResponse', chat)).toBe(true);
+    expect(fitsOpenAiSchema('CreateCompletionResponse', text)).toBe(true);
+    for (const frame of parseSse((await postChat(app, { stream: true })).body)) {
+      if (frame === 'done') continue;
+      expect(fitsOpenAiSchema('CreateChatCompletionStreamResponse', frame.json)).toBe(true);
+    }
+  });
 });
