@@ -15,6 +15,7 @@ import { answerClientError } from './plugins/client-error.ts';
 import { addErrorHandler, replyWithFrameworkError } from './plugins/error-handler.ts';
 import { addNotFound } from './plugins/not-found.ts';
 import { addOpenAiHeaders } from './plugins/openai-headers.ts';
+import { addOpenApi } from './plugins/openapi.ts';
 import { addRequestId, chooseRequestId } from './plugins/request-id.ts';
 import { toValidationError } from './plugins/validation-error.ts';
 
@@ -77,6 +78,7 @@ export function buildGateway({ logger, models, drain, limits, strictModel, versi
   addOpenAiHeaders(app);
   addErrorHandler(app);
   addNotFound(app);
+  addOpenApi(app, version);
 
   app.register(health, { models, drain, authenticationEnabled: false });
   app.register(modelRoutes, { models });

@@ -17,6 +17,19 @@ export const Timings = Type.Object({
 });
 export type Timings = Static<typeof Timings>;
 
+/** For the API document. */
+export const exampleTimings: Timings = {
+  cache_n: 0,
+  prompt_n: 13,
+  prompt_ms: 26,
+  prompt_per_token_ms: 2,
+  prompt_per_second: 500,
+  predicted_n: 21,
+  predicted_ms: 80,
+  predicted_per_token_ms: 4,
+  predicted_per_second: 250,
+};
+
 /**
  * Of several choices the tokens are added up, and the times are those of the slowest: the rates are those
  * of the whole request. The first token of each choice comes with its prompt, and is left out of the rates.
