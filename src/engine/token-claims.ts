@@ -1,3 +1,4 @@
+import { characterCount } from '../characters.ts';
 import type { ReplyDelta, ScoredToken } from './engine.ts';
 
 /**
@@ -50,10 +51,4 @@ function textOf(part: ReplyDelta): string {
     default:
       return part.text;
   }
-}
-
-function characterCount(text: string): number {
-  let count = 0;
-  for (const _ of text) count += 1;
-  return count;
 }

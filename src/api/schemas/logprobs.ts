@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { type Static, Type } from 'typebox';
+import { characterCount } from '../../characters.ts';
 import type { ScoredPiece, ScoredToken } from '../../engine/engine.ts';
 
 const pieceFields = {
@@ -119,11 +120,4 @@ function toMap({ bytes, logprob, top }: ScoredToken): Record<string, number> | n
 function toKey(bytes: Buffer): string {
   if (isUtf8(bytes)) return bytes.toString();
   return `bytes:${[...bytes].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}`;
-}
-
-/** Code points. */
-export function characterCount(text: string): number {
-  let count = 0;
-  for (const _ of text) count += 1;
-  return count;
 }
