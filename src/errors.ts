@@ -22,8 +22,8 @@ interface CatalogueEntry {
   readonly retryAfterSeconds?: number;
   /** What clients see as `code`, where several rows are one to them. */
   readonly wireCode?: string;
-  /** False where trying again cannot help; sent as `x-should-retry`. */
-  readonly shouldRetry?: false;
+  /** Whether it should try again at all, where its status does not say so. */
+  readonly shouldRetry?: boolean;
 }
 
 const catalogue = {
@@ -79,7 +79,11 @@ const catalogue = {
     'The server had an error while processing the request.',
   ),
   reload_failed: entry(500, 'server_error', 'The keys could not be reloaded.'),
-  sequence_failed: entry(500, 'server_error', 'The completion could not be continued.'),
+  sequence_failed: {
+    ...entry(500, 'server_error', 'The completion could not be continued.'),
+    // The same request comes to the same end.
+    shouldRetry: false,
+  },
   engine_failed: entry(500, 'server_error', 'The inference engine failed.'),
   completion_timeout: {
     ...entry(504, 'timeout_error', 'Request timed out'),
@@ -126,8 +130,8 @@ export class GatewayError extends Error {
   readonly type: ErrorType;
   readonly param: string | undefined;
   readonly retryAfterSeconds: number | undefined;
-  /** False where trying again cannot help. */
-  readonly shouldRetry: false | undefined;
+  /** Whether the client should try again; undefined: as the status says. */
+  readonly shouldRetry: boolean | undefined;
   readonly #wireCode: string;
 
   constructor(code: ErrorCode, detail: ErrorDetail = {}) {
@@ -138,9 +142,10 @@ export class GatewayError extends Error {
     this.status = row.status;
     this.type = row.type;
     this.param = detail.param;
-    this.shouldRetry = row.shouldRetry;
     this.#wireCode = row.wireCode ?? code;
     this.retryAfterSeconds = detail.retryAfterSeconds ?? row.retryAfterSeconds;
+    this.shouldRetry =
+      row.shouldRetry ?? (this.retryAfterSeconds === undefined ? undefined : true);
   }
 
   /** The wire form, for a plain reply and for an error frame of a stream alike. */

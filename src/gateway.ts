@@ -25,6 +25,8 @@ import { addHttpLimits, nodeLimits, requestTimeoutOf } from './plugins/http-limi
 import { addJsonBody } from './plugins/json-body.ts';
 import { addKeyLimits } from './plugins/key-limits.ts';
 import { addNotFound } from './plugins/not-found.ts';
+import { addOpenAiHeaders } from './plugins/openai-headers.ts';
+import { addOpenApi } from './plugins/openapi.ts';
 import { addPreflight } from './plugins/preflight.ts';
 import { addRequestId, chooseRequestId } from './plugins/request-id.ts';
 import { addRequestTrace } from './plugins/request-trace.ts';
@@ -114,6 +116,7 @@ export function buildGateway({
   if (accessLog !== undefined) observers.push(new AccessLog({ logger, ...accessLog }));
   addRequestTrace(app, observers);
   addRequestId(app);
+  addOpenAiHeaders(app);
   addErrorHandler(app);
   addCors(app, corsOrigins);
   // Hooks run in the order they are added, and those of a plugin are added when it has loaded.
@@ -125,6 +128,7 @@ export function buildGateway({
     addNotFound(app);
   });
   app.decorate('generationTimeoutMs', generationTimeoutMs);
+  addOpenApi(app, version);
 
   app.register(health, {
     models,

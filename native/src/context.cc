@@ -24,6 +24,18 @@ constexpr size_t kMostCopiedBytes = size_t{256} << 20;
 // ns of one core for each cell, layer and head.
 constexpr int32_t kKeptPart = 4;
 
+// Memory for the logits of prompt tokens that are scored, which llama.cpp reserves whether any is
+// or not. Few rows make many steps of a prompt, beyond a hundred gains nothing.
+constexpr int32_t kScoredBytes = 16 << 20;
+constexpr int32_t kMostScoredRows = 128;
+constexpr int32_t kLeastScoredRows = 8;
+
+int32_t ScoredRows(const llama_model* model) {
+  const int64_t n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model));
+  const int64_t n_rows = kScoredBytes / (n_vocab * static_cast<int64_t>(sizeof(float)));
+  return static_cast<int32_t>(std::clamp<int64_t>(n_rows, kLeastScoredRows, kMostScoredRows));
+}
+
 int32_t Padded(int32_t n) { return (n + kContextPadding - 1) / kContextPadding * kContextPadding; }
 
 template <typename Function>
@@ -53,6 +65,7 @@ Context::ThreadPool Context::CreateThreadPool(const ContextOptions& options) {
 Context::Context(const ContextOptions& options, const std::atomic<bool>* aborting)
     : n_ctx_(options.n_ctx),
       n_cells_(options.n_kv_tokens),
+      n_scored_rows_(ScoredRows(options.model)),
       n_window_(llama_model_n_swa(options.model)),
       thread_pool_(CreateThreadPool(options)) {
   const int64_t n_split_cells = static_cast<int64_t>(Padded(options.n_ctx)) * options.n_slots;
@@ -74,7 +87,7 @@ Context::Context(const ContextOptions& options, const std::atomic<bool>* abortin
   params.n_ctx = static_cast<uint32_t>(unified_ ? Padded(options.n_kv_tokens) : n_split_cells);
   params.kv_unified = unified_;
   params.n_seq_max = n_seq_max;
-  params.n_outputs_max = n_seq_max;
+  params.n_outputs_max = n_seq_max + n_scored_rows_;
   params.n_batch = options.n_batch;
   params.n_ubatch = options.n_ubatch;
   params.n_threads = options.n_threads;
@@ -109,7 +122,7 @@ bool Context::CutsInTrial() {
   constexpr std::array<llama_token, 1> kAnyToken{0};
   for (const int32_t position : {0, 1}) {
     BeginBatch();
-    Add(0, position, kAnyToken, true);
+    Add(0, position, kAnyToken, Logits::kLast);
     if (Decode() != DecodeStatus::kOk) return false;
   }
   const bool cuts = llama_memory_seq_rm(llama_get_memory(context_.get()), 0, 1, -1);
@@ -150,14 +163,14 @@ void Context::BeginBatch() {
 }
 
 int32_t Context::Add(CacheId id, int32_t first, std::span<const llama_token> tokens,
-                     bool wants_logits) {
+                     Logits logits) {
   for (size_t i = 0; i < tokens.size(); ++i) {
     tokens_.push_back(tokens[i]);
     positions_.push_back(first + static_cast<llama_pos>(i));
     ids_.push_back(id);
-    wants_logits_.push_back(0);
+    wants_logits_.push_back(logits == Logits::kAll ? 1 : 0);
   }
-  wants_logits_.back() = wants_logits ? 1 : 0;
+  if (logits == Logits::kLast) wants_logits_.back() = 1;
   return batch_size() - 1;
 }
 

@@ -61,9 +61,12 @@ class Context {
 
   // Empties the batch.
   void BeginBatch();
-  // Appends `tokens` of the sequence `id`, whose first has position `first`. With `wants_logits`
-  // the last one's logits are kept. Returns the batch index of the last token.
-  int32_t Add(CacheId id, int32_t first, std::span<const llama_token> tokens, bool wants_logits);
+  // Whose logits are kept.
+  enum class Logits { kNone, kLast, kAll };
+  // Appends `tokens` of the sequence `id`, whose first has position `first`. Returns the batch
+  // index of the last token. A batch has at most n_slots + n_scored_rows() tokens whose logits are
+  // kept.
+  int32_t Add(CacheId id, int32_t first, std::span<const llama_token> tokens, Logits logits);
   // Returns when everything is computed.
   DecodeStatus Decode();
   int32_t batch_size() const { return static_cast<int32_t>(tokens_.size()); }
@@ -73,6 +76,9 @@ class Context {
 
   // What the memory of this model is capable of. What it returns must not outlive the context.
   CacheLimits cache_limits() const;
+
+  // Tokens whose logits a batch can keep, beside one for each slot.
+  int32_t n_scored_rows() const { return n_scored_rows_; }
 
   // Whether all sequences share one cache.
   bool unified() const { return unified_; }
@@ -100,6 +106,7 @@ class Context {
   int32_t n_cells_ = 0;
   // Sequence ids there are.
   int32_t n_ids_ = 0;
+  int32_t n_scored_rows_ = 1;
   // Whether a sequence can lose its last tokens, and whether it can be copied.
   bool cuts_ = true;
   bool copies_ = true;

@@ -23,6 +23,7 @@ SchedulerLimits LimitsOf(const EngineOptions& options, Context* context) {
       .n_batch = static_cast<int32_t>(llama_n_batch(context->get())),
       .n_ubatch = static_cast<int32_t>(llama_n_ubatch(context->get())),
       .step_target_ms = options.step_target_ms,
+      .n_scored_rows = context->n_scored_rows(),
       .cache = context->cache_limits(),
   };
 }
@@ -132,7 +133,12 @@ void Engine::Start(Submit submit) {
   try {
     std::string scope = std::move(submit.cache_scope);
     Sequence sequence(model_, std::move(submit));
-    scheduler_->Add(id, sequence.prompt_tokens(), std::move(scope));
+    const bool scores_prompt = sequence.scores_prompt();
+    scheduler_->Add(id, sequence.prompt_tokens(), std::move(scope), scores_prompt);
+    if (scores_prompt) {
+      events_.push_back(PromptDelta{id, {sequence.FirstPromptToken()}});
+      sequence.MarkScored(1);
+    }
     sequences_.emplace(id, std::move(sequence));
   } catch (const std::exception& error) {
     events_.push_back(SequenceError{id, ErrorCode::kBadRequest, error.what()});
@@ -210,7 +216,10 @@ void Engine::FillBatch(const StepPlan& plan) {
     sequence.MarkStarted(now);
     scratch_tokens_.clear();
     sequence.CopyTokens(work.first, work.n_tokens, &scratch_tokens_);
-    last_indices_[i] = context_->Add(work.cache_id, work.first, scratch_tokens_, work.samples);
+    const Context::Logits logits = work.scores    ? Context::Logits::kAll
+                                   : work.samples ? Context::Logits::kLast
+                                                  : Context::Logits::kNone;
+    last_indices_[i] = context_->Add(work.cache_id, work.first, scratch_tokens_, logits);
   }
 }
 
@@ -227,51 +236,121 @@ void Engine::CountProgress(const StepPlan& plan) {
   }
 }
 
-// Tokens are chosen on several threads, where that is worth waking them; the rest is done in the
-// plan's order on this one.
+// Tokens are chosen and scored on several threads, where that is worth waking them; what follows
+// from them is done on this one.
 void Engine::SampleAll(const StepPlan& plan) {
+  FindSamples(plan);
+  const auto describe = [](const std::exception& error) {
+    return error.what()[0] == '\0' ? "no token could be chosen" : error.what();
+  };
+  const auto n_samples = static_cast<int32_t>(samples_.size());
+  const auto choose = [&](int32_t i) {
+    if (i < n_samples) {
+      Sample& sample = samples_[i];
+      try {
+        sample.token = sample.sequence->Sample(context_->get(), sample.batch_index);
+      } catch (const std::exception& error) {
+        sample.error = describe(error);
+      }
+      return;
+    }
+    Score& score = scores_[i - n_samples];
+    try {
+      score.token = score.sequence->ScorePrompt(context_->get(), score.batch_index, score.index);
+    } catch (const std::exception& error) {
+      score.error = describe(error);
+    }
+  };
+  int64_t n_passes = static_cast<int64_t>(scores_.size()) * Sequence::kScoringEffort;
+  for (const Sample& sample : samples_) n_passes += sample.sequence->sampling_effort();
+
+  const auto n_items = n_samples + static_cast<int32_t>(scores_.size());
+  const Clock::time_point begin = Clock::now();
+  if (n_passes * model_->n_vocab() >= kParallelEffort) {
+    // The first look at the logits puts them in order; the others may then look at the same time.
+    const int32_t first = samples_.empty() ? scores_[0].batch_index : samples_[0].batch_index;
+    llama_get_logits_ith(context_->get(), first);
+    samplers_.Run(n_items, choose);
+  } else {
+    for (int32_t i = 0; i < n_items; ++i) choose(i);
+  }
+  stats_.sampling_ms += MillisecondsSince(begin);
+
+  TakeScores();
+  TakeSamples();
+  EndPromptsOnly(plan);
+}
+
+void Engine::FindSamples(const StepPlan& plan) {
   samples_.clear();
-  int64_t effort = 0;
+  scores_.clear();
   for (size_t i = 0; i < plan.work.size(); ++i) {
-    if (!plan.work[i].samples) continue;
-    Sequence* sequence = &sequences_.at(plan.work[i].id);
-    samples_.push_back({.sequence = sequence, .batch_index = last_indices_[i]});
-    effort += int64_t{sequence->sampling_effort()} * model_->n_vocab();
+    const StepWork& work = plan.work[i];
+    Sequence* sequence = &sequences_.at(work.id);
+    if (sequence->scores_prompt()) {
+      const int32_t first_index = last_indices_[i] - work.n_tokens + 1;
+      const int32_t end = std::min(work.first + work.n_tokens + 1, sequence->n_prompt_tokens());
+      for (int32_t at = std::max(work.first + 1, sequence->n_scored()); at < end; ++at) {
+        scores_.push_back({.sequence = sequence,
+                           .batch_index = first_index + (at - 1 - work.first),
+                           .index = at});
+      }
+    }
+    if (work.samples && sequence->max_tokens() > 0) {
+      samples_.push_back({.sequence = sequence, .batch_index = last_indices_[i]});
+    }
   }
   // The slow ones first, so that nobody waits for them at the end.
   std::ranges::stable_sort(samples_, std::greater(),
                            [](const Sample& each) { return each.sequence->sampling_effort(); });
+}
 
-  const auto choose = [this](int32_t i) {
-    Sample& sample = samples_[i];
-    try {
-      sample.token = sample.sequence->Sample(context_->get(), sample.batch_index);
-    } catch (const std::exception& error) {
-      sample.error = error.what()[0] == '\0' ? "no token could be chosen" : error.what();
+void Engine::TakeScores() {
+  for (size_t begin = 0; begin < scores_.size();) {
+    Sequence* sequence = scores_[begin].sequence;
+    PromptDelta delta{sequence->id(), {}};
+    std::string error;
+    size_t end = begin;
+    for (; end < scores_.size() && scores_[end].sequence == sequence; ++end) {
+      if (error.empty()) error = std::move(scores_[end].error);
+      delta.tokens.push_back(std::move(scores_[end].token));
     }
-  };
-  const auto n_samples = static_cast<int32_t>(samples_.size());
-  const Clock::time_point begin = Clock::now();
-  if (effort >= kParallelEffort) {
-    // The first look at the logits puts them in order; the others may then look at the same time.
-    if (n_samples > 0) llama_get_logits_ith(context_->get(), samples_[0].batch_index);
-    samplers_.Run(n_samples, choose);
-  } else {
-    for (int32_t i = 0; i < n_samples; ++i) choose(i);
+    begin = end;
+    if (error.empty()) {
+      sequence->MarkScored(static_cast<int32_t>(delta.tokens.size()));
+      events_.push_back(std::move(delta));
+    } else {
+      std::erase_if(samples_, [&](const Sample& each) { return each.sequence == sequence; });
+      const SequenceId id = sequence->id();
+      EndSequence(id, SequenceError{id, ErrorCode::kSequenceFailed, std::move(error)});
+    }
   }
-  stats_.sampling_ms += MillisecondsSince(begin);
+}
 
+void Engine::TakeSamples() {
   for (Sample& sample : samples_) {
-    const SequenceId id = sample.sequence->id();
+    Sequence* sequence = sample.sequence;
+    const SequenceId id = sequence->id();
     if (!sample.error.empty()) {
       EndSequence(id, SequenceError{id, ErrorCode::kSequenceFailed, std::move(sample.error)});
       continue;
     }
-    Sequence::Growth growth = sample.sequence->Grow(sample.token);
+    Sequence::Growth growth = sequence->Grow(sample.token);
     ++stats_.n_sampled_tokens;
     scheduler_->Append(id, sample.token);
-    if (!growth.text.empty()) events_.push_back(TextDelta{id, std::move(growth.text)});
-    if (growth.ended) EndSequence(id, sample.sequence->End(growth.reason, Clock::now()));
+    if (!growth.text.empty()) {
+      events_.push_back(TextDelta{id, std::move(growth.text), std::move(growth.tokens)});
+    }
+    if (growth.ended) EndSequence(id, sequence->End(growth.reason, Clock::now()));
+  }
+}
+
+// Of some only the prompt was wanted.
+void Engine::EndPromptsOnly(const StepPlan& plan) {
+  for (const StepWork& work : plan.work) {
+    const auto found = sequences_.find(work.id);
+    if (!work.samples || found == sequences_.end() || found->second.max_tokens() > 0) continue;
+    EndSequence(work.id, found->second.End(FinishReason::kLength, Clock::now()));
   }
 }
 

@@ -76,7 +76,12 @@ class Engine {
   bool ApplyEdits(const StepPlan& plan);
   void FillBatch(const StepPlan& plan);
   void CountProgress(const StepPlan& plan);
+  // Scores prompts and chooses the next tokens.
   void SampleAll(const StepPlan& plan);
+  void FindSamples(const StepPlan& plan);
+  void TakeScores();
+  void TakeSamples();
+  void EndPromptsOnly(const StepPlan& plan);
   void FailSequences(const StepPlan& plan, const std::string& reason);
   void EndSequence(SequenceId id, Event event);
   void EndEverything(const std::optional<std::string>& failure);
@@ -89,6 +94,17 @@ class Engine {
     int32_t batch_index = 0;
     llama_token token = LLAMA_TOKEN_NULL;
     // Why there is no token.
+    std::string error = {};
+  };
+
+  // A prompt token that is scored in this step.
+  struct Score {
+    Sequence* sequence = nullptr;
+    int32_t batch_index = 0;
+    // Of the token, in its prompt.
+    int32_t index = 0;
+    ScoredToken token = {};
+    // Why there is no score.
     std::string error = {};
   };
 
@@ -118,6 +134,8 @@ class Engine {
   std::vector<llama_token> scratch_tokens_;
   WorkerPool samplers_;
   std::vector<Sample> samples_;
+  // Those of one sequence one after the other, in their order.
+  std::vector<Score> scores_;
 
   std::mutex join_mutex_;
   // Last: starts when everything above exists.

@@ -139,6 +139,15 @@ common_params_sampling SamplingFrom(const Napi::Object& options) {
   return params;
 }
 
+std::optional<Scoring> ScoringFrom(const Napi::Value& value) {
+  if (value.IsUndefined()) return std::nullopt;
+  const auto options = value.As<Napi::Object>();
+  Scoring scoring;
+  Read(options, "topCount", &scoring.n_top);
+  Read(options, "prompt", &scoring.prompt);
+  return scoring;
+}
+
 std::vector<std::string> StringsFrom(const Napi::Array& strings) {
   std::vector<std::string> result;
   result.reserve(strings.Length());

@@ -4,6 +4,7 @@
 
 #include <napi.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,5 +17,8 @@ EngineOptions EngineOptionsFrom(const Napi::Object& options);
 
 // Fields that are absent keep llama.cpp's defaults.
 common_params_sampling SamplingFrom(const Napi::Object& options);
+
+// None for undefined.
+std::optional<Scoring> ScoringFrom(const Napi::Value& value);
 
 std::vector<std::string> StringsFrom(const Napi::Array& strings);

@@ -6,12 +6,14 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "chat.h"
 #include "error.h"
+#include "logprobs.h"
 #include "scheduler.h"
 
 using Clock = std::chrono::steady_clock;
@@ -19,16 +21,27 @@ using Clock = std::chrono::steady_clock;
 // Into the engine
 // ------------------------------------------------------------------------------------
 
+// What is to be told of the model's opinion of each token.
+struct Scoring {
+  // Likeliest tokens at each place, 0 or more.
+  int32_t n_top = 0;
+  // Of the prompt as well: all of it is computed then, whatever is in the cache.
+  bool prompt = false;
+};
+
 struct Submit {
   SequenceId id = 0;
   std::shared_ptr<const Prompt> prompt;
-  // Completion tokens at most, at least 1; the caller has checked that prompt and completion fit.
+  // Completion tokens at most; 0 ends when the prompt is computed. The caller has checked that
+  // prompt and completion fit.
   int32_t max_tokens = 1;
   std::vector<std::string> stops;
   // Every sampling parameter there is, as llama.cpp's samplers take them.
   common_params_sampling sampling;
   // Whose prompts it may share computed prefixes with: those of equal scope.
   std::string cache_scope;
+  // Nothing is scored without.
+  std::optional<Scoring> scoring;
   Clock::time_point submitted_at;
 };
 
@@ -56,10 +69,18 @@ struct Started {
   bool unified_kv = false;
 };
 
+// The next tokens of a prompt that is scored. They come before any text.
+struct PromptDelta {
+  SequenceId id = 0;
+  std::vector<ScoredToken> tokens;
+};
+
 struct TextDelta {
   SequenceId id = 0;
   // Whole UTF-8 characters, never empty.
   std::string text;
+  // Where they are scored: the tokens whose first character is in the text.
+  std::optional<std::vector<ScoredToken>> tokens = {};
 };
 
 enum class FinishReason { kStop, kLength, kCancelled };
@@ -72,6 +93,8 @@ struct SequenceEnd {
   int32_t n_completion_tokens = 0;
   // The part of them that was reasoning.
   int32_t n_reasoning_tokens = 0;
+  // Of all completion tokens together, where they are scored.
+  std::optional<double> total_logprob = {};
   double queue_ms = 0;
   double prefill_ms = 0;
   double decode_ms = 0;
@@ -91,7 +114,8 @@ struct EngineFailed {
 // The context is freed and the thread ends: nothing comes after this.
 struct Stopped {};
 
-using Event = std::variant<Started, TextDelta, SequenceEnd, SequenceError, EngineFailed, Stopped>;
+using Event = std::variant<Started, PromptDelta, TextDelta, SequenceEnd, SequenceError,
+                           EngineFailed, Stopped>;
 
 // Counters since the start, and gauges of the last step.
 struct EngineStats {

@@ -23,7 +23,23 @@ struct ToJs {
   Napi::Array array;
   uint32_t length = 0;
 
-  void operator()(const TextDelta& delta) { Push(delta.id, Napi::String::New(env, delta.text)); }
+  void operator()(const TextDelta& delta) {
+    const Napi::String text = Napi::String::New(env, delta.text);
+    if (!delta.tokens) {
+      Push(delta.id, text);
+      return;
+    }
+    Napi::Object object = NewPayload("scored-text");
+    object.Set("text", text);
+    object.Set("tokens", Tokens(*delta.tokens));
+    Push(delta.id, object);
+  }
+
+  void operator()(const PromptDelta& delta) {
+    Napi::Object object = NewPayload("scored-prompt");
+    object.Set("tokens", Tokens(delta.tokens));
+    Push(delta.id, object);
+  }
 
   void operator()(const SequenceEnd& end) {
     Napi::Object object = NewPayload("sequence-end");
@@ -32,6 +48,7 @@ struct ToJs {
     object.Set("cachedTokenCount", end.n_cached_tokens);
     object.Set("completionTokenCount", end.n_completion_tokens);
     object.Set("reasoningTokenCount", end.n_reasoning_tokens);
+    if (end.total_logprob) object.Set("totalLogprob", *end.total_logprob);
     object.Set("queueMs", end.queue_ms);
     object.Set("prefillMs", end.prefill_ms);
     object.Set("decodeMs", end.decode_ms);
@@ -60,6 +77,32 @@ struct ToJs {
   }
 
   void operator()(const Stopped&) { Push(0, NewPayload("stopped")); }
+
+  Napi::Array Tokens(const std::vector<ScoredToken>& tokens) const {
+    Napi::Array result = Napi::Array::New(env, tokens.size());
+    for (uint32_t i = 0; i < tokens.size(); ++i) {
+      const ScoredToken& token = tokens[i];
+      Napi::Array top = Napi::Array::New(env, 2 * token.top.size());
+      for (uint32_t j = 0; j < token.top.size(); ++j) {
+        top.Set(2 * j, Bytes(token.top[j].bytes));
+        top.Set(2 * j + 1, static_cast<double>(token.top[j].logprob));
+      }
+      Napi::Object object = Napi::Object::New(env);
+      object.Set("bytes", Bytes(token.bytes));
+      if (token.logprob) object.Set("logprob", static_cast<double>(*token.logprob));
+      object.Set("top", top);
+      object.Set("firstCharacter", token.first_character);
+      result.Set(i, object);
+    }
+    return result;
+  }
+
+  // A character for each byte: much cheaper than a buffer for so little.
+  Napi::Value Bytes(const std::string& bytes) const {
+    napi_value value = nullptr;
+    napi_create_string_latin1(env, bytes.data(), bytes.size(), &value);
+    return {env, value};
+  }
 
   Napi::Object NewPayload(const char* type) const {
     Napi::Object object = Napi::Object::New(env);

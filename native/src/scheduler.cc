@@ -27,7 +27,8 @@ constexpr int32_t kMostStepsAhead = 64;
 Scheduler::Scheduler(SchedulerLimits limits)
     : limits_(std::move(limits)), cache_(limits_.cache), pacer_(limits_.step_target_ms) {}
 
-void Scheduler::Add(SequenceId id, std::vector<Token> tokens, std::string scope) {
+void Scheduler::Add(SequenceId id, std::vector<Token> tokens, std::string scope,
+                    bool scores_prompt) {
   const auto n_tokens = static_cast<int32_t>(tokens.size());
   if (n_tokens < 1 || n_tokens > limits_.cache.n_cells) {
     throw std::logic_error("a sequence of " + std::to_string(n_tokens) + " tokens can never run");
@@ -36,6 +37,7 @@ void Scheduler::Add(SequenceId id, std::vector<Token> tokens, std::string scope)
   sequence.tokens = std::move(tokens);
   sequence.scope = std::move(scope);
   sequence.n_prompt = n_tokens;
+  sequence.n_scored = scores_prompt ? 0 : n_tokens;
   if (!sequences_.emplace(id, std::move(sequence)).second) {
     throw std::logic_error("sequence " + std::to_string(id) + " exists already");
   }
@@ -103,7 +105,7 @@ void Scheduler::SharePrefixes() {
   for (size_t at = 0; at < running_.size(); ++at) {
     const Sequence& sequence = sequences_.at(running_[at]);
     if (!IsPrefilling(sequence)) continue;
-    const PrefixMatch match = cache_.Find(sequence.tokens, sequence.scope);
+    const PrefixMatch match = Find(sequence);
     Follow(at, match.n_tokens);
     if (sequence.n_followed > 0) continue;
     const int32_t n_gained = match.n_tokens - n_cached(sequence);
@@ -128,11 +130,13 @@ void Scheduler::Follow(size_t at, int32_t n_found) {
 Scheduler::Lead Scheduler::LeadFor(const Sequence& sequence, size_t n_older,
                                    int32_t n_found) const {
   Lead lead;
-  if (!cache_.limits().copies) return lead;
+  if (!cache_.limits().copies || sequence.is_scoring()) return lead;
   const int32_t n_worth = std::max(kWorthFollowing, cache_.limits().n_min_copy);
   for (size_t i = 0; i < n_older; ++i) {
     const Sequence& older = sequences_.at(running_[i]);
     if (!IsPrefilling(older) || older.scope != sequence.scope) continue;
+    // In small pieces it may take longer than to compute it again.
+    if (older.is_scoring()) continue;
     const int32_t n =
         std::min(CommonPrefix(sequence.tokens, older.tokens), sequence.n_tokens() - 1);
     // A little more from one that follows itself would cost another wait.
@@ -173,18 +177,24 @@ void Scheduler::Admit() {
     if (!Fits(sequence)) return;
     at = waiting_.erase(at);
     running_.push_back(id);
-    const PrefixMatch match = cache_.Find(sequence.tokens, sequence.scope);
+    const PrefixMatch match = Find(sequence);
     sequence.cache_id = cache_.Open(sequence.scope, sequence.n_prompt, match);
     sequence.n_followed = sequence.branch = 0;
     Follow(running_.size() - 1, n_cached(sequence));
   }
 }
 
+// What a scoring sequence has not seen the logits of it cannot take over.
+PrefixMatch Scheduler::Find(const Sequence& sequence) const {
+  const PrefixMatch match = cache_.Find(sequence.tokens, sequence.scope);
+  return sequence.is_scoring() && match.n_tokens > sequence.n_scored ? PrefixMatch{} : match;
+}
+
 bool Scheduler::Fits(const Sequence& sequence) const {
   if (n_running() >= limits_.n_slots) return false;
   // In a split cache every slot has room for a whole sequence.
   if (running_.empty() || !cache_.limits().shares_cells) return true;
-  const PrefixMatch match = cache_.Find(sequence.tokens, sequence.scope);
+  const PrefixMatch match = Find(sequence);
   const int32_t n_shared = std::max(cache_.n_open_cells(match),
                                     LeadFor(sequence, running_.size(), match.n_tokens).n_tokens);
   const int32_t n_new = sequence.n_tokens() - n_shared;
@@ -211,17 +221,22 @@ void Scheduler::AddPrefills(StepPlan* plan) {
   int32_t n_spare = limits_.n_batch - n_work;
   int32_t n_chunk = std::min(n_spare, std::max(1, limits_.n_ubatch - n_work));
   if (n_decoding > 0) n_spare = n_chunk = std::min(n_chunk, pacer_.Chunk(n_decoding));
+  int32_t n_rows = limits_.n_scored_rows;
 
   for (const SequenceId id : running_) {
     const Sequence& sequence = sequences_.at(id);
     if (!IsPrefilling(sequence) || sequence.n_followed > 0 || n_spare <= 0) continue;
     const bool fits = n_missing(sequence) <= std::min(n_spare, limits_.n_ubatch);
-    const int32_t n = Stretch(sequence, n_chunk <= 0 || fits ? n_spare : n_chunk);
+    int32_t n_most = n_chunk <= 0 || fits ? n_spare : n_chunk;
+    if (sequence.is_scoring()) n_most = std::min(n_most, n_rows);
+    if (n_most <= 0) continue;
+    const int32_t n = Stretch(sequence, n_most);
     if (n_chunk <= 0 && n < n_missing(sequence)) continue;
     CheckpointIfDue(sequence);
     AddWork(id, n, plan);
     n_chunk -= n;
     n_spare -= n;
+    if (sequence.is_scoring()) n_rows -= n;
   }
 }
 
@@ -252,7 +267,8 @@ void Scheduler::AddWork(SequenceId id, int32_t n_tokens, StepPlan* plan) const {
                         .cache_id = sequence.cache_id,
                         .first = n_cached(sequence),
                         .n_tokens = n_tokens,
-                        .samples = n_tokens == n_missing(sequence)});
+                        .samples = n_tokens == n_missing(sequence),
+                        .scores = sequence.is_scoring()});
 }
 
 void Scheduler::MakeRoomFor(const StepPlan& plan) {
@@ -264,7 +280,10 @@ void Scheduler::MakeRoomFor(const StepPlan& plan) {
 
 void Scheduler::Commit(const StepPlan& plan) {
   for (const StepWork& work : plan.work) {
-    const std::span<const Token> tokens(sequences_.at(work.id).tokens);
+    Sequence& sequence = sequences_.at(work.id);
+    const std::span<const Token> tokens(sequence.tokens);
+    sequence.n_scored =
+        std::clamp(work.first + work.n_tokens, sequence.n_scored, sequence.n_prompt);
     cache_.Extend(work.cache_id, tokens.subspan(work.first, work.n_tokens));
   }
 }

@@ -26,6 +26,8 @@ struct SchedulerLimits {
   int32_t n_ubatch = 512;
   // What a step may take while somebody decodes, in milliseconds.
   double step_target_ms = 50;
+  // Prompt tokens whose logits a step can keep, at least 1, beside one for each slot.
+  int32_t n_scored_rows = 32;
   CacheLimits cache = {};
 };
 
@@ -38,6 +40,8 @@ struct StepWork {
   int32_t n_tokens = 0;
   // Whether the last of them is the last known token, so that the next one can be sampled.
   bool samples = false;
+  // Whether the logits of all of them are wanted, because the prompt is scored.
+  bool scores = false;
 };
 
 struct StepPlan {
@@ -53,8 +57,10 @@ class Scheduler {
   explicit Scheduler(SchedulerLimits limits);
 
   // Queues a sequence that starts from `tokens` behind those that wait. Only sequences of equal
-  // scope share what they computed. Requires an unused id and 1 to n_cells tokens.
-  void Add(SequenceId id, std::vector<Token> tokens, std::string scope);
+  // scope share what they computed. Requires an unused id and 1 to n_cells tokens. One that
+  // `scores_prompt` computes all of its prompt itself, in pieces of n_scored_rows at most, since
+  // what is cached has no logits; others may use what it computes.
+  void Add(SequenceId id, std::vector<Token> tokens, std::string scope, bool scores_prompt = false);
 
   // Forgets a sequence that ended well; what it computed is kept for prompts to come.
   void Finish(SequenceId id);
@@ -106,6 +112,9 @@ class Scheduler {
     std::vector<Token> tokens;
     std::string scope;
     int32_t n_prompt = 0;
+    // Prompt tokens that are still to be computed for their logits begin here; n_prompt when there
+    // are none.
+    int32_t n_scored = 0;
     // Sampled tokens since it was added.
     int32_t n_sampled = 0;
     // -1 while it waits.
@@ -119,6 +128,7 @@ class Scheduler {
     int32_t branch = 0;
 
     int32_t n_tokens() const { return static_cast<int32_t>(tokens.size()); }
+    bool is_scoring() const { return n_scored < n_prompt; }
   };
 
   int32_t n_cached(const Sequence& sequence) const;
@@ -140,6 +150,8 @@ class Scheduler {
   void AddPrefills(StepPlan* plan);
   void MakeRoomFor(const StepPlan& plan);
 
+  // The longest cached prefix that a sequence can start from.
+  PrefixMatch Find(const Sequence& sequence) const;
   // Whether a waiting sequence finds a slot, cells for all its tokens, and enough beside them for
   // what the others decode while it is prefilled.
   bool Fits(const Sequence& sequence) const;

@@ -7,6 +7,7 @@
 #include "completion_text.h"
 #include "messages.h"
 #include "sampler.h"
+#include "token_trail.h"
 
 class Sequence {
  public:
@@ -41,28 +42,48 @@ class Sequence {
   Progress MarkComputed(int32_t first, int32_t n);
 
   // How much it takes to sample for it: passes over the vocabulary, about.
-  int32_t sampling_effort() const { return sampler_.effort(); }
+  int32_t sampling_effort() const;
+  // The same for the score of one token.
+  static constexpr int32_t kScoringEffort = 10;
+
+  int32_t max_tokens() const { return max_tokens_; }
 
   // Chooses the next token from the logits at `batch_index`. Several sequences may do so at the
   // same time; everything else belongs to the engine thread. Throws std::exception when there is
   // no token to choose.
   llama_token Sample(llama_context* context, int32_t batch_index);
 
+  // Whether tokens of its prompt are still to be scored. The next one is `n_scored()`.
+  bool scores_prompt() const { return scores_prompt_ && n_scored_ < n_prompt_tokens(); }
+  int32_t n_scored() const { return n_scored_; }
+  // The score of the prompt token `index`, above 0, from the logits at `batch_index`, which are
+  // those of the token before it. On any thread, like Sample. Throws std::exception.
+  ScoredToken ScorePrompt(llama_context* context, int32_t batch_index, int32_t index) const;
+  // So many more tokens of the prompt were scored.
+  void MarkScored(int32_t n) { n_scored_ += n; }
+  // The first token of the prompt, which has no score.
+  ScoredToken FirstPromptToken() const;
+
   // What one sampled token led to.
   struct Growth {
-    // Text to show, possibly empty.
-    std::string text;
+    // Text to show, possibly empty, and its tokens, where they are scored.
+    std::string text = {};
+    std::optional<std::vector<ScoredToken>> tokens = {};
     bool ended = false;
     FinishReason reason = FinishReason::kStop;
   };
 
-  // Appends the token that was chosen.
+  // Appends the token that was chosen last.
   Growth Grow(llama_token token);
 
   // The account of the sequence as it stands.
   SequenceEnd End(FinishReason reason, Clock::time_point now) const;
 
  private:
+  // What Grow does, apart from the scores.
+  Growth GrowText(llama_token token);
+  ScoredToken Score(const Logprobs& logprobs, llama_token token, bool show_control) const;
+
   const Model* model_;
   SequenceId id_;
   std::shared_ptr<const Prompt> prompt_;
@@ -71,6 +92,16 @@ class Sequence {
   CompletionText text_;
   ReasoningCounter reasoning_;
   std::vector<llama_token> completion_;
+
+  // Likeliest tokens told for each one; none when nothing is scored.
+  std::optional<int32_t> n_top_;
+  bool scores_prompt_ = false;
+  int32_t n_scored_ = 0;
+  // Of the token that Sample chose.
+  ScoredToken latest_;
+  double total_logprob_ = 0;
+  TokenTrail trail_;
+
   // Tokens, from the first on, that were computed or found at some time.
   int32_t n_done_ = 0;
   int32_t n_cached_tokens_ = 0;

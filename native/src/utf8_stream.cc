@@ -1,5 +1,6 @@
 #include "utf8_stream.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -29,6 +30,11 @@ bool MayContinue(uint8_t lead, size_t index, uint8_t byte) {
 }
 
 }  // namespace
+
+int32_t CountCharacters(std::string_view text) {
+  const auto leads = [](char byte) { return (static_cast<uint8_t>(byte) & 0xC0) != 0x80; };
+  return static_cast<int32_t>(std::ranges::count_if(text, leads));
+}
 
 std::string Utf8Stream::Push(std::string_view bytes) {
   pending_.append(bytes);

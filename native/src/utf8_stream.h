@@ -2,8 +2,12 @@
 // for the next one.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
+
+// Characters (code points) of a text of whole ones.
+int32_t CountCharacters(std::string_view text);
 
 class Utf8Stream {
  public:

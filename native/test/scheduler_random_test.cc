@@ -48,6 +48,9 @@ class RandomTraffic {
     std::string scope;
     size_t n_limit = 0;
     bool held = false;
+    // Prompt tokens whose logits were seen, each in its turn; all of them where none are wanted.
+    int32_t n_scored = 0;
+    int32_t n_prompt = 0;
     int n_steps_alive = 0;
   };
 
@@ -95,7 +98,10 @@ class RandomTraffic {
                                                        : limits_.cache.n_cells / limits_.n_slots);
     if (sequence.tokens.size() > n_most) return;
     sequence.n_limit = std::min(n_most, sequence.tokens.size() + 1 + Below(50));
-    scheduler_.Add(next_id_, sequence.tokens, sequence.scope);
+    sequence.n_prompt = static_cast<int32_t>(sequence.tokens.size());
+    const bool scores_prompt = Below(8) == 0;
+    if (!scores_prompt) sequence.n_scored = sequence.n_prompt;
+    scheduler_.Add(next_id_, sequence.tokens, sequence.scope, scores_prompt);
     known_[next_id_++] = std::move(sequence);
   }
 
@@ -106,6 +112,7 @@ class RandomTraffic {
     memory_.Apply(plan.edits);
     REQUIRE(memory_.n_cells() == scheduler_.cache().n_used());
     int32_t n_tokens = 0;
+    int32_t n_rows = 0;
     std::set<SequenceId> worked;
     for (const StepWork& work : plan.work) {
       const Known& sequence = known_.at(work.id);
@@ -118,15 +125,23 @@ class RandomTraffic {
       const std::span<const Token> tokens(sequence.tokens);
       memory_.RequireHolds(work.cache_id, tokens.first(work.first), sequence.scope);
       n_tokens += work.n_tokens;
+      REQUIRE(work.scores == (sequence.n_scored < sequence.n_prompt));
+      if (work.scores) {
+        REQUIRE(work.first <= sequence.n_scored);
+        if (work.n_tokens > 1) n_rows += work.n_tokens;
+      }
     }
+    REQUIRE(n_rows <= limits_.n_scored_rows);
     REQUIRE(n_tokens <= limits_.n_batch);
     REQUIRE(static_cast<int32_t>(plan.work.size()) <= limits_.n_slots);
     RequireProgress(plan);
     if (Below(100) == 0) return;  // The batch was not computed; the plan is forgotten.
 
     for (const StepWork& work : plan.work) {
-      const Known& sequence = known_.at(work.id);
+      Known& sequence = known_.at(work.id);
       const std::span<const Token> tokens(sequence.tokens);
+      sequence.n_scored =
+          std::max(sequence.n_scored, std::min(work.first + work.n_tokens, sequence.n_prompt));
       memory_.Compute(work.cache_id, tokens.subspan(work.first, work.n_tokens), sequence.scope);
       if (work.first > 0) ++n_found_;
     }
@@ -175,6 +190,7 @@ SchedulerLimits Limits() {
           .n_batch = 128,
           .n_ubatch = 32,
           .step_target_ms = 50,
+          .n_scored_rows = 9,
           .cache = {.n_ids = 16, .n_cells = 400}};
 }
 

@@ -312,3 +312,53 @@ TEST_CASE("an edit that the memory refused costs the sequence its prefix and not
   scheduler.CheckIntegrity();
   CHECK(RunStep(&scheduler).work[0].first == 0);
 }
+
+TEST_CASE("a prompt that is scored is computed whole, in pieces whose logits can be kept") {
+  SchedulerLimits limits = Limits(4, 1000);
+  limits.n_scored_rows = 20;
+  Scheduler scheduler(limits);
+  scheduler.Add(1, Range(0, 50), "");
+  RunStep(&scheduler);
+  scheduler.Finish(1);
+  scheduler.Add(2, Range(0, 50), "", /*scores_prompt=*/true);
+  std::vector<int32_t> pieces;
+  for (int32_t n = 0; n < 50; n += pieces.back()) {
+    const StepPlan plan = RunStep(&scheduler);
+    REQUIRE(plan.work.size() == 1);
+    CHECK(plan.work[0].first == n);
+    CHECK(plan.work[0].scores);
+    pieces.push_back(plan.work[0].n_tokens);
+  }
+  CHECK(pieces == std::vector<int32_t>{20, 20, 10});
+  CHECK_FALSE(RunStep(&scheduler).work[0].scores);
+}
+
+TEST_CASE("prompts that are scored share the logits of a step, and others pass them by") {
+  SchedulerLimits limits = Limits(4, 1000);
+  limits.n_scored_rows = 20;
+  Scheduler scheduler(limits);
+  scheduler.Add(1, Range(0, 50), "", /*scores_prompt=*/true);
+  scheduler.Add(2, Range(0, 50), "", /*scores_prompt=*/true);
+  scheduler.Add(3, Range(0, 50), "");
+  const StepPlan plan = RunStep(&scheduler);
+  CHECK(WorkOf(plan, 1)->n_tokens == 20);
+  CHECK(WorkOf(plan, 2) == nullptr);
+  CHECK(WorkOf(plan, 3)->n_tokens == 50);
+}
+
+TEST_CASE("a sequence that was paused scores the rest of its prompt") {
+  SchedulerLimits limits = Limits(2, 1000);
+  limits.n_scored_rows = 20;
+  Scheduler scheduler(limits);
+  AddUnique(&scheduler, 1, 10);
+  scheduler.Add(2, Range(0, 50), "", /*scores_prompt=*/true);
+  RunStep(&scheduler);
+  const int32_t n_done = scheduler.cache().n_open_cells() - 10;
+  REQUIRE(n_done > 0);
+  REQUIRE(n_done < 50);
+  REQUIRE(scheduler.MakeRoom());
+  const StepPlan plan = RunStep(&scheduler);
+  REQUIRE(WorkOf(plan, 2) != nullptr);
+  CHECK(WorkOf(plan, 2)->scores);
+  CHECK(WorkOf(plan, 2)->first <= n_done);
+}

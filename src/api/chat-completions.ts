@@ -3,12 +3,19 @@ import type { FastifyBaseLogger } from 'fastify';
 import type { ChatAbilities, ChatOptions } from '../engine/engine.ts';
 import { GatewayError } from '../errors.ts';
 import type { ServedModel } from '../model/registry.ts';
+import { completionErrors, type RouteDoc } from '../route-doc.ts';
 import { type GenerationDeps, generateReply, type ReplyForm } from './reply.ts';
-import { ChatCompletionRequest } from './schemas/chat-completions.ts';
+import {
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletionRequest,
+} from './schemas/chat-completions.ts';
 import { ChatReply, chatChunks, chatOpening } from './schemas/chat-reply.ts';
 import { type ChatRequest, readChatRequest } from './schemas/chat-request.ts';
 import { ReplyFrames } from './schemas/reply-frames.ts';
 import { newReplyHead, type ReplyHead } from './schemas/reply-head.ts';
+import { exampleTimings } from './schemas/timings.ts';
+import { exampleUsage } from './schemas/usage.ts';
 import {
   chooseModel,
   logUnknownFields,
@@ -20,7 +27,7 @@ import {
 export const chatCompletions: FastifyPluginAsyncTypebox<GenerationDeps> = async (app, deps) => {
   app.post(
     '/v1/chat/completions',
-    { schema: { body: ChatCompletionRequest } },
+    { schema: { body: ChatCompletionRequest }, config: { doc } },
     async (request, reply) => {
       const { reading, model } = readChat(request.body, deps, request.log);
       const { messages, chat, options, choiceCount } = reading;
@@ -35,6 +42,46 @@ export const chatCompletions: FastifyPluginAsyncTypebox<GenerationDeps> = async 
       );
     },
   );
+};
+
+const head = {
+  id: 'chatcmpl-0123456789abcdef',
+  object: 'chat.completion',
+  created: 1_700_000_000,
+  model: 'tiny-chat',
+  system_fingerprint: 'fp_0123456789',
+};
+
+const doc: RouteDoc = {
+  operationId: 'createChatCompletion',
+  tag: 'Completions',
+  summary: 'Answer a chat',
+  description:
+    'Fields that would change the completion and are not honoured are refused with `unsupported_parameter`; others that are unknown are ignored.',
+  body: {
+    name: 'ChatCompletionRequest',
+    schema: ChatCompletionRequest,
+    example: { messages: [{ role: 'user', content: 'Who are you?' }], temperature: 0 },
+  },
+  reply: {
+    name: 'ChatCompletion',
+    schema: ChatCompletion,
+    example: {
+      ...head,
+      choices: [
+        {
+          index: 0,
+          message: { role: 'assistant', content: 'I am tiny-chat.', refusal: null },
+          logprobs: null,
+          finish_reason: 'stop',
+        },
+      ],
+      usage: exampleUsage,
+      timings: exampleTimings,
+    },
+  },
+  chunk: { name: 'ChatCompletionChunk', schema: ChatCompletionChunk },
+  errors: completionErrors,
 };
 
 /**
@@ -62,8 +109,10 @@ function requireAbilities(chat: ChatOptions, abilities: ChatAbilities): void {
   });
 }
 
-function replyForm(head: ReplyHead, { stream, choiceCount, includeUsage }: ChatRequest): ReplyForm {
-  if (!stream) return { stream, collector: new ChatReply(head, choiceCount) };
+function replyForm(head: ReplyHead, request: ChatRequest): ReplyForm {
+  const { stream, choiceCount, includeUsage, options } = request;
+  const isScored = options.logprobs !== undefined;
+  if (!stream) return { stream, collector: new ChatReply(head, { choiceCount, isScored }) };
   const openings = Array.from({ length: choiceCount }, () => chatOpening);
   return { stream, framer: new ReplyFrames(head, chatChunks, { openings, includeUsage }) };
 }

@@ -1,26 +1,30 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { Engine } from '../engine/engine.ts';
+import { completionErrors, type RouteDoc } from '../route-doc.ts';
 import { preparePlain, promptText } from './plain-prompt.ts';
 import { type GenerationDeps, generateReply, type ReplyForm } from './reply.ts';
 import { TextReply, textChunks } from './schemas/completion-reply.ts';
 import { readCompletionRequest, type TextRequest } from './schemas/completion-request.ts';
-import { CompletionRequest } from './schemas/completions.ts';
+import { Completion, CompletionChunk, CompletionRequest } from './schemas/completions.ts';
 import { ReplyFrames } from './schemas/reply-frames.ts';
 import { newReplyHead, type ReplyHead } from './schemas/reply-head.ts';
 import { unsupported } from './schemas/request-errors.ts';
+import { exampleTimings } from './schemas/timings.ts';
 import { checkTokenIds } from './schemas/token-ids.ts';
+import { exampleUsage } from './schemas/usage.ts';
 import { chooseModel, logUnknownFields, requireServable } from './served-model.ts';
 
 /** `POST /v1/completions`. */
 export const completions: FastifyPluginAsyncTypebox<GenerationDeps> = async (app, deps) => {
-  app.post('/v1/completions', { schema: { body: CompletionRequest } }, async (request, reply) => {
+  const route = { schema: { body: CompletionRequest }, config: { doc } };
+  app.post('/v1/completions', route, async (request, reply) => {
     logUnknownFields(request.body, CompletionRequest.properties, request.log);
     const reading = readCompletionRequest(request.body);
     const model = chooseModel(deps, reading.model);
     const { engine } = model;
     requireVocabulary(reading, engine);
-    const { prompts, suffix, options, choiceCount } = reading;
-    requireServable(reading, model);
+    const { prompts, suffix, options, choiceCount, keptCount } = reading;
+    requireServable(reading, model, choiceCount > keptCount ? 'best_of' : 'n');
     const prepare = () =>
       Promise.all(prompts.map((prompt) => preparePlain(engine, prompt, suffix)));
     return generateReply(
@@ -34,6 +38,33 @@ export const completions: FastifyPluginAsyncTypebox<GenerationDeps> = async (app
       ),
     );
   });
+};
+
+const doc: RouteDoc = {
+  operationId: 'createCompletion',
+  tag: 'Completions',
+  summary: 'Continue one or more texts',
+  body: {
+    name: 'CompletionRequest',
+    schema: CompletionRequest,
+    example: { prompt: 'Once upon a time', max_tokens: 21 },
+  },
+  reply: {
+    name: 'Completion',
+    schema: Completion,
+    example: {
+      id: 'cmpl-0123456789abcdef',
+      object: 'text_completion',
+      created: 1_700_000_000,
+      model: 'tiny-chat',
+      system_fingerprint: 'fp_0123456789',
+      choices: [{ index: 0, text: ' there was', logprobs: null, finish_reason: 'length' }],
+      usage: exampleUsage,
+      timings: exampleTimings,
+    },
+  },
+  chunk: { name: 'CompletionChunk', schema: CompletionChunk },
+  errors: completionErrors,
 };
 
 /** What was sent has to exist in this model's vocabulary. */
@@ -60,12 +91,17 @@ async function openingsOf(
   return texts.flatMap((text) => Array.from({ length: choiceCount }, () => text));
 }
 
-function replyForm(
-  head: ReplyHead,
-  { stream, includeUsage }: TextRequest,
-  openings: readonly string[],
-): ReplyForm {
-  if (!stream) return { stream, collector: new TextReply(head, openings) };
-  const parts = openings.map((text) => (text === '' ? undefined : { text }));
-  return { stream, framer: new ReplyFrames(head, textChunks, { openings: parts, includeUsage }) };
+function replyForm(head: ReplyHead, request: TextRequest, openings: readonly string[]): ReplyForm {
+  const { stream, includeUsage, echo, isScored } = request;
+  if (!stream) return { stream, collector: new TextReply(head, { ...request, openings }) };
+  const scoresPrompts = echo && isScored;
+  const parts = openings.map((text) => (text === '' && !scoresPrompts ? undefined : { text }));
+  return {
+    stream,
+    framer: new ReplyFrames(head, textChunks(openings), {
+      openings: parts,
+      includeUsage,
+      scoresPrompts,
+    }),
+  };
 }

@@ -7,6 +7,7 @@ import type {
   PreparedPrompt,
   ReplyDelta,
   SamplingParams,
+  ScoredToken,
   TokenUsage,
 } from '../engine/engine.ts';
 import { GatewayError } from '../errors.ts';
@@ -24,17 +25,35 @@ export type CompletionFinishReason = Exclude<SequenceEnd['finishReason'], 'cance
  * next. `completion-end` comes once, last.
  */
 export type CompletionEvent =
+  | {
+      /** The next tokens of the prompt of a choice, before its first delta; every choice gets them. */
+      readonly type: 'prompt-delta';
+      readonly choice: number;
+      readonly tokens: readonly ScoredToken[];
+    }
   | { readonly type: 'delta'; readonly choice: number; readonly delta: ReplyDelta }
   | {
       readonly type: 'choice-end';
       readonly choice: number;
       readonly finishReason: CompletionFinishReason;
+      /** Scored tokens that no delta had a place for. */
+      readonly tokens?: readonly ScoredToken[];
+      /** Of all tokens sampled; only where they are scored. */
+      readonly meanLogprob?: number;
     }
-  | {
-      readonly type: 'completion-end';
-      /** Every prompt counted once, the completions of all choices added up. */
-      readonly usage: TokenUsage;
-    };
+  | (CompletionTotals & { readonly type: 'completion-end' });
+
+/** What a completion came to. */
+export interface CompletionTotals {
+  /** Every prompt counted once, the completions of all choices added up. */
+  readonly usage: TokenUsage;
+  /** Of all prompts. */
+  readonly choiceCount: number;
+  /** The longest of the choices, each from its first step to its first token. */
+  readonly prefillMs: number;
+  /** The longest of the choices, each from its first token to its last. */
+  readonly decodeMs: number;
+}
 
 /** Everything one completion needs. */
 export interface Generation {
@@ -111,40 +130,101 @@ async function* generateChoices(
   spent: number[],
 ): AsyncGenerator<CompletionEvent, void, undefined> {
   const { choiceCount } = generation;
-  const choices = Array.from({ length: prompts.length * choiceCount }, (_, choice) =>
-    generateChoice(generation, trace, prompts, choice, spent),
-  );
-  const usages: TokenUsage[] = [];
+  const run = { generation, trace, spent };
+  const choices = prompts.flatMap((prompt, index) => choicesOf(run, prompt, index * choiceCount));
+  const ends: SequenceEnd[] = [];
   for await (const { source: choice, value: event } of merge(choices)) {
-    if (event.type !== 'sequence-end') {
+    if (event.type === 'prompt-delta') {
+      for (let sample = 0; sample < choiceCount; sample++) {
+        yield { type: 'prompt-delta', choice: choice + sample, tokens: event.tokens };
+      }
+    } else if (event.type !== 'sequence-end') {
       yield { type: 'delta', choice, delta: event };
     } else {
-      usages[choice] = event.usage;
-      yield { type: 'choice-end', choice, finishReason: event.finishReason };
+      ends[choice] = event;
+      yield toChoiceEnd(event, choice);
     }
   }
-  const usage = totalOf(usages, choiceCount);
-  trace.end(usage);
-  yield { type: 'completion-end', usage };
+  const totals = totalsOf(ends, choiceCount);
+  trace.end(totals.usage);
+  yield { type: 'completion-end', ...totals };
 }
 
-type ChoiceEvent = ReplyDelta | (SequenceEnd & { readonly finishReason: CompletionFinishReason });
+/** What the choices of one generation share. */
+interface Run {
+  readonly generation: Generation;
+  readonly trace: GenerationTrace;
+  /** Completion tokens by choice. */
+  readonly spent: number[];
+}
+
+type EndedChoice = SequenceEnd & { readonly finishReason: CompletionFinishReason };
+
+function toChoiceEnd(
+  { finishReason, tokens, totalLogprob, usage }: EndedChoice,
+  choice: number,
+): CompletionEvent {
+  return {
+    type: 'choice-end',
+    choice,
+    finishReason,
+    ...(tokens && { tokens }),
+    ...(totalLogprob !== undefined && {
+      meanLogprob: totalLogprob / Math.max(1, usage.completionTokenCount),
+    }),
+  };
+}
+
+type ChoiceEvent = Exclude<EngineEvent, SequenceEnd> | EndedChoice;
+
+type Choice = AsyncGenerator<ChoiceEvent, void, undefined>;
+
+/** All choices of one prompt. Where it is scored the first one does that, and the others follow. */
+function choicesOf(run: Run, prompt: PreparedPrompt, firstIndex: number): Choice[] {
+  const { options, choiceCount } = run.generation;
+  const { sampling, logprobs } = options;
+  const choices = Array.from({ length: choiceCount }, (_, sample) => {
+    const isScored = logprobs?.prompt === true && sample === 0;
+    const request = {
+      ...options,
+      ...(logprobs && { logprobs: { ...logprobs, prompt: isScored } }),
+      sampling: samplingOf(sampling, sample),
+      prompt,
+    };
+    return generateChoice(run, request, firstIndex + sample);
+  });
+  if (logprobs?.prompt !== true) return choices;
+  let settle: (isScored: boolean) => void = () => {};
+  const scored = new Promise<boolean>((resolve) => {
+    settle = resolve;
+  });
+  return choices.map((choice, sample) =>
+    sample === 0 ? scoring(choice, settle) : following(choice, scored),
+  );
+}
+
+/** @param settle - told whether the prompt was scored: it was when anything else comes */
+async function* scoring(choice: Choice, settle: (isScored: boolean) => void): Choice {
+  try {
+    for await (const event of choice) {
+      if (event.type !== 'prompt-delta') settle(true);
+      yield event;
+    }
+  } finally {
+    settle(false);
+  }
+}
+
+async function* following(choice: Choice, scored: Promise<boolean>): Choice {
+  if (await scored) yield* choice;
+}
 
 async function* generateChoice(
-  { engine, options, choiceCount, controller, log }: Generation,
-  trace: GenerationTrace,
-  prompts: readonly PreparedPrompt[],
+  { generation: { engine, controller, log }, trace, spent }: Run,
+  request: GenerateRequest,
   choice: number,
-  spent: number[],
-): AsyncGenerator<ChoiceEvent, void, undefined> {
+): Choice {
   const { signal } = controller;
-  const prompt = prompts[Math.floor(choice / choiceCount)];
-  if (prompt === undefined) return;
-  const request = {
-    ...options,
-    sampling: samplingOf(options.sampling, choice % choiceCount),
-    prompt,
-  };
   for await (const event of engine.generate(request, signal)) {
     if (event.type !== 'sequence-end') {
       trace.noteDelta();
@@ -172,7 +252,19 @@ function samplingOf(sampling: SamplingParams = {}, sample: number): SamplingPara
   return { ...sampling, seed: BigInt.asUintN(64, sampling.seed + BigInt(sample)) };
 }
 
-function totalOf(usages: readonly TokenUsage[], choiceCount: number): TokenUsage {
+function totalsOf(ends: readonly SequenceEnd[], choiceCount: number): CompletionTotals {
+  return {
+    usage: usageOf(
+      ends.map(({ usage }) => usage),
+      choiceCount,
+    ),
+    choiceCount: ends.length,
+    prefillMs: Math.max(...ends.map(({ timings }) => timings.prefillMs)),
+    decodeMs: Math.max(...ends.map(({ timings }) => timings.decodeMs)),
+  };
+}
+
+function usageOf(usages: readonly TokenUsage[], choiceCount: number): TokenUsage {
   const prompts = Array.from({ length: usages.length / choiceCount }, (_, prompt) =>
     promptUsage(usages.slice(prompt * choiceCount, (prompt + 1) * choiceCount)),
   );

@@ -2,7 +2,8 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { ModelRegistry, ServedModel } from '../model/registry.ts';
-import { type Model, type ModelList, toModel } from './schemas/models.ts';
+import { modelErrors, type RouteDoc } from '../route-doc.ts';
+import { Model, ModelList, toModel } from './schemas/models.ts';
 import { modelNotFound } from './served-model.ts';
 
 /**
@@ -13,9 +14,8 @@ export const models: FastifyPluginAsyncTypebox<{ readonly models: ModelRegistry 
   app,
   { models },
 ) => {
-  const config = { access: 'key' } as const;
-
-  app.get('/v1/models', { config }, async (request): Promise<ModelList> => {
+  const listConfig = { access: 'key', doc: listDoc } as const;
+  app.get('/v1/models', { config: listConfig }, async (request): Promise<ModelList> => {
     const model = models.require();
     return { object: 'list', data: isVisible(model, request) ? [toModel(model)] : [] };
   });
@@ -23,7 +23,10 @@ export const models: FastifyPluginAsyncTypebox<{ readonly models: ModelRegistry 
   // A wildcard, because an id may contain slashes, written out or percent-encoded.
   app.get(
     '/v1/models/*',
-    { config, schema: { params: Type.Object({ '*': Type.String() }) } },
+    {
+      config: { access: 'key', doc: modelDoc },
+      schema: { params: Type.Object({ '*': Type.String() }) },
+    },
     async (request): Promise<Model> => {
       const id = request.params['*'];
       const model = models.require();
@@ -36,3 +39,20 @@ export const models: FastifyPluginAsyncTypebox<{ readonly models: ModelRegistry 
 function isVisible({ card }: ServedModel, { caller }: FastifyRequest): boolean {
   return caller?.models?.includes(card.id) ?? true;
 }
+
+const listDoc: RouteDoc = {
+  operationId: 'listModels',
+  tag: 'Models',
+  summary: 'List the served model',
+  reply: { name: 'ModelList', schema: ModelList },
+  errors: modelErrors,
+};
+
+const modelDoc: RouteDoc = {
+  operationId: 'getModel',
+  tag: 'Models',
+  summary: 'Describe the served model',
+  pathParameter: { name: 'id', description: 'The id of the model; slashes may be written out.' },
+  reply: { name: 'Model', schema: Model },
+  errors: [...modelErrors, 'model_not_found'],
+};

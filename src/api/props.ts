@@ -2,7 +2,8 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import { GatewayError } from '../errors.ts';
 import type { ModelRegistry } from '../model/registry.ts';
-import { type Props, type Slots, toProps, toSlots } from './schemas/props.ts';
+import { modelErrors, type RouteDoc } from '../route-doc.ts';
+import { Props, Slots, toProps, toSlots } from './schemas/props.ts';
 
 /** What the properties are told of. */
 export interface PropsOptions {
@@ -13,11 +14,18 @@ export interface PropsOptions {
 
 /** `GET /props` and `GET /slots`, as llama-server has them; 503 until the model is ready. */
 export const props: FastifyPluginAsyncTypebox<PropsOptions> = async (app, { models, version }) => {
-  app.get('/props', async (): Promise<Props> => toProps(models.require(), version));
+  app.get(
+    '/props',
+    { config: { doc: propsDoc } },
+    async (): Promise<Props> => toProps(models.require(), version),
+  );
 
   app.get(
     '/slots',
-    { schema: { querystring: Type.Object({ fail_on_no_slot: Type.Optional(Type.String()) }) } },
+    {
+      schema: { querystring: Type.Object({ fail_on_no_slot: Type.Optional(Type.String()) }) },
+      config: { doc: slotsDoc },
+    },
     async (request): Promise<Slots> => {
       const slots = toSlots(models.require());
       const wantsSlot = (request.query.fail_on_no_slot ?? '') !== '';
@@ -27,4 +35,21 @@ export const props: FastifyPluginAsyncTypebox<PropsOptions> = async (app, { mode
       return slots;
     },
   );
+};
+
+const propsDoc: RouteDoc = {
+  operationId: 'getProps',
+  tag: 'Server',
+  summary: 'What the server was started with, as llama-server tells it',
+  reply: { name: 'Props', schema: Props },
+  errors: modelErrors,
+};
+
+const slotsDoc: RouteDoc = {
+  operationId: 'getSlots',
+  tag: 'Server',
+  summary: 'What the slots do, as llama-server tells it',
+  queryParameters: { fail_on_no_slot: 'Anything but nothing: 503 when every slot is at work.' },
+  reply: { name: 'Slots', schema: Slots },
+  errors: [...modelErrors, 'queue_full'],
 };

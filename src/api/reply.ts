@@ -1,17 +1,17 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Drain } from '../drain.ts';
-import type { ReplyDelta, TokenUsage } from '../engine/engine.ts';
+import type { ReplyDelta, ScoredToken } from '../engine/engine.ts';
 import { GatewayError } from '../errors.ts';
 import { unlimitedMeter } from '../limits/token-meter.ts';
 import { abortOnDisconnect, ClientGone } from './disconnect.ts';
 import {
   type CompletionEvent,
-  type CompletionFinishReason,
+  type CompletionTotals,
   type Generation,
   generate,
 } from './generation.ts';
 import type { ModelChoice } from './served-model.ts';
-import { errorFrame, FrameStream, streamHeaders } from './sse.ts';
+import { errorFrame, FrameStream, pingFrame, pingIntervalMs, streamHeaders } from './sse.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -29,10 +29,15 @@ export interface GenerationDeps extends ModelChoice {
 
 /** Puts a whole reply together. */
 export interface ReplyCollector {
+  /** The next tokens of a choice's prompt; only where the request asks for them. */
+  addPrompt?(choice: number, tokens: readonly ScoredToken[]): void;
   add(choice: number, delta: ReplyDelta): void;
-  end(choice: number, finishReason: CompletionFinishReason): void;
-  build(usage: TokenUsage): object;
+  end(end: ChoiceEnd): void;
+  build(totals: CompletionTotals): object;
 }
+
+/** How one choice ended. */
+export type ChoiceEnd = Extract<CompletionEvent, { type: 'choice-end' }>;
 
 /** Puts the frames of a stream together. */
 export interface ReplyFramer {
@@ -71,7 +76,7 @@ export async function generateReply(
   try {
     if (!form.stream) return await collect(events, form.collector);
     const frames = toFrames(events, form.framer, request);
-    // The first event decides between a stream and a plain error.
+    // The first event decides between a stream and a plain error, unless it is long in coming.
     const opening = await frames.next();
     return reply
       .headers(streamHeaders)
@@ -103,14 +108,29 @@ async function* withDeadline(
 
 async function collect(events: CompletionEvents, collector: ReplyCollector): Promise<object> {
   for await (const event of events) {
-    if (event.type === 'completion-end') return collector.build(event.usage);
-    if (event.type === 'delta') collector.add(event.choice, event.delta);
-    else collector.end(event.choice, event.finishReason);
+    switch (event.type) {
+      case 'prompt-delta':
+        collector.addPrompt?.(event.choice, event.tokens);
+        break;
+      case 'delta':
+        collector.add(event.choice, event.delta);
+        break;
+      case 'choice-end':
+        collector.end(event);
+        break;
+      case 'completion-end':
+        return collector.build(event);
+      default:
+        event satisfies never;
+    }
   }
   throw new GatewayError('engine_failed');
 }
 
-/** Throws what goes wrong before the first frame; later failures become the last frame. */
+/**
+ * The frames of a stream. A ping is the first of them when the first event does not come in time.
+ * Throws what goes wrong before the first frame; later failures become the last frame.
+ */
 async function* toFrames(
   events: CompletionEvents,
   framer: ReplyFramer,
@@ -122,13 +142,15 @@ async function* toFrames(
   };
   let begun = false;
   try {
-    for await (const event of events) {
-      if (!begun) {
-        begun = true;
-        yield counted(framer.opening());
-      }
-      yield counted(framer.of(event));
+    const first = events.next();
+    if (!(await settlesWithin(first, pingIntervalMs))) {
+      begun = true;
+      yield pingFrame;
     }
+    let next = await first;
+    begun = true;
+    yield counted(framer.opening());
+    for (; next.done !== true; next = await events.next()) yield counted(framer.of(next.value));
   } catch (error) {
     if (!begun) throw error;
     if (error instanceof ClientGone) {
@@ -140,5 +162,19 @@ async function* toFrames(
     trace.failure ??= failure.code;
     log.error({ code: failure.code, err: failure.cause ?? failure }, 'stream failed');
     yield errorFrame(failure);
+  } finally {
+    await events.return();
   }
+}
+
+/** Whether a promise settles, well or not, in this time. */
+function settlesWithin(promise: Promise<unknown>, timeMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), timeMs);
+    const onSettled = () => {
+      clearTimeout(timer);
+      resolve(true);
+    };
+    promise.then(onSettled, onSettled);
+  });
 }

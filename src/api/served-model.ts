@@ -40,18 +40,20 @@ export function modelNotFound(requested: string, { card }: ServedModel): Gateway
 
 /**
  * What only the served model can tell of a request.
+ * @param choiceField - what asked for so many choices
  * @throws {GatewayError} `invalid_value` for more choices of a prompt than slots, which could never run
  *   side by side, and for tokens the vocabulary does not have
  */
 export function requireServable(
   { choiceCount, options }: GenerationRequest,
   { engine }: ServedModel,
+  choiceField: 'n' | 'best_of' = 'n',
 ): void {
   const { slotCount, vocabularySize } = engine.info;
   if (choiceCount > slotCount) {
     throw new GatewayError('invalid_value', {
-      param: 'n',
-      message: `\`n\` must be at most ${slotCount}, the number of this server's slots, received ${choiceCount}.`,
+      param: choiceField,
+      message: `\`${choiceField}\` must be at most ${slotCount}, the number of this server's slots, received ${choiceCount}.`,
     });
   }
   requireTokens(options.sampling ?? {}, vocabularySize);

@@ -14,6 +14,12 @@ export function errorFrame(error: GatewayError): string {
   return frame(error.toBody());
 }
 
+/** A comment, which clients skip. It keeps those in between from closing a connection that is silent. */
+export const pingFrame = ': ping\n\n';
+
+/** How long a stream may be silent before a ping: well below what proxies wait for. */
+export const pingIntervalMs = 5000;
+
 /** Keeps proxies from holding frames back. */
 export const streamHeaders = {
   'cache-control': 'no-cache',
@@ -26,7 +32,8 @@ const writeSize = 16_384;
 /**
  * A response body made of frames. Frames that are ready in the same turn of the event loop become one
  * write. Nothing is pulled while the client does not read, so the engine pauses with it; once `signal`
- * aborts, what is left is pulled regardless, so that the source comes to its end.
+ * aborts, what is left is pulled regardless, so that the source comes to its end. A client that waits
+ * longer than {@link pingIntervalMs} gets a ping.
  */
 export class FrameStream extends Readable {
   readonly #frames: AsyncGenerator<string, void, undefined>;
@@ -34,6 +41,8 @@ export class FrameStream extends Readable {
   #ready = '';
   #pulling = false;
   #wanted = false;
+  /** Begins anew with each write. */
+  readonly #pings: NodeJS.Timeout;
 
   /**
    * @param head - Frames that are known already.
@@ -45,6 +54,7 @@ export class FrameStream extends Readable {
     this.#signal = signal;
     this.#ready = head;
     signal.addEventListener('abort', () => this._read(), { once: true });
+    this.#pings = setInterval(() => this.#ping(), pingIntervalMs);
   }
 
   override _read(): void {
@@ -53,6 +63,7 @@ export class FrameStream extends Readable {
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    clearInterval(this.#pings);
     this.#endFrames().then(() => callback(error), callback);
   }
 
@@ -75,6 +86,7 @@ export class FrameStream extends Readable {
         if (this.destroyed) return;
         if (next.done === true) {
           this.#flush();
+          clearInterval(this.#pings);
           this.push(null);
           return;
         }
@@ -94,6 +106,14 @@ export class FrameStream extends Readable {
     if (this.#ready === '' || this.destroyed) return;
     const text = this.#ready;
     this.#ready = '';
+    this.#pings.refresh();
     this.#wanted = this.push(text);
   };
+
+  /** Always between two frames: what is written are whole ones. */
+  #ping(): void {
+    if (!this.#wanted) return;
+    this.#ready += pingFrame;
+    this.#flush();
+  }
 }

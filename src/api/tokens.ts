@@ -3,13 +3,14 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { Engine } from '../engine/engine.ts';
 import { GatewayError } from '../errors.ts';
 import type { ModelRegistry } from '../model/registry.ts';
+import { bodyErrors, modelErrors, type RouteDoc } from '../route-doc.ts';
 import { checkUnicode } from './schemas/request-errors.ts';
 import { checkTokenIds } from './schemas/token-ids.ts';
 import {
-  type Content,
+  Content,
   DetokenizeRequest,
   TokenizeRequest,
-  type Tokens,
+  Tokens,
   type TokenWithPiece,
 } from './schemas/tokens.ts';
 
@@ -24,7 +25,8 @@ export const tokens: FastifyPluginAsyncTypebox<{ readonly models: ModelRegistry 
   app,
   { models },
 ) => {
-  app.post('/tokenize', { schema: { body: TokenizeRequest } }, async (request): Promise<Tokens> => {
+  const tokenizing = { schema: { body: TokenizeRequest }, config: { doc: tokenizeDoc } };
+  app.post('/tokenize', tokenizing, async (request): Promise<Tokens> => {
     const { content, add_special: addSpecial, parse_special: parseSpecial } = request.body;
     checkUnicode(content, 'content');
     const { engine } = models.require();
@@ -40,7 +42,7 @@ export const tokens: FastifyPluginAsyncTypebox<{ readonly models: ModelRegistry 
 
   app.post(
     '/detokenize',
-    { schema: { body: DetokenizeRequest } },
+    { schema: { body: DetokenizeRequest }, config: { doc: detokenizeDoc } },
     async (request): Promise<Content> => {
       const { tokens: ids } = request.body;
       const { engine } = models.require();
@@ -74,3 +76,36 @@ async function piecesOf(
   }
   return pieces;
 }
+
+const errors = [...bodyErrors, ...modelErrors, 'bad_request'] as const;
+
+const tokenizeDoc: RouteDoc = {
+  operationId: 'tokenize',
+  tag: 'Tokens',
+  summary: 'Text to tokens',
+  body: {
+    name: 'TokenizeRequest',
+    schema: TokenizeRequest,
+    example: { content: 'Hello there', with_pieces: true },
+  },
+  reply: {
+    name: 'Tokens',
+    schema: Tokens,
+    example: {
+      tokens: [
+        { id: 318, piece: 'Hello' },
+        { id: 274, piece: ' there' },
+      ],
+    },
+  },
+  errors,
+};
+
+const detokenizeDoc: RouteDoc = {
+  operationId: 'detokenize',
+  tag: 'Tokens',
+  summary: 'Tokens to text',
+  body: { name: 'DetokenizeRequest', schema: DetokenizeRequest, example: { tokens: [318, 274] } },
+  reply: { name: 'Content', schema: Content, example: { content: 'Hello there' } },
+  errors,
+};

@@ -5,7 +5,13 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { pinnedNodeLlamaCppVersion } from '../package-info.ts';
-import type { ChatAbilities, EngineStats, ReplyDelta, SamplingParams } from './engine.ts';
+import type {
+  ChatAbilities,
+  EngineStats,
+  LogprobOptions,
+  ReplyDelta,
+  SamplingParams,
+} from './engine.ts';
 
 /** What the native engine is built with. Checked before it gets here. */
 export interface NativeEngineOptions {
@@ -39,8 +45,24 @@ export interface NativeSamplingParams extends Omit<SamplingParams, 'seed'> {
   readonly seed?: number;
 }
 
+/** A token of a text. Its bytes, and those of others, are strings with one character for each byte. */
+export interface NativeScoredToken {
+  readonly bytes: string;
+  /** Left out for the first token of a prompt. */
+  readonly logprob?: number;
+  /** The likeliest tokens: bytes, logarithm, bytes, logarithm … */
+  readonly top: readonly (string | number)[];
+  readonly firstCharacter: number;
+}
+
 /** What an event carries besides its sequence id: text, or one of these. */
 export type NativePayload =
+  | { readonly type: 'scored-prompt'; readonly tokens: readonly NativeScoredToken[] }
+  | {
+      readonly type: 'scored-text';
+      readonly text: string;
+      readonly tokens: readonly NativeScoredToken[];
+    }
   | {
       readonly type: 'sequence-end';
       readonly finishReason: 'stop' | 'length' | 'cancelled';
@@ -48,6 +70,7 @@ export type NativePayload =
       readonly cachedTokenCount: number;
       readonly completionTokenCount: number;
       readonly reasoningTokenCount: number;
+      readonly totalLogprob?: number;
       readonly queueMs: number;
       readonly prefillMs: number;
       readonly decodeMs: number;
@@ -133,6 +156,7 @@ export interface NativeHandle {
     stops: readonly string[],
     sampling: NativeSamplingParams,
     cacheScope: string,
+    logprobs: LogprobOptions | undefined,
   ): void;
   /** Ends the sequence as `cancelled` before the next step. One that is over is left alone. */
   cancel(id: number): void;

@@ -125,14 +125,45 @@ export interface SamplingParams {
   readonly grammar?: string;
 }
 
+/** What is told of the model's opinion of each token. */
+export interface LogprobOptions {
+  /** Likeliest tokens at each place, 0 or more. */
+  readonly topCount: number;
+  /** Of the prompt as well, which is then computed whole, whatever is in the cache. */
+  readonly prompt: boolean;
+}
+
+/** The bytes of a token, and the logarithm of its probability: log-softmax over the raw logits. */
+export interface ScoredPiece {
+  /** Need not be whole characters. */
+  readonly bytes: Buffer;
+  /** At most 0; −Infinity where the model rules the token out. */
+  readonly logprob: number;
+}
+
+/** A token of a text, with what the model thought of it before anything was sampled. */
+export interface ScoredToken extends Omit<ScoredPiece, 'logprob'> {
+  /** Undefined for the first token of a prompt, which nothing predicts. */
+  readonly logprob: number | undefined;
+  /** The likeliest tokens at its place, the likeliest first. */
+  readonly top: readonly ScoredPiece[];
+  /** Characters (code points) of the completion before it; 0 for tokens of the prompt. */
+  readonly firstCharacter: number;
+}
+
 /** One completion to be generated from a prepared prompt. */
 export interface GenerateRequest {
   readonly prompt: PreparedPrompt;
-  /** Completion tokens at most; left out: the engine's default, or the room left if that is less. */
+  /**
+   * Completion tokens at most; left out: the engine's default, or the room left if that is less. 0 ends
+   * when the prompt is computed.
+   */
   readonly maxTokens?: number;
   /** Texts that end the completion; matched across token borders, never part of the output. */
   readonly stop?: readonly string[];
   readonly sampling?: SamplingParams;
+  /** Left out: nothing is told. */
+  readonly logprobs?: LogprobOptions;
   /**
    * Requests share computed prefixes only with those of an equal scope; left out: with all others
    * that name none.
@@ -167,8 +198,16 @@ export interface SequenceTimings {
   readonly decodeMs: number;
 }
 
+/** The tokens behind a piece of a reply; only with `logprobs`. */
+interface WithTokens {
+  /** Those whose text begins in the piece. All of a reply, in order, make up its text. */
+  readonly tokens?: readonly ScoredToken[];
+}
+
 /** The next piece of a reply. Texts are whole UTF-8 characters and never empty. */
-export type ReplyDelta =
+export type ReplyDelta = ReplyPart & WithTokens;
+
+type ReplyPart =
   | { readonly type: 'text-delta'; readonly text: string }
   | { readonly type: 'reasoning-delta'; readonly text: string }
   | {
@@ -188,13 +227,20 @@ export type ReplyDelta =
 
 /** What a sequence tells while it runs. `sequence-end` comes once, last. */
 export type EngineEvent =
-  | ReplyDelta
   | {
+      /** The next tokens of a prompt that is scored; all come before the reply. */
+      readonly type: 'prompt-delta';
+      readonly tokens: readonly ScoredToken[];
+    }
+  | ReplyDelta
+  | (WithTokens & {
       readonly type: 'sequence-end';
       readonly finishReason: FinishReason;
       readonly usage: TokenUsage;
       readonly timings: SequenceTimings;
-    };
+      /** Sum of the logarithms over all sampled tokens; only with `logprobs`. */
+      readonly totalLogprob?: number;
+    });
 
 /** Counters since the engine started, and gauges of this moment. */
 export interface EngineStats {

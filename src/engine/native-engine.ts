@@ -30,6 +30,7 @@ import type {
 } from './engine.ts';
 import { EventQueue } from './event-queue.ts';
 import { ReplyReader } from './reply-reader.ts';
+import { toScoredTokens } from './scored-tokens.ts';
 
 /** How an engine is set up. Numbers were fitted to memory and checked. */
 export interface EngineOptions {
@@ -277,6 +278,7 @@ class NativeEngine implements Engine {
       request.stop ?? [],
       this.#samplingOf(request),
       request.cacheScope ?? '',
+      request.logprobs,
     );
     this.#sequences.set(id, queue);
     this.#keepAlive(true);
@@ -372,9 +374,19 @@ class NativeEngine implements Engine {
 
   #receivePayload(id: number, payload: NativePayload): void {
     switch (payload.type) {
+      case 'scored-prompt':
+        this.#sequences
+          .get(id)
+          ?.push({ type: 'prompt-delta', tokens: toScoredTokens(payload.tokens) });
+        return;
+      case 'scored-text': {
+        const { text, tokens } = payload;
+        this.#sequences.get(id)?.push({ type: 'text-delta', text, tokens: toScoredTokens(tokens) });
+        return;
+      }
       case 'sequence-end': {
         const { promptTokenCount, cachedTokenCount } = payload;
-        const { completionTokenCount, reasoningTokenCount } = payload;
+        const { completionTokenCount, reasoningTokenCount, totalLogprob } = payload;
         this.#endSequence(id)?.push({
           type: 'sequence-end',
           finishReason: payload.finishReason,
@@ -384,6 +396,7 @@ class NativeEngine implements Engine {
             prefillMs: payload.prefillMs,
             decodeMs: payload.decodeMs,
           },
+          ...(totalLogprob !== undefined && { totalLogprob }),
         });
         return;
       }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { NativeReplyDelta, NativeReplyParser } from './addon.ts';
 import type { EngineEvent, ReplyDelta } from './engine.ts';
+import { TokenClaims } from './token-claims.ts';
 
 /**
  * Turns the text of one structured reply into its parts. The native parser reads the whole reply again
@@ -11,6 +12,7 @@ export class ReplyReader {
   readonly #parser: NativeReplyParser;
   /** Arguments of each call so far. */
   readonly #calls: string[] = [];
+  readonly #claims = new TokenClaims();
 
   constructor(parser: NativeReplyParser) {
     this.#parser = parser;
@@ -21,15 +23,18 @@ export class ReplyReader {
    * @returns the parts they make, and the end if it was among them
    */
   async read(events: readonly EngineEvent[]): Promise<readonly EngineEvent[]> {
-    const text = events.map((event) => (event.type === 'text-delta' ? event.text : '')).join('');
+    const pieces = events.filter((event) => event.type === 'text-delta');
+    const text = pieces.map((piece) => piece.text).join('');
+    for (const { text, tokens } of pieces) this.#claims.add(text, tokens);
     const last = events.at(-1);
     const end = last?.type === 'sequence-end' ? last : undefined;
-    const parts = (await this.#parser.push(text, end !== undefined)).flatMap((delta) =>
-      this.#toParts(delta),
-    );
+    const parts = (await this.#parser.push(text, end !== undefined))
+      .flatMap((delta) => this.#toParts(delta))
+      .map((part) => this.#claims.claim(part));
     if (end === undefined) return parts;
     const called = end.finishReason === 'stop' && this.#calls.length > 0 && this.#isComplete();
-    return [...parts, called ? { ...end, finishReason: 'tool-calls' } : end];
+    const finishReason = called ? 'tool-calls' : end.finishReason;
+    return [...parts, { ...end, finishReason, ...this.#claims.rest() }];
   }
 
   #toParts(delta: NativeReplyDelta): readonly ReplyDelta[] {

@@ -38,9 +38,23 @@ function replyWithError(thrown: unknown, request: FastifyRequest, reply: Fastify
   request.trace.failure ??= error.code;
   logFailure(error, request);
   if (error.status === 401) reply.header('www-authenticate', 'Bearer');
-  if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds);
-  if (error.shouldRetry === false) reply.header('x-should-retry', 'false');
+  reply.headers(retryHeaders(error));
   reply.code(error.status).type('application/json').send(error.toBody());
+}
+
+/**
+ * What OpenAI's clients go by: whether to try again, and when. The milliseconds, which they prefer, are
+ * spread out, so that those who were refused together do not come back together.
+ */
+function retryHeaders({ retryAfterSeconds, shouldRetry }: GatewayError): Record<string, string> {
+  const headers: Record<string, string> = {};
+  if (shouldRetry !== undefined) headers['x-should-retry'] = String(shouldRetry);
+  if (retryAfterSeconds !== undefined) {
+    headers['retry-after'] = String(retryAfterSeconds);
+    const spreadMs = Math.random() * retryAfterSeconds * 500;
+    headers['retry-after-ms'] = String(Math.round(retryAfterSeconds * 1000 + spreadMs));
+  }
+  return headers;
 }
 
 function toGatewayError(thrown: unknown, request: FastifyRequest): GatewayError {

@@ -229,10 +229,76 @@ describe('the models', () => {
   });
 });
 
+describe('log probabilities', () => {
+  const sampled = { model: '', max_tokens: 12, temperature: 0 } as const;
+
+  test('of a chat are the same whole and streamed, and their bytes are its text', async () => {
+    const body = {
+      ...sampled,
+      messages: user('Tell a story'),
+      logprobs: true,
+      top_logprobs: 3,
+    };
+    const [whole] = (await tiny.client.chat.completions.create(body)).choices;
+    const tokens = whole?.logprobs?.content ?? [];
+    expect(tokens.length).toBeGreaterThan(0);
+    const bytes = tokens.flatMap((token) => token.bytes ?? []);
+    expect(Buffer.from(bytes).toString()).toBe(whole?.message.content);
+    for (const { token, logprob, top_logprobs: top } of tokens) {
+      // Greedy: the first of the likeliest is what was chosen.
+      expect(top).toHaveLength(3);
+      expect(top[0]).toMatchObject({ token, logprob });
+    }
+
+    const stream = await tiny.client.chat.completions.create({ ...body, stream: true });
+    const streamed: typeof tokens = [];
+    for await (const chunk of stream) {
+      streamed.push(...(chunk.choices[0]?.logprobs?.content ?? []));
+    }
+    expect(streamed.map(({ token }) => token)).toEqual(tokens.map(({ token }) => token));
+    for (const [index, { logprob }] of streamed.entries()) {
+      expect(logprob).toBeCloseTo(tokens[index]?.logprob ?? Number.NaN, 2);
+    }
+  });
+
+  test('score an echoed prompt, with and without a completion', async () => {
+    const prompt = 'Once upon a time there was a dragon';
+    const body = { ...sampled, prompt, echo: true, logprobs: 2 };
+    const [scored] = (await tiny.client.completions.create({ ...body, max_tokens: 0 })).choices;
+    const [continued] = (await tiny.client.completions.create(body)).choices;
+    expect(scored).toMatchObject({ text: prompt, finish_reason: 'length' });
+    const { tokens = [], token_logprobs: logprobs = [] } = scored?.logprobs ?? {};
+    expect(tokens.join('')).toBe(prompt);
+    expect(logprobs[0]).toBeNull();
+    const { text_offset: offsets = [] } = continued?.logprobs ?? {};
+    for (const [index, token] of (continued?.logprobs?.tokens ?? []).entries()) {
+      if (token.startsWith('bytes:')) continue;
+      expect(continued?.text.startsWith(token, offsets[index]), token).toBe(true);
+    }
+    for (const [index, logprob] of logprobs.entries()) {
+      if (index === 0) continue;
+      expect(continued?.logprobs?.token_logprobs?.[index]).toBeCloseTo(logprob, 2);
+    }
+  });
+
+  test('choose the best of several', async () => {
+    const body = { model: '', prompt: 'The', max_tokens: 8, temperature: 1.5, seed: 3 };
+    const mean = ({ logprobs }: OpenAI.CompletionChoice) => {
+      const values = logprobs?.token_logprobs ?? [];
+      return values.reduce((sum, value) => sum + value, 0) / values.length;
+    };
+    const all = await tiny.client.completions.create({ ...body, n: 4, logprobs: 0 });
+    const best = await tiny.client.completions.create({ ...body, n: 2, best_of: 4, logprobs: 0 });
+    const texts = [...all.choices].sort((a, b) => mean(b) - mean(a)).map(({ text }) => text);
+    expect(best.choices.map(({ text }) => text)).toEqual(texts.slice(0, 2));
+    expect(best.usage?.completion_tokens).toBe(all.usage?.completion_tokens);
+  });
+});
+
 describe('a request that is refused', () => {
   test.each([
     ['a value out of range', { temperature: 3 }, 'invalid_value', 'temperature'],
-    ['what is not supported', { logprobs: true }, 'unsupported_parameter', 'logprobs'],
+    ['what is not supported', { n_probs: 3 }, 'unsupported_parameter', 'n_probs'],
     ['too long a completion', { max_tokens: 50_000 }, 'context_length_exceeded', 'messages'],
     ['no messages', { messages: [] }, 'invalid_value', 'messages'],
   ])('for %s is a BadRequestError with code and param', async (_what, fields, code, param) => {

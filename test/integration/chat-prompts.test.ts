@@ -60,7 +60,7 @@ describe.each(paths)('%s', (path) => {
     [{ messages: [{ role: 'king', content: '' }] }, 'messages[0].role', 'invalid_value'],
     [{ messages: [{ role: 'user', content: '\ud800' }] }, 'messages[0].content', 'invalid_value'],
     [{ temperature: 3 }, 'temperature', 'invalid_value'],
-    [{ logprobs: true }, 'logprobs', 'unsupported_parameter'],
+    [{ top_logprobs: 3 }, 'top_logprobs', 'invalid_value'],
     [
       { chat_template_kwargs: { messages: [] } },
       'chat_template_kwargs.messages',

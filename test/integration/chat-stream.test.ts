@@ -1,8 +1,9 @@
 import Schema from 'typebox/schema';
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { ChatCompletionChunk } from '../../src/api/schemas/chat-completions.ts';
 import { GatewayError } from '../../src/errors.ts';
 import { gate } from '../support/fake-engine.ts';
+import { pingFrame, pingIntervalMs } from '../../src/api/sse.ts';
 import { parseSse, readSse } from '../support/read-sse.ts';
 import { card, chatBody, listen, postChat, startGateway } from '../support/start-gateway.ts';
 
@@ -46,7 +47,7 @@ describe('a stream', () => {
       { json: { ...opening, choices: [choice(roleDelta)] } },
       { json: { ...opening, choices: [choice({ content: 'Hello' })] } },
       { json: { ...opening, choices: [choice({ content: ' world' })] } },
-      { json: { ...opening, choices: [choice({}, 'stop')] } },
+      { json: { ...opening, choices: [choice({}, 'stop')], timings: expect.any(Object) } },
       'done',
     ]);
     const chunks = frames.filter((frame) => frame !== 'done').map(({ json }) => json);
@@ -71,7 +72,7 @@ describe('a stream', () => {
       { json: { ...opening, choices: [choice({ content: 'Hello' })], usage: null } },
       { json: { ...opening, choices: [choice({ content: ' world' })], usage: null } },
       { json: { ...opening, choices: [choice({}, 'stop')], usage: null } },
-      { json: { ...opening, choices: [], usage } },
+      { json: { ...opening, choices: [], usage, timings: expect.any(Object) } },
       'done',
     ]);
   });
@@ -92,7 +93,7 @@ describe('a stream', () => {
     const reply = await postChat(app, { stream: true });
     expect(parseSse(reply.body)).toEqual([
       { json: { ...opening, choices: [choice(roleDelta)] } },
-      { json: { ...opening, choices: [choice({}, 'length')] } },
+      { json: { ...opening, choices: [choice({}, 'length')], timings: expect.any(Object) } },
       'done',
     ]);
   });
@@ -174,6 +175,81 @@ describe('a stream', () => {
     expect(engine.eventCount).toBeLessThan(2000);
 
     expect(parseSse(await reply.text())).toHaveLength(2003);
+  });
+});
+
+describe('a stream whose first token is long in coming', () => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  /** Posts a chat whose reply waits, and lets this much time pass. */
+  async function waitingFor(timeMs: number) {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] });
+    const gateway = startGateway();
+    const first = gate();
+    gateway.engine.script.beforeEvent = (index) => (index === 0 ? first.opened : undefined);
+    const reply = postChat(gateway.app, { stream: true });
+    await gateway.engine.until(({ requests }) => requests.length === 1);
+    await vi.advanceTimersByTimeAsync(timeMs);
+    return { ...gateway, reply, proceed: first.open };
+  }
+
+  test('gets pings in the meantime', async () => {
+    const { reply, proceed } = await waitingFor(3.5 * pingIntervalMs);
+    proceed();
+    const { statusCode, headers, body } = await reply;
+    expect(statusCode).toBe(200);
+    expect(headers['content-type']).toBe('text/event-stream');
+    const pings = pingFrame.repeat(3);
+    expect(body.slice(0, pings.length)).toBe(pings);
+    expect(body.slice(pings.length)).not.toContain(pingFrame);
+    expect(parseSse(body.slice(pings.length))).toHaveLength(5);
+  });
+
+  test('gets none where the token comes in time', async () => {
+    const { reply, proceed } = await waitingFor(pingIntervalMs - 1);
+    proceed();
+    expect((await reply).body).not.toContain(pingFrame);
+  });
+
+  test('fails plainly before the first ping, and with an error frame after it', async () => {
+    for (const [timeMs, statusCode] of [
+      [pingIntervalMs - 1, 500],
+      [pingIntervalMs, 200],
+    ] as const) {
+      const { reply, proceed, engine, drain } = await waitingFor(timeMs);
+      engine.script.failure = { at: 0, error: new GatewayError('engine_failed') };
+      proceed();
+      const { body, ...head } = await reply;
+      expect(head.statusCode).toBe(statusCode);
+      if (statusCode === 500) expect(JSON.parse(body)).toEqual(failureBody);
+      else expect(body).toBe(`${pingFrame}data: ${JSON.stringify(failureBody)}\n\n`);
+      expect(drain.runningCount).toBe(0);
+      vi.useRealTimers();
+    }
+  });
+
+  test('frees its slot when the client leaves after a ping', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] });
+    const { app, engine } = startGateway();
+    const never = gate();
+    engine.script.beforeEvent = () => never.opened;
+    const { baseUrl } = await listen(app);
+    const client = new AbortController();
+    const asked = fetch(`${baseUrl}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(chatBody({ stream: true })),
+      signal: client.signal,
+    });
+    await engine.until(({ requests }) => requests.length === 1);
+    await vi.advanceTimersByTimeAsync(pingIntervalMs);
+    vi.useRealTimers();
+    expect((await asked).status).toBe(200);
+    client.abort();
+    await engine.until(({ endings }) => endings.length === 1);
+    expect(engine.endings).toEqual(['cancelled']);
   });
 });
 

@@ -36,6 +36,7 @@ describe('a text completion', () => {
         prompt_tokens_details: { cached_tokens: 1 },
         completion_tokens_details: { reasoning_tokens: 0 },
       },
+      timings: expect.any(Object),
     });
     expect(engine.plainPrompts).toEqual([{ text: 'Once upon a time' }]);
     expect(engine.preparedChats).toEqual([]);
@@ -205,6 +206,57 @@ describe('several prompts and choices', () => {
   });
 });
 
+describe('the best of several', () => {
+  test('are the likeliest of each prompt, the best first, and all are counted', async () => {
+    const { app, engine } = startGateway();
+    const takes = [
+      ['a', -3],
+      ['b', -1],
+      ['c', -2],
+      ['d', -Infinity],
+      ['e', -5],
+      ['f', -4],
+    ] as const;
+    engine.script.takes = takes.map(([text, totalLogprob]) => ({ text, totalLogprob }));
+    const body = { prompt: ['one', 'two'], n: 2, best_of: 3, echo: true };
+    const reply = await postText(app, body);
+    expect(reply.statusCode, reply.body).toBe(200);
+    const { choices, usage } = reply.json() as Completion;
+    expect(choices.map(({ index, text }) => [index, text])).toEqual([
+      [0, 'oneb'],
+      [1, 'onec'],
+      [2, 'twof'],
+      [3, 'twoe'],
+    ]);
+    expect(choices.map(({ logprobs }) => logprobs)).toEqual([null, null, null, null]);
+    expect(usage).toMatchObject({ prompt_tokens: 2, completion_tokens: 6 });
+    for (const { logprobs } of engine.requests) {
+      expect(logprobs).toEqual({ topCount: 0, prompt: false });
+    }
+  });
+
+  test('tell their tokens where these are asked for', async () => {
+    const { app, engine } = startGateway();
+    engine.script.takes = [
+      { text: 'a', totalLogprob: -2 },
+      { text: 'b', totalLogprob: -1 },
+    ];
+    const reply = (await postText(app, { best_of: 2, logprobs: 3 })).json();
+    expect(reply.choices).toHaveLength(1);
+    expect(reply.choices[0]).toMatchObject({ text: 'b', logprobs: { tokens: [] } });
+    expect(engine.requests[0]?.logprobs).toEqual({ topCount: 3, prompt: false });
+  });
+
+  test('are not compared where all are sent, streamed or not', async () => {
+    const { app, engine } = startGateway();
+    for (const stream of [false, true]) {
+      const reply = await postText(app, { n: 2, best_of: 2, stream });
+      expect(reply.statusCode).toBe(200);
+    }
+    for (const request of engine.requests) expect(request).not.toHaveProperty('logprobs');
+  });
+});
+
 describe('a stream', () => {
   const head = {
     id: expect.stringMatching(/^cmpl-[0-9a-f]{32}$/),
@@ -230,7 +282,7 @@ describe('a stream', () => {
     expect(parseSse(reply.body)).toEqual([
       { json: { ...head, choices: [choice('Hello')] } },
       { json: { ...head, choices: [choice(' world')] } },
-      { json: { ...head, choices: [choice('', 'stop')] } },
+      { json: { ...head, choices: [choice('', 'stop')], timings: expect.any(Object) } },
       'done',
     ]);
     const chunks = chunksOf(reply.body);
@@ -258,7 +310,7 @@ describe('a stream', () => {
       { json: { ...head, choices: [choice('Hello')], usage: null } },
       { json: { ...head, choices: [choice(' world')], usage: null } },
       { json: { ...head, choices: [choice('', 'stop')], usage: null } },
-      { json: { ...head, choices: [], usage } },
+      { json: { ...head, choices: [], usage, timings: expect.any(Object) } },
       'done',
     ]);
   });
@@ -329,10 +381,14 @@ describe('values that are refused', () => {
     [{ n: 0 }, 'n', 'invalid_value', 'received 0'],
     [{ n: 5 }, 'n', 'invalid_value', 'at most 4, the number of this server'],
     [{ best_of: 0 }, 'best_of', 'invalid_value', 'received 0'],
-    [{ best_of: 3 }, 'best_of', 'unsupported_parameter', 'send the value of `n`'],
-    [{ n: 2, best_of: 1 }, 'best_of', 'unsupported_parameter', 'send the value of `n`'],
-    [{ logprobs: 0 }, 'logprobs', 'unsupported_parameter', 'leave it out'],
-    [{ logprobs: 5 }, 'logprobs', 'unsupported_parameter', 'leave it out'],
+    [{ best_of: 129 }, 'best_of', 'invalid_value', 'between 1 and 128'],
+    [{ best_of: 5 }, 'best_of', 'invalid_value', 'at most 4, the number of this server'],
+    [{ n: 2, best_of: 1 }, 'best_of', 'invalid_value', 'must be at least `n`, 2, received 1'],
+    [{ best_of: 2, stream: true }, 'best_of', 'invalid_value', 'together with `stream: true`'],
+    [{ logprobs: 6 }, 'logprobs', 'invalid_value', 'between 0 and 5'],
+    [{ logprobs: true }, 'logprobs', 'invalid_value', 'received true'],
+    [{ logprobs: 0, echo: true, suffix: 'z' }, 'suffix', 'unsupported_parameter', 'leave it out'],
+    [{ top_logprobs: 3 }, 'top_logprobs', 'unsupported_parameter', 'leave it out'],
     [{ max_tokens: 0 }, 'max_tokens', 'invalid_value', 'at least 1'],
     [{ temperature: 3 }, 'temperature', 'invalid_value', 'between 0 and 2'],
     [{ stream_options: {} }, 'stream_options', 'invalid_value', 'together with `stream: true`'],

@@ -9,7 +9,9 @@ import type {
   GenerateRequest,
   PlainPrompt,
   PreparedPrompt,
+  SequenceTimings,
   ReplyDelta,
+  ScoredToken,
 } from '../../src/engine/engine.ts';
 
 /** What the fake does with each request; a test replaces any part of it. */
@@ -17,6 +19,13 @@ export interface FakeScript {
   /** What the reply is made of; a text is a `text-delta`. */
   parts: readonly (string | ReplyDelta)[];
   finishReason: FinishReason;
+  /** Tokens of every prompt that is to be scored, each an event of its own. */
+  promptTokens?: readonly ScoredToken[];
+  /** What each request in its turn says instead of `parts`, and how likely that was in all. */
+  takes?: readonly { readonly text: string; readonly totalLogprob: number }[];
+  /** Tokens that come with the end. */
+  endTokens?: readonly ScoredToken[];
+  timings: SequenceTimings;
   cachedTokenCount: number;
   reasoningTokenCount: number;
   /** Awaited before the event of that index, unless the request is aborted first. */
@@ -51,6 +60,7 @@ export class FakeEngine implements Engine {
   readonly script: FakeScript = {
     parts: ['Hello', ' world'],
     finishReason: 'stop',
+    timings: { queueMs: 0, prefillMs: 0, decodeMs: 0 },
     cachedTokenCount: 0,
     reasoningTokenCount: 0,
   };
@@ -115,17 +125,23 @@ export class FakeEngine implements Engine {
   }
 
   async *generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<EngineEvent> {
-    const { parts, finishReason, beforeEvent, failure } = this.script;
+    const { finishReason, beforeEvent } = this.script;
+    const take = this.script.takes?.[this.requests.length];
+    const parts = take === undefined ? this.script.parts : [take.text];
     this.requests.push(request);
     this.#runningCount += 1;
     this.#changed();
     let ending: FinishReason | 'error' = 'cancelled';
     let index = 0;
     try {
+      for (const token of request.logprobs?.prompt ? (this.script.promptTokens ?? []) : []) {
+        yield { type: 'prompt-delta', tokens: [token] };
+      }
       for (; index <= parts.length; index++) {
         const wait = beforeEvent?.(index);
         if (wait !== undefined) await Promise.race([wait, aborted(signal)]);
         if (signal?.aborted) break;
+        const { failure } = this.script;
         if (failure?.at === index) {
           ending = 'error';
           throw failure.error;
@@ -138,7 +154,10 @@ export class FakeEngine implements Engine {
           yield typeof part === 'string' ? { type: 'text-delta', text: part } : part;
         }
       }
-      yield this.#end(request, ending, Math.min(index, parts.length));
+      yield {
+        ...this.#end(request, ending, Math.min(index, parts.length)),
+        ...(take && { totalLogprob: take.totalLogprob }),
+      };
     } finally {
       this.#runningCount -= 1;
       this.endings.push(ending);
@@ -202,7 +221,8 @@ export class FakeEngine implements Engine {
         completionTokenCount,
         reasoningTokenCount: this.script.reasoningTokenCount,
       },
-      timings: { queueMs: 0, prefillMs: 0, decodeMs: 0 },
+      timings: this.script.timings,
+      ...(this.script.endTokens && { tokens: this.script.endTokens }),
     };
   }
 }
@@ -225,4 +245,19 @@ export function gate(): { readonly opened: Promise<void>; readonly open: () => v
     open = resolve;
   });
   return { opened, open };
+}
+
+/** A token as an engine scores it. */
+export function scoredToken(
+  text: string | Buffer,
+  logprob: number | undefined,
+  firstCharacter = 0,
+  top: readonly (readonly [text: string | Buffer, logprob: number])[] = [],
+): ScoredToken {
+  return {
+    bytes: Buffer.from(text),
+    logprob,
+    firstCharacter,
+    top: top.map(([each, value]) => ({ bytes: Buffer.from(each), logprob: value })),
+  };
 }

@@ -1,6 +1,13 @@
 import { once } from 'node:events';
-import { describe, expect, test } from 'vitest';
-import { doneFrame, errorFrame, FrameStream, frame } from '../../src/api/sse.ts';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import {
+  doneFrame,
+  errorFrame,
+  FrameStream,
+  frame,
+  pingFrame,
+  pingIntervalMs,
+} from '../../src/api/sse.ts';
 import { GatewayError } from '../../src/errors.ts';
 import { gate } from '../support/fake-engine.ts';
 
@@ -99,6 +106,41 @@ describe('a stream of frames', () => {
     const [error] = await once(stream, 'error');
     expect(error).toEqual(new Error('broken'));
     await closed;
+  });
+
+  describe('that is silent', () => {
+    afterEach(() => {
+      vi.useRealTimers();
+    });
+
+    test('gets a ping after each interval without a write, and none once it ended', async () => {
+      vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+      const later = gate();
+      const { stream } = build(['b', 'c'], (index) => (index === 1 ? later.opened : undefined));
+      const seen: string[] = [];
+      stream.on('data', (bytes) => seen.push(String(bytes)));
+      await new Promise(setImmediate);
+      expect(seen).toEqual(['ab']);
+      await vi.advanceTimersByTimeAsync(pingIntervalMs - 1);
+      expect(seen.slice(1)).toEqual([]);
+      await vi.advanceTimersByTimeAsync(1);
+      expect(seen.slice(1)).toEqual([pingFrame]);
+      await vi.advanceTimersByTimeAsync(pingIntervalMs);
+      expect(seen.slice(1)).toEqual([pingFrame, pingFrame]);
+      later.open();
+      await once(stream, 'end');
+      expect(seen.at(-1)).toBe('c');
+      expect(vi.getTimerCount()).toBe(0);
+    });
+
+    test('gets no ping while its reader does not read', async () => {
+      vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+      const { stream } = build(['x'.repeat(100_000)], () => undefined);
+      stream.read(0);
+      await once(stream, 'readable');
+      await vi.advanceTimersByTimeAsync(5 * pingIntervalMs);
+      expect((await writes(stream)).join('')).toBe(`a${'x'.repeat(100_000)}`);
+    });
   });
 
   /** A stream whose source has been started, as the class demands; the head is `a`. */

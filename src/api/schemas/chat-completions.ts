@@ -1,7 +1,9 @@
 import { type Static, Type } from 'typebox';
 import { generationFields } from './generation-request.ts';
+import { ChatLogprobs } from './logprobs.ts';
 import { optional } from './optional.ts';
 import { replyHeadFields } from './reply-head.ts';
+import { Timings } from './timings.ts';
 import { Usage } from './usage.ts';
 
 const ContentPart = Type.Object({
@@ -78,6 +80,8 @@ const maxGrammarLength = 65_536;
 export const ChatCompletionRequest = Type.Object({
   ...generationFields,
   messages: Type.Array(RequestMessage, { minItems: 1 }),
+  logprobs: optional(Type.Boolean()),
+  top_logprobs: optional(Type.Integer({ minimum: 0, maximum: 20 })),
   response_format: optional(ResponseFormat),
   json_schema: optional(Type.Object({})),
   grammar: optional(Type.String({ maxLength: maxGrammarLength })),
@@ -128,11 +132,12 @@ export const ChatCompletion = Type.Object({
         reasoning: Type.Optional(Type.String()),
         tool_calls: Type.Optional(Type.Array(ReplyToolCall)),
       }),
-      logprobs: Type.Null(),
+      logprobs: Type.Union([ChatLogprobs, Type.Null()]),
       finish_reason: ReplyFinishReason,
     }),
   ),
   usage: Usage,
+  timings: Timings,
 });
 export type ChatCompletion = Static<typeof ChatCompletion>;
 
@@ -151,10 +156,12 @@ export const ChatCompletionChunk = Type.Object({
         reasoning: Type.Optional(Type.String()),
         tool_calls: Type.Optional(Type.Array(ToolCallDelta)),
       }),
-      logprobs: Type.Null(),
+      logprobs: Type.Union([ChatLogprobs, Type.Null()]),
       finish_reason: Type.Union([ReplyFinishReason, Type.Null()]),
     }),
   ),
   usage: Type.Optional(Type.Union([Usage, Type.Null()])),
+  /** On the last chunk. */
+  timings: Type.Optional(Timings),
 });
 export type ChatCompletionChunk = Static<typeof ChatCompletionChunk>;

@@ -1,9 +1,11 @@
-import type { ReplyDelta, TokenUsage } from '../../engine/engine.ts';
-import type { CompletionFinishReason } from '../generation.ts';
-import type { ReplyCollector } from '../reply.ts';
+import type { ReplyDelta, ScoredToken } from '../../engine/engine.ts';
+import type { CompletionFinishReason, CompletionTotals } from '../generation.ts';
+import type { ChoiceEnd, ReplyCollector } from '../reply.ts';
 import type { ChatCompletion, ChatCompletionChunk } from './chat-completions.ts';
+import { toChatLogprobs } from './logprobs.ts';
 import type { ChunkForm } from './reply-frames.ts';
 import { type ReplyHead, wireFinishReasons } from './reply-head.ts';
+import { toTimings } from './timings.ts';
 import { toUsage } from './usage.ts';
 
 type Message = ChatCompletion['choices'][number]['message'];
@@ -57,39 +59,51 @@ class ChatMessageBuilder {
 /** The whole reply to a request that does not stream. */
 export class ChatReply implements ReplyCollector {
   readonly #head: ReplyHead;
+  readonly #isScored: boolean;
   readonly #choices: readonly {
     readonly message: ChatMessageBuilder;
+    readonly tokens: ScoredToken[];
     finishReason: CompletionFinishReason;
   }[];
 
-  constructor(head: ReplyHead, choiceCount: number) {
+  /** @param options.isScored - whether the tokens of each choice are told */
+  constructor(
+    head: ReplyHead,
+    { choiceCount, isScored }: { readonly choiceCount: number; readonly isScored: boolean },
+  ) {
     this.#head = head;
+    this.#isScored = isScored;
     this.#choices = Array.from({ length: choiceCount }, () => ({
       message: new ChatMessageBuilder(),
+      tokens: [],
       finishReason: 'stop',
     }));
   }
 
   add(choice: number, delta: ReplyDelta): void {
     this.#choices[choice]?.message.add(delta);
+    this.#choices[choice]?.tokens.push(...(delta.tokens ?? []));
   }
 
-  end(choice: number, finishReason: CompletionFinishReason): void {
+  end({ choice, finishReason, tokens = [] }: ChoiceEnd): void {
     const ended = this.#choices[choice];
-    if (ended !== undefined) ended.finishReason = finishReason;
+    if (ended === undefined) return;
+    ended.finishReason = finishReason;
+    ended.tokens.push(...tokens);
   }
 
-  build(usage: TokenUsage): ChatCompletion {
+  build(totals: CompletionTotals): ChatCompletion {
     return {
       ...this.#head,
       object: 'chat.completion',
-      choices: this.#choices.map(({ message, finishReason }, index) => ({
+      choices: this.#choices.map(({ message, tokens, finishReason }, index) => ({
         index,
         message: message.build(),
-        logprobs: null,
+        logprobs: this.#isScored ? toChatLogprobs(tokens) : null,
         finish_reason: wireFinishReasons[finishReason],
       })),
-      usage: toUsage(usage),
+      usage: toUsage(totals.usage),
+      timings: toTimings(totals),
     };
   }
 }
@@ -100,6 +114,7 @@ type ChunkPart = Pick<ChatCompletionChunk['choices'][number], 'delta'>;
 export const chatChunks: ChunkForm<ChunkPart> = {
   object: 'chat.completion.chunk',
   toPart: (delta) => ({ delta: toWireDelta(delta) }),
+  toLogprobs: toChatLogprobs,
   endPart: { delta: {} },
 };
 

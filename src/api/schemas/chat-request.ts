@@ -1,4 +1,4 @@
-import type { ChatMessage, ChatOptions } from '../../engine/engine.ts';
+import type { ChatMessage, ChatOptions, LogprobOptions } from '../../engine/engine.ts';
 import { GatewayError } from '../../errors.ts';
 import { ChatCompletionRequest } from './chat-completions.ts';
 import { readMessages } from './chat-messages.ts';
@@ -25,11 +25,24 @@ export function readChatRequest(body: ChatCompletionRequest): ChatRequest {
   refuseUnsupported(body, ChatCompletionRequest.properties);
   const tools = readTools(body);
   const offersCalls = tools.tools !== undefined && tools.toolChoice !== 'none';
+  const generation = readGeneration(body);
+  const logprobs = readLogprobs(body);
   return {
-    ...readGeneration(body),
+    ...generation,
+    options: { ...generation.options, ...(logprobs && { logprobs }) },
     messages: readMessages(body.messages),
     chat: { ...tools, ...readReplyFormat(body, offersCalls), ...readThinking(body) },
   };
+}
+
+function readLogprobs(body: ChatCompletionRequest): LogprobOptions | undefined {
+  const topCount = body.top_logprobs ?? 0;
+  if (body.logprobs) return { topCount, prompt: false };
+  if (topCount === 0) return undefined;
+  throw new GatewayError('invalid_value', {
+    param: 'top_logprobs',
+    message: '`top_logprobs` may only be sent together with `logprobs: true`.',
+  });
 }
 
 /** An effort also reaches the templates that know one; `enable_thinking` decides where both are sent. */

@@ -18,6 +18,10 @@ export interface TextRequest extends GenerationRequest {
   readonly suffix: string | undefined;
   /** Whether each choice begins with its prompt. */
   readonly echo: boolean;
+  /** Choices of each prompt that are sent: the best of those that are generated. */
+  readonly keptCount: number;
+  /** Whether the tokens of the choices are told. */
+  readonly isScored: boolean;
 }
 
 /**
@@ -27,11 +31,22 @@ export interface TextRequest extends GenerationRequest {
 export function readCompletionRequest(body: CompletionRequest): TextRequest {
   refuseUnsupported(body, CompletionRequest.properties);
   const generation = readGeneration(body);
-  const { choiceCount } = generation;
-  if (body.best_of != null && body.best_of !== choiceCount) {
-    throw unsupported('best_of', 'leave it out or send the value of `n`');
-  }
+  const keptCount = generation.choiceCount;
+  const choiceCount = readBestOf(body, generation);
   const prompts = readPrompts(body.prompt);
+  const suffix = readSuffix(body.suffix, prompts);
+  const echo = body.echo ?? false;
+  if (generation.options.maxTokens === 0 && !echo) {
+    throw new GatewayError('invalid_value', {
+      param: 'max_tokens',
+      message: '`max_tokens` must be at least 1 unless `echo` is true, received 0.',
+    });
+  }
+  const isScored = body.logprobs != null;
+  const scoresPrompt = echo && isScored;
+  if (scoresPrompt && suffix !== undefined) {
+    throw unsupported('suffix', 'leave it out, or leave out `echo` or `logprobs`');
+  }
   if (prompts.length * choiceCount > maxChoiceCount) {
     throw new GatewayError('invalid_value', {
       param: 'prompt',
@@ -42,10 +57,42 @@ export function readCompletionRequest(body: CompletionRequest): TextRequest {
   }
   return {
     ...generation,
+    options: {
+      ...generation.options,
+      // Choices are compared by them.
+      ...((isScored || choiceCount > keptCount) && {
+        logprobs: { topCount: body.logprobs ?? 0, prompt: scoresPrompt },
+      }),
+    },
+    choiceCount,
+    keptCount,
+    isScored,
     prompts,
-    suffix: readSuffix(body.suffix, prompts),
-    echo: body.echo ?? false,
+    suffix,
+    echo,
   };
+}
+
+/** How many choices of each prompt are generated. */
+function readBestOf(
+  { best_of: bestOf }: CompletionRequest,
+  { choiceCount, stream }: GenerationRequest,
+): number {
+  if (bestOf == null || bestOf === choiceCount) return choiceCount;
+  if (bestOf < choiceCount) {
+    throw new GatewayError('invalid_value', {
+      param: 'best_of',
+      message: `\`best_of\` must be at least \`n\`, ${choiceCount}, received ${bestOf}.`,
+    });
+  }
+  if (stream) {
+    throw new GatewayError('invalid_value', {
+      param: 'best_of',
+      message:
+        '`best_of` may not be above `n` together with `stream: true`: which choices are the best is known at the end.',
+    });
+  }
+  return bestOf;
 }
 
 function readPrompts(prompt: RequestPrompt): PromptContent[] {

@@ -1,7 +1,9 @@
 import { type Static, Type } from 'typebox';
-import { generationFields } from './generation-request.ts';
+import { generationFields, maxChoiceCount } from './generation-request.ts';
+import { TextLogprobs } from './logprobs.ts';
 import { optional } from './optional.ts';
 import { replyHeadFields } from './reply-head.ts';
+import { Timings } from './timings.ts';
 import { Usage } from './usage.ts';
 
 /** Texts and token ids in their order, as one prompt. */
@@ -16,6 +18,8 @@ export type RequestPrompt = string | readonly (string | number | RequestPromptPa
 /** The fields that are honoured. What is refused is listed in `unsupported-parameters.ts`. */
 export const CompletionRequest = Type.Object({
   ...generationFields,
+  /** 0 only together with `echo`: the prompt and its tokens. */
+  max_tokens: optional(Type.Integer({ minimum: 0 })),
   prompt: Type.Unsafe<RequestPrompt>({
     type: ['string', 'array'],
     minItems: 1,
@@ -28,7 +32,8 @@ export const CompletionRequest = Type.Object({
   }),
   suffix: optional(Type.String()),
   echo: optional(Type.Boolean()),
-  best_of: optional(Type.Integer({ minimum: 1 })),
+  best_of: optional(Type.Integer({ minimum: 1, maximum: maxChoiceCount })),
+  logprobs: optional(Type.Integer({ minimum: 0, maximum: 5 })),
 });
 export type CompletionRequest = Static<typeof CompletionRequest>;
 
@@ -42,11 +47,12 @@ export const Completion = Type.Object({
     Type.Object({
       index: Type.Integer(),
       text: Type.String(),
-      logprobs: Type.Null(),
+      logprobs: Type.Union([TextLogprobs, Type.Null()]),
       finish_reason: FinishReason,
     }),
   ),
   usage: Usage,
+  timings: Timings,
 });
 export type Completion = Static<typeof Completion>;
 
@@ -58,10 +64,12 @@ export const CompletionChunk = Type.Object({
     Type.Object({
       index: Type.Integer(),
       text: Type.String(),
-      logprobs: Type.Null(),
+      logprobs: Type.Union([TextLogprobs, Type.Null()]),
       finish_reason: Type.Union([FinishReason, Type.Null()]),
     }),
   ),
   usage: Type.Optional(Type.Union([Usage, Type.Null()])),
+  /** On the last chunk. */
+  timings: Type.Optional(Timings),
 });
 export type CompletionChunk = Static<typeof CompletionChunk>;

@@ -11,10 +11,8 @@ const neutralValues: Readonly<Record<string, readonly unknown[]>> = {
   audio: [],
   function_call: ['none', 'auto'],
   functions: [[]],
-  logprobs: [false],
   modalities: [['text']],
   prediction: [],
-  top_logprobs: [0],
   verbosity: ['medium'],
   web_search_options: [],
   // llama-server
@@ -33,6 +31,7 @@ const neutralValues: Readonly<Record<string, readonly unknown[]>> = {
   reasoning_effort: ['none'],
   response_format: [{ type: 'text' }],
   thinking_budget_tokens: [],
+  top_logprobs: [0],
   tool_choice: ['none', 'auto'],
   tools: [[]],
   // vLLM and others

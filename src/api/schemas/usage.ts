@@ -11,6 +11,15 @@ export const Usage = Type.Object({
 });
 export type Usage = Static<typeof Usage>;
 
+/** For the API document. */
+export const exampleUsage: Usage = {
+  prompt_tokens: 13,
+  completion_tokens: 21,
+  total_tokens: 34,
+  prompt_tokens_details: { cached_tokens: 0 },
+  completion_tokens_details: { reasoning_tokens: 0 },
+};
+
 export function toUsage(usage: TokenUsage): Usage {
   return {
     prompt_tokens: usage.promptTokenCount,

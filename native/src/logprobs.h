@@ -1,0 +1,51 @@
+// What a model thought of the tokens it could have chosen: the logarithm of the softmax over one
+// row of logits. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+class Logprobs {
+ public:
+  // Reads a row of logits, one for each token of the vocabulary, and keeps the `n_top` likeliest.
+  // The row must stay as long as `Of` is called. Throws std::runtime_error for a row with NaN or
+  // +infinity, or with nothing above -infinity.
+  Logprobs(std::span<const float> logits, int32_t n_top);
+
+  // At most 0; -infinity for a token the model rules out.
+  float Of(int32_t token) const;
+
+  struct Candidate {
+    int32_t token = 0;
+    float logprob = 0;
+  };
+  // The likeliest first; of equal ones, the lower token.
+  const std::vector<Candidate>& top() const { return top_; }
+
+ private:
+  std::span<const float> logits_;
+  // Logarithm of the sum of all exponentials.
+  double log_total_ = 0;
+  std::vector<Candidate> top_;
+};
+
+// The bytes of a token that could have come, and what the model thought of it.
+struct ScoredPiece {
+  std::string bytes = {};
+  float logprob = 0;
+};
+
+// One token of a text.
+struct ScoredToken {
+  std::string bytes = {};
+  // None for the first token of a prompt, which nothing predicts.
+  std::optional<float> logprob = {};
+  // The likeliest tokens at its place, the likeliest first.
+  std::vector<ScoredPiece> top = {};
+  // Characters (code points) of the text before it; of a token that only ends a character, those
+  // before that character.
+  int32_t first_character = 0;
+};

@@ -1,0 +1,23 @@
+import type { NativeScoredToken } from './addon.ts';
+import type { ScoredPiece, ScoredToken } from './engine.ts';
+
+/** Tokens as the addon tells them, in the engine's words. */
+export function toScoredTokens(tokens: readonly NativeScoredToken[]): ScoredToken[] {
+  return tokens.map(({ bytes, logprob, top, firstCharacter }) => ({
+    bytes: toBytes(bytes),
+    logprob,
+    top: toPieces(top),
+    firstCharacter,
+  }));
+}
+
+function toPieces(flat: readonly (string | number)[]): ScoredPiece[] {
+  return Array.from({ length: flat.length / 2 }, (_, index) => ({
+    bytes: toBytes(flat[2 * index] as string),
+    logprob: flat[2 * index + 1] as number,
+  }));
+}
+
+function toBytes(bytes: string): Buffer {
+  return Buffer.from(bytes, 'latin1');
+}

@@ -1,0 +1,54 @@
+import { characterCount } from '../characters.ts';
+import type { ReplyDelta, ScoredToken } from './engine.ts';
+
+/**
+ * Finds the tokens behind each part of a structured reply. A part is looked for in the text that no
+ * earlier part has claimed; it claims that text up to its own end, and the tokens that begin there. So
+ * marks go with the part behind them. A part whose text the parser wrote anew claims all there is.
+ */
+export class TokenClaims {
+  /** Text that came and is not claimed. */
+  #text = '';
+  /** Characters (code points) before it. */
+  #claimedCount = 0;
+  /** The tokens of the text that is not claimed, in order. */
+  #tokens: ScoredToken[] = [];
+  #areScored = false;
+
+  /** More text came; `tokens` is undefined where nothing is scored. */
+  add(text: string, tokens: readonly ScoredToken[] | undefined): void {
+    if (tokens === undefined) return;
+    this.#areScored = true;
+    this.#text += text;
+    this.#tokens.push(...tokens);
+  }
+
+  /** A part, with its tokens if it has any. */
+  claim(part: ReplyDelta): ReplyDelta {
+    if (!this.#areScored) return part;
+    const wanted = textOf(part);
+    const start = this.#text.indexOf(wanted);
+    const length = start === -1 ? this.#text.length : start + wanted.length;
+    this.#claimedCount += characterCount(this.#text.slice(0, length));
+    this.#text = this.#text.slice(length);
+    const next = this.#tokens.findIndex((token) => token.firstCharacter >= this.#claimedCount);
+    const tokens = this.#tokens.splice(0, next === -1 ? this.#tokens.length : next);
+    return tokens.length === 0 ? part : { ...part, tokens };
+  }
+
+  /** The tokens that no part claimed, at the end of the reply. */
+  rest(): { readonly tokens?: readonly ScoredToken[] } {
+    return this.#tokens.length === 0 ? {} : { tokens: this.#tokens.splice(0) };
+  }
+}
+
+function textOf(part: ReplyDelta): string {
+  switch (part.type) {
+    case 'tool-call':
+      return part.name;
+    case 'tool-call-delta':
+      return part.arguments;
+    default:
+      return part.text;
+  }
+}
