@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import { GatewayError } from '../errors.ts';
 import type { Metrics, MetricsFormat } from '../metrics.ts';
+import type { RouteDoc } from '../route-doc.ts';
 import { toGatewayMetrics } from './schemas/metrics.ts';
 
 /** What the route needs. */
@@ -27,6 +28,7 @@ export const metricsRoute: FastifyPluginAsyncTypebox<MetricsRouteDeps> = async (
   app.all(
     '/metrics',
     {
+      config: { doc },
       onRequest: async (request, reply) => {
         const format = formatOf(request);
         if (format === 'json') {
@@ -41,6 +43,16 @@ export const metricsRoute: FastifyPluginAsyncTypebox<MetricsRouteDeps> = async (
       throw new Error('answered in onRequest');
     },
   );
+};
+
+const doc: RouteDoc = {
+  operationId: 'getMetrics',
+  tag: 'Server',
+  summary: 'The numbers of the server; any method',
+  description:
+    'Prometheus text where `Accept` asks for `text/plain`, OpenMetrics where it asks for that, else JSON.',
+  queryParameters: { format: 'prometheus, openmetrics or json; wins over Accept' },
+  reply: { mediaType: 'text/plain', description: 'Prometheus text, or what was asked for.' },
 };
 
 /**

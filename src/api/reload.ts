@@ -2,7 +2,8 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import { GatewayError } from '../errors.ts';
 import { KeyLoadError, type KeySource } from '../keys/key-source.ts';
-import type { Reload } from './schemas/reload.ts';
+import type { RouteDoc } from '../route-doc.ts';
+import { Reload } from './schemas/reload.ts';
 
 /**
  * `POST /reload`: reads the key file again, for keys with the scope `admin`. Where authentication is off
@@ -15,13 +16,22 @@ export const reload: FastifyPluginAsyncTypebox<{ readonly keys: KeySource | unde
   app.post(
     '/reload',
     {
-      config: { access: 'admin' },
+      config: { access: 'admin', doc },
       onRequest: async (request, reply) => reply.send(await reloadKeys(keys, request)),
     },
     async () => {
       throw new Error('answered in onRequest');
     },
   );
+};
+
+const doc: RouteDoc = {
+  operationId: 'reloadKeys',
+  tag: 'Server',
+  summary: 'Read the key file again',
+  description: 'Needs a key with the scope `admin`; without authentication, a client on this machine.',
+  reply: { name: 'Reload', schema: Reload },
+  errors: ['insufficient_scope', 'reload_failed'],
 };
 
 async function reloadKeys(keys: KeySource | undefined, { ip }: FastifyRequest): Promise<Reload> {

@@ -32,11 +32,11 @@ export function addOpenApi(app: FastifyInstance, version: string): void {
     return document;
   };
 
-  app.get('/openapi.json', { config: { doc: documentDoc } }, async (_request, reply) => {
+  app.get('/openapi.json', { config: { access: 'open', doc: documentDoc } }, async (_request, reply) => {
     return reply.type('application/json').send(JSON.stringify(documentOf(), null, 2));
   });
 
-  app.get('/docs', { config: { doc: pageDoc } }, async (_request, reply) => {
+  app.get('/docs', { config: { access: 'open', doc: pageDoc } }, async (_request, reply) => {
     return reply
       .header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'")
       .type('text/html; charset=utf-8')
