@@ -67,6 +67,8 @@ export interface EngineConfig {
   readonly flashAttention: SettingValues['FLASH_ATTENTION'];
   readonly cacheTypeK: CacheType;
   readonly cacheTypeV: CacheType;
+  /** Auto: what the file says. */
+  readonly pooling: SettingValues['POOLING'];
   readonly defaultMaxTokens: number;
   /** Jinja text. */
   readonly chatTemplate: string | undefined;
@@ -176,6 +178,7 @@ function assemble(
       flashAttention: values.FLASH_ATTENTION,
       cacheTypeK: values.CACHE_TYPE_K,
       cacheTypeV: values.CACHE_TYPE_V,
+      pooling: values.POOLING,
       defaultMaxTokens: values.MAX_TOKENS,
       chatTemplate: derived.chatTemplate,
       thinking: values.REASONING === 'auto' ? undefined : values.REASONING === 'on',

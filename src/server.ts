@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { Config, ConfigWarning } from './config.ts';
 import { Drain } from './drain.ts';
+import { createEmbeddingEngine } from './engine/embedding-engine.ts';
 import type { Engine } from './engine/engine.ts';
 import { createNativeEngine } from './engine/native-engine.ts';
 import { type Listeners, openListeners } from './listeners.ts';
@@ -84,7 +85,7 @@ async function startModel(
   }
   try {
     const running = await startEngine(loaded, config);
-    const { notes: _notes, ...found } = source;
+    const { notes: _notes, embedding: _embedding, ...found } = source;
     const { bosToken, eosToken } = loaded;
     models.setReady({
       card: {
@@ -104,7 +105,7 @@ async function startModel(
 }
 
 async function startEngine(
-  { model, gpu, fit, threadCount, dispose }: LoadedModel,
+  { model, gpu, generates, embedding, fit, threadCount, dispose }: LoadedModel,
   { engine: config }: Config,
 ): Promise<RunningModel> {
   let fail: (error: Error) => void = () => {};
@@ -131,10 +132,11 @@ async function startEngine(
     thinking: config.thinking,
     defaultMaxTokens: config.defaultMaxTokens,
     samplingDefaults: config.samplingDefaults,
+    embedding,
     onFailure: (reason: string) => fail(new StartError(1, `the engine failed: ${reason}`)),
   };
   try {
-    const engine = await createNativeEngine(options);
+    const engine = await (generates ? createNativeEngine(options) : createEmbeddingEngine(options));
     return {
       engine,
       failure,

@@ -49,10 +49,12 @@ llama_flash_attn_type FlashAttention(const std::string& name) {
   return LLAMA_FLASH_ATTN_TYPE_AUTO;
 }
 
-llama_model* BorrowModel(const Napi::Object& addon_model) {
-  llama_model* model = Napi::ObjectWrap<AddonModel>::Unwrap(addon_model)->model;
-  if (model == nullptr) throw std::invalid_argument("the model is not loaded, or was disposed");
-  return model;
+Pooling PoolingNamed(const std::string& name) {
+  if (name == "mean") return Pooling::kMean;
+  if (name == "cls") return Pooling::kCls;
+  if (name == "last") return Pooling::kLast;
+  if (name == "rank") return Pooling::kRank;
+  throw std::invalid_argument("unknown pooling " + name);
 }
 
 ContextOptions ContextOptionsFrom(const Napi::Object& options) {
@@ -72,6 +74,29 @@ ContextOptions ContextOptionsFrom(const Napi::Object& options) {
 }
 
 }  // namespace
+
+llama_model* BorrowModel(const Napi::Object& addon_model) {
+  llama_model* model = Napi::ObjectWrap<AddonModel>::Unwrap(addon_model)->model;
+  if (model == nullptr) throw std::invalid_argument("the model is not loaded, or was disposed");
+  return model;
+}
+
+EmbedderOptions EmbedderOptionsFrom(const Napi::Object& options) {
+  EmbedderOptions result;
+  EmbedContextOptions& context = result.context;
+  context.model = BorrowModel(options.Get("model").As<Napi::Object>());
+  context.pooling = PoolingNamed(String(options, "pooling"));
+  Read(options, "contextLength", &context.n_ctx);
+  Read(options, "wholeInputs", &context.whole_inputs);
+  Read(options, "ubatchSize", &context.n_ubatch);
+  Read(options, "threadCount", &context.n_threads);
+  Read(options, "threadPoll", &context.poll);
+  context.flash_attention = FlashAttention(String(options, "flashAttention"));
+  context.cache_type_k = CacheType(String(options, "cacheTypeK"));
+  context.cache_type_v = CacheType(String(options, "cacheTypeV"));
+  Read(options, "niceness", &result.niceness);
+  return result;
+}
 
 EngineOptions EngineOptionsFrom(const Napi::Object& options) {
   EngineOptions result;
