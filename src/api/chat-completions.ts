@@ -10,7 +10,7 @@ import { type ChatRequest, readChatRequest } from './schemas/chat-request.ts';
 import { ReplyFrames } from './schemas/reply-frames.ts';
 import { newReplyHead, type ReplyHead } from './schemas/reply-head.ts';
 import {
-  chooseModel,
+  chooseGenerator,
   logUnknownFields,
   type ModelChoice,
   requireServable,
@@ -39,7 +39,7 @@ export const chatCompletions: FastifyPluginAsyncTypebox<GenerationDeps> = async 
 
 /**
  * Reads the body of a chat, and chooses the model to answer it with.
- * @throws {GatewayError} what `readChatRequest` and `chooseModel` throw, and `unsupported_parameter` for
+ * @throws {GatewayError} what `readChatRequest` and `chooseGenerator` throw, and `unsupported_parameter` for
  *   tools that the template would leave out in silence
  */
 export function readChat(
@@ -49,7 +49,7 @@ export function readChat(
 ): { readonly reading: ChatRequest; readonly model: ServedModel } {
   logUnknownFields(body, ChatCompletionRequest.properties, log);
   const reading = readChatRequest(body);
-  const model = chooseModel(choice, reading.model);
+  const model = chooseGenerator(choice, reading.model);
   requireAbilities(reading.chat, model.engine.info.chat);
   return { reading, model };
 }

@@ -9,14 +9,14 @@ import { ReplyFrames } from './schemas/reply-frames.ts';
 import { newReplyHead, type ReplyHead } from './schemas/reply-head.ts';
 import { unsupported } from './schemas/request-errors.ts';
 import { checkTokenIds } from './schemas/token-ids.ts';
-import { chooseModel, logUnknownFields, requireServable } from './served-model.ts';
+import { chooseGenerator, logUnknownFields, requireServable } from './served-model.ts';
 
 /** `POST /v1/completions`. */
 export const completions: FastifyPluginAsyncTypebox<GenerationDeps> = async (app, deps) => {
   app.post('/v1/completions', { schema: { body: CompletionRequest } }, async (request, reply) => {
     logUnknownFields(request.body, CompletionRequest.properties, request.log);
     const reading = readCompletionRequest(request.body);
-    const model = chooseModel(deps, reading.model);
+    const model = chooseGenerator(deps, reading.model);
     const { engine } = model;
     requireVocabulary(reading, engine);
     const { prompts, suffix, options, choiceCount } = reading;
