@@ -108,6 +108,8 @@ export interface EngineConfig {
   readonly flashAttention: SettingValues['FLASH_ATTENTION'];
   readonly cacheTypeK: CacheType;
   readonly cacheTypeV: CacheType;
+  /** Auto: what the file says. */
+  readonly pooling: SettingValues['POOLING'];
   readonly defaultMaxTokens: number;
   /** Jinja text. */
   readonly chatTemplate: string | undefined;
@@ -276,6 +278,7 @@ function assemble(
       flashAttention: values.FLASH_ATTENTION,
       cacheTypeK: values.CACHE_TYPE_K,
       cacheTypeV: values.CACHE_TYPE_V,
+      pooling: values.POOLING,
       defaultMaxTokens: values.MAX_TOKENS,
       chatTemplate: derived.chatTemplate,
       thinking: values.REASONING === 'auto' ? undefined : values.REASONING === 'on',

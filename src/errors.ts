@@ -36,6 +36,11 @@ const catalogue = {
   ),
   missing_required_parameter: entry(400, 'invalid_request_error', 'A required field is missing.'),
   unsupported_parameter: entry(400, 'invalid_request_error', 'A field is not supported.'),
+  unsupported_model: entry(
+    400,
+    'invalid_request_error',
+    'This model continues no text: it has no chat and no completions.',
+  ),
   context_length_exceeded: entry(
     400,
     'invalid_request_error',
@@ -91,6 +96,12 @@ const catalogue = {
   },
   model_loading: entry(503, 'server_error', 'The model is still loading.', 2),
   model_failed: entry(503, 'server_error', 'The model could not be loaded.', 30),
+  embeddings_unavailable: entry(
+    503,
+    'server_error',
+    'There is no room for embeddings beside what is running.',
+    30,
+  ),
   queue_full: entry(503, 'server_error', 'Too many requests are waiting.', 5),
   shutting_down: entry(503, 'server_error', 'The server is shutting down.', 5),
 } as const satisfies Record<string, CatalogueEntry>;
@@ -144,8 +155,7 @@ export class GatewayError extends Error {
     this.param = detail.param;
     this.#wireCode = row.wireCode ?? code;
     this.retryAfterSeconds = detail.retryAfterSeconds ?? row.retryAfterSeconds;
-    this.shouldRetry =
-      row.shouldRetry ?? (this.retryAfterSeconds === undefined ? undefined : true);
+    this.shouldRetry = row.shouldRetry ?? (this.retryAfterSeconds === undefined ? undefined : true);
   }
 
   /** The wire form, for a plain reply and for an error frame of a stream alike. */

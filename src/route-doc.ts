@@ -11,7 +11,7 @@ export interface NamedSchema {
 export interface RouteDoc {
   readonly operationId: string;
   /** The heading it stands under. */
-  readonly tag: 'Completions' | 'Models' | 'Tokens' | 'Server';
+  readonly tag: 'Completions' | 'Embeddings' | 'Models' | 'Tokens' | 'Server';
   readonly summary: string;
   readonly description?: string;
   /** What stands in the place of a wildcard at the end of the path. */

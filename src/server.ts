@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { type ApiListener, openApiListener } from './api-listener.ts';
 import type { Config, ConfigWarning } from './config.ts';
 import { Drain } from './drain.ts';
+import { createEmbeddingEngine } from './engine/embedding-engine.ts';
 import type { Engine } from './engine/engine.ts';
 import { createNativeEngine } from './engine/native-engine.ts';
 import { EngineWatch } from './engine-watch.ts';
@@ -171,7 +172,7 @@ async function startModel(
   }
   try {
     const running = await startEngine(loaded, config, metrics);
-    const { notes: _notes, ...found } = source;
+    const { notes: _notes, embedding: _embedding, ...found } = source;
     const { bosToken, eosToken } = loaded;
     models.setReady({
       card: {
@@ -191,7 +192,7 @@ async function startModel(
 }
 
 async function startEngine(
-  { model, gpu, fit, threadCount, dispose }: LoadedModel,
+  { model, gpu, generates, embedding, fit, threadCount, dispose }: LoadedModel,
   { engine: config }: Config,
   metrics: Metrics,
 ): Promise<RunningModel> {
@@ -221,11 +222,12 @@ async function startEngine(
     thinking: config.thinking,
     defaultMaxTokens: config.defaultMaxTokens,
     samplingDefaults: config.samplingDefaults,
+    embedding,
     onInterToken: (ms: number) => metrics.observeInterToken(ms),
     onFailure: (reason: string) => fail(new StartError(1, `the engine failed: ${reason}`)),
   };
   try {
-    const engine = await createNativeEngine(options);
+    const engine = await (generates ? createNativeEngine(options) : createEmbeddingEngine(options));
     return {
       engine,
       failure,

@@ -5,9 +5,6 @@
 #include <stdexcept>
 #include <string>
 
-#include "ggml-backend.h"
-#include "ggml-cpu.h"
-
 namespace {
 
 constexpr int32_t kContextPadding = 256;  // llama.cpp pads contexts to this many cells
@@ -38,36 +35,14 @@ int32_t ScoredRows(const llama_model* model) {
 
 int32_t Padded(int32_t n) { return (n + kContextPadding - 1) / kContextPadding * kContextPadding; }
 
-template <typename Function>
-Function CpuBackendFunction(const char* name) {
-  ggml_backend_dev_t device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-  if (device == nullptr) throw std::runtime_error("ggml has no CPU backend");
-  void* address = ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(device), name);
-  if (address == nullptr) throw std::runtime_error(std::string("ggml has no ") + name);
-  return reinterpret_cast<Function>(address);
-}
-
 }  // namespace
-
-// Without a pool of its own a context starts and joins threads for every batch: on 2 cores that
-// costs a factor of 20 (docs/decisions/0001-native-loop.md).
-Context::ThreadPool Context::CreateThreadPool(const ContextOptions& options) {
-  ggml_threadpool_params params = ggml_threadpool_params_default(options.n_threads);
-  params.poll = options.poll;
-  for (const int32_t processor : options.processors) params.cpumask[processor] = true;
-  const auto create = CpuBackendFunction<decltype(&ggml_threadpool_new)>("ggml_threadpool_new");
-  const auto destroy = CpuBackendFunction<decltype(&ggml_threadpool_free)>("ggml_threadpool_free");
-  ThreadPool pool(create(&params), ThreadPoolDeleter{destroy});
-  if (!pool) throw std::runtime_error("the compute threads could not be started");
-  return pool;
-}
 
 Context::Context(const ContextOptions& options, const std::atomic<bool>* aborting)
     : n_ctx_(options.n_ctx),
       n_cells_(options.n_kv_tokens),
       n_scored_rows_(ScoredRows(options.model)),
       n_window_(llama_model_n_swa(options.model)),
-      thread_pool_(CreateThreadPool(options)) {
+      threads_(StartComputeThreads(options.n_threads, options.poll, options.processors)) {
   const int64_t n_split_cells = static_cast<int64_t>(Padded(options.n_ctx)) * options.n_slots;
   const bool has_room =
       options.n_kv_tokens >= static_cast<int64_t>(options.n_ctx) * options.n_slots;
@@ -106,7 +81,7 @@ Context::Context(const ContextOptions& options, const std::atomic<bool>* abortin
     throw std::runtime_error("llama.cpp could not create a context with a KV cache of " +
                              std::to_string(params.n_ctx) + " tokens; its log says why");
   }
-  llama_attach_threadpool(context_.get(), thread_pool_.get(), thread_pool_.get());
+  llama_attach_threadpool(context_.get(), threads_.get(), threads_.get());
 
   cuts_ = !recurrent && CutsInTrial();
   // A memory of another kind that cannot be cut may end the process over a copy (DeepSeek 4).
@@ -122,7 +97,7 @@ bool Context::CutsInTrial() {
   constexpr std::array<llama_token, 1> kAnyToken{0};
   for (const int32_t position : {0, 1}) {
     BeginBatch();
-    Add(0, position, kAnyToken, Logits::kLast);
+    Add(0, position, kAnyToken, Outputs::kLast);
     if (Decode() != DecodeStatus::kOk) return false;
   }
   const bool cuts = llama_memory_seq_rm(llama_get_memory(context_.get()), 0, 1, -1);
@@ -155,53 +130,11 @@ bool Context::CanCut(CacheId id, int32_t n_tokens) const {
   return oldest >= 0 && oldest <= std::max(0, n_tokens - n_window_);
 }
 
-void Context::BeginBatch() {
-  tokens_.clear();
-  positions_.clear();
-  ids_.clear();
-  wants_logits_.clear();
-}
-
-int32_t Context::Add(CacheId id, int32_t first, std::span<const llama_token> tokens,
-                     Logits logits) {
-  for (size_t i = 0; i < tokens.size(); ++i) {
-    tokens_.push_back(tokens[i]);
-    positions_.push_back(first + static_cast<llama_pos>(i));
-    ids_.push_back(id);
-    wants_logits_.push_back(logits == Logits::kAll ? 1 : 0);
-  }
-  if (logits == Logits::kLast) wants_logits_.back() = 1;
-  return batch_size() - 1;
-}
-
 DecodeStatus Context::Decode() {
-  sequence_counts_.assign(tokens_.size(), 1);
-  id_pointers_.resize(tokens_.size());
-  for (size_t i = 0; i < ids_.size(); ++i) id_pointers_[i] = &ids_[i];
-  const llama_batch batch{
-      .n_tokens = batch_size(),
-      .token = tokens_.data(),
-      .embd = nullptr,
-      .pos = positions_.data(),
-      .n_seq_id = sequence_counts_.data(),
-      .seq_id = id_pointers_.data(),
-      .logits = wants_logits_.data(),
-  };
   copied_id_ = -1;
   copied_cells_ = {};
   has_pending_copies_ = false;
-  const int32_t result = llama_decode(context_.get(), batch);
-  llama_synchronize(context_.get());
-  switch (result) {
-    case 0:
-      return DecodeStatus::kOk;
-    case 1:
-      return DecodeStatus::kNoRoom;
-    case 2:
-      return DecodeStatus::kAborted;
-    default:
-      return DecodeStatus::kFailed;
-  }
+  return batch_.DecodeIn(context_.get());
 }
 
 bool Context::Apply(const CacheEdit& edit) {

@@ -1,16 +1,16 @@
-// The llama_context of the engine and the batch it computes. The only caller of llama_decode.
-// Built, used and destroyed on the engine thread.
+// The llama_context of the engine and the batch it computes. Built, used and destroyed on the
+// engine thread.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
-#include <memory>
 #include <span>
-#include <vector>
 
+#include "compute_threads.h"
 #include "llama-cpp.h"
 #include "llama.h"
 #include "prefix_cache.h"
+#include "token_batch.h"
 
 // How sequences share the KV cache (docs/decisions/0007-prefix-cache.md).
 enum class KvLayout {
@@ -42,16 +42,6 @@ struct ContextOptions {
   ggml_type cache_type_v = GGML_TYPE_F16;
 };
 
-enum class DecodeStatus {
-  kOk,
-  // The cache has no room for this batch; nothing was changed.
-  kNoRoom,
-  // Stopped by `aborting`.
-  kAborted,
-  // The batch is lost; its sequences must be cleared.
-  kFailed,
-};
-
 class Context {
  public:
   // Reserves the cache and the compute buffers. `aborting` is read while computing: once true,
@@ -60,16 +50,16 @@ class Context {
   Context(const ContextOptions& options, const std::atomic<bool>* aborting);
 
   // Empties the batch.
-  void BeginBatch();
-  // Whose logits are kept.
-  enum class Logits { kNone, kLast, kAll };
+  void BeginBatch() { batch_.Clear(); }
   // Appends `tokens` of the sequence `id`, whose first has position `first`. Returns the batch
-  // index of the last token. A batch has at most n_slots + n_scored_rows() tokens whose logits are
+  // index of the last token. A batch has at most n_slots + n_scored_rows() tokens whose outputs are
   // kept.
-  int32_t Add(CacheId id, int32_t first, std::span<const llama_token> tokens, Logits logits);
+  int32_t Add(CacheId id, int32_t first, std::span<const llama_token> tokens, Outputs outputs) {
+    return batch_.Add(id, first, tokens, outputs);
+  }
   // Returns when everything is computed.
   DecodeStatus Decode();
-  int32_t batch_size() const { return static_cast<int32_t>(tokens_.size()); }
+  int32_t batch_size() const { return batch_.size(); }
 
   // Makes one change of the memory. False when it could not be made: then the id is empty.
   bool Apply(const CacheEdit& edit);
@@ -87,14 +77,6 @@ class Context {
   llama_context* get() { return context_.get(); }
 
  private:
-  struct ThreadPoolDeleter {
-    void (*free)(ggml_threadpool*) = nullptr;
-    void operator()(ggml_threadpool* pool) const { free(pool); }
-  };
-  using ThreadPool = std::unique_ptr<ggml_threadpool, ThreadPoolDeleter>;
-
-  static ThreadPool CreateThreadPool(const ContextOptions& options);
-
   bool Copy(const CacheEdit& edit);
   bool CopyCells(const CacheEdit& edit);
   void Clear(CacheId id);
@@ -119,14 +101,7 @@ class Context {
   // The cells of one sequence, as they were copied last since the memory changed; -1 for none.
   CacheId copied_id_ = -1;
   std::vector<uint8_t> copied_cells_;
-  ThreadPool thread_pool_;
+  ComputeThreads threads_;
   llama_context_ptr context_;
-
-  // The batch, column by column, as llama_batch wants it.
-  std::vector<llama_token> tokens_;
-  std::vector<llama_pos> positions_;
-  std::vector<int32_t> sequence_counts_;
-  std::vector<llama_seq_id> ids_;
-  std::vector<llama_seq_id*> id_pointers_;
-  std::vector<int8_t> wants_logits_;
+  TokenBatch batch_;
 };

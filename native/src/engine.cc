@@ -216,10 +216,10 @@ void Engine::FillBatch(const StepPlan& plan) {
     sequence.MarkStarted(now);
     scratch_tokens_.clear();
     sequence.CopyTokens(work.first, work.n_tokens, &scratch_tokens_);
-    const Context::Logits logits = work.scores    ? Context::Logits::kAll
-                                   : work.samples ? Context::Logits::kLast
-                                                  : Context::Logits::kNone;
-    last_indices_[i] = context_->Add(work.cache_id, work.first, scratch_tokens_, logits);
+    const Outputs outputs = work.scores    ? Outputs::kAll
+                            : work.samples ? Outputs::kLast
+                                           : Outputs::kNone;
+    last_indices_[i] = context_->Add(work.cache_id, work.first, scratch_tokens_, outputs);
   }
 }
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "context.h"
+#include "live_threads.h"
 #include "mailbox.h"
 #include "messages.h"
 #include "model.h"
@@ -34,13 +35,13 @@ struct EngineOptions {
 // Receives the events of one step, on the engine thread. Must not block and must not throw.
 using EventSink = std::function<void(std::vector<Event>)>;
 
-class Engine {
+class Engine : public LiveThread {
  public:
   // Starts the thread, which builds the context and then tells `Started` or `EngineFailed`. `model`
   // must outlive the engine.
   Engine(const Model* model, EngineOptions options, EventSink sink);
   // Closes and joins.
-  ~Engine();
+  ~Engine() override;
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
@@ -54,11 +55,11 @@ class Engine {
   std::shared_ptr<void> Announce();
 
   // Any thread. Ends every sequence as cancelled and stops the thread; returns at once. Idempotent.
-  void RequestClose();
+  void RequestClose() override;
 
   // Any thread but the engine's. Waits until the thread has ended, and with it the last call of the
   // sink.
-  void Join();
+  void Join() override;
 
   // Any thread.
   EngineStats stats() const;

@@ -1,61 +1,17 @@
 #include "engine_wrap.h"
 
-#include <cstdlib>
-#include <set>
 #include <utility>
 
 #include "js_options.h"
+#include "live_threads.h"
 #include "promise_worker.h"
 #include "prompt_handle.h"
+#include "token_calls.h"
 
 namespace {
 
-// Engines whose thread runs. `process.exit` does not run Node's cleanup hooks on the main thread,
-// and the libraries' own destructors must not find a thread that still computes.
-class LiveEngines {
- public:
-  static LiveEngines& Get() {
-    // Registered when the first engine is built, which is after the backends were loaded: exit
-    // handlers run in reverse order, this one before theirs. Never destroyed, so that it outlives
-    // every engine.
-    static auto* const instance = [] {
-      std::atexit([] { Get().CloseAll(); });
-      return new LiveEngines;
-    }();
-    return *instance;
-  }
-
-  void Add(std::shared_ptr<Engine> engine) {
-    const std::lock_guard lock(mutex_);
-    engines_.insert(std::move(engine));
-  }
-
-  void Remove(const std::shared_ptr<Engine>& engine) {
-    const std::lock_guard lock(mutex_);
-    engines_.erase(engine);
-  }
-
- private:
-  void CloseAll() {
-    std::set<std::shared_ptr<Engine>> engines;
-    {
-      const std::lock_guard lock(mutex_);
-      engines.swap(engines_);
-    }
-    for (const auto& engine : engines) engine->RequestClose();
-    for (const auto& engine : engines) engine->Join();
-  }
-
-  std::mutex mutex_;
-  std::set<std::shared_ptr<Engine>> engines_;
-};
-
 std::string StringAt(const Napi::CallbackInfo& info, size_t index) {
   return info[index].As<Napi::String>().Utf8Value();
-}
-
-std::vector<llama_token> TokensFrom(const Napi::Int32Array& array) {
-  return {array.Data(), array.Data() + array.ElementLength()};
 }
 
 Prompt PlainPrompt(std::vector<llama_token> tokens) {
@@ -101,11 +57,11 @@ EngineWrap::EngineWrap(const Napi::CallbackInfo& info)
   chat_ = std::make_unique<Chat>(model_.get(),
                                  options.Get("chatTemplate").As<Napi::String>().Utf8Value());
   model_object_ = Napi::Persistent(options.Get("model").As<Napi::Object>());
-  outbox_ = std::make_unique<Outbox>(info.Env(), info[1].As<Napi::Function>());
+  outbox_ = std::make_unique<Outbox<Event>>(info.Env(), info[1].As<Napi::Function>());
   engine_ = std::make_shared<Engine>(
       model_.get(), engine_options,
       [outbox = outbox_.get()](std::vector<Event> events) { outbox->Put(std::move(events)); });
-  LiveEngines::Get().Add(engine_);
+  LiveThreads::Get().Add(engine_);
   napi_add_env_cleanup_hook(env_, &EngineWrap::ReleaseAtExit, this);
 }
 
@@ -168,28 +124,13 @@ Napi::Value EngineWrap::RenderChat(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value EngineWrap::Tokenize(const Napi::CallbackInfo& info) {
-  using Tokens = std::vector<llama_token>;
-  return OnWorker<Tokens>(
-      [model = model_.get(), text = StringAt(info, 0),
-       add_special = info[1].As<Napi::Boolean>().Value(),
-       parse_special = info[2].As<Napi::Boolean>().Value()] {
-        return model->Tokenize(text, add_special, parse_special);
-      },
-      [](Napi::Env env, Tokens tokens) {
-        auto array = Napi::Int32Array::New(env, tokens.size());
-        std::copy(tokens.begin(), tokens.end(), array.Data());
-        return array;
-      });
+  RequireOpen();
+  return TokenizeCall(info, model_.get(), uses_);
 }
 
 Napi::Value EngineWrap::Detokenize(const Napi::CallbackInfo& info) {
-  return OnWorker<std::string>(
-      [model = model_.get(), tokens = TokensFrom(info[0].As<Napi::Int32Array>())] {
-        return model->Detokenize(tokens, true);
-      },
-      [](Napi::Env env, std::string text) {
-        return Napi::Buffer<char>::Copy(env, text.data(), text.size());
-      });
+  RequireOpen();
+  return DetokenizeCall(info, model_.get(), uses_);
 }
 
 void EngineWrap::Submit(const Napi::CallbackInfo& info) {
@@ -255,7 +196,7 @@ void EngineWrap::ReleaseAtExit(void* self) { static_cast<EngineWrap*>(self)->Rel
 void EngineWrap::ReleaseNow() {
   if (!engine_) return;
   napi_remove_env_cleanup_hook(env_, &EngineWrap::ReleaseAtExit, this);
-  LiveEngines::Get().Remove(engine_);
+  LiveThreads::Get().Remove(engine_);
   engine_->RequestClose();
   engine_->Join();
   engine_.reset();

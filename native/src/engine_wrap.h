@@ -55,7 +55,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::ObjectReference model_object_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<Chat> chat_;
-  std::unique_ptr<Outbox> outbox_;
+  std::unique_ptr<Outbox<Event>> outbox_;
   std::shared_ptr<Engine> engine_;
   std::shared_ptr<UseCount> uses_ = std::make_shared<UseCount>();
 };

@@ -49,10 +49,24 @@ llama_flash_attn_type FlashAttention(const std::string& name) {
   return LLAMA_FLASH_ATTN_TYPE_AUTO;
 }
 
-llama_model* BorrowModel(const Napi::Object& addon_model) {
-  llama_model* model = Napi::ObjectWrap<AddonModel>::Unwrap(addon_model)->model;
-  if (model == nullptr) throw std::invalid_argument("the model is not loaded, or was disposed");
-  return model;
+Pooling PoolingNamed(const std::string& name) {
+  if (name == "mean") return Pooling::kMean;
+  if (name == "cls") return Pooling::kCls;
+  if (name == "last") return Pooling::kLast;
+  if (name == "rank") return Pooling::kRank;
+  throw std::invalid_argument("unknown pooling " + name);
+}
+
+std::vector<int32_t> ProcessorsFrom(const Napi::Array& numbers) {
+  std::vector<int32_t> processors;
+  for (uint32_t i = 0; i < numbers.Length(); ++i) {
+    const int32_t processor = numbers.Get(i).As<Napi::Number>().Int32Value();
+    if (processor < 0 || processor >= GGML_MAX_N_THREADS) {
+      throw std::invalid_argument("there is no processor " + std::to_string(processor));
+    }
+    processors.push_back(processor);
+  }
+  return processors;
 }
 
 ContextOptions ContextOptionsFrom(const Napi::Object& options) {
@@ -65,14 +79,7 @@ ContextOptions ContextOptionsFrom(const Napi::Object& options) {
   Read(options, "ubatchSize", &result.n_ubatch);
   Read(options, "threadCount", &result.n_threads);
   Read(options, "threadPoll", &result.poll);
-  const auto processors = options.Get("processors").As<Napi::Array>();
-  for (uint32_t i = 0; i < processors.Length(); ++i) {
-    const int32_t processor = processors.Get(i).As<Napi::Number>().Int32Value();
-    if (processor < 0 || processor >= GGML_MAX_N_THREADS) {
-      throw std::invalid_argument("there is no processor " + std::to_string(processor));
-    }
-    result.processors.push_back(processor);
-  }
+  result.processors = ProcessorsFrom(options.Get("processors").As<Napi::Array>());
   result.flash_attention = FlashAttention(String(options, "flashAttention"));
   result.cache_type_k = CacheType(String(options, "cacheTypeK"));
   result.cache_type_v = CacheType(String(options, "cacheTypeV"));
@@ -80,6 +87,30 @@ ContextOptions ContextOptionsFrom(const Napi::Object& options) {
 }
 
 }  // namespace
+
+llama_model* BorrowModel(const Napi::Object& addon_model) {
+  llama_model* model = Napi::ObjectWrap<AddonModel>::Unwrap(addon_model)->model;
+  if (model == nullptr) throw std::invalid_argument("the model is not loaded, or was disposed");
+  return model;
+}
+
+EmbedderOptions EmbedderOptionsFrom(const Napi::Object& options) {
+  EmbedderOptions result;
+  EmbedContextOptions& context = result.context;
+  context.model = BorrowModel(options.Get("model").As<Napi::Object>());
+  context.pooling = PoolingNamed(String(options, "pooling"));
+  Read(options, "contextLength", &context.n_ctx);
+  Read(options, "wholeInputs", &context.whole_inputs);
+  Read(options, "ubatchSize", &context.n_ubatch);
+  Read(options, "threadCount", &context.n_threads);
+  Read(options, "threadPoll", &context.poll);
+  context.processors = ProcessorsFrom(options.Get("processors").As<Napi::Array>());
+  context.flash_attention = FlashAttention(String(options, "flashAttention"));
+  context.cache_type_k = CacheType(String(options, "cacheTypeK"));
+  context.cache_type_v = CacheType(String(options, "cacheTypeV"));
+  Read(options, "niceness", &result.niceness);
+  return result;
+}
 
 EngineOptions EngineOptionsFrom(const Napi::Object& options) {
   EngineOptions result;

@@ -8,12 +8,19 @@
 #include <string>
 #include <vector>
 
+#include "embedder.h"
 #include "engine.h"
 #include "messages.h"
 
 // What an engine is built with; src/engine/addon.ts lists the keys. The llama_model is the one
 // behind a node-llama-cpp `LlamaModel`'s `_model`, read by the memory layout of the pinned release.
 EngineOptions EngineOptionsFrom(const Napi::Object& options);
+
+// What an embedder is built with, likewise.
+EmbedderOptions EmbedderOptionsFrom(const Napi::Object& options);
+
+// The llama_model behind node-llama-cpp's addon object. Throws when it is not loaded.
+llama_model* BorrowModel(const Napi::Object& addon_model);
 
 // Fields that are absent keep llama.cpp's defaults.
 common_params_sampling SamplingFrom(const Napi::Object& options);

@@ -33,6 +33,12 @@ Model::Model(const llama_model* model)
 
 std::vector<llama_token> Model::Tokenize(std::string_view text, bool add_special,
                                          bool parse_special) const {
+  // llama.cpp puts both around a text and ends the process where one is missing.
+  if (add_special && llama_vocab_type(vocab_) == LLAMA_VOCAB_TYPE_WPM &&
+      (llama_vocab_bos(vocab_) == LLAMA_TOKEN_NULL ||
+       llama_vocab_sep(vocab_) == LLAMA_TOKEN_NULL)) {
+    throw std::runtime_error("the vocabulary has no tokens to put around a text");
+  }
   if (text.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max()) - 2) {
     throw std::runtime_error("the text is too long to be tokenized");
   }

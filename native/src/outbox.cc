@@ -1,8 +1,5 @@
 #include "outbox.h"
 
-#include <iterator>
-#include <utility>
-
 namespace {
 
 const char* FinishReasonName(FinishReason reason) {
@@ -118,45 +115,8 @@ struct ToJs {
 
 }  // namespace
 
-Outbox::Outbox(Napi::Env env, const Napi::Function& on_events)
-    : queue_(std::make_shared<Queue>()),
-      crossing_(Crossing::New(
-          env, on_events, "llama-gguf-inference engine events", 0, 1, new QueueHolder(queue_),
-          [](Napi::Env, void*, QueueHolder* queue) { delete queue; },
-          static_cast<void*>(nullptr))) {
-  crossing_.Unref(env);
-}
-
-Outbox::~Outbox() { crossing_.Release(); }
-
-void Outbox::Put(std::vector<Event> events) {
-  {
-    const std::lock_guard lock(queue_->mutex);
-    queue_->events.insert(queue_->events.end(), std::make_move_iterator(events.begin()),
-                          std::make_move_iterator(events.end()));
-    if (std::exchange(queue_->call_pending, true)) return;
-  }
-  crossing_.NonBlockingCall();
-}
-
-void Outbox::KeepAlive(Napi::Env env, bool keep) {
-  if (keep) {
-    crossing_.Ref(env);
-  } else {
-    crossing_.Unref(env);
-  }
-}
-
-void Outbox::Deliver(Napi::Env env, Napi::Function on_events, QueueHolder* queue, void*) {
-  // Without an environment JavaScript is going down and nobody listens.
-  if (static_cast<napi_env>(env) == nullptr) return;
-  std::vector<Event> events;
-  {
-    const std::lock_guard lock((*queue)->mutex);
-    events = std::exchange((*queue)->events, {});
-    (*queue)->call_pending = false;
-  }
+Napi::Array EventsToJs(Napi::Env env, std::vector<Event> events) {
   ToJs to_js{env, Napi::Array::New(env)};
   for (const Event& event : events) std::visit(to_js, event);
-  on_events.Call({to_js.array});
+  return to_js.array;
 }

@@ -17,7 +17,7 @@ import { newReplyHead, type ReplyHead } from './schemas/reply-head.ts';
 import { exampleTimings } from './schemas/timings.ts';
 import { exampleUsage } from './schemas/usage.ts';
 import {
-  chooseModel,
+  chooseGenerator,
   logUnknownFields,
   type ModelChoice,
   requireServable,
@@ -86,7 +86,7 @@ const doc: RouteDoc = {
 
 /**
  * Reads the body of a chat, and chooses the model to answer it with.
- * @throws {GatewayError} what `readChatRequest` and `chooseModel` throw, and `unsupported_parameter` for
+ * @throws {GatewayError} what `readChatRequest` and `chooseGenerator` throw, and `unsupported_parameter` for
  *   tools that the template would leave out in silence
  */
 export function readChat(
@@ -96,7 +96,7 @@ export function readChat(
 ): { readonly reading: ChatRequest; readonly model: ServedModel } {
   logUnknownFields(body, ChatCompletionRequest.properties, log);
   const reading = readChatRequest(body);
-  const model = chooseModel(choice, reading.model);
+  const model = chooseGenerator(choice, reading.model);
   requireAbilities(reading.chat, model.engine.info.chat);
   return { reading, model };
 }

@@ -12,7 +12,7 @@ import { unsupported } from './schemas/request-errors.ts';
 import { exampleTimings } from './schemas/timings.ts';
 import { checkTokenIds } from './schemas/token-ids.ts';
 import { exampleUsage } from './schemas/usage.ts';
-import { chooseModel, logUnknownFields, requireServable } from './served-model.ts';
+import { chooseGenerator, logUnknownFields, requireServable } from './served-model.ts';
 
 /** `POST /v1/completions`. */
 export const completions: FastifyPluginAsyncTypebox<GenerationDeps> = async (app, deps) => {
@@ -20,7 +20,7 @@ export const completions: FastifyPluginAsyncTypebox<GenerationDeps> = async (app
   app.post('/v1/completions', route, async (request, reply) => {
     logUnknownFields(request.body, CompletionRequest.properties, request.log);
     const reading = readCompletionRequest(request.body);
-    const model = chooseModel(deps, reading.model);
+    const model = chooseGenerator(deps, reading.model);
     const { engine } = model;
     requireVocabulary(reading, engine);
     const { prompts, suffix, options, choiceCount, keptCount } = reading;

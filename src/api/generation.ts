@@ -11,8 +11,8 @@ import type {
   TokenUsage,
 } from '../engine/engine.ts';
 import { GatewayError } from '../errors.ts';
-import type { GenerationTrace, RequestTrace } from '../request-trace.ts';
 import type { TokenMeter } from '../limits/token-meter.ts';
+import type { GenerationTrace, RequestTrace } from '../request-trace.ts';
 import { merge } from './merge.ts';
 
 type SequenceEnd = Extract<EngineEvent, { type: 'sequence-end' }>;

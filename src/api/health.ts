@@ -9,7 +9,10 @@ import { Health, type HealthSources, toHealth } from './schemas/health.ts';
 export const health: FastifyPluginAsyncTypebox<HealthSources> = async (app, sources) => {
   app.all(
     '/ping',
-    { config: { access: 'open', doc: pingDoc }, onRequest: async (_request, reply) => reply.send() },
+    {
+      config: { access: 'open', doc: pingDoc },
+      onRequest: async (_request, reply) => reply.send(),
+    },
     unreachable,
   );
   app.all(

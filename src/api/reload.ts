@@ -29,7 +29,8 @@ const doc: RouteDoc = {
   operationId: 'reloadKeys',
   tag: 'Server',
   summary: 'Read the key file again',
-  description: 'Needs a key with the scope `admin`; without authentication, a client on this machine.',
+  description:
+    'Needs a key with the scope `admin`; without authentication, a client on this machine.',
   reply: { name: 'Reload', schema: Reload },
   errors: ['insufficient_scope', 'reload_failed'],
 };

@@ -30,6 +30,24 @@ export function chooseModel(
   return model;
 }
 
+/**
+ * As {@link chooseModel}, for requests that want text.
+ * @throws {GatewayError} also `unsupported_model`
+ */
+export function chooseGenerator(choice: ModelChoice, requested: string | undefined): ServedModel {
+  const model = chooseModel(choice, requested);
+  const { generates, embedding } = model.engine.info;
+  if (generates) return model;
+  const [use, url] =
+    embedding.pooling === 'rank'
+      ? ['ranks documents', '/v1/rerank']
+      : ['makes embeddings', '/v1/embeddings'];
+  throw new GatewayError('unsupported_model', {
+    param: 'model',
+    message: `The model \`${model.card.id}\` continues no text: it only ${use} (POST ${url}).`,
+  });
+}
+
 /** Names what was asked for, at no more than a sensible length, and what there is. */
 export function modelNotFound(requested: string, { card }: ServedModel): GatewayError {
   return new GatewayError('model_not_found', {

@@ -190,6 +190,12 @@ export const settings = {
     'f16',
     'type of the V cache; a quantised one needs flash attention',
   ),
+  POOLING: withDefault(
+    'Engine',
+    choice('auto', 'mean', 'cls', 'last'),
+    'auto',
+    'one vector of those of all tokens, for embeddings; auto: as the file says, else mean',
+  ),
   MAX_TOKENS: withDefault(
     'Engine',
     integer({ min: 1, max: maxTokenCount }),
@@ -440,7 +446,6 @@ export const unusedSettings: readonly string[] = [
   'HEALTH_TIMEOUT',
   'EXTRA_ARGS',
   'DEBUG_SHELL',
-  'POOLING',
 ];
 
 function withDefault<T>(

@@ -9,6 +9,7 @@ import type {
   ChatAbilities,
   EngineStats,
   LogprobOptions,
+  Pooling,
   ReplyDelta,
   SamplingParams,
 } from './engine.ts';
@@ -171,6 +172,86 @@ export interface NativeHandle {
   release(): void;
 }
 
+/** What a native embedder is built with. Checked before it gets here. */
+export interface NativeEmbedderOptions
+  extends Pick<
+    NativeEngineOptions,
+    | 'model'
+    | 'contextLength'
+    | 'ubatchSize'
+    | 'threadCount'
+    | 'threadPoll'
+    | 'processors'
+    | 'flashAttention'
+    | 'cacheTypeK'
+    | 'cacheTypeV'
+  > {
+  readonly pooling: Pooling;
+  /** Whether a token sees those after it, so that an input has to be computed at once. */
+  readonly wholeInputs: boolean;
+  /** How far its threads step back behind others, 0 to 19. */
+  readonly niceness: number;
+}
+
+/** What an event of an embedder carries besides the id of a request. */
+export type NativeEmbedPayload =
+  | { readonly type: 'started' }
+  | {
+      readonly type: 'embed-end';
+      /** Rows of `dimensions` values, or one score for each input. */
+      readonly values: Float32Array;
+      readonly queueMs: number;
+      readonly computeMs: number;
+    }
+  | { readonly type: 'embed-cancelled' }
+  | {
+      readonly type: 'embed-error';
+      readonly code: 'bad_request' | 'sequence_failed' | 'engine_failed';
+      readonly message: string;
+    }
+  | { readonly type: 'embedder-failed'; readonly message: string }
+  | { readonly type: 'stopped' };
+
+/** Events of one crossing: request id, payload, request id, payload … (id 0: the embedder itself). */
+export type NativeEmbedEvents = readonly (number | NativeEmbedPayload)[];
+
+/** Inputs whose tokens stay native, or the first that is no good. */
+export type NativeInputs =
+  | { readonly tokenCounts: Int32Array; readonly handle: object }
+  | { readonly failedIndex: number; readonly reason: string };
+
+/** What can be known of a model before anything is embedded with it. */
+export interface NativeEmbeddingAbilities {
+  readonly vocabularySize: number;
+  readonly width: number;
+  /** Values of its classification head, 1 where it has none. */
+  readonly classCount: number;
+}
+
+/**
+ * One native embedder. Tells `started` or `embedder-failed` first and `stopped` last. Closes itself when
+ * it is garbage-collected and when its environment (thread or process) exits.
+ */
+export interface NativeEmbedder {
+  /** @param maxTokens - 0: inputs stay as they are */
+  prepare(inputs: readonly (string | Int32Array)[], maxTokens: number): Promise<NativeInputs>;
+  /** Only with pooling `rank`. */
+  prepareRanking(query: string, documents: readonly string[]): Promise<NativeInputs>;
+  tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): Promise<Int32Array>;
+  /** @returns bytes, which need not be valid UTF-8 */
+  detokenize(tokens: Int32Array): Promise<Buffer>;
+  /** @param id - a positive integer, never used before */
+  submit(id: number, inputs: object, dimensions: number): void;
+  /** Ends the request before the next batch. One that is over is left alone. */
+  cancel(id: number): void;
+  /** Whether events to come keep the process running. */
+  keepAlive(keep: boolean): void;
+  /** Ends all requests as cancelled, then tells `stopped`. Returns at once. */
+  requestClose(): void;
+  /** Frees everything; waits for the thread if it still runs. */
+  release(): void;
+}
+
 /** What the addon exports. */
 export interface Addon {
   /** The release of node-llama-cpp it was compiled against. */
@@ -179,6 +260,14 @@ export interface Addon {
     options: NativeEngineOptions,
     onEvents: (events: NativeEvents) => void,
   ) => NativeHandle;
+  readonly Embedder: {
+    new (
+      options: NativeEmbedderOptions,
+      onEvents: (events: NativeEmbedEvents) => void,
+    ): NativeEmbedder;
+    /** @param model - as in {@link NativeEngineOptions} */
+    abilities(model: object): NativeEmbeddingAbilities;
+  };
   /** Takes the handle of a structured prompt. */
   readonly ReplyParser: new (
     prompt: object,

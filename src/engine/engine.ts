@@ -242,6 +242,33 @@ export type EngineEvent =
       readonly totalLogprob?: number;
     });
 
+/**
+ * How the vectors of all tokens become one: their mean, the first one, the last one, or, by a
+ * classification head, the score of a query and a document. llama.cpp's names.
+ */
+export type Pooling = 'mean' | 'cls' | 'last' | 'rank';
+
+/** What an engine makes of texts beside more text. */
+export interface EmbeddingAbilities {
+  /** With `rank` it scores documents, with all others it makes vectors. */
+  readonly pooling: Pooling;
+  /** Values of a vector. */
+  readonly width: number;
+  /** Tokens one input may have. */
+  readonly contextLength: number;
+}
+
+/** Texts or tokens that were made ready to be embedded or ranked. Opaque: the tokens stay native. */
+export interface PreparedInputs {
+  /** Tokens of each input, those that the model wants around a text included. */
+  readonly tokenCounts: Int32Array;
+  /** Held by the engine that prepared it; meaningless to any other. */
+  readonly handle: unknown;
+}
+
+/** What an input can be made of. */
+export type EmbeddingInput = string | readonly number[];
+
 /** Counters since the engine started, and gauges of this moment. */
 export interface EngineStats {
   /** Calls of `llama_decode`. */
@@ -294,6 +321,20 @@ export interface EngineInfo {
   /** Whether the model can be asked for what stands between two texts. */
   readonly infill: boolean;
   readonly chat: ChatAbilities;
+  /** Whether the model continues texts; one that does not only embeds or ranks. */
+  readonly generates: boolean;
+  readonly embedding: EmbeddingAbilities;
+}
+
+/** One of many inputs cannot be computed; {@link index} says which. */
+export class InputError extends Error {
+  readonly index: number;
+
+  constructor(index: number, reason: string) {
+    super(reason);
+    this.name = 'InputError';
+    this.index = index;
+  }
 }
 
 /** A running engine with one model. */
@@ -338,6 +379,34 @@ export interface Engine {
    *   sampling parameters, `sequence_failed`, `engine_failed`, `shutting_down`
    */
   generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<EngineEvent>;
+
+  /**
+   * Tokenizes inputs for {@link embed} on a worker thread.
+   * @param maxTokens - longer inputs lose their end, but keep the token that closes them; left out:
+   *   they stay as they are
+   * @throws {InputError} for an input of which nothing is left, or that cannot be tokenized
+   * @throws {GatewayError} `embeddings_unavailable`
+   */
+  prepareInputs(inputs: readonly EmbeddingInput[], maxTokens?: number): Promise<PreparedInputs>;
+
+  /** Joins a query with each of the documents for {@link rank}. Throws like {@link prepareInputs}. */
+  prepareRanking(query: string, documents: readonly string[]): Promise<PreparedInputs>;
+
+  /**
+   * Vectors of inputs, in their order, each of norm 1. None may be longer than
+   * `info.embedding.contextLength`.
+   * @param dimensions - values kept of each, 1 to `info.embedding.width`; left out: all
+   * @throws the signal's reason once it aborts
+   * @throws {GatewayError} `sequence_failed`, `engine_failed`, `shutting_down`
+   */
+  embed(
+    inputs: PreparedInputs,
+    dimensions?: number,
+    signal?: AbortSignal,
+  ): Promise<readonly Float32Array[]>;
+
+  /** How well each document answers the query, 0 to 1. Throws like {@link embed}. */
+  rank(inputs: PreparedInputs, signal?: AbortSignal): Promise<readonly number[]>;
 
   stats(): EngineStats;
 

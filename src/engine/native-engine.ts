@@ -14,21 +14,30 @@ import {
   type NativePayload,
   type NativeSamplingParams,
 } from './addon.ts';
+import { addonModelOf } from './addon-model.ts';
 import { completionLimit } from './completion-limit.ts';
 import type {
   ChatMessage,
   ChatOptions,
+  EmbeddingInput,
   Engine,
   EngineEvent,
   EngineInfo,
   EngineStats,
   GenerateRequest,
   PlainPrompt,
+  PreparedInputs,
   PreparedPrompt,
   SamplingParams,
   Tool,
 } from './engine.ts';
 import { EventQueue } from './event-queue.ts';
+import {
+  type EmbeddingOptions,
+  embeddingAbilities,
+  LazyEmbedder,
+  nicenessBesideAnEngine,
+} from './lazy-embedder.ts';
 import { ReplyReader } from './reply-reader.ts';
 import { toScoredTokens } from './scored-tokens.ts';
 
@@ -76,6 +85,8 @@ export interface EngineOptions {
    * Only tokens that complete a character make a piece.
    */
   readonly onInterToken?: (ms: number) => void;
+  /** How texts are embedded; left out: as {@link defaultEmbedding} says. */
+  readonly embedding?: EmbeddingOptions;
   /** Called once if the engine breaks after it has started; it answers nothing any more. */
   readonly onFailure?: (reason: string) => void;
 }
@@ -139,6 +150,7 @@ class NativeEngine implements Engine {
   /** When each running sequence last gave a piece of text. */
   readonly #lastTextAt = new Map<number, number>();
   readonly #preparing = new Set<Promise<unknown>>();
+  readonly #embedder: LazyEmbedder;
   readonly #stopped: Promise<void>;
   #settleStarted: { resolve: () => void; reject: (error: Error) => void } | undefined;
   #settleStopped: (() => void) | undefined;
@@ -166,6 +178,13 @@ class NativeEngine implements Engine {
       NativeEngine.#receiverOf(this),
     );
     const { vocabularySize, infill, ...chat } = this.#native.abilities();
+    const embedding = options.embedding ?? defaultEmbedding(contextLength);
+    this.#embedder = new LazyEmbedder(this.#addon, {
+      ...options,
+      threadCount: chosenThreadCount(options.threadCount),
+      embedding,
+      niceness: nicenessBesideAnEngine,
+    });
     this.info = {
       backend,
       slotCount,
@@ -174,6 +193,8 @@ class NativeEngine implements Engine {
       vocabularySize,
       infill,
       chat,
+      generates: true,
+      embedding: embeddingAbilities(this.#addon, options.model, embedding),
     };
     this.#keepAlive(true);
   }
@@ -301,6 +322,29 @@ class NativeEngine implements Engine {
     }
   }
 
+  async prepareInputs(
+    inputs: readonly EmbeddingInput[],
+    maxTokens?: number,
+  ): Promise<PreparedInputs> {
+    return (await this.#embedder.get()).prepare(inputs, maxTokens);
+  }
+
+  async prepareRanking(query: string, documents: readonly string[]): Promise<PreparedInputs> {
+    return (await this.#embedder.get()).prepareRanking(query, documents);
+  }
+
+  async embed(
+    inputs: PreparedInputs,
+    dimensions?: number,
+    signal?: AbortSignal,
+  ): Promise<readonly Float32Array[]> {
+    return (await this.#embedder.get()).embed(inputs, dimensions, signal);
+  }
+
+  async rank(inputs: PreparedInputs, signal?: AbortSignal): Promise<readonly number[]> {
+    return (await this.#embedder.get()).rank(inputs, signal);
+  }
+
   stats(): EngineStats {
     if (this.#lastStats !== undefined) return this.#lastStats;
     return this.#nativeStats();
@@ -319,6 +363,7 @@ class NativeEngine implements Engine {
   async #close(): Promise<void> {
     this.#keepAlive(true);
     this.#native.requestClose();
+    await this.#embedder.close();
     await this.#stopped;
     await Promise.allSettled(this.#preparing);
     this.#lastStats = this.#nativeStats();
@@ -435,11 +480,21 @@ class NativeEngine implements Engine {
   }
 }
 
+/** Compute threads where `threadCount` leaves the choice. */
+export function chosenThreadCount(threadCount: number): number {
+  return threadCount || Math.min(availableParallelism(), maxDefaultThreads);
+}
+
+/** What a model that says nothing of embeddings is embedded with. */
+function defaultEmbedding(contextLength: number): EmbeddingOptions {
+  return { pooling: 'mean', contextLength, wholeInputs: false };
+}
+
 function nativeOptions(options: EngineOptions) {
   const { slotCount, contextLength, kvTokenCount, batchSize, ubatchSize } = options;
   const { flashAttention, cacheTypeK, cacheTypeV } = options;
   const { kvLayout = 'auto', stepTargetMs = defaultStepTargetMs } = options;
-  const threadCount = options.threadCount || Math.min(availableParallelism(), maxDefaultThreads);
+  const threadCount = chosenThreadCount(options.threadCount);
   return {
     model: addonModelOf(options.model),
     chatTemplate: options.chatTemplate ?? '',
@@ -488,15 +543,6 @@ function nativeChat(
 
 function nativeTool(tool: Tool) {
   return { type: 'function', function: tool };
-}
-
-/** The addon object that a `LlamaModel` keeps to itself; its name is checked with the pinned release. */
-function addonModelOf(model: LlamaModel): object {
-  const addonModel = (model as unknown as { readonly _model?: object })._model;
-  if (addonModel === undefined) {
-    throw new Error('this release of node-llama-cpp hides its model; install the pinned one');
-  }
-  return addonModel;
 }
 
 /** Any 64-bit seed to llama.cpp's 32 bits, without meeting the value that means "random". */

@@ -1,21 +1,6 @@
 import { StartError } from '../start-error.ts';
 import type { GgufValue } from './gguf-header.ts';
 
-/** Architectures whose output is a vector, not text. */
-const embeddingArchitectures: ReadonlySet<string> = new Set([
-  'bert',
-  'modern-bert',
-  'nomic-bert',
-  'nomic-bert-moe',
-  'neo-bert',
-  'jina-bert-v2',
-  'jina-bert-v3',
-  'eurobert',
-  'gemma-embedding',
-  'llama-embed',
-  't5encoder',
-]);
-
 /** What other architectures are that cannot continue a text token by token. */
 const otherArchitectures: ReadonlyMap<string, string> = new Map([
   ['clip', 'the vision part of a multimodal model'],
@@ -25,6 +10,7 @@ const otherArchitectures: ReadonlyMap<string, string> = new Map([
   ['qwen3tts', 'a speech synthesis model'],
   ['pockettts', 'a speech synthesis model'],
   ['t5', 'an encoder-decoder model'],
+  ['t5encoder', 'the encoder of an encoder-decoder model'],
   ['dream', 'a diffusion model'],
   ['llada', 'a diffusion model'],
   ['llada-moe', 'a diffusion model'],
@@ -48,7 +34,7 @@ const otherFileTypes: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * The file's architecture, once nothing speaks against generating text with it.
+ * The file's architecture, once nothing speaks against generating or embedding text with it.
  * @throws {StartError} exit code 1
  */
 export function checkServable(
@@ -64,9 +50,6 @@ export function checkServable(
   }
   if (tensorCount === 0) {
     throw unservable(path, 'holds a vocabulary only, no weights; it cannot generate text');
-  }
-  if (embeddingArchitectures.has(architecture)) {
-    throw unservable(path, `is an embedding model (${architecture}), it cannot generate text`);
   }
   const kind = otherArchitectures.get(architecture);
   if (kind !== undefined) throw unservable(path, `is ${kind} (${architecture}), not a text model`);

@@ -152,7 +152,8 @@ async function tooLarge(shape: ContextShape, options: FitOptions): Promise<Start
   );
 }
 
-function fits(need: MemoryAmounts, free: MemoryAmounts): boolean {
+/** Whether what is needed is there. */
+export function fits(need: MemoryAmounts, free: MemoryAmounts): boolean {
   return need.ramBytes <= free.ramBytes && need.vramBytes <= free.vramBytes;
 }
 
@@ -160,7 +161,8 @@ function describe({ slotCount, contextLength, kvTokenCount }: ContextShape): str
   return `${slotCount} slots x ${contextLength} tokens (KV cache of ${kvTokenCount})`;
 }
 
-function amounts({ ramBytes, vramBytes }: MemoryAmounts): string {
+/** `120 MiB of memory and 1.5 GiB of GPU memory`. */
+export function amounts({ ramBytes, vramBytes }: MemoryAmounts): string {
   const ram = `${formatBytes(ramBytes)} of memory`;
   return vramBytes > 0 ? `${ram} and ${formatBytes(vramBytes)} of GPU memory` : ram;
 }

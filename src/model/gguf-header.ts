@@ -11,6 +11,8 @@ export interface GgufHeader {
   readonly metadata: ReadonlyMap<string, GgufValue>;
   readonly tensorCount: number;
   readonly parameterCount: number;
+  /** Dimensions of the tensors of a classification head, the length of a row first, by name. */
+  readonly headShapes: ReadonlyMap<string, readonly number[]>;
   /** Where the last tensor ends; the file must be at least this long. */
   readonly declaredSizeBytes: number;
   readonly fileSizeBytes: number;
@@ -83,13 +85,14 @@ function parseHeader(reader: GgufReader, fileSizeBytes: number): GgufHeader {
     const value = readValue(reader, reader.uint32(), key);
     if (value !== undefined) metadata.set(key, value);
   }
-  const { parameterCount, endOffset } = readTensorInfos(reader, tensorCount);
+  const { parameterCount, headShapes, endOffset } = readTensorInfos(reader, tensorCount);
   const dataOffset = padded(reader.offset, alignmentOf(metadata));
   return {
     version,
     metadata,
     tensorCount,
     parameterCount,
+    headShapes,
     declaredSizeBytes: tensorCount === 0 ? reader.offset : dataOffset + endOffset,
     fileSizeBytes,
   };
@@ -169,7 +172,8 @@ function scalar(bytes: Buffer, type: number): number | bigint | boolean {
 function readTensorInfos(
   reader: GgufReader,
   tensorCount: number,
-): { parameterCount: number; endOffset: number } {
+): Pick<GgufHeader, 'parameterCount' | 'headShapes'> & { endOffset: number } {
+  const headShapes = new Map<string, readonly number[]>();
   let parameterCount = 0;
   let endOffset = 0;
   for (let index = 0; index < tensorCount; index++) {
@@ -186,8 +190,9 @@ function readTensorInfos(
     const sizeBytes = tensorSizeBytes(name, type, dimensions);
     parameterCount += dimensions.reduce((product, length) => product * length, 1);
     endOffset = Math.max(endOffset, offset + sizeBytes);
+    if (name.startsWith('cls.')) headShapes.set(name, dimensions);
   }
-  return { parameterCount, endOffset };
+  return { parameterCount, headShapes, endOffset };
 }
 
 function alignmentOf(metadata: ReadonlyMap<string, GgufValue>): number {

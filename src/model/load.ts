@@ -7,15 +7,28 @@ import {
   type LlamaModelOptions,
 } from 'node-llama-cpp';
 import type { CacheType, EngineConfig, ModelConfig } from '../config.ts';
+import type { EmbeddingOptions } from '../engine/lazy-embedder.ts';
 import type { Logger } from '../log.ts';
 import { pinnedNodeLlamaCppVersion } from '../package-info.ts';
 import { StartError } from '../start-error.ts';
 import { type Backend, openBackend } from './backend.ts';
 import {
+  chosenPooling,
+  type EmbeddingShape,
+  embeddingBatchSize,
+  embeddingLength,
+  expectsEmbeddings,
+  logitsBytes,
+  requirePositions,
+  unsetLength,
+} from './embedding-traits.ts';
+import {
+  amounts,
   type ContextShape,
   defaultContextLength,
   type EngineFit,
   fitEngine,
+  fits,
   formatBytes,
   type MemoryAmounts,
 } from './fit.ts';
@@ -27,6 +40,9 @@ export interface LoadedModel {
   readonly model: LlamaModel;
   /** `false` is the CPU alone. */
   readonly gpu: Llama['gpu'];
+  /** Whether it continues texts; one that does not only embeds or ranks. */
+  readonly generates: boolean;
+  readonly embedding: EmbeddingOptions;
   readonly fit: EngineFit;
   readonly threadCount: number;
   /** The file's own chat template, as Jinja text. */
@@ -76,6 +92,8 @@ export async function loadModel(source: ModelSource, options: LoadOptions): Prom
       return {
         model,
         gpu: llama.gpu,
+        generates: source.embedding.generates,
+        embedding: embeddingOptions(model, source, options.engine, fit),
         fit,
         threadCount: threadCountOf(options.engine, llama.cpuMathCores),
         chatTemplate: chatTemplateOf(model),
@@ -160,7 +178,9 @@ function gpuLayers(
 ): NonNullable<LlamaModelOptions['gpuLayers']> {
   if (config.gpuLayers !== 'auto') return config.gpuLayers;
   const contextLength = engine.contextLength ?? defaultContextLength(source.trainedContextLength);
-  const contextSize = engine.kvTokenCount ?? (engine.slotCount ?? 1) * contextLength;
+  const contextSize = source.embedding.generates
+    ? (engine.kvTokenCount ?? (engine.slotCount ?? 1) * contextLength)
+    : contextLength;
   return { fitContext: { contextSize } };
 }
 
@@ -175,18 +195,73 @@ async function fitToMemory(
     gpuLayers: model.gpuLayers,
     useMmap: model.useMmap,
   });
+  const free = {
+    ramBytes: Math.max(0, freeRamBytes - weights.cpuRam - ramReserveBytes),
+    vramBytes: usesGpu ? await freeVramBytes(model) : 0,
+  };
+  const { trainedContextLength, embedding } = source;
+  if (!embedding.generates) {
+    requirePositions(engine.contextLength, trainedContextLength);
+    return fitEngine({
+      slotCount: 1,
+      contextLength: engine.contextLength,
+      kvTokenCount: undefined,
+      trainedContextLength: unsetLength(engine.contextLength, trainedContextLength),
+      usesGpu,
+      free,
+      estimate: (shape) => estimateEmbedding(model, engine, { ...embedding, ...shape }),
+    });
+  }
+  const reserves = expectsEmbeddings(engine.pooling, embedding);
   return fitEngine({
     slotCount: engine.slotCount,
     contextLength: engine.contextLength,
     kvTokenCount: engine.kvTokenCount,
-    trainedContextLength: source.trainedContextLength,
+    trainedContextLength,
     usesGpu,
-    free: {
-      ramBytes: Math.max(0, freeRamBytes - weights.cpuRam - ramReserveBytes),
-      vramBytes: usesGpu ? await freeVramBytes(model) : 0,
+    free,
+    estimate: async (shape) => {
+      const chat = await estimateContext(model, engine, shape);
+      if (!reserves) return chat;
+      return added(chat, await estimateEmbedding(model, engine, { ...embedding, ...shape }));
     },
-    estimate: (shape) => estimateContext(model, engine, shape),
   });
+}
+
+function added(one: MemoryAmounts, other: MemoryAmounts): MemoryAmounts {
+  return {
+    ramBytes: one.ramBytes + other.ramBytes,
+    vramBytes: one.vramBytes + other.vramBytes,
+  };
+}
+
+function embeddingOptions(
+  model: LlamaModel,
+  { embedding }: ModelSource,
+  engine: EngineConfig,
+  fit: EngineFit,
+): EmbeddingOptions {
+  const contextLength = embeddingLength(fit.contextLength, engine.pooling, embedding);
+  return {
+    pooling: chosenPooling(engine.pooling, embedding),
+    contextLength,
+    wholeInputs: embedding.wholeInputs,
+    // What was reserved may be taken; what comes on top has to be there at that moment.
+    ...(!expectsEmbeddings(engine.pooling, embedding) && {
+      checkMemory: async () => {
+        const need = await estimateEmbedding(model, engine, { ...embedding, contextLength });
+        const free = {
+          ramBytes: Math.max(0, availableMemoryBytes() - ramReserveBytes),
+          vramBytes: model.gpuLayers > 0 ? await freeVramBytes(model) : 0,
+        };
+        if (fits(need, free)) return;
+        throw new Error(
+          `embeddings of ${contextLength} tokens need ${amounts(need)}, ${amounts(free)} are free; ` +
+            'POOLING reserves memory for them at the start',
+        );
+      },
+    }),
+  };
 }
 
 /** What is free once the weights are in place, less node-llama-cpp's own reserve. */
@@ -234,6 +309,32 @@ export function stateSequenceCount(
 ): number {
   const isUnified = kvLayout === 'unified' || kvTokenCount < slotCount * contextLength;
   return isUnified ? Math.min(maxSequenceCount, 2 * slotCount + 2) : slotCount;
+}
+
+/** What a context for embeddings takes. */
+async function estimateEmbedding(
+  model: LlamaModel,
+  engine: EngineConfig,
+  shape: EmbeddingShape,
+): Promise<MemoryAmounts> {
+  const batchSize = embeddingBatchSize(shape, engine.ubatchSize);
+  const need = await model.fileInsights.estimateContextResourceRequirementsV2({
+    contextSize: shape.contextLength + (shape.wholeInputs ? 0 : batchSize),
+    sequences: 1,
+    modelGpuLayers: model.gpuLayers,
+    batchSize,
+    flashAttention: flashAttention(engine),
+    swaFullCache: true,
+    kvCacheKeyType: ggmlType(engine.cacheTypeK),
+    kvCacheValueType: ggmlType(engine.cacheTypeV),
+    useMmap: model.useMmap,
+  });
+  const { resultBytes, graphBytes } = logitsBytes(shape, batchSize);
+  const onGpu = model.gpuLayers > 0;
+  return {
+    ramBytes: need.cpuRam + resultBytes + (onGpu ? 0 : graphBytes),
+    vramBytes: need.gpuVram + (onGpu ? graphBytes : 0),
+  };
 }
 
 async function logOffload(model: LlamaModel, logger: Logger): Promise<void> {

@@ -4,6 +4,7 @@ import type { ModelConfig } from '../config.ts';
 import { bundledModelPath } from '../package-info.ts';
 import { StartError } from '../start-error.ts';
 import { checkServable } from './architecture.ts';
+import { type EmbeddingTraits, embeddingTraits } from './embedding-traits.ts';
 import { quantizationName } from './file-type.ts';
 import { type GgufHeader, readGgufHeader } from './gguf-header.ts';
 import { GgufFormatError } from './gguf-reader.ts';
@@ -16,6 +17,7 @@ export interface ModelSource {
   readonly id: string;
   readonly architecture: string;
   readonly trainedContextLength: number | undefined;
+  readonly embedding: EmbeddingTraits;
   readonly parameterCount: number;
   /** How most weights are stored, such as `Q4_K_M`; undefined when the file does not say. */
   readonly quantization: string | undefined;
@@ -46,7 +48,7 @@ export function resolveModelSource(
   if (namedPath === undefined) requireBundled(bundledPath, config);
   const [path, ...otherPaths] = checkedParts(namedPath ?? bundledPath);
   const header = readHeader(path);
-  const headers = [header, ...otherPaths.map(readHeader)];
+  const headers: [GgufHeader, ...GgufHeader[]] = [header, ...otherPaths.map(readHeader)];
   const tensorCount = sum(headers, (part) => part.tensorCount);
   const architecture = checkServable(path, header.metadata, tensorCount);
   const trainedContextLength = header.metadata.get(`${architecture}.context_length`);
@@ -58,6 +60,7 @@ export function resolveModelSource(
       typeof trainedContextLength === 'number' && trainedContextLength > 0
         ? trainedContextLength
         : undefined,
+    embedding: embeddingTraits(architecture, headers),
     parameterCount: sum(headers, (part) => part.parameterCount),
     quantization: quantizationName(header.metadata.get('general.file_type')),
     sizeBytes: sum(headers, (part) => part.fileSizeBytes),

@@ -53,6 +53,7 @@ interface MediaType {
 
 const tags = [
   { name: 'Completions', description: 'Text from the model, whole or as a stream.' },
+  { name: 'Embeddings', description: 'Vectors of texts, and documents ranked by a query.' },
   { name: 'Models', description: 'The served model.' },
   { name: 'Tokens', description: 'Text to tokens and back, and what a chat becomes of.' },
   { name: 'Server', description: 'State and properties of the server.' },

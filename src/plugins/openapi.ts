@@ -32,9 +32,13 @@ export function addOpenApi(app: FastifyInstance, version: string): void {
     return document;
   };
 
-  app.get('/openapi.json', { config: { access: 'open', doc: documentDoc } }, async (_request, reply) => {
-    return reply.type('application/json').send(JSON.stringify(documentOf(), null, 2));
-  });
+  app.get(
+    '/openapi.json',
+    { config: { access: 'open', doc: documentDoc } },
+    async (_request, reply) => {
+      return reply.type('application/json').send(JSON.stringify(documentOf(), null, 2));
+    },
+  );
 
   app.get('/docs', { config: { access: 'open', doc: pageDoc } }, async (_request, reply) => {
     return reply

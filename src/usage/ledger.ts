@@ -38,7 +38,11 @@ export class Ledger {
   private constructor(
     path: string,
     logger: Logger,
-    content: { readonly totals: UsageTotals; readonly lineCount: number; readonly file: FileHandle },
+    content: {
+      readonly totals: UsageTotals;
+      readonly lineCount: number;
+      readonly file: FileHandle;
+    },
   ) {
     this.#path = path;
     this.#logger = logger;

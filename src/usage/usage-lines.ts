@@ -53,7 +53,9 @@ export class UsageTotals {
 
 /** One line, its line break included. */
 export function toLine(usage: Usage): string {
-  const fields = counts.flatMap((count) => (usage[count] === 0 ? [] : [[names[count], usage[count]]]));
+  const fields = counts.flatMap((count) =>
+    usage[count] === 0 ? [] : [[names[count], usage[count]]],
+  );
   return `${JSON.stringify({ day: usage.day, key: usage.keyId, ...Object.fromEntries(fields) })}\n`;
 }
 

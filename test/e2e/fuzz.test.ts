@@ -38,8 +38,14 @@ function validChat(random: SeededRandom): Json {
 
 /** Values that are wrong for the field whatever else the body holds. */
 const wrongFields: readonly (readonly [string, readonly unknown[]])[] = [
-  ['messages', [[], 'x', null, 5, [5], [{}], [{ role: 'king', content: 'x' }], [user(5)], [user([])]]],
-  ['messages', [[user([{ type: 'image_url', image_url: { url: 'data:,' } }])], [user([{ type: 'x' }])]]],
+  [
+    'messages',
+    [[], 'x', null, 5, [5], [{}], [{ role: 'king', content: 'x' }], [user(5)], [user([])]],
+  ],
+  [
+    'messages',
+    [[user([{ type: 'image_url', image_url: { url: 'data:,' } }])], [user([{ type: 'x' }])]],
+  ],
   ['temperature', [-1, 2.1, '1', 1e308, [], true]],
   ['top_p', [0, -0.1, 1.1, '1', {}]],
   ['top_k', [-2, 1.5, 2 ** 40]],
@@ -56,7 +62,10 @@ const wrongFields: readonly (readonly [string, readonly unknown[]])[] = [
   ['logit_bias', [[], 'x', { a: 1 }, { 5: 101 }, { 5: 'x' }, { '-1': 1 }, { 99999999: 1 }]],
   ['samplers', ['x', [5], ['nonsense']]],
   ['response_format', [5, {}, { type: 'xml' }, { type: 'json_schema' }]],
-  ['tools', [5, [5], [{}], [{ type: 'function' }], [{ type: 'function', function: { name: 'a b' } }]]],
+  [
+    'tools',
+    [5, [5], [{}], [{ type: 'function' }], [{ type: 'function', function: { name: 'a b' } }]],
+  ],
   ['tool_choice', [5, 'maybe', { type: 'function', function: { name: 'nobody' } }]],
   ['grammar', [5, 'root ::= (', '%llguidance {}', 'root ::= root "a"', 'root ::= nobody', '']],
   ['grammar', ['root ::= "a"{99999999}', 'root ::= [', 'a ::= "x"', 'root ::= "\\u"']],
@@ -95,7 +104,10 @@ const spoilers: readonly ((random: SeededRandom) => Omit<Probe, 'valid'>)[] = [
     const body = `{"messages":${'['.repeat(depth)}${']'.repeat(depth)}}`;
     return { path: chatPath, body };
   },
-  () => ({ path: chatPath, body: '{"messages":[{"role":"user","content":"x"}],"temperature":NaN}' }),
+  () => ({
+    path: chatPath,
+    body: '{"messages":[{"role":"user","content":"x"}],"temperature":NaN}',
+  }),
   () => ({ path: chatPath, body: '{"messages":[{"role":"user","content":"x"}],"top_p":1e999}' }),
   () => ({ path: chatPath, body: '{"__proto__":{"messages":[]}}' }),
   (random) => {
@@ -138,7 +150,8 @@ async function check(server: TestServer, probe: Probe): Promise<string | undefin
     body: probe.body,
   });
   const text = await reply.text();
-  const shown = () => `${reply.status} ${text.slice(0, 300)} for ${probe.body.toString().slice(0, 300)}`;
+  const shown = () =>
+    `${reply.status} ${text.slice(0, 300)} for ${probe.body.toString().slice(0, 300)}`;
   if (probe.valid) return reply.status === 200 ? undefined : shown();
   if (reply.status < 400 || reply.status > 499) return shown();
   try {

@@ -99,3 +99,37 @@ describe('a worker thread', () => {
     }
   });
 });
+
+describe('an engine that embeds', () => {
+  test('is closed with its stream and its inputs under way', async () => {
+    expect(await runScript('embed', 'close')).toEqual({
+      status: 0,
+      lines: ['embedding', 'shutting_down'],
+    });
+  });
+
+  test.each([1, 2, 3])('keeps the exit code of its process (attempt %i)', async () => {
+    expect(await runScript('embed', 'exit')).toEqual({ status: 7, lines: ['embedding'] });
+  });
+
+  test('ends in order in a worker thread', async () => {
+    expect(await runScript('embed', 'worker-close')).toEqual({
+      status: 0,
+      lines: ['embedding', 'shutting_down', 'worker gone'],
+    });
+  });
+
+  test('may be left behind by a worker thread', async () => {
+    expect(await runScript('embed', 'worker-exit')).toEqual({
+      status: 0,
+      lines: ['embedding', 'worker gone'],
+    });
+  });
+
+  test('is collected, and keeps the process running only while it is busy', async () => {
+    expect(await runScript('idle-embedder')).toEqual({
+      status: 0,
+      lines: ['threads left 0', 'embedded 200'],
+    });
+  });
+});

@@ -1,5 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { ChatMessage, ChatOptions, Engine, EngineEvent, Tool } from '../../src/engine/engine.ts';
+import type {
+  ChatMessage,
+  ChatOptions,
+  Engine,
+  EngineEvent,
+  Tool,
+} from '../../src/engine/engine.ts';
 import { type LoadedModel, loadModel, startEngine } from '../support/start-engine.ts';
 
 // ChatML as the tiny models have it knows nothing of tools.

@@ -1,9 +1,9 @@
 import Schema from 'typebox/schema';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { ChatCompletionChunk } from '../../src/api/schemas/chat-completions.ts';
+import { pingFrame, pingIntervalMs } from '../../src/api/sse.ts';
 import { GatewayError } from '../../src/errors.ts';
 import { gate } from '../support/fake-engine.ts';
-import { pingFrame, pingIntervalMs } from '../../src/api/sse.ts';
 import { parseSse, readSse } from '../support/read-sse.ts';
 import { card, chatBody, listen, postChat, startGateway } from '../support/start-gateway.ts';
 

@@ -74,6 +74,8 @@ describe('whether to try again', () => {
     const { app, engine } = startGateway();
     engine.script.failure = { at: 0, error: new GatewayError('queue_full') };
     const replies = await Promise.all(Array.from({ length: 20 }, () => postChat(app)));
-    expect(new Set(replies.map(({ headers }) => headers['retry-after-ms'])).size).toBeGreaterThan(5);
+    expect(new Set(replies.map(({ headers }) => headers['retry-after-ms'])).size).toBeGreaterThan(
+      5,
+    );
   });
 });

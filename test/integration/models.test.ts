@@ -16,13 +16,15 @@ const served = {
   quantization: 'Q8_0',
   size_bytes: 1_185_376,
   bundled: false,
+  embedding_length: 8,
   capabilities: {
     chat: true,
     completion: true,
     tools: true,
     thinking: true,
     infill: true,
-    embeddings: false,
+    embeddings: true,
+    rerank: false,
   },
 };
 
@@ -60,7 +62,25 @@ describe('the list of models', () => {
       tools: false,
       thinking: false,
       infill: false,
-      embeddings: false,
+      embeddings: true,
+      rerank: false,
+    });
+  });
+
+  test('tells of one that only embeds, and of one that only ranks', async () => {
+    const embedding = { pooling: 'cls', width: 8, contextLength: 16 } as const;
+    const embeds = startGateway({ engineInfo: { generates: false, embedding } });
+    expect((await embeds.app.inject('/v1/models')).json().data[0]).toMatchObject({
+      embedding_length: 8,
+      capabilities: { chat: false, completion: false, embeddings: true, rerank: false },
+    });
+    const ranking = { ...embedding, pooling: 'rank' } as const;
+    const ranks = startGateway({ engineInfo: { generates: false, embedding: ranking } });
+    const list = (await ranks.app.inject('/v1/models')).json();
+    expect(Schema.Check(ModelList, list)).toBe(true);
+    expect(list.data[0]).toMatchObject({
+      embedding_length: null,
+      capabilities: { chat: false, completion: false, embeddings: false, rerank: true },
     });
   });
 

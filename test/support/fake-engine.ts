@@ -1,6 +1,7 @@
 import type {
   ChatMessage,
   ChatOptions,
+  EmbeddingInput,
   Engine,
   EngineEvent,
   EngineInfo,
@@ -8,10 +9,11 @@ import type {
   FinishReason,
   GenerateRequest,
   PlainPrompt,
+  PreparedInputs,
   PreparedPrompt,
-  SequenceTimings,
   ReplyDelta,
   ScoredToken,
+  SequenceTimings,
 } from '../../src/engine/engine.ts';
 
 /** What the fake does with each request; a test replaces any part of it. */
@@ -38,6 +40,12 @@ export interface FakeScript {
   pieces?: readonly Buffer[];
   /** Thrown by the call of `prepare` of that index. */
   prepareFailure?: (index: number) => Error | undefined;
+  /** Thrown by `prepareInputs` and `prepareRanking`. */
+  inputFailure?: Error;
+  /** Awaited by `embed` and `rank`, unless the request is aborted first. */
+  beforeVectors?: () => Promise<void>;
+  /** What `rank` gives. */
+  scores?: readonly number[];
 }
 
 interface Waiter {
@@ -56,6 +64,8 @@ export class FakeEngine implements Engine {
     vocabularySize: 32_000,
     infill: true,
     chat: { tools: true, thinking: true, thinksByDefault: false },
+    generates: true,
+    embedding: { pooling: 'mean', width: 8, contextLength: 16 },
   };
   readonly script: FakeScript = {
     parts: ['Hello', ' world'],
@@ -161,6 +171,74 @@ export class FakeEngine implements Engine {
     } finally {
       this.#runningCount -= 1;
       this.endings.push(ending);
+      this.#changed();
+    }
+  }
+
+  readonly preparedInputs: (readonly EmbeddingInput[])[] = [];
+  readonly preparedMaxTokens: (number | undefined)[] = [];
+
+  async prepareInputs(
+    inputs: readonly EmbeddingInput[],
+    maxTokens?: number,
+  ): Promise<PreparedInputs> {
+    if (this.script.inputFailure !== undefined) throw this.script.inputFailure;
+    this.preparedInputs.push(inputs);
+    this.preparedMaxTokens.push(maxTokens);
+    const counts = inputs.map((input) =>
+      Math.min(
+        typeof input === 'string' ? words(input).length : input.length,
+        maxTokens ?? 2 ** 31,
+      ),
+    );
+    return { tokenCounts: Int32Array.from(counts), handle: inputs };
+  }
+
+  readonly rankings: { query: string; documents: readonly string[] }[] = [];
+
+  async prepareRanking(query: string, documents: readonly string[]): Promise<PreparedInputs> {
+    if (this.script.inputFailure !== undefined) throw this.script.inputFailure;
+    this.rankings.push({ query, documents });
+    const counts = documents.map((document) => words(`${query} ${document}`).length);
+    return { tokenCounts: Int32Array.from(counts), handle: documents };
+  }
+
+  readonly dimensions: (number | undefined)[] = [];
+
+  /** An input's vector: its token count, its index and ones, normalised. */
+  async embed(
+    { tokenCounts }: PreparedInputs,
+    dimensions?: number,
+    signal?: AbortSignal,
+  ): Promise<readonly Float32Array[]> {
+    this.dimensions.push(dimensions);
+    await this.#untilVectors(signal);
+    const width = dimensions ?? this.info.embedding.width;
+    return Array.from(tokenCounts, (count, index) => {
+      const values = Float32Array.from({ length: width }, (_, at) => [count, index][at] ?? 1);
+      const norm = Math.hypot(...values);
+      return values.map((value) => value / norm);
+    });
+  }
+
+  /** The script's scores, else better ones for later documents. */
+  async rank({ tokenCounts }: PreparedInputs, signal?: AbortSignal): Promise<readonly number[]> {
+    await this.#untilVectors(signal);
+    const { scores } = this.script;
+    return Array.from(tokenCounts, (_, index) => scores?.[index] ?? 1 - 1 / (index + 1));
+  }
+
+  async #untilVectors(signal: AbortSignal | undefined): Promise<void> {
+    this.#runningCount += 1;
+    this.#changed();
+    try {
+      await Promise.race([this.script.beforeVectors?.(), aborted(signal)]);
+      signal?.throwIfAborted();
+    } catch (error) {
+      this.endings.push('cancelled');
+      throw error;
+    } finally {
+      this.#runningCount -= 1;
       this.#changed();
     }
   }

@@ -5,9 +5,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getLlama, type Llama, LlamaLogLevel, type LlamaModel } from 'node-llama-cpp';
+import { createEmbeddingEngine } from '../../src/engine/embedding-engine.ts';
 import type { ChatMessage, Engine, EngineEvent, GenerateRequest } from '../../src/engine/engine.ts';
+import type { EmbeddingOptions } from '../../src/engine/lazy-embedder.ts';
 import { createNativeEngine, type EngineOptions } from '../../src/engine/native-engine.ts';
-import { type ModelShape, writeTinyModel } from './tiny-model.ts';
+import { type GgufSpec, writeGguf } from './gguf-writer.ts';
+import { type ModelShape, tinyModelSpec } from './tiny-model.ts';
 
 /** Another trained model to try beside the bundled one; unset in a plain clone. */
 export const testModelPath = process.env.TEST_MODEL;
@@ -52,12 +55,16 @@ export interface LoadedModel {
   dispose(): Promise<void>;
 }
 
-/** Loads `path`, or writes a tiny random model of the given shape and loads that. */
-export async function loadModel(source: string | Partial<ModelShape> = {}): Promise<LoadedModel> {
+/** Loads `path`, or writes a file, or a tiny random model of the given shape, and loads that. */
+export async function loadModel(
+  source: string | GgufSpec | Partial<ModelShape> = {},
+): Promise<LoadedModel> {
   const runtime = await startLlama();
   const dir = mkdtempSync(join(tmpdir(), 'lgi-model-'));
   const path = typeof source === 'string' ? source : join(dir, 'tiny.gguf');
-  if (typeof source !== 'string') writeTinyModel(path, source);
+  if (typeof source !== 'string') {
+    writeGguf(path, 'tensors' in source ? source : tinyModelSpec(source));
+  }
   const model = await runtime.loadModel({ modelPath: path });
   return {
     model,
@@ -77,6 +84,24 @@ export function startEngine(
   const merged = { ...engineDefaults, ...options };
   const kvTokenCount = options.kvTokenCount ?? merged.slotCount * merged.contextLength;
   return createNativeEngine({ ...merged, kvTokenCount, model, llamaGpu: false });
+}
+
+/** Starts an engine that only embeds or ranks, on a model that sees an input as a whole. */
+export function startEmbeddingEngine(
+  model: LlamaModel,
+  options: Partial<EmbeddingOptions> = {},
+): Promise<Engine> {
+  const { threadCount, ubatchSize, flashAttention, cacheTypeK, cacheTypeV } = engineDefaults;
+  return createEmbeddingEngine({
+    model,
+    llamaGpu: false,
+    threadCount,
+    ubatchSize,
+    flashAttention,
+    cacheTypeK,
+    cacheTypeV,
+    embedding: { pooling: 'mean', contextLength: 128, wholeInputs: true, ...options },
+  });
 }
 
 /** What a request came to. */

@@ -47,6 +47,8 @@ export interface ModelShape {
   readonly endTokenGain: number;
   /** Whether greedy text may contain bytes above 0x7f, most of them not valid UTF-8. */
   readonly highBytes: boolean;
+  /** What the file says beyond the usual. */
+  readonly metadata: readonly (readonly [string, MetadataValue])[];
 }
 
 const tinyShape: Omit<ModelShape, 'vocabulary'> = {
@@ -64,6 +66,7 @@ const tinyShape: Omit<ModelShape, 'vocabulary'> = {
   seed: 1,
   endTokenGain: 0,
   highBytes: false,
+  metadata: [],
 };
 
 /** Tokens a layer with a sliding window sees, itself included. */
@@ -93,7 +96,7 @@ export function tinyModelSpec(overrides: Partial<ModelShape> = {}): GgufSpec {
   return { metadata: metadataOf(shape), tensors: tensorsOf(shape) };
 }
 
-function metadataOf(shape: ModelShape): [string, MetadataValue][] {
+function metadataOf(shape: ModelShape): (readonly [string, MetadataValue])[] {
   const { architecture, vocabulary } = shape;
   const tokenTypes = vocabulary.tokens.map((_, id) => (vocabulary.controlTokenIds.has(id) ? 3 : 1));
   return [
@@ -123,6 +126,7 @@ function metadataOf(shape: ModelShape): [string, MetadataValue][] {
     ...(shape.chatTemplate === null
       ? []
       : [['tokenizer.chat_template', shape.chatTemplate] satisfies [string, MetadataValue]]),
+    ...shape.metadata,
   ];
 }
 
@@ -308,7 +312,7 @@ function withRowGains(tensor: Tensor, { vocabulary, endTokenGain, highBytes }: M
  * Uniform values of the given standard deviation from a 32-bit xorshift generator. The sequence
  * depends on the seed and the name alone, not on what else is written.
  */
-function randomRows(seed: number, name: string, spread: number): Tensor['fillRow'] {
+export function randomRows(seed: number, name: string, spread: number): Tensor['fillRow'] {
   let state = 0x811c9dc5 ^ Math.imul(seed, 0x9e3779b1);
   for (const character of name) {
     state = Math.imul(state ^ (character.codePointAt(0) ?? 0), 0x01000193);

@@ -42,6 +42,7 @@ describe('a gateway error', () => {
     ['invalid_json', 400],
     ['unsupported_parameter', 400],
     ['context_length_exceeded', 400],
+    ['unsupported_model', 400],
     ['model_not_found', 404],
     ['method_not_allowed', 405],
     ['request_timeout', 408],
@@ -51,6 +52,7 @@ describe('a gateway error', () => {
     ['header_fields_too_large', 431],
     ['internal_error', 500],
     ['engine_failed', 500],
+    ['embeddings_unavailable', 503],
     ['shutting_down', 503],
   ] as const)('%s is %i', (code, status) => {
     expect(new GatewayError(code).status).toBe(status);

@@ -211,7 +211,6 @@ describe('a file that cannot be served', () => {
   });
 
   it.each([
-    ['bert', 'is an embedding model (bert)'],
     ['whisper', 'is a speech recognition model'],
     ['t5', 'is an encoder-decoder model'],
   ])('is refused for its architecture %s', (architecture, text) => {

@@ -3,12 +3,7 @@ import type { ReplyDelta, ScoredToken } from '../../engine/engine.ts';
 import type { CompletionFinishReason, CompletionTotals } from '../generation.ts';
 import type { ChoiceEnd, ReplyCollector } from '../reply.ts';
 import type { Completion, CompletionChunk } from './completions.ts';
-import {
-  completionLogprobs,
-  joinLogprobs,
-  promptLogprobs,
-  type TextLogprobs,
-} from './logprobs.ts';
+import { completionLogprobs, joinLogprobs, promptLogprobs, type TextLogprobs } from './logprobs.ts';
 import type { ChunkForm } from './reply-frames.ts';
 import type { ReplyHead } from './reply-head.ts';
 import { toTimings } from './timings.ts';

@@ -1,5 +1,18 @@
 import { type Static, Type } from 'typebox';
+import type { EngineInfo } from '../../engine/engine.ts';
 import type { ServedModel } from '../../model/registry.ts';
+
+/** What a model is capable of. */
+export const Capabilities = Type.Object({
+  chat: Type.Boolean(),
+  completion: Type.Boolean(),
+  tools: Type.Boolean(),
+  thinking: Type.Boolean(),
+  infill: Type.Boolean(),
+  embeddings: Type.Boolean(),
+  rerank: Type.Boolean(),
+});
+export type Capabilities = Static<typeof Capabilities>;
 
 /** OpenAI's model object, and what the GGUF file says beyond it. */
 export const Model = Type.Object({
@@ -14,14 +27,9 @@ export const Model = Type.Object({
   quantization: Type.Union([Type.String(), Type.Null()]),
   size_bytes: Type.Integer(),
   bundled: Type.Boolean(),
-  capabilities: Type.Object({
-    chat: Type.Boolean(),
-    completion: Type.Boolean(),
-    tools: Type.Boolean(),
-    thinking: Type.Boolean(),
-    infill: Type.Boolean(),
-    embeddings: Type.Boolean(),
-  }),
+  /** Values of a vector; null where there are no embeddings. */
+  embedding_length: Type.Union([Type.Integer(), Type.Null()]),
+  capabilities: Capabilities,
 });
 export type Model = Static<typeof Model>;
 
@@ -32,7 +40,8 @@ export const ModelList = Type.Object({
 export type ModelList = Static<typeof ModelList>;
 
 export function toModel({ card, engine }: ServedModel): Model {
-  const { contextLength, infill, chat } = engine.info;
+  const { contextLength, embedding } = engine.info;
+  const capabilities = toCapabilities(engine.info);
   return {
     id: card.id,
     object: 'model',
@@ -45,13 +54,19 @@ export function toModel({ card, engine }: ServedModel): Model {
     quantization: card.quantization ?? null,
     size_bytes: card.sizeBytes,
     bundled: card.bundled,
-    capabilities: {
-      chat: true,
-      completion: true,
-      tools: chat.tools,
-      thinking: chat.thinking,
-      infill,
-      embeddings: false,
-    },
+    embedding_length: capabilities.embeddings ? embedding.width : null,
+    capabilities,
+  };
+}
+
+export function toCapabilities({ generates, chat, infill, embedding }: EngineInfo): Capabilities {
+  return {
+    chat: generates,
+    completion: generates,
+    tools: chat.tools,
+    thinking: chat.thinking,
+    infill,
+    embeddings: embedding.pooling !== 'rank',
+    rerank: embedding.pooling === 'rank',
   };
 }

@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import { type Static, Type } from 'typebox';
 import type { ServedModel } from '../../model/registry.ts';
+import { Capabilities, toCapabilities } from './models.ts';
 
 /** What llama-server's clients read from its properties. */
 export const Props = Type.Object({
@@ -19,6 +20,8 @@ export const Props = Type.Object({
     video: Type.Boolean(),
     audio: Type.Boolean(),
   }),
+  /** As in `/v1/models`. */
+  capabilities: Capabilities,
   endpoint_slots: Type.Boolean(),
   endpoint_props: Type.Boolean(),
   /** Jinja text; empty where the model has none of its own. */
@@ -50,6 +53,7 @@ export function toProps({ card, engine }: ServedModel, version: string): Props {
     model_path: basename(card.path),
     model_ftype: card.quantization ?? '',
     modalities: { vision: false, video: false, audio: false },
+    capabilities: toCapabilities(engine.info),
     endpoint_slots: true,
     endpoint_props: false,
     chat_template: card.chatTemplate ?? '',

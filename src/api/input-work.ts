@@ -1,0 +1,86 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Drain } from '../drain.ts';
+import { InputError, type PreparedInputs } from '../engine/engine.ts';
+import { GatewayError } from '../errors.ts';
+import { unlimitedMeter } from '../limits/token-meter.ts';
+import { abortOnDisconnect, ClientGone } from './disconnect.ts';
+import type { ModelChoice } from './served-model.ts';
+
+/** What the endpoints that compute inputs need from their surroundings. */
+export interface InputDeps extends ModelChoice {
+  readonly drain: Drain;
+}
+
+/**
+ * Answers with what `work` makes, registered with the drain until then. Ends with the client.
+ * @param work - its signal aborts with the client's leaving or the drain's deadline
+ * @returns what a route handler returns
+ */
+export async function answerWithInputs<T>(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  drain: Drain,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T | FastifyReply> {
+  const controller = abortOnDisconnect(request, reply);
+  const leave = drain.enter(controller);
+  try {
+    controller.signal.throwIfAborted();
+    return await work(controller.signal);
+  } catch (error) {
+    if (!(error instanceof ClientGone)) throw error;
+    request.log.info('client left');
+    return reply.hijack();
+  } finally {
+    leave();
+  }
+}
+
+/** Computes inputs and counts their tokens against the key of the request: those that were computed. */
+export async function metered<T>(
+  { meter = unlimitedMeter }: FastifyRequest,
+  { tokenCounts }: PreparedInputs,
+  compute: () => Promise<T>,
+): Promise<T> {
+  const promptTokenCount = tokenCounts.reduce((sum, count) => sum + count, 0);
+  await meter.reserve({ promptTokenCount, completionTokenCount: 0 });
+  let spent = 0;
+  try {
+    const result = await compute();
+    spent = promptTokenCount;
+    return result;
+  } finally {
+    await meter.settle(spent);
+  }
+}
+
+/**
+ * Prepares inputs and checks how long they are.
+ * @param options.pathOf - where an input stands in the body
+ * @throws {GatewayError} `invalid_value` or `context_length_exceeded`, with the path of the input
+ */
+export async function prepared(
+  preparing: Promise<PreparedInputs>,
+  options: { readonly contextLength: number; readonly pathOf: (index: number) => string },
+): Promise<PreparedInputs> {
+  const { contextLength, pathOf } = options;
+  let inputs: PreparedInputs;
+  try {
+    inputs = await preparing;
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    const param = pathOf(error.index);
+    throw new GatewayError('invalid_value', {
+      param,
+      message: `\`${param}\` could not be made into tokens: ${error.message}.`,
+      cause: error,
+    });
+  }
+  const index = inputs.tokenCounts.findIndex((count) => count > contextLength);
+  if (index === -1) return inputs;
+  const param = pathOf(index);
+  throw new GatewayError('context_length_exceeded', {
+    param,
+    message: `\`${param}\` has ${inputs.tokenCounts[index]} tokens, this model takes at most ${contextLength} at once.`,
+  });
+}

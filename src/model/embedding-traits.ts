@@ -1,0 +1,164 @@
+import type { SettingValues } from '../config/table.ts';
+import type { Pooling } from '../engine/engine.ts';
+import { StartError } from '../start-error.ts';
+import type { GgufHeader } from './gguf-header.ts';
+
+/** Architectures whose output is a vector, not text; a token sees those after it. */
+const embeddingArchitectures: ReadonlySet<string> = new Set([
+  'bert',
+  'modern-bert',
+  'nomic-bert',
+  'nomic-bert-moe',
+  'neo-bert',
+  'jina-bert-v2',
+  'jina-bert-v3',
+  'eurobert',
+  'gemma-embedding',
+  'llama-embed',
+]);
+
+/** Architectures whose heads llama.cpp reads as "yes" and "no" and turns into shares of 1. */
+const yesNoArchitectures: ReadonlySet<string> = new Set(['qwen3', 'qwen3vl']);
+
+/** What a file says about embedding texts with it. */
+export interface EmbeddingTraits {
+  /** Whether the model continues texts; one that does not only embeds or ranks. */
+  readonly generates: boolean;
+  /** Whether a token sees those after it, so that an input has to be computed at once. */
+  readonly wholeInputs: boolean;
+  /** Undefined when the file does not say, or names a head it does not have. */
+  readonly pooling: Pooling | undefined;
+  readonly vocabularySize: number;
+}
+
+/** What decides how much memory embeddings take. */
+export interface EmbeddingShape extends EmbeddingTraits {
+  /** Tokens one input may have. */
+  readonly contextLength: number;
+}
+
+type PoolingSetting = SettingValues['POOLING'];
+
+/** Tokens of an input at most where nobody prepared for more: what OpenAI's models take. */
+const unreservedLength = 8192;
+
+/** As embed_context.cc limits the tokens that are computed at once, because of their logits. */
+const mostLogits = 2 ** 26;
+const leastBatchSize = 32;
+const logitBytes = 4;
+
+/** @param headers - of all parts of the file, the first part's first */
+export function embeddingTraits(
+  architecture: string,
+  headers: readonly [GgufHeader, ...GgufHeader[]],
+): EmbeddingTraits {
+  const { metadata } = headers[0];
+  const isCausal =
+    !embeddingArchitectures.has(architecture) &&
+    metadata.get(`${architecture}.attention.causal`) !== false;
+  const tokens = metadata.get('tokenizer.ggml.tokens');
+  return {
+    generates: isCausal,
+    wholeInputs: !isCausal,
+    pooling: poolingOf(architecture, headers),
+    vocabularySize: typeof tokens === 'object' ? tokens.arrayLength : 0,
+  };
+}
+
+/** The pooling to use: the operator's, else the file's, else the mean, which suits any model. */
+export function chosenPooling(
+  setting: PoolingSetting,
+  { pooling }: Pick<EmbeddingTraits, 'pooling'>,
+): Pooling {
+  return setting === 'auto' ? (pooling ?? 'mean') : setting;
+}
+
+/** Whether memory is set aside for embeddings although the model generates. */
+export function expectsEmbeddings(setting: PoolingSetting, { pooling }: EmbeddingTraits): boolean {
+  return setting !== 'auto' || pooling !== undefined;
+}
+
+/** Tokens of an input at most. */
+export function embeddingLength(
+  contextLength: number,
+  setting: PoolingSetting,
+  traits: EmbeddingTraits,
+): number {
+  const isPrepared = !traits.generates || expectsEmbeddings(setting, traits);
+  return isPrepared ? contextLength : Math.min(contextLength, unreservedLength);
+}
+
+/** What a model without a decoder counts as trained for, where nobody asks for more. */
+export function unsetLength(
+  contextLength: number | undefined,
+  trainedContextLength: number | undefined,
+): number | undefined {
+  if (contextLength !== undefined || trainedContextLength === undefined)
+    return trainedContextLength;
+  return Math.min(trainedContextLength, unreservedLength);
+}
+
+/** Tokens computed at once. */
+export function embeddingBatchSize(shape: EmbeddingShape, ubatchSize: number): number {
+  const affordable = Math.floor(mostLogits / Math.max(1, shape.vocabularySize));
+  const batchSize = Math.max(Math.min(ubatchSize, affordable), leastBatchSize);
+  return shape.wholeInputs ? Math.max(shape.contextLength, batchSize) : batchSize;
+}
+
+/** Room llama.cpp keeps for logits: beside the vectors, and in the graph of models that generate. */
+export function logitsBytes(
+  { vocabularySize, generates }: EmbeddingShape,
+  batchSize: number,
+): { readonly resultBytes: number; readonly graphBytes: number } {
+  const resultBytes = vocabularySize * batchSize * logitBytes;
+  return { resultBytes, graphBytes: generates ? resultBytes : 0 };
+}
+
+/**
+ * A model without a decoder has a vector for each position it was trained for, and for no other.
+ * @throws {StartError} exit code 1
+ */
+export function requirePositions(
+  contextLength: number | undefined,
+  trainedContextLength: number | undefined,
+): void {
+  if (contextLength === undefined || trainedContextLength === undefined) return;
+  if (contextLength <= trainedContextLength) return;
+  throw new StartError(
+    1,
+    `CTX ${contextLength} is more than the ${trainedContextLength} positions of this embedding model; lower it or leave it unset`,
+  );
+}
+
+function poolingOf(
+  architecture: string,
+  headers: readonly [GgufHeader, ...GgufHeader[]],
+): Pooling | undefined {
+  // Numbers of llama.cpp's llama_pooling_type; 0 is none.
+  switch (headers[0].metadata.get(`${architecture}.pooling_type`)) {
+    case 1:
+      return 'mean';
+    case 2:
+      return 'cls';
+    case 3:
+      return 'last';
+    case 4:
+      return hasRankingHead(architecture, headers) ? 'rank' : undefined;
+    default:
+      return undefined;
+  }
+}
+
+/** A head that gives one score: without it llama.cpp would read whatever lies there. */
+function hasRankingHead(
+  architecture: string,
+  headers: readonly [GgufHeader, ...GgufHeader[]],
+): boolean {
+  const labels = headers[0].metadata.get(`${architecture}.classifier.output_labels`);
+  const labelCount = typeof labels === 'object' ? labels.arrayLength : 1;
+  if (yesNoArchitectures.has(architecture) ? labelCount < 2 : labelCount > 1) return false;
+  const shapeOf = (name: string) =>
+    headers.map(({ headShapes }) => headShapes.get(name)).find((shape) => shape !== undefined);
+  if (shapeOf('cls.output.weight') !== undefined) return true;
+  return shapeOf('cls.weight')?.[1] === 1 || shapeOf('cls.weight')?.length === 1;
+}
