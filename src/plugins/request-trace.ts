@@ -65,10 +65,10 @@ function recordOf(request: FastifyRequest, status: number, trace: RequestTrace):
   };
 }
 
-/** Whom authentication found, where it is on: it decorates requests with `keyId`. */
+/** Whom authentication found: it decorates requests with their `caller`. */
 function keyIdOf(request: FastifyRequest): string | undefined {
-  const { keyId } = request as { readonly keyId?: unknown };
-  return typeof keyId === 'string' ? keyId : undefined;
+  const { caller } = request as { readonly caller?: { readonly keyId?: unknown } | undefined };
+  return typeof caller?.keyId === 'string' ? caller.keyId : undefined;
 }
 
 const openReplies = new WeakMap<Socket, Set<() => void>>();
