@@ -1,5 +1,5 @@
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { LogFilesConfig } from './config.ts';
 import { RotatingFile } from './rotating-file.ts';
 
@@ -66,7 +66,7 @@ export class LogFiles {
   #begin(folderName: string, kind: string): RotatingFile {
     const { instance, maxFiles } = this.#config;
     const folder = join(this.#config.folder, folderName);
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     const stamp = new Date()
       .toISOString()
       .replace(/[-:]|\..*$/g, '')
@@ -76,6 +76,21 @@ export class LogFiles {
     if (kind !== 'supervisor') writeFileSync(join(folder, latestFileName), `${path}\n`);
     removeOldest(folder, `_${kind}_${instance}.log`, maxFiles);
     return file;
+  }
+}
+
+/**
+ * Makes it and what it lies in. Not Node's own `recursive`, which tries for ever where a file system
+ * answers ENOENT though the parent exists, as `/proc` does.
+ */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  makeFolder(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    // Another process of this server may have been faster.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }
 

@@ -130,4 +130,17 @@ function addModelState(registry: Registry, models: ModelRegistry): void {
     { name: 'gateway_model_load_ratio', help: 'Share of the model file that is loaded, 0 to 1.' },
     () => models.progressRatio,
   );
+  readGauge(
+    registry,
+    {
+      name: 'gateway_model_load_seconds',
+      help: 'From the start to a model that answers; 0 until then.',
+    },
+    () => (models.loadMs ?? 0) / 1000,
+  );
+  readGauge(
+    registry,
+    { name: 'gateway_model_bytes', help: 'Size of the model file, all parts together.' },
+    () => models.current?.card.sizeBytes ?? 0,
+  );
 }

@@ -40,7 +40,9 @@ type RegistryState =
 
 /** Which model is served, from the first listener to the last request. Pushed by the loader. */
 export class ModelRegistry {
+  readonly #startedAt = performance.now();
   #state: RegistryState = { phase: 'loading', progressRatio: 0 };
+  #loadMs: number | undefined;
 
   get phase(): RegistryState['phase'] {
     return this.#state.phase;
@@ -56,11 +58,17 @@ export class ModelRegistry {
     return this.#state.phase === 'ready' ? this.#state.model : undefined;
   }
 
+  /** Time from the start to a model that answers; undefined until then. */
+  get loadMs(): number | undefined {
+    return this.#loadMs;
+  }
+
   setProgress(progressRatio: number): void {
     if (this.#state.phase === 'loading') this.#state = { phase: 'loading', progressRatio };
   }
 
   setReady(model: ServedModel): void {
+    this.#loadMs = performance.now() - this.#startedAt;
     this.#state = { phase: 'ready', model };
   }
 

@@ -180,15 +180,22 @@ describe('a failing engine', () => {
 });
 
 describe('the log of a refused request', () => {
-  test('is one line that does not quote the client', async () => {
-    const { app, logLines } = startGateway();
+  test('is a line of the access log and one of level debug, and neither quotes the client', async () => {
+    const { app, logLines } = startGateway({ accessLog: { format: 'json' } });
     await postChat(app, { temperature: 'private words' });
     expect(logLines).toEqual([
       expect.objectContaining({
-        level: 30,
+        level: 20,
+        msg: 'request refused',
         status: 400,
         code: 'invalid_value',
         param: 'temperature',
+      }),
+      expect.objectContaining({
+        level: 30,
+        msg: 'request completed',
+        status: 400,
+        code: 'invalid_value',
       }),
     ]);
     expect(JSON.stringify(logLines)).not.toContain('private');

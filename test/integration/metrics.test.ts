@@ -72,6 +72,19 @@ describe('the form of /metrics', () => {
   });
 });
 
+test('tells which state the model is in', async () => {
+  const loading = await scrape(startGateway({ loading: true }));
+  const ready = await scrape(startGateway());
+  const states = ['loading', 'ready', 'failed'];
+  const shown = (series: typeof ready) =>
+    states.map((state) => series.value('gateway_model_state', { state }));
+  expect(shown(loading)).toEqual([1, 0, 0]);
+  expect(shown(ready)).toEqual([0, 1, 0]);
+  expect(loading.value('gateway_slots')).toBe(0);
+  expect(ready.value('gateway_slots')).toBe(4);
+  expect(ready.value('gateway_model_bytes')).toBe(1_185_376);
+});
+
 describe('what is counted', () => {
   test('a request that is answered: tokens, bytes, times', async () => {
     const gateway = startGateway();

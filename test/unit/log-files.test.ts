@@ -120,6 +120,11 @@ describe('LogFiles', () => {
     expect(readFileSync(join(dir, 'api_access.log'), 'utf8')).toBe('a request\n');
   });
 
+  it('fails at once where no folder can be made', () => {
+    const nowhere = { ...config, folder: '/proc/no-such-place' };
+    expect(() => new LogFiles(nowhere, 'gateway', fail)).toThrow('ENOENT');
+  });
+
   it('gives the supervisor a file of its own', async () => {
     const dir = folder();
     const files = new LogFiles({ ...config, folder: dir }, 'supervisor', fail);
