@@ -34,7 +34,7 @@ const separator = '#';
 type RequestCounter = ReturnType<FastifyInstance['createRateLimit']>;
 
 /**
- * Limits what each key uses: requests at the same time and in a minute before anything of a body is read,
+ * Limits what each key uses: requests in a minute and at the same time before anything of a body is read,
  * tokens through the request's meter once they are known. Says what is left in headers. Comes after
  * authentication.
  */
