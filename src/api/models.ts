@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import { GatewayError } from '../errors.ts';
 import type { ModelRegistry, ServedModel } from '../model/registry.ts';
 import { modelErrors, type RouteDoc } from '../route-doc.ts';
 import { Model, ModelList, toModel } from './schemas/models.ts';
@@ -30,7 +31,9 @@ export const models: FastifyPluginAsyncTypebox<{ readonly models: ModelRegistry 
     async (request): Promise<Model> => {
       const id = request.params['*'];
       const model = models.require();
-      if (id === model.card.id && isVisible(model, request)) return toModel(model);
+      // Not even its name is told to a key that may not use it.
+      if (!isVisible(model, request)) throw new GatewayError('model_not_found', { param: 'model' });
+      if (id === model.card.id) return toModel(model);
       throw modelNotFound(id, model);
     },
   );

@@ -125,7 +125,7 @@ export class KeySource {
 
   #refused(reason: string): KeyLoadError {
     const { size } = this.#ring;
-    const kept = size === 0 ? '' : `; the ${size} keys from before stay valid`;
+    const kept = size === 0 ? '' : `; the keys from before (${size}) stay valid`;
     const error = new KeyLoadError(`${reason}${kept}`);
     this.#logger.error({ path: this.path }, error.message);
     return error;

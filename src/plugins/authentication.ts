@@ -135,6 +135,6 @@ function requireModel({ models: allowed }: Caller, { current }: ModelRegistry): 
   if (allowed === undefined || current === undefined || allowed.includes(current.card.id)) return;
   throw new GatewayError('model_not_allowed', {
     param: 'model',
-    message: `The API key may not use the model \`${current.card.id}\`.`,
+    message: 'The API key may not use the model of this server.',
   });
 }

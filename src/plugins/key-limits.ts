@@ -34,7 +34,7 @@ const separator = '#';
 type RequestCounter = ReturnType<FastifyInstance['createRateLimit']>;
 
 /**
- * Limits what each key uses: requests at the same time and in a minute before anything of a body is read,
+ * Limits what each key uses: requests in a minute and at the same time before anything of a body is read,
  * tokens through the request's meter once they are known. Says what is left in headers. Comes after
  * authentication.
  */
@@ -60,14 +60,24 @@ export function addKeyLimits(app: FastifyInstance, store: LimitStore): void {
     entryIds.set(request, id);
     request.meter = new KeyMeter(store, caller, id, (tokens) => show(reply, 'tokens', tokens));
     await showTokens(caller, reply, store);
+    if (caller.limits.requestsPerMinute !== undefined && countRequest !== undefined) {
+      giveBackWhatWasRefused(caller, id, reply, store);
+      await checkRequests(countRequest, request, reply);
+    }
     await holdPlace(caller, id, reply, store);
-    if (caller.limits.requestsPerMinute === undefined || countRequest === undefined) return;
-    await checkRequests(countRequest, request, reply);
-    // A server that was too busy did nothing for its key.
-    whenOver(reply, () => {
-      if (reply.raw.statusCode !== 503) return;
-      void store.settle(requestWindow(caller), { id, amount: 0 }, minuteMs);
-    });
+  });
+}
+
+/** Nothing was done for a key that is over another limit, or whose server is too busy. */
+function giveBackWhatWasRefused(
+  caller: Caller,
+  id: string,
+  reply: FastifyReply,
+  store: LimitStore,
+): void {
+  whenOver(reply, () => {
+    if (reply.raw.statusCode !== 429 && reply.raw.statusCode !== 503) return;
+    void store.settle(requestWindow(caller), { id, amount: 0 }, minuteMs);
   });
 }
 

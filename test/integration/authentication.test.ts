@@ -190,6 +190,9 @@ describe('a key that may not do everything', () => {
     expect(await list(secrets.alice)).toEqual([]);
     expect(await list(secrets.bob)).toMatchObject([{ id: card.id }]);
     const url = `/v1/models/${encodeURIComponent(card.id)}`;
+    const hidden = await app.inject({ url: `${url}x`, headers: bearer(secrets.alice) });
+    expect(hidden.statusCode).toBe(404);
+    expect(hidden.body).not.toContain(card.id);
     expect((await app.inject({ url, headers: bearer(secrets.alice) })).statusCode).toBe(404);
     expect((await app.inject({ url, headers: bearer(secrets.bob) })).statusCode).toBe(200);
     expect((await app.inject(chat(bearer(secrets.bob)))).statusCode).toBe(200);

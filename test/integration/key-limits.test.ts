@@ -97,7 +97,7 @@ describe('requests a minute', () => {
 
 describe('requests at the same time', () => {
   test('are limited until one of them is answered', async () => {
-    const gateway = await start(`alice:${secrets.alice} concurrent_requests=1`);
+    const gateway = await start(`alice:${secrets.alice}:2 concurrent_requests=1`);
     const end = gate();
     gateway.engine.script.beforeEvent = () => end.opened;
     const running = chat(gateway, secrets.alice);
@@ -105,6 +105,7 @@ describe('requests at the same time', () => {
     const refused = await chat(gateway, secrets.alice);
     expect(refused.statusCode).toBe(429);
     expect(refused.headers['retry-after']).toBe('1');
+    expect(refused.headers['x-ratelimit-limit-requests']).toBe('2');
     expect(refused.json().error).toMatchObject({
       type: 'requests',
       code: 'rate_limit_exceeded',
@@ -112,7 +113,9 @@ describe('requests at the same time', () => {
     });
     end.open();
     expect((await running).statusCode).toBe(200);
+    // The second of the minute: the refused one does not count.
     expect((await chat(gateway, secrets.alice)).statusCode).toBe(200);
+    expect((await chat(gateway, secrets.alice)).statusCode).toBe(429);
   });
 
   test('end with a client that leaves', async () => {
