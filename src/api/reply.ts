@@ -84,7 +84,7 @@ export async function generateReply(
       .send(new FrameStream(opening.value ?? '', frames, controller.signal));
   } catch (error) {
     if (!(error instanceof ClientGone)) throw error;
-    log.info('client left');
+    log.debug('client left');
     return reply.hijack();
   }
 }
@@ -154,7 +154,7 @@ async function* toFrames(
   } catch (error) {
     if (!begun) throw error;
     if (error instanceof ClientGone) {
-      log.info('client left');
+      log.debug('client left');
       return;
     }
     const failure =

@@ -49,7 +49,7 @@ function connect(fields: object) {
     /** Breaks the connection off and waits until the server has noticed. */
     leave: async () => {
       controller.abort();
-      return server.line('client left', { requestId });
+      return server.line('request completed', { requestId, status: 499 });
     },
     gone,
     end: () => server.line('request completed', { requestId }),

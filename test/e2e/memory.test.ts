@@ -41,7 +41,7 @@ test(`${requestCount} short requests, plain, streamed and aborted, leave nothing
   const counts = await send(server, requestCount - baselineCount, random);
   const end = await settled(server, start);
   report(requestCount, end);
-  const leftCount = server.lines.filter(({ msg }) => msg === 'client left').length;
+  const leftCount = server.lines.filter(({ status }) => status === 499).length;
   console.log(`memory: ${JSON.stringify(counts)}, ${leftCount} left before their end`);
 
   for (const kind of kinds) expect(counts[kind]).toBeGreaterThan(0);
