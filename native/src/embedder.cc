@@ -78,7 +78,8 @@ void Embedder::RunSteps() {
   bool idle = false;
   while (!closing_.load(std::memory_order_relaxed)) {
     Flush();
-    auto messages = idle ? mailbox_.WaitAndTakeAll(kQuiet, kLongestGathering) : mailbox_.TakeAll();
+    auto messages = idle ? mailbox_.WaitAndTakeAll(kQuiet, kLongestGathering, [] { return false; })
+                         : mailbox_.TakeAll();
     for (EmbedMessage& message : messages) Handle(std::move(message));
     idle = !Step();
   }

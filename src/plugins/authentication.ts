@@ -53,7 +53,9 @@ export function addAuthentication(
 ): void {
   app.decorateRequest('caller');
   if (options === undefined) {
-    app.addHook('onRequest', async (request, reply) => setCaller(request, reply, anybody));
+    app.addHook('onRequest', async (request, reply) => {
+      if (accessOf(request, false) !== 'open') setCaller(request, reply, anybody);
+    });
     return;
   }
   const { keys, policy, failuresPerMinute, protectedMetrics } = options;

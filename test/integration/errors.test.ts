@@ -20,8 +20,6 @@ describe('a body that cannot be read', () => {
     ['is null', json, 'null', 400, 'invalid_json'],
     ['poisons prototypes', json, '{"__proto__": {"x": 1}}', 400, 'invalid_json'],
     ['is no UTF-8', json, Buffer.from([0x22, 0xff, 0x22]), 400, 'invalid_json'],
-    ['has half a character', json, '{"user": "a\\ud83d"}', 400, 'invalid_json'],
-    ['has half a character in a key', json, '{"\\udc00": 1}', 400, 'invalid_json'],
     ['is an array', json, '[]', 400, 'invalid_value'],
     ['is a string', json, '"x"', 400, 'invalid_value'],
     ['is plain text', { 'content-type': 'text/plain' }, '{}', 415, 'unsupported_media_type'],
