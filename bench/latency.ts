@@ -15,9 +15,9 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { getLlama, LlamaLogLevel } from 'node-llama-cpp';
 import { median, statsOf } from '../src/bench/statistics.ts';
-import { toTable } from '../src/bench/table.ts';
 import type { ChatMessage, Engine, TokenUsage } from '../src/engine/engine.ts';
 import { createNativeEngine } from '../src/engine/native-engine.ts';
+import { toTable } from '../src/table.ts';
 import { benchModel } from './model.ts';
 import { PromptSource } from './prompts.ts';
 

@@ -6,8 +6,8 @@
  */
 import { parseArgs } from 'node:util';
 import { median } from '../src/bench/statistics.ts';
-import { toTable } from '../src/bench/table.ts';
 import type { Engine } from '../src/engine/engine.ts';
+import { toTable } from '../src/table.ts';
 import { collect, loadModel, startEngine } from '../test/support/start-engine.ts';
 import { tinyVocabulary } from '../test/support/tiny-vocabulary.ts';
 

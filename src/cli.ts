@@ -1,13 +1,14 @@
 #!/usr/bin/env node
 import { text as readText } from 'node:stream/consumers';
 import { helpText, parseCommand } from './command.ts';
-import { benchKeys, keysFile, loadConfig, loadConfigOrDefaults } from './config.ts';
+import { benchKeys, keysFile, loadConfig, loadConfigOrDefaults, usageFolder } from './config.ts';
 import { runKeys } from './keys/keys-command.ts';
 import { type Logger, neutralise } from './log.ts';
 import { type LogOutput, openLog } from './log-output.ts';
 import { programVersion } from './package-info.ts';
 import type { ServeOptions } from './server.ts';
 import { StartError } from './start-error.ts';
+import { runUsage } from './usage/usage-command.ts';
 
 /** Exit codes of a second signal: 128 and the signal's number. */
 const signalExitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
@@ -39,6 +40,13 @@ async function run(argv: readonly string[]): Promise<number> {
           out: (text) => process.stdout.write(text),
           err: (text) => process.stderr.write(text),
           readStdin: () => readText(process.stdin),
+        });
+      case 'usage':
+        return await runUsage({
+          argv: command.flags,
+          defaultFolder: usageFolder(),
+          out: (text) => process.stdout.write(text),
+          err: (text) => process.stderr.write(text),
         });
       case 'bench':
         return await runBenchmark(command.flags);

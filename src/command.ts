@@ -6,13 +6,13 @@ import { StartError } from './start-error.ts';
 /** What the command line asks for. */
 export type Command =
   | {
-      readonly name: 'serve' | 'keys' | 'bench' | 'diagnostics' | 'gateway-process';
+      readonly name: 'serve' | 'keys' | 'usage' | 'bench' | 'diagnostics' | 'gateway-process';
       readonly flags: readonly string[];
     }
   | { readonly name: 'help' }
   | { readonly name: 'version' };
 
-const commandNames = ['serve', 'keys', 'bench', 'diagnostics'];
+const commandNames = ['serve', 'keys', 'usage', 'bench', 'diagnostics'];
 
 /**
  * Reads the command, which comes before its flags; `serve` when there is none.
@@ -21,7 +21,9 @@ const commandNames = ['serve', 'keys', 'bench', 'diagnostics'];
 export function parseCommand(argv: readonly string[]): Command {
   const [first, ...rest] = argv;
   // They have flags of their own, `--help` among them.
-  if (first === 'bench' || first === 'keys') return { name: first, flags: rest };
+  if (first === 'bench' || first === 'keys' || first === 'usage') {
+    return { name: first, flags: rest };
+  }
   // Not for people: how the supervisor starts its child.
   if (first === 'gateway-process') return { name: first, flags: rest };
   const names = argv.slice(0, argv.includes('--') ? argv.indexOf('--') : undefined);
@@ -46,6 +48,7 @@ Serves a GGUF model to OpenAI-compatible clients.
 Commands:
   serve      load a model and answer requests (default)
   keys       make, list and change API keys; \`keys --help\` lists its commands
+  usage      show what each API key used; \`usage --help\` lists its flags
   bench      measure a running server; \`bench --help\` lists its flags
   diagnostics [DIR]
              write a folder and an archive to DIR (default: here) that tell how the server is set

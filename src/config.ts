@@ -1,7 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { chooseDataDirectory } from './config/data-directory.ts';
-import { type LogConfig, type LogFilesConfig, logFilesIn } from './config/log-config.ts';
+import {
+  instanceName,
+  type LogConfig,
+  type LogFilesConfig,
+  logFilesIn,
+} from './config/log-config.ts';
 import {
   type ConfigSource,
   type ConfigWarning,
@@ -21,6 +26,7 @@ import {
 import type { SamplingParams } from './engine/engine.ts';
 import type { KeyLimits } from './keys/api-key.ts';
 import { StartError } from './start-error.ts';
+import type { LedgerPlace } from './usage/ledger.ts';
 
 /** Everything the server was told, checked and frozen. Undefined means: not set, choose well. */
 export interface Config {
@@ -47,6 +53,8 @@ export interface Config {
     readonly watchdogTimeoutMs: number;
     readonly restartLimit: number;
   };
+  /** Where it is recorded what keys used; undefined: nowhere. */
+  readonly ledger: LedgerPlace | undefined;
   readonly log: LogConfig;
 }
 
@@ -133,6 +141,16 @@ export function keysFile({
   return join(dataDir, keysFileName);
 }
 
+/** The folder of the `usage` command, which reads no other setting. */
+export function usageFolder({
+  env = process.env,
+  pathExists = existsSync,
+}: Pick<ConfigInput, 'env' | 'pathExists'> = {}): string {
+  const modelName = env.MODEL_NAME || undefined;
+  const dataDir = env.DATA_DIR || chooseDataDirectory(modelName, pathExists, []);
+  return join(dataDir, usageFolderName);
+}
+
 /** Where settings come from; left out: this process and its file system. */
 export interface ConfigInput {
   /** Flags, without the program's name and the command. */
@@ -144,6 +162,8 @@ export interface ConfigInput {
 
 /** Of the key file, in the data folder. */
 const keysFileName = 'api_keys.txt';
+/** Of usage ledgers, in the data folder. */
+const usageFolderName = 'usage';
 
 /** Every problem of the configuration, one line each. */
 export class ConfigError extends StartError {
@@ -191,10 +211,15 @@ export function loadConfig(input: ConfigInput = {}): {
   warnings.push(...(values.CORS_ORIGINS ?? []).flatMap(originWarnings));
   if (problems.length > 0) throw new ConfigError(problems);
 
-  const logFolder = values.LOG_DIR ?? (pathExists(dataDir) ? join(dataDir, 'logs') : undefined);
+  const hasData = pathExists(dataDir);
+  const logFolder = values.LOG_DIR ?? (hasData ? join(dataDir, 'logs') : undefined);
   const logFiles = logFolder === undefined ? undefined : logFilesIn(logFolder, values, env);
+  const ledger =
+    values.USAGE_LEDGER && hasData
+      ? { folder: join(dataDir, usageFolderName), instance: instanceName(values, env) }
+      : undefined;
   return {
-    config: deepFreeze(assemble(values, { dataDir, chatTemplate, ubatchSize, logFiles })),
+    config: deepFreeze(assemble(values, { dataDir, chatTemplate, ubatchSize, ledger, logFiles })),
     warnings,
   };
 }
@@ -232,6 +257,7 @@ function assemble(
     readonly dataDir: string;
     readonly chatTemplate: string | undefined;
     readonly ubatchSize: number;
+    readonly ledger: LedgerPlace | undefined;
     readonly logFiles: LogFilesConfig | undefined;
   },
 ): Config {
@@ -315,6 +341,7 @@ function assemble(
       watchdogTimeoutMs: Math.round(values.WATCHDOG_TIMEOUT * 1000),
       restartLimit: values.RESTART_LIMIT,
     },
+    ledger: derived.ledger,
     log: {
       level: values.LOG_LEVEL,
       format: values.LOG_FORMAT,

@@ -14,6 +14,7 @@ import { props } from './api/props.ts';
 import { reload } from './api/reload.ts';
 import { rerank } from './api/rerank.ts';
 import { tokens } from './api/tokens.ts';
+import { usage } from './api/usage.ts';
 import type { HttpLimits } from './config.ts';
 import type { Drain } from './drain.ts';
 import type { LimitStore } from './limits/limit-store.ts';
@@ -32,8 +33,10 @@ import { addOpenApi } from './plugins/openapi.ts';
 import { addPreflight } from './plugins/preflight.ts';
 import { addRequestId, chooseRequestId } from './plugins/request-id.ts';
 import { addRequestTrace } from './plugins/request-trace.ts';
+import { addUsage } from './plugins/usage.ts';
 import { toValidationError } from './plugins/validation-error.ts';
 import type { TraceObserver } from './request-trace.ts';
+import type { UsageLedger } from './usage/usage-recorder.ts';
 
 /** Everything the gateway is made of. */
 export interface GatewayDeps {
@@ -54,6 +57,8 @@ export interface GatewayDeps {
   readonly authentication?: AuthenticationOptions | undefined;
   /** Where it is counted what keys use; left out: keys have no limits. */
   readonly limitStore?: LimitStore | undefined;
+  /** Where it is recorded what keys used; left out: nowhere. */
+  readonly ledger?: UsageLedger | undefined;
   /** Addresses and networks whose `X-Forwarded-For` is believed. */
   readonly trustedProxies: readonly string[];
   /** Of this program; part of `system_fingerprint`. */
@@ -76,6 +81,7 @@ export function buildGateway({
   strictModel,
   authentication,
   limitStore,
+  ledger,
   trustedProxies,
   version,
 }: GatewayDeps) {
@@ -127,6 +133,7 @@ export function buildGateway({
     addPreflight(app);
     addAuthentication(app, authentication, models);
     if (authentication !== undefined && limitStore !== undefined) addKeyLimits(app, limitStore);
+    addUsage(app, ledger);
     addNotFound(app);
   });
   app.decorate('generationTimeoutMs', generationTimeoutMs);
@@ -141,6 +148,7 @@ export function buildGateway({
   // What single keys do is shown only where a key is needed to see it.
   app.register(metricsRoute, { metrics, showsKeys: authentication?.protectedMetrics ?? false });
   app.register(reload, { keys: authentication?.keys });
+  app.register(usage, { ledger, authenticationEnabled: authentication !== undefined });
   app.register(modelRoutes, { models });
   app.register(chatCompletions, { models, drain, strictModel, version });
   app.register(completions, { models, drain, strictModel, version });

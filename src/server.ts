@@ -23,6 +23,7 @@ import { createLoadProgress } from './progress.ts';
 import { type ServiceState, serviceStateOf } from './service-state.ts';
 import { StartError } from './start-error.ts';
 import type { SupervisorLink } from './supervisor/link.ts';
+import { Ledger } from './usage/ledger.ts';
 
 /** What a server is started with. */
 export interface ServeOptions {
@@ -50,6 +51,7 @@ export async function serve(options: ServeOptions): Promise<void> {
 
   const keys = config.auth.enabled ? await openKeys(config.auth, logger) : undefined;
   const limitStore = keys && (await openLimits(config.auth, logger));
+  const ledger = await openLedger(config.ledger, logger);
   const stopReloading = reloadWhenAsked(keys, logger);
   const models = new ModelRegistry();
   const drain = new Drain();
@@ -64,7 +66,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   });
   const state = () => serviceStateOf({ models, drain, watch });
   const tellState = async () => supervisor?.report(state());
-  const deps = { models, drain, metrics, logger, keys, limitStore };
+  const deps = { models, drain, metrics, logger, keys, limitStore, ledger };
   const listeners = await openListeners(options, deps, state);
   supervisor?.setPort(listeners.api.port);
   const watching = setInterval(() => {
@@ -94,6 +96,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     clearInterval(watching);
     stopReloading();
     await limitStore?.close();
+    await ledger?.close();
   }
   logger.info('stopped');
 }
@@ -104,7 +107,7 @@ async function openListeners(
   {
     keys,
     ...deps
-  }: Pick<GatewayDeps, 'models' | 'drain' | 'metrics' | 'logger' | 'limitStore'> & {
+  }: Pick<GatewayDeps, 'models' | 'drain' | 'metrics' | 'logger' | 'limitStore' | 'ledger'> & {
     /** Undefined where authentication is off. */
     readonly keys: KeySource | undefined;
   },
@@ -281,6 +284,22 @@ async function openLimits({ redisUrl }: Config['auth'], logger: Logger): Promise
   const { RedisStore } = await import('./limits/redis-store.ts');
   const onError = (error: Error) => logger.debug({ err: error }, 'redis cannot be reached');
   return new FallbackStore(await RedisStore.open(redisUrl, onError), own, logger);
+}
+
+/** A folder that cannot be written, such as one mounted for its models alone, does not keep it from serving. */
+async function openLedger(place: Config['ledger'], logger: Logger): Promise<Ledger | undefined> {
+  if (place === undefined) {
+    logger.info('usage is not recorded: USAGE_LEDGER is off or there is no data folder');
+    return undefined;
+  }
+  try {
+    const ledger = await Ledger.open(place, logger);
+    logger.info({ ...place }, 'usage is recorded');
+    return ledger;
+  } catch (error) {
+    logger.error({ err: error, ...place }, 'usage is not recorded: its ledger cannot be opened');
+    return undefined;
+  }
 }
 
 /**

@@ -13,6 +13,8 @@ import type {
 import { GatewayError } from '../errors.ts';
 import type { TokenMeter } from '../limits/token-meter.ts';
 import type { GenerationTrace, RequestTrace } from '../request-trace.ts';
+import type { UsageRecorder } from '../usage/usage-recorder.ts';
+import { GenerationUsage } from './generation-usage.ts';
 import { merge } from './merge.ts';
 
 type SequenceEnd = Extract<EngineEvent, { type: 'sequence-end' }>;
@@ -69,6 +71,8 @@ export interface Generation {
   readonly trace: RequestTrace;
   /** Counts the tokens against the key of the request. */
   readonly meter: TokenMeter;
+  /** Takes down, once, what it came to. */
+  readonly recorder: UsageRecorder;
   readonly log: FastifyBaseLogger;
 }
 
@@ -99,38 +103,39 @@ export async function* generate(
   }
 }
 
-/** Sets tokens aside for all choices, and counts what they came to, however they end. */
+/** Sets tokens aside for all choices, counts and records what they came to, however they end. */
 async function* generateMetered(
   generation: Generation,
   trace: GenerationTrace,
   prompts: readonly PreparedPrompt[],
 ): AsyncGenerator<CompletionEvent, void, undefined> {
-  const { meter, options, choiceCount } = generation;
-  const promptTokenCount = prompts.reduce((all, { tokenCount }) => all + tokenCount, 0);
+  const { meter, recorder, options, choiceCount } = generation;
   const perChoice = options.maxTokens ?? assumedCompletionTokenCount;
   await meter.reserve({
-    promptTokenCount,
+    promptTokenCount: prompts.reduce((all, { tokenCount }) => all + tokenCount, 0),
     completionTokenCount: prompts.length * choiceCount * perChoice,
   });
-  const spent: number[] = [];
+  const usage = new GenerationUsage(prompts, choiceCount);
+  let recorded = false;
+  const record = async (failed: boolean) => {
+    if (recorded) return;
+    recorded = true;
+    await recorder.record({ ...usage.total(), failed });
+  };
   try {
-    yield* generateChoices(generation, trace, prompts, spent);
+    yield* generateChoices({ generation, trace, usage, record }, prompts);
   } finally {
-    const completionTokenCount = spent.reduce((all, count) => all + count, 0);
-    // Without an entry nothing was computed.
-    await meter.settle(spent.length === 0 ? 0 : promptTokenCount + completionTokenCount);
+    const { promptTokenCount, completionTokenCount } = usage.total();
+    await meter.settle(promptTokenCount + completionTokenCount);
+    await record(true);
   }
 }
 
-/** @param spent - becomes the completion tokens by choice, exact for those that came to an end */
 async function* generateChoices(
-  generation: Generation,
-  trace: GenerationTrace,
+  run: Run,
   prompts: readonly PreparedPrompt[],
-  spent: number[],
 ): AsyncGenerator<CompletionEvent, void, undefined> {
-  const { choiceCount } = generation;
-  const run = { generation, trace, spent };
+  const { choiceCount } = run.generation;
   const choices = prompts.flatMap((prompt, index) => choicesOf(run, prompt, index * choiceCount));
   const ends: SequenceEnd[] = [];
   for await (const { source: choice, value: event } of merge(choices)) {
@@ -145,8 +150,12 @@ async function* generateChoices(
       yield toChoiceEnd(event, choice);
     }
   }
-  const totals = totalsOf(ends, choiceCount);
-  trace.end(totals.usage);
+  // `filter` leaves out those that never ended.
+  if (ends.filter(Boolean).length < choices.length) throw new GatewayError('engine_failed');
+  const totals = totalsOf(ends, run.usage.total());
+  run.trace.end(totals.usage);
+  // Before anybody is told: what was acknowledged is not forgotten.
+  await run.record(false);
   yield { type: 'completion-end', ...totals };
 }
 
@@ -154,8 +163,9 @@ async function* generateChoices(
 interface Run {
   readonly generation: Generation;
   readonly trace: GenerationTrace;
-  /** Completion tokens by choice. */
-  readonly spent: number[];
+  readonly usage: GenerationUsage;
+  /** Records the usage there is then; only the first call counts. */
+  readonly record: (failed: boolean) => Promise<void>;
 }
 
 type EndedChoice = SequenceEnd & { readonly finishReason: CompletionFinishReason };
@@ -220,7 +230,7 @@ async function* following(choice: Choice, scored: Promise<boolean>): Choice {
 }
 
 async function* generateChoice(
-  { generation: { engine, controller, log }, trace, spent }: Run,
+  { generation: { engine, controller, log }, trace, usage }: Run,
   request: GenerateRequest,
   choice: number,
 ): Choice {
@@ -229,14 +239,14 @@ async function* generateChoice(
     if (event.type !== 'sequence-end') {
       trace.noteDelta();
       // At least one token, until the end tells.
-      spent[choice] = (spent[choice] ?? 0) + 1;
+      usage.notePiece(choice, event.type === 'prompt-delta' ? 0 : 1);
       yield event;
       continue;
     }
-    const { finishReason, usage, timings } = event;
-    spent[choice] = usage.completionTokenCount;
-    trace.noteSequence({ finishReason, usage, timings });
-    log.debug({ choice, finishReason, ...usage, ...timings }, 'sequence ended');
+    const { finishReason, usage: used, timings } = event;
+    usage.noteEnd(choice, used);
+    trace.noteSequence({ finishReason, usage: used, timings });
+    log.debug({ choice, finishReason, ...used, ...timings }, 'sequence ended');
     if (finishReason === 'cancelled') {
       signal.throwIfAborted();
       // Nobody aborted this one: the engine was closed under it.
@@ -252,43 +262,11 @@ function samplingOf(sampling: SamplingParams = {}, sample: number): SamplingPara
   return { ...sampling, seed: BigInt.asUintN(64, sampling.seed + BigInt(sample)) };
 }
 
-function totalsOf(ends: readonly SequenceEnd[], choiceCount: number): CompletionTotals {
+function totalsOf(ends: readonly SequenceEnd[], usage: TokenUsage): CompletionTotals {
   return {
-    usage: usageOf(
-      ends.map(({ usage }) => usage),
-      choiceCount,
-    ),
+    usage,
     choiceCount: ends.length,
     prefillMs: Math.max(...ends.map(({ timings }) => timings.prefillMs)),
     decodeMs: Math.max(...ends.map(({ timings }) => timings.decodeMs)),
   };
-}
-
-function usageOf(usages: readonly TokenUsage[], choiceCount: number): TokenUsage {
-  const prompts = Array.from({ length: usages.length / choiceCount }, (_, prompt) =>
-    promptUsage(usages.slice(prompt * choiceCount, (prompt + 1) * choiceCount)),
-  );
-  return {
-    promptTokenCount: sum(prompts, ({ promptTokenCount }) => promptTokenCount),
-    cachedTokenCount: sum(prompts, ({ cachedTokenCount }) => cachedTokenCount),
-    completionTokenCount: sum(prompts, ({ completionTokenCount }) => completionTokenCount),
-    reasoningTokenCount: sum(prompts, ({ reasoningTokenCount }) => reasoningTokenCount),
-  };
-}
-
-/** Of all choices of one prompt. */
-function promptUsage(usages: readonly TokenUsage[]): TokenUsage {
-  const [first] = usages;
-  if (first === undefined) throw new GatewayError('engine_failed');
-  return {
-    promptTokenCount: first.promptTokenCount,
-    // What one choice computes the others find; that is not what the request found.
-    cachedTokenCount: Math.min(...usages.map((usage) => usage.cachedTokenCount)),
-    completionTokenCount: sum(usages, ({ completionTokenCount }) => completionTokenCount),
-    reasoningTokenCount: sum(usages, ({ reasoningTokenCount }) => reasoningTokenCount),
-  };
-}
-
-function sum(usages: readonly TokenUsage[], count: (usage: TokenUsage) => number): number {
-  return usages.reduce((all, usage) => all + count(usage), 0);
 }

@@ -3,6 +3,7 @@ import type { Drain } from '../drain.ts';
 import { InputError, type PreparedInputs } from '../engine/engine.ts';
 import { GatewayError } from '../errors.ts';
 import { unlimitedMeter } from '../limits/token-meter.ts';
+import { noRecorder } from '../usage/usage-recorder.ts';
 import { abortOnDisconnect, ClientGone } from './disconnect.ts';
 import type { ModelChoice } from './served-model.ts';
 
@@ -36,21 +37,32 @@ export async function answerWithInputs<T>(
   }
 }
 
-/** Computes inputs and counts their tokens against the key of the request: those that were computed. */
+/**
+ * Computes inputs, counts their tokens against the key of the request and records them: those that were
+ * computed.
+ */
 export async function metered<T>(
-  { meter = unlimitedMeter }: FastifyRequest,
+  { meter = unlimitedMeter, recorder = noRecorder }: FastifyRequest,
   { tokenCounts }: PreparedInputs,
   compute: () => Promise<T>,
 ): Promise<T> {
   const promptTokenCount = tokenCounts.reduce((sum, count) => sum + count, 0);
   await meter.reserve({ promptTokenCount, completionTokenCount: 0 });
   let spent = 0;
+  let failed = true;
   try {
     const result = await compute();
     spent = promptTokenCount;
+    failed = false;
     return result;
   } finally {
     await meter.settle(spent);
+    await recorder.record({
+      promptTokenCount: spent,
+      cachedTokenCount: 0,
+      completionTokenCount: 0,
+      failed,
+    });
   }
 }
 

@@ -4,6 +4,7 @@ import { GatewayError } from '../errors.ts';
 import { KeyLoadError, type KeySource } from '../keys/key-source.ts';
 import type { RouteDoc } from '../route-doc.ts';
 import { Reload } from './schemas/reload.ts';
+import { requireThisMachine } from './this-machine.ts';
 
 /**
  * `POST /reload`: reads the key file again, for keys with the scope `admin`. Where authentication is off
@@ -37,10 +38,8 @@ const doc: RouteDoc = {
 
 async function reloadKeys(keys: KeySource | undefined, { ip }: FastifyRequest): Promise<Reload> {
   if (keys === undefined) {
-    if (isLoopback(ip)) return { status: 'ok', keys_loaded: 0 };
-    throw new GatewayError('insufficient_scope', {
-      message: 'Authentication is off, so that only this machine may ask for a reload.',
-    });
+    requireThisMachine(ip, 'a reload');
+    return { status: 'ok', keys_loaded: 0 };
   }
   try {
     const { keyCount, skipped } = await keys.load();
@@ -56,8 +55,4 @@ async function reloadKeys(keys: KeySource | undefined, { ip }: FastifyRequest): 
       cause: error,
     });
   }
-}
-
-function isLoopback(address: string): boolean {
-  return address === '::1' || /^(::ffff:)?127\./i.test(address);
 }

@@ -3,6 +3,7 @@ import type { Drain } from '../drain.ts';
 import type { ReplyDelta, ScoredToken } from '../engine/engine.ts';
 import { GatewayError } from '../errors.ts';
 import { unlimitedMeter } from '../limits/token-meter.ts';
+import { noRecorder } from '../usage/usage-recorder.ts';
 import { abortOnDisconnect, ClientGone } from './disconnect.ts';
 import {
   type CompletionEvent,
@@ -61,15 +62,15 @@ type CompletionEvents = AsyncGenerator<CompletionEvent, void, undefined>;
 export async function generateReply(
   request: FastifyRequest,
   reply: FastifyReply,
-  generation: Omit<Generation, 'controller' | 'trace' | 'log' | 'meter'>,
+  generation: Omit<Generation, 'controller' | 'trace' | 'log' | 'meter' | 'recorder'>,
   form: ReplyForm,
 ): Promise<object> {
-  const { log, trace, meter = unlimitedMeter } = request;
+  const { log, trace, meter = unlimitedMeter, recorder = noRecorder } = request;
   const controller = abortOnDisconnect(request, reply);
   const cacheScope = request.caller?.cacheScope;
   const options = { ...generation.options, ...(cacheScope !== undefined && { cacheScope }) };
   const events = withDeadline(
-    generate({ ...generation, options, controller, trace, log, meter }),
+    generate({ ...generation, options, controller, trace, log, meter, recorder }),
     controller,
     request.server.generationTimeoutMs,
   );

@@ -1,4 +1,5 @@
 import { neutralise } from '../log.ts';
+import { toTable } from '../table.ts';
 import type { BaselineComparison } from './baseline.ts';
 import { cellText, loadText } from './cell.ts';
 import { type FailureGroup, failureName } from './failure.ts';
@@ -7,7 +8,6 @@ import type { BenchResult, TargetResult } from './measure.ts';
 import { baselineRows, msText, peerRows, rateText, secondsText } from './report-rows.ts';
 import { percentiles, type Stats } from './statistics.ts';
 import { clientWarning, type RunSummary } from './summary.ts';
-import { toTable } from './table.ts';
 
 /**
  * The report for a terminal: first the blocks of the Python gateway's benchmark, one for each run, then

@@ -28,14 +28,22 @@ export function logFilesIn(
   values: SettingValues,
   env: Readonly<Record<string, string | undefined>>,
 ): LogFilesConfig {
-  const { WORKER_TYPE: workerType, INSTANCE_ID: instanceId } = values;
+  const { WORKER_TYPE: workerType } = values;
   return {
     folder,
     name: pathPart(workerType === undefined ? values.LOG_NAME : `llama-${workerType}`),
-    instance: pathPart(instanceId ?? (env.HOSTNAME || 'unknown')),
+    instance: instanceName(values, env),
     maxBytes: values.LOG_MAX_SIZE,
     maxFiles: values.LOG_MAX_FILES,
   };
+}
+
+/** This server's part of file names, in a folder that several may share. */
+export function instanceName(
+  { INSTANCE_ID: instanceId }: SettingValues,
+  env: Readonly<Record<string, string | undefined>>,
+): string {
+  return pathPart(instanceId ?? (env.HOSTNAME || 'unknown'));
 }
 
 /** One harmless part of a path; no text of the environment leads out of its folder. */

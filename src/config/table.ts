@@ -385,7 +385,7 @@ export const settings = {
   INSTANCE_ID: optional(
     'Log',
     text('ID'),
-    'name of this server in the names of log files',
+    'name of this server in the names of its log files and its usage ledger',
     '$HOSTNAME, else unknown',
   ),
   LOG_MAX_SIZE: withDefault(
@@ -401,6 +401,12 @@ export const settings = {
     'log files of a kind that are kept',
   ),
   ACCESS_LOG: withDefault('Log', truth(), true, 'a log line for every request'),
+  USAGE_LEDGER: withDefault(
+    'Log',
+    truth(),
+    true,
+    'record what each key uses in $DATA_DIR/usage; nowhere without a data folder',
+  ),
 } as const satisfies Record<string, Setting<unknown>>;
 
 export type SettingName = keyof typeof settings;

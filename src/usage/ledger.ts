@@ -1,5 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { type FileHandle, mkdir, open, readFile, rename, truncate } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '../log.ts';
 import { fromLine, toLine, type Usage, UsageTotals } from './usage-lines.ts';
@@ -17,9 +16,20 @@ export interface LedgerPlace {
 }
 
 interface Waiting {
-  readonly line: string;
+  readonly usage: Usage;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
+}
+
+/** What was in a file when it was opened. */
+interface Content {
+  /** Sums of its lines. */
+  readonly totals: UsageTotals;
+  readonly lineCount: number;
+  /** Up to the last line break. */
+  readonly byteCount: number;
+  /** Numbers of the lines that say nothing, from 1. */
+  readonly badLines: readonly number[];
 }
 
 /**
@@ -27,28 +37,30 @@ interface Waiting {
  * it comes. Requests that end together share one write.
  */
 export class Ledger {
+  readonly #place: LedgerPlace;
   readonly #path: string;
   readonly #logger: Logger;
+  /** Of what is in the file. */
   readonly #totals: UsageTotals;
   #file: FileHandle;
+  #byteCount: number;
   #lineCount: number;
+  /** The file is made shorter from here on; never where it has lines that are not understood. */
+  #compactionAt: number;
   #waiting: Waiting[] = [];
+  /** What could not be written, and is tried again with the next request. */
+  #unwritten = new UsageTotals();
   #writing: Promise<void> | undefined;
 
-  private constructor(
-    path: string,
-    logger: Logger,
-    content: {
-      readonly totals: UsageTotals;
-      readonly lineCount: number;
-      readonly file: FileHandle;
-    },
-  ) {
-    this.#path = path;
+  private constructor(place: LedgerPlace, file: FileHandle, content: Content, logger: Logger) {
+    this.#place = place;
+    this.#path = pathOf(place);
     this.#logger = logger;
+    this.#file = file;
     this.#totals = content.totals;
+    this.#byteCount = content.byteCount;
     this.#lineCount = content.lineCount;
-    this.#file = content.file;
+    this.#compactionAt = content.badLines.length > 0 ? Infinity : compactionLineCount;
   }
 
   /**
@@ -56,32 +68,36 @@ export class Ledger {
    * acknowledged, and is cut off.
    * @throws {Error} when the folder cannot be written
    */
-  static async open({ folder, instance }: LedgerPlace, logger: Logger): Promise<Ledger> {
-    await mkdir(folder, { recursive: true });
-    const path = join(folder, `${instance}${suffix}`);
-    const { totals, lineCount, wholeBytes, badLines } = await readOwn(path);
+  static async open(place: LedgerPlace, logger: Logger): Promise<Ledger> {
+    await mkdir(place.folder, { recursive: true });
+    const path = pathOf(place);
+    const content = await readOwn(path);
+    const { badLines, byteCount } = content;
     if (badLines.length > 0) {
       logger.warn({ path, lines: badLines }, 'lines of the usage ledger that say nothing');
     }
     const file = await open(path, 'a', 0o640);
-    await truncate(path, wholeBytes);
-    const ledger = new Ledger(path, logger, { totals, lineCount, file });
-    if (badLines.length === 0) await ledger.#compactIfLong();
+    await file.truncate(byteCount);
+    await syncFolder(place.folder);
+    const ledger = new Ledger(place, file, content, logger);
+    await ledger.#compactIfLong();
     return ledger;
   }
 
-  /** Resolves once the usage is safe. */
+  /**
+   * Resolves once the usage is safe.
+   * @throws {Error} when it could not be written; that has been logged, and is tried again with the next
+   */
   record(usage: Usage): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ line: toLine(usage), resolve, reject });
-      this.#totals.add(usage);
+      this.#waiting.push({ usage, resolve, reject });
       this.#writing ??= this.#write();
     });
   }
 
-  /** Of this instance. */
-  totals(): readonly Usage[] {
-    return this.#totals.list();
+  /** The sums of all instances that share the folder. */
+  readAll(): Promise<readonly Usage[]> {
+    return readLedgers(this.#place.folder);
   }
 
   /** Waits for what is being written. */
@@ -94,54 +110,64 @@ export class Ledger {
     while (this.#waiting.length > 0) {
       const batch = this.#waiting;
       this.#waiting = [];
+      const usages = [...this.#unwritten.list(), ...batch.map(({ usage }) => usage)];
       try {
-        await this.#file.appendFile(batch.map(({ line }) => line).join(''));
-        await this.#file.datasync();
-        this.#lineCount += batch.length;
+        await this.#append(usages);
+        this.#unwritten = new UsageTotals();
         for (const { resolve } of batch) resolve();
       } catch (error) {
         this.#logger.error({ err: error, path: this.#path }, 'usage could not be written');
-        for (const { reject } of batch) reject(error);
+        for (const { usage, reject } of batch) {
+          this.#unwritten.add(usage);
+          reject(error);
+        }
       }
       await this.#compactIfLong();
     }
     this.#writing = undefined;
   }
 
-  async #compactIfLong(): Promise<void> {
-    if (this.#lineCount < Math.max(compactionLineCount, 10 * this.#totals.size)) return;
-    // What waits is in the totals already; it must not be written once more.
-    const batch = this.#waiting;
-    this.#waiting = [];
-    const lines = this.#totals.list().map(toLine);
-    const partial = `${this.#path}.partial`;
+  async #append(usages: readonly Usage[]): Promise<void> {
+    const text = Buffer.from(usages.map(toLine).join(''));
     try {
-      const file = await open(partial, 'w', 0o640);
-      try {
-        await file.writeFile(lines.join(''));
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await rename(partial, this.#path);
-      await syncFolder(join(this.#path, '..'));
-      const old = this.#file;
-      this.#file = await open(this.#path, 'a', 0o640);
-      await old.close();
-      this.#lineCount = lines.length;
-      for (const { resolve } of batch) resolve();
+      await this.#file.appendFile(text);
+      await this.#file.datasync();
     } catch (error) {
+      // A full disk may have taken a part: what is written again must not be there twice.
+      await this.#file.truncate(this.#byteCount);
+      throw error;
+    }
+    this.#byteCount += text.length;
+    this.#lineCount += usages.length;
+    for (const usage of usages) this.#totals.add(usage);
+  }
+
+  async #compactIfLong(): Promise<void> {
+    if (this.#lineCount < Math.max(this.#compactionAt, 10 * this.#totals.size)) return;
+    const lines = this.#totals.list().map(toLine);
+    const text = Buffer.from(lines.join(''));
+    try {
+      const file = await replace(this.#path, text);
+      const old = this.#file;
+      this.#file = file;
+      this.#byteCount = text.length;
+      this.#lineCount = lines.length;
+      await syncFolder(this.#place.folder);
+      await old.close();
+    } catch (error) {
+      this.#compactionAt = this.#lineCount + compactionLineCount;
       this.#logger.error({ err: error, path: this.#path }, 'the usage ledger was not shortened');
-      this.#waiting = [...batch, ...this.#waiting];
     }
   }
 }
 
 /** The sums of all instances whose ledgers lie in a folder; none where it does not exist. */
-export function readLedgers(folder: string): readonly Usage[] {
+export async function readLedgers(folder: string): Promise<readonly Usage[]> {
   const totals = new UsageTotals();
-  for (const name of ledgerNames(folder)) {
-    for (const line of readFileSync(join(folder, name), 'utf8').split('\n')) {
+  for (const name of await ledgerNames(folder)) {
+    // In pieces: who reads may have streams to serve meanwhile.
+    const file = await open(join(folder, name));
+    for await (const line of file.readLines()) {
       const usage = fromLine(line);
       if (usage !== undefined) totals.add(usage);
     }
@@ -149,40 +175,60 @@ export function readLedgers(folder: string): readonly Usage[] {
   return totals.list();
 }
 
-function ledgerNames(folder: string): readonly string[] {
+async function ledgerNames(folder: string): Promise<readonly string[]> {
   try {
-    return readdirSync(folder).filter((name) => name.endsWith(suffix));
+    return (await readdir(folder)).filter((name) => name.endsWith(suffix));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
   }
 }
 
-async function readOwn(path: string) {
+function pathOf({ folder, instance }: LedgerPlace): string {
+  return join(folder, `${instance}${suffix}`);
+}
+
+async function readOwn(path: string): Promise<Content> {
+  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return Buffer.alloc(0);
+    throw error;
+  });
+  const byteCount = bytes.lastIndexOf('\n') + 1;
+  const lines = bytes.toString('utf8', 0, byteCount).split('\n').slice(0, -1);
   const totals = new UsageTotals();
   const badLines: number[] = [];
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    text = '';
-  }
-  const whole = text.slice(0, text.lastIndexOf('\n') + 1);
-  const lines = whole.split('\n').slice(0, -1);
   for (const [index, line] of lines.entries()) {
     const usage = fromLine(line);
     if (usage === undefined) badLines.push(index + 1);
     else totals.add(usage);
   }
-  return { totals, badLines, lineCount: lines.length, wholeBytes: Buffer.byteLength(whole) };
+  return { totals, badLines, lineCount: lines.length, byteCount };
 }
 
-/** So that a new name outlives a power cut too. */
+/**
+ * Puts a text in the place of a file, whole or not at all.
+ * @returns the new file, open for more
+ */
+async function replace(path: string, text: Buffer): Promise<FileHandle> {
+  const partial = `${path}.partial`;
+  await rm(partial, { force: true });
+  const file = await open(partial, 'a', 0o640);
+  try {
+    await file.appendFile(text);
+    await file.sync();
+    await rename(partial, path);
+    return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** So that a new name outlives a power cut too. Not every file system can promise that. */
 async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r');
   try {
-    await handle.sync();
+    await handle.sync().catch(() => {});
   } finally {
     await handle.close();
   }

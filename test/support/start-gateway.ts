@@ -53,6 +53,7 @@ export interface TestGatewayOptions
       | 'authentication'
       | 'trustedProxies'
       | 'limitStore'
+      | 'ledger'
       | 'generationTimeoutMs'
       | 'corsOrigins'
     >
@@ -88,6 +89,7 @@ export function startGateway(options: TestGatewayOptions = {}): TestGateway {
     strictModel: options.strictModel ?? false,
     authentication: options.authentication,
     limitStore: options.limitStore,
+    ledger: options.ledger,
     trustedProxies: options.trustedProxies ?? [],
     accessLog: options.accessLog,
     version: '0.0.0',

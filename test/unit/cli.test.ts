@@ -25,6 +25,7 @@ describe('parseCommand', () => {
     [['serve', '--port', '1'], { name: 'serve', flags: ['--port', '1'] }],
     [['serve', '--help'], { name: 'help' }],
     [['bench', '--url', 'u', '--help'], { name: 'bench', flags: ['--url', 'u', '--help'] }],
+    [['usage', '--day', 'd', '-h'], { name: 'usage', flags: ['--day', 'd', '-h'] }],
     [['diagnostics', 'out'], { name: 'diagnostics', flags: ['out'] }],
     [['keys', '--file', 'f', 'list', '-h'], { name: 'keys', flags: ['--file', 'f', 'list', '-h'] }],
     [['-h'], { name: 'help' }],
@@ -35,7 +36,7 @@ describe('parseCommand', () => {
 
   it('refuses a command there is not and lists those there are', () => {
     expect(() => parseCommand(['sevre'])).toThrow(
-      'unknown command "sevre", did you mean serve? (commands: serve, keys, bench, diagnostics)',
+      'unknown command "sevre", did you mean serve? (commands: serve, keys, usage, bench, diagnostics)',
     );
   });
 });
@@ -66,7 +67,7 @@ describe('the program', () => {
     const { status, stderr } = runCli(['dance']);
     expect(status).toBe(2);
     expect(stderr).toBe(
-      'llama-gguf-inference: unknown command "dance" (commands: serve, keys, bench, diagnostics)\n',
+      'llama-gguf-inference: unknown command "dance" (commands: serve, keys, usage, bench, diagnostics)\n',
     );
   });
 });
