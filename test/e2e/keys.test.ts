@@ -36,7 +36,7 @@ describe('a server with keys', () => {
     const { data, response } = await ask(alice);
     expect(data.usage?.completion_tokens).toBeGreaterThan(0);
     expect(response.headers.get('x-ratelimit-limit-requests')).toBe('50');
-    expect(await server.line('sequence ended')).toMatchObject({ keyId: 'alice' });
+    expect(await server.line('request completed')).toMatchObject({ keyId: 'alice' });
     await expect(ask(`${alice}x`)).rejects.toThrow(OpenAI.AuthenticationError);
 
     const bob = await keys('generate', '--name', 'bob', '--hash', '--quiet');

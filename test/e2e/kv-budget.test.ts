@@ -19,7 +19,7 @@ async function ask(server: TestServer, index: number) {
 
 /** Value of a series without labels, or the sum over all of them. */
 async function metric(server: TestServer, name: string): Promise<number> {
-  const text = await (await fetch(`${server.url}/metrics`)).text();
+  const text = await (await fetch(`${server.url}/metrics?format=prometheus`)).text();
   const lines = text.split('\n').filter((line) => line.startsWith(name));
   expect(lines, `${name} in /metrics`).not.toHaveLength(0);
   return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);

@@ -132,7 +132,7 @@ describe('the server', () => {
     ]);
     const models = await (await fetch(`${server.url}/v1/models`)).json();
     expect(models).toMatchObject({
-      data: [{ quantization: 'F32', capabilities: { infill: true, tools: false } }],
+      data: [{ quantization: 'F32', capabilities: { infill: true, tools: true } }],
     });
   });
 });

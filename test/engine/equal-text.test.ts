@@ -40,7 +40,7 @@ function randomChat(random: SeededRandom): ChatMessage[] {
   return messages;
 }
 
-describe.each(shapes)('%s', (_name, source) => {
+describe.each(shapes)('%s', (name, source) => {
   let loaded: LoadedModel;
 
   beforeAll(async () => {
@@ -92,7 +92,9 @@ describe.each(shapes)('%s', (_name, source) => {
             true,
           );
         }
-        expect(engine.stats().prefixHitCount).toBeGreaterThan(0);
+        // A state belongs to its slot; it is shared only where ids are left for copies.
+        const shares = kvLayout === 'unified' || !name.includes('hybrid');
+        if (shares) expect(engine.stats().prefixHitCount).toBeGreaterThan(0);
         expect(differing.length).toBeLessThanOrEqual(chats.length * 0.03);
         if (differing.length > 0) console.log(`${differing.length} near-ties fell the other way`);
       } finally {

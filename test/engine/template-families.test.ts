@@ -18,6 +18,38 @@ const names = git('ls-tree', '--name-only', 'HEAD', 'models/templates/')
   .filter((path) => path.endsWith('.jinja'))
   .map((path) => path.slice('models/templates/'.length, -'.jinja'.length));
 
+/**
+ * Templates whose histories do not show a call as the model writes it (thoughts before it, calls and
+ * results as one text), or that refuse the history it is taken from.
+ */
+const withoutScript = new Set([
+  'Apriel-1.6-15b-Thinker-fixed',
+  'Cohere2MoE',
+  'CohereForAI-c4ai-command-r-plus-tool_use',
+  'LFM2-8B-A1B',
+  'LFM2.5-Instruct',
+  'MiniMax-M2',
+  'MiniMax-M3',
+  'Mistral-Small-3.2-24B-Instruct-2506',
+  'NVIDIA-Nemotron-Nano-v2',
+  'Qwen-QwQ-32B',
+  'Qwen-Qwen3-0.6B',
+  'Qwen3.5-4B',
+  'StepFun3.5-Flash',
+  'deepseek-ai-DeepSeek-R1-Distill-Llama-8B',
+  'deepseek-ai-DeepSeek-R1-Distill-Qwen-32B',
+  'google-gemma-4-31B-it',
+  'google-gemma-4-31B-it-interleaved',
+  'ibm-granite-granite-3.3-2B-Instruct',
+  'llama-cpp-deepseek-r1',
+  'llama-cpp-rwkv-world',
+  'mistralai-Ministral-3-14B-Reasoning-2512',
+  'mistralai-Mistral-Nemo-Instruct-2407',
+  'openai-gpt-oss-120b',
+  'openbmb-MiniCPM5-1B',
+  'unsloth-Apriel-1.5',
+]);
+
 const tools: readonly Tool[] = [
   {
     name: 'get_weather',
@@ -87,11 +119,13 @@ describe.each(names)('%s', (name) => {
   test('renders tools, and their calls and results', async () => {
     const prompt = await engine.prepareChat(question, { tools, toolChoice: 'required' });
     expect(prompt.tokenCount).toBeGreaterThan(20);
-    const text = await engine.renderChat([...question, callMessage, result, thanks], { tools });
+    const answer: ChatMessage = { role: 'assistant', content: 'It is sunny.' };
+    const history = [...question, callMessage, result, answer, thanks];
+    const text = await engine.renderChat(history, { tools });
     for (const part of ['get_weather', 'Paris', 'sunny', 'Thanks.']) expect(text).toContain(part);
   });
 
-  test('reads a call in its own words', async () => {
+  test.skipIf(withoutScript.has(name))('reads a call in its own words', async () => {
     const script = await scriptedCall(engine);
     const prompt = await engine.prepareChat(question, { tools, thinking: false });
     const addon = loadAddon('cpu');
