@@ -71,7 +71,7 @@ Context::Context(const ContextOptions& options, const std::atomic<bool>* abortin
   params.n_ctx = static_cast<uint32_t>(unified_ ? Padded(options.n_kv_tokens) : n_split_cells);
   params.kv_unified = unified_;
   params.n_seq_max = n_seq_max;
-  params.n_outputs_max = n_seq_max;
+  params.n_outputs_max = n_seq_max + options.n_drafted;
   params.n_batch = options.n_batch;
   params.n_ubatch = options.n_ubatch;
   params.n_threads = options.n_threads;
@@ -103,7 +103,7 @@ bool Context::CutsInTrial() {
   constexpr std::array<llama_token, 1> kAnyToken{0};
   for (const int32_t position : {0, 1}) {
     BeginBatch();
-    Add(0, position, kAnyToken, true);
+    Add(0, position, kAnyToken, 1);
     if (Decode() != DecodeStatus::kOk) return false;
   }
   const bool cuts = llama_memory_seq_rm(llama_get_memory(context_.get()), 0, 1, -1);
@@ -126,6 +126,14 @@ CacheLimits Context::cache_limits() const {
   return limits;
 }
 
+std::string Context::ReasonNotToGuess() const {
+  if (!cuts_) return "keeps a state that no token can be taken back from";
+  // Tokens of one step are spread over several ubatches then, and a later one may take the cells of
+  // tokens that are within the window again once the guess is taken back.
+  if (n_window_ > 0 && !unified_) return "attends within a window, which needs KV_LAYOUT=unified";
+  return "";
+}
+
 // Cells that have left the window may have been used for something else.
 bool Context::CanCut(CacheId id, int32_t n_tokens) const {
   const llama_pos oldest = llama_memory_seq_pos_min(llama_get_memory(context_.get()), id);
@@ -140,15 +148,15 @@ void Context::BeginBatch() {
 }
 
 int32_t Context::Add(CacheId id, int32_t first, std::span<const llama_token> tokens,
-                     bool wants_logits) {
+                     int32_t n_logits) {
+  const int32_t first_logits = batch_size() + static_cast<int32_t>(tokens.size()) - n_logits;
   for (size_t i = 0; i < tokens.size(); ++i) {
     tokens_.push_back(tokens[i]);
     positions_.push_back(first + static_cast<llama_pos>(i));
     ids_.push_back(id);
-    wants_logits_.push_back(0);
+    wants_logits_.push_back(batch_size() > first_logits ? 1 : 0);
   }
-  wants_logits_.back() = wants_logits ? 1 : 0;
-  return batch_size() - 1;
+  return first_logits;
 }
 
 DecodeStatus Context::Decode() {

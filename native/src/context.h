@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "llama-cpp.h"
@@ -32,6 +33,8 @@ struct ContextOptions {
   KvLayout kv_layout = KvLayout::kUnified;
   int32_t n_batch = 2048;
   int32_t n_ubatch = 512;
+  // Tokens of a batch, beside one of each slot, whose logits may be asked for.
+  int32_t n_drafted = 0;
   int32_t n_threads = 1;
   // ggml's busy-wait between graphs, 0 (sleep at once) to 100.
   uint32_t poll = 0;
@@ -59,9 +62,9 @@ class Context {
 
   // Empties the batch.
   void BeginBatch();
-  // Appends `tokens` of the sequence `id`, whose first has position `first`. With `wants_logits`
-  // the last one's logits are kept. Returns the batch index of the last token.
-  int32_t Add(CacheId id, int32_t first, std::span<const llama_token> tokens, bool wants_logits);
+  // Appends `tokens` of the sequence `id`, at least one, the first at position `first`. The logits
+  // of the last `n_logits` are kept. Returns the batch index of the first of these.
+  int32_t Add(CacheId id, int32_t first, std::span<const llama_token> tokens, int32_t n_logits);
   // Returns when everything is computed.
   DecodeStatus Decode();
   int32_t batch_size() const { return static_cast<int32_t>(tokens_.size()); }
@@ -71,6 +74,10 @@ class Context {
 
   // What the memory of this model is capable of. What it returns must not outlive the context.
   CacheLimits cache_limits() const;
+
+  // Why the last tokens of a sequence cannot always be taken back as if they had never been there,
+  // as the end of a sentence about the model; empty when they can.
+  std::string ReasonNotToGuess() const;
 
   // Whether all sequences share one cache.
   bool unified() const { return unified_; }

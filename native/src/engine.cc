@@ -17,15 +17,20 @@ struct Overloaded : Functions... {
 // microseconds.
 constexpr int64_t kParallelEffort = 1'000'000;
 
-SchedulerLimits LimitsOf(const EngineOptions& options, Context* context) {
+SchedulerLimits LimitsOf(const EngineOptions& options, bool drafts, Context* context) {
   return {
       .n_slots = options.context.n_slots,
       .n_batch = static_cast<int32_t>(llama_n_batch(context->get())),
       .n_ubatch = static_cast<int32_t>(llama_n_ubatch(context->get())),
       .step_target_ms = options.step_target_ms,
+      .n_drafted = drafts ? options.context.n_drafted : 0,
+      .n_draft_min = options.drafts.n_min,
+      .n_draft_max = options.drafts.n_max,
       .cache = context->cache_limits(),
   };
 }
+
+constexpr char kNoRoom[] = "the KV cache has no room for the sequence";
 
 // Requests that arrive together are prefilled together, which takes a fraction of the time that one
 // after the other does: after a rest the first one waits this long for the next, and so on.
@@ -36,9 +41,15 @@ double MillisecondsSince(Clock::time_point begin) {
   return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
 }
 
+// Sequences whose longest guesses a step has room for. More of them keep the machine busy enough.
+constexpr int32_t kMostDrafting = 4;
+
 // A batch must have room for a token of every slot.
 EngineOptions Checked(EngineOptions options) {
   options.context.n_batch = std::max(options.context.n_batch, options.context.n_slots);
+  if (options.drafts.kind != DraftKind::kNone) {
+    options.context.n_drafted = kMostDrafting * options.drafts.n_max;
+  }
   return options;
 }
 
@@ -83,6 +94,7 @@ void Engine::Run() noexcept {
     failure = "an exception of unknown type";
   }
   EndEverything(failure);
+  drafter_.reset();
   context_.reset();
   events_.push_back(Stopped{});
   PublishStats();
@@ -91,11 +103,13 @@ void Engine::Run() noexcept {
 
 void Engine::RunSteps() {
   context_.emplace(options_.context, &closing_);
-  scheduler_.emplace(LimitsOf(options_, &*context_));
+  std::string no_drafts = StartDrafter();
+  scheduler_.emplace(LimitsOf(options_, drafter_.has_value(), &*context_));
   events_.push_back(Started{
       .n_batch = static_cast<int32_t>(llama_n_batch(context_->get())),
       .n_ubatch = static_cast<int32_t>(llama_n_ubatch(context_->get())),
       .unified_kv = context_->unified(),
+      .no_drafts = std::move(no_drafts),
   });
   bool idle = false;
   while (!closing_.load(std::memory_order_relaxed)) {
@@ -106,6 +120,16 @@ void Engine::RunSteps() {
     for (Message& message : messages) Handle(std::move(message));
     idle = !Step();
   }
+}
+
+std::string Engine::StartDrafter() {
+  if (options_.drafts.kind == DraftKind::kNone) return "";
+  std::string reason = context_->ReasonNotToGuess();
+  if (reason.empty()) {
+    drafter_.emplace(options_.drafts, options_.context, options_.step_target_ms, context_->get(),
+                     &closing_);
+  }
+  return reason;
 }
 
 void Engine::Handle(Message message) {
@@ -139,6 +163,7 @@ void Engine::CancelSequence(SequenceId id) {
 
 bool Engine::Step() {
   const Clock::time_point begin = Clock::now();
+  ProposeDrafts();
   const StepPlan plan = scheduler_->Plan();
   if (!ApplyEdits(plan)) return true;
   if (plan.empty()) return false;
@@ -153,11 +178,11 @@ bool Engine::Step() {
       scheduler_->Commit(plan);
       CountProgress(plan);
       SampleAll(plan);
-      scheduler_->Measured(plan, MillisecondsSince(begin));
+      scheduler_->Measured(plan, MillisecondsSince(before_decode));
       break;
     case DecodeStatus::kNoRoom:
       // Alone, a sequence that finds no room never will.
-      if (!scheduler_->MakeRoom()) FailSequences(plan, "the KV cache has no room for the sequence");
+      if (!scheduler_->MakeRoom(plan)) FailSequences(plan, kNoRoom);
       break;
     case DecodeStatus::kAborted:
       break;
@@ -167,6 +192,21 @@ bool Engine::Step() {
   }
   stats_.step_ms += MillisecondsSince(begin);
   return true;
+}
+
+void Engine::ProposeDrafts() {
+  if (!drafter_) return;
+  std::vector<DraftCall> calls = scheduler_->DraftCalls();
+  for (DraftCall& call : calls) {
+    // One more token follows a guess that is right to its end.
+    call.n_most = std::min(call.n_most, sequences_.at(call.id).n_left() - 1);
+  }
+  if (calls.empty()) return;
+  drafter_->Draft(calls, [this](SequenceId id, std::vector<Token> draft) {
+    scheduler_->Propose(id, std::move(draft));
+  });
+  const double ms = drafter_->drafting_ms();
+  if (ms > 0) scheduler_->MeasuredDrafting(drafter_->n_drafted(), ms);
 }
 
 // What was to be copied from an id that an edit has emptied is lost as well.
@@ -201,7 +241,9 @@ void Engine::FillBatch(const StepPlan& plan) {
     sequence.MarkStarted(now);
     scratch_tokens_.clear();
     sequence.CopyTokens(work.first, work.n_tokens, &scratch_tokens_);
-    last_indices_[i] = context_->Add(work.cache_id, work.first, scratch_tokens_, work.samples);
+    scratch_tokens_.insert(scratch_tokens_.end(), work.draft.begin(), work.draft.end());
+    const int32_t n_logits = work.samples ? 1 + static_cast<int32_t>(work.draft.size()) : 0;
+    last_indices_[i] = context_->Add(work.cache_id, work.first, scratch_tokens_, n_logits);
   }
 }
 
@@ -224,46 +266,79 @@ void Engine::SampleAll(const StepPlan& plan) {
   samples_.clear();
   int64_t effort = 0;
   for (size_t i = 0; i < plan.work.size(); ++i) {
-    if (!plan.work[i].samples) continue;
-    Sequence* sequence = &sequences_.at(plan.work[i].id);
-    samples_.push_back({.sequence = sequence, .batch_index = last_indices_[i]});
-    effort += int64_t{sequence->sampling_effort()} * model_->n_vocab();
+    const StepWork& work = plan.work[i];
+    if (!work.samples) continue;
+    Sequence* sequence = &sequences_.at(work.id);
+    samples_.push_back(
+        {.sequence = sequence, .batch_index = last_indices_[i], .draft = &work.draft});
+    const auto n_tokens = static_cast<int64_t>(1 + work.draft.size());
+    effort += n_tokens * sequence->sampling_effort() * model_->n_vocab();
   }
   // The slow ones first, so that nobody waits for them at the end.
   std::ranges::stable_sort(samples_, std::greater(),
                            [](const Sample& each) { return each.sequence->sampling_effort(); });
 
-  const auto choose = [this](int32_t i) {
-    Sample& sample = samples_[i];
-    try {
-      sample.token = sample.sequence->Sample(context_->get(), sample.batch_index);
-    } catch (const std::exception& error) {
-      sample.error = error.what()[0] == '\0' ? "no token could be chosen" : error.what();
-    }
-  };
   const auto n_samples = static_cast<int32_t>(samples_.size());
   const Clock::time_point begin = Clock::now();
   if (effort >= kParallelEffort) {
     // The first look at the logits puts them in order; the others may then look at the same time.
     if (n_samples > 0) llama_get_logits_ith(context_->get(), samples_[0].batch_index);
-    samplers_.Run(n_samples, choose);
+    samplers_.Run(n_samples, [this](int32_t i) { Choose(&samples_[i]); });
   } else {
-    for (int32_t i = 0; i < n_samples; ++i) choose(i);
+    for (Sample& sample : samples_) Choose(&sample);
   }
   stats_.sampling_ms += MillisecondsSince(begin);
+  GrowAll();
+}
 
-  for (Sample& sample : samples_) {
-    const SequenceId id = sample.sequence->id();
-    if (!sample.error.empty()) {
-      EndSequence(id, SequenceError{id, ErrorCode::kSequenceFailed, std::move(sample.error)});
-      continue;
+// A guess is right as far as the sampler, asked for one token after the other, says the same. So
+// every token is chosen exactly as it would have been without the guess.
+void Engine::Choose(Sample* sample) {
+  const std::vector<Token>& draft = *sample->draft;
+  try {
+    for (size_t i = 0; i <= draft.size(); ++i) {
+      const int32_t batch_index = sample->batch_index + static_cast<int32_t>(i);
+      const llama_token token = sample->sequence->Sample(context_->get(), batch_index);
+      sample->tokens.push_back(token);
+      if (i == draft.size() || token != draft[i] || model_->IsEndOfGeneration(token)) break;
     }
-    Sequence::Growth growth = sample.sequence->Grow(sample.token);
-    ++stats_.n_sampled_tokens;
-    scheduler_->Append(id, sample.token);
-    if (!growth.text.empty()) events_.push_back(TextDelta{id, std::move(growth.text)});
-    if (growth.ended) EndSequence(id, sample.sequence->End(growth.reason, Clock::now()));
+  } catch (const std::exception& error) {
+    sample->error = error.what()[0] == '\0' ? "no token could be chosen" : error.what();
   }
+}
+
+void Engine::GrowAll() {
+  for (Sample& sample : samples_) {
+    Sequence* sequence = sample.sequence;
+    const SequenceId id = sequence->id();
+    Sequence::Growth growth;
+    size_t n_grown = 0;
+    while (n_grown < sample.tokens.size() && !growth.ended) {
+      growth = sequence->Grow(sample.tokens[n_grown++]);
+      if (!growth.text.empty()) events_.push_back(TextDelta{id, std::move(growth.text)});
+    }
+    stats_.n_sampled_tokens += n_grown;
+    if (n_grown > 0) {
+      const std::span<const Token> grown(sample.tokens.data(), n_grown);
+      CountDraft(sample.draft->size(), scheduler_->Append(id, grown), sequence);
+    }
+    if (growth.ended) {
+      EndSequence(id, sequence->End(growth.reason, Clock::now()));
+    } else if (!sample.error.empty()) {
+      EndSequence(id, SequenceError{id, ErrorCode::kSequenceFailed, std::move(sample.error)});
+    }
+  }
+}
+
+void Engine::CountDraft(size_t n_drafted, int32_t n_accepted, Sequence* sequence) {
+  if (n_drafted == 0) return;
+  sequence->CountDraft(static_cast<int32_t>(n_drafted), n_accepted);
+  ++stats_.n_drafts;
+  stats_.n_drafted_tokens += n_drafted;
+  stats_.n_accepted_tokens += n_accepted;
+  auto& by_place = stats_.n_accepted_by_place;
+  by_place.resize(std::max(by_place.size(), n_drafted));
+  for (int32_t place = 0; place < n_accepted; ++place) ++by_place[place];
 }
 
 void Engine::FailSequences(const StepPlan& plan, const std::string& reason) {
@@ -279,6 +354,7 @@ void Engine::EndSequence(SequenceId id, Event event) {
   } else {
     scheduler_->Finish(id);
   }
+  if (drafter_) drafter_->Forget(id);
   sequences_.erase(id);
   events_.push_back(std::move(event));
 }

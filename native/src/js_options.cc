@@ -49,10 +49,19 @@ llama_flash_attn_type FlashAttention(const std::string& name) {
   return LLAMA_FLASH_ATTN_TYPE_AUTO;
 }
 
-llama_model* BorrowModel(const Napi::Object& addon_model) {
-  llama_model* model = Napi::ObjectWrap<AddonModel>::Unwrap(addon_model)->model;
-  if (model == nullptr) throw std::invalid_argument("the model is not loaded, or was disposed");
-  return model;
+DraftOptions DraftOptionsFrom(const Napi::Object& options) {
+  DraftOptions result;
+  if (!options.Has("speculative")) return result;
+  const auto speculative = options.Get("speculative").As<Napi::Object>();
+  result.kind = String(speculative, "kind") == "draft" ? DraftKind::kModel : DraftKind::kNgram;
+  Read(speculative, "minTokens", &result.n_min);
+  Read(speculative, "maxTokens", &result.n_max);
+  Read(speculative, "ngramSize", &result.n_gram);
+  Read(speculative, "minProbability", &result.p_min);
+  if (result.kind == DraftKind::kModel) {
+    result.model = BorrowModel(speculative.Get("model").As<Napi::Object>());
+  }
+  return result;
 }
 
 ContextOptions ContextOptionsFrom(const Napi::Object& options) {
@@ -73,12 +82,19 @@ ContextOptions ContextOptionsFrom(const Napi::Object& options) {
 
 }  // namespace
 
+llama_model* BorrowModel(const Napi::Object& addon_model) {
+  llama_model* model = Napi::ObjectWrap<AddonModel>::Unwrap(addon_model)->model;
+  if (model == nullptr) throw std::invalid_argument("the model is not loaded, or was disposed");
+  return model;
+}
+
 EngineOptions EngineOptionsFrom(const Napi::Object& options) {
   EngineOptions result;
   result.context = ContextOptionsFrom(options);
   result.context.model = BorrowModel(options.Get("model").As<Napi::Object>());
   result.step_target_ms = options.Get("stepTargetMs").As<Napi::Number>().DoubleValue();
   Read(options, "samplingThreadCount", &result.n_sampling_threads);
+  result.drafts = DraftOptionsFrom(options);
   return result;
 }
 

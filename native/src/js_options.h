@@ -10,8 +10,11 @@
 #include "engine.h"
 #include "messages.h"
 
-// What an engine is built with; src/engine/addon.ts lists the keys. The llama_model is the one
-// behind a node-llama-cpp `LlamaModel`'s `_model`, read by the memory layout of the pinned release.
+// The llama_model behind a node-llama-cpp `LlamaModel`'s `_model`, read by the memory layout of the
+// pinned release. Throws std::exception when there is none any more.
+llama_model* BorrowModel(const Napi::Object& addon_model);
+
+// What an engine is built with; src/engine/addon.ts lists the keys.
 EngineOptions EngineOptionsFrom(const Napi::Object& options);
 
 // Fields that are absent keep llama.cpp's defaults.

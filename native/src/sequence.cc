@@ -76,6 +76,11 @@ Sequence::Growth Sequence::Grow(llama_token token) {
   return {std::move(shown.text), false, {}};
 }
 
+void Sequence::CountDraft(int32_t n_drafted, int32_t n_accepted) {
+  n_drafted_tokens_ += n_drafted;
+  n_accepted_tokens_ += n_accepted;
+}
+
 SequenceEnd Sequence::End(FinishReason reason, Clock::time_point now) const {
   const bool started = started_at_ != kNever;
   const bool sampled = first_token_at_ != kNever;
@@ -86,6 +91,8 @@ SequenceEnd Sequence::End(FinishReason reason, Clock::time_point now) const {
   end.n_cached_tokens = n_cached_tokens_;
   end.n_completion_tokens = static_cast<int32_t>(completion_.size());
   end.n_reasoning_tokens = reasoning_.n_tokens();
+  end.n_drafted_tokens = n_drafted_tokens_;
+  end.n_accepted_tokens = n_accepted_tokens_;
   end.queue_ms = Milliseconds(submitted_at_, started ? started_at_ : now);
   if (started) end.prefill_ms = Milliseconds(started_at_, sampled ? first_token_at_ : now);
   if (sampled) end.decode_ms = Milliseconds(first_token_at_, last_token_at_);

@@ -18,6 +18,8 @@ class Sequence {
   // Prompt and completion: what the cache must hold before the next token can be sampled.
   int32_t n_tokens() const { return n_prompt_tokens() + static_cast<int32_t>(completion_.size()); }
   const std::vector<llama_token>& prompt_tokens() const { return prompt_->tokens; }
+  // Completion tokens that may still come, at least 1.
+  int32_t n_left() const { return max_tokens_ - static_cast<int32_t>(completion_.size()); }
   // Prompt tokens that were found in the cache instead of being computed.
   int32_t n_cached_tokens() const { return n_cached_tokens_; }
 
@@ -59,6 +61,9 @@ class Sequence {
   // Appends the token that was chosen.
   Growth Grow(llama_token token);
 
+  // Of `n_drafted` tokens guessed for it `n_accepted` were right.
+  void CountDraft(int32_t n_drafted, int32_t n_accepted);
+
   // The account of the sequence as it stands.
   SequenceEnd End(FinishReason reason, Clock::time_point now) const;
 
@@ -74,6 +79,8 @@ class Sequence {
   // Tokens, from the first on, that were computed or found at some time.
   int32_t n_done_ = 0;
   int32_t n_cached_tokens_ = 0;
+  int32_t n_drafted_tokens_ = 0;
+  int32_t n_accepted_tokens_ = 0;
 
   Clock::time_point submitted_at_;
   // Set when the event they name has happened.

@@ -167,6 +167,13 @@ export interface SequenceTimings {
   readonly decodeMs: number;
 }
 
+/** What guessing the tokens of one sequence came to. */
+export interface DraftUsage {
+  readonly draftedTokenCount: number;
+  /** The part of them that was right. */
+  readonly acceptedTokenCount: number;
+}
+
 /** The next piece of a reply. Texts are whole UTF-8 characters and never empty. */
 export type ReplyDelta =
   | { readonly type: 'text-delta'; readonly text: string }
@@ -194,6 +201,8 @@ export type EngineEvent =
       readonly finishReason: FinishReason;
       readonly usage: TokenUsage;
       readonly timings: SequenceTimings;
+      /** Only where the engine guesses tokens. */
+      readonly drafts?: DraftUsage;
     };
 
 /** Counters since the engine started, and gauges of this moment. */
@@ -214,6 +223,14 @@ export interface EngineStats {
   readonly prefixHitCount: number;
   /** Times a sequence had to give way to a neighbour and waited to be resumed. */
   readonly pausedSequenceCount: number;
+  /** Guesses of what comes next that were checked; 0 where the engine does not guess ... */
+  readonly draftCount: number;
+  /** ... their tokens ... */
+  readonly draftedTokenCount: number;
+  /** ... those that were right ... */
+  readonly acceptedTokenCount: number;
+  /** ... and these by their place in the guess. */
+  readonly acceptedTokenCountByPlace: readonly number[];
   /** Time spent in steps, in milliseconds ... */
   readonly stepMs: number;
   /** ... and the part of it in `llama_decode` ... */
@@ -246,6 +263,10 @@ export interface EngineInfo {
   /** Whether the model can be asked for what stands between two texts. */
   readonly infill: boolean;
   readonly chat: ChatAbilities;
+  /** What tokens are guessed with; left out: none are. */
+  readonly speculative?: 'ngram' | 'draft';
+  /** Why none are, although they were to be. */
+  readonly notSpeculative?: string;
 }
 
 /** A running engine with one model. */
