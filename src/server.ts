@@ -2,12 +2,16 @@ import { once } from 'node:events';
 import type { Config, ConfigWarning } from './config.ts';
 import { Drain } from './drain.ts';
 import type { Engine } from './engine/engine.ts';
-import { createNativeEngine } from './engine/native-engine.ts';
+import {
+  createNativeEngine,
+  DraftModelError,
+  type SpeculativeOptions,
+} from './engine/native-engine.ts';
 import { type Listeners, openListeners } from './listeners.ts';
 import type { Logger } from './log.ts';
 import { type LoadedModel, loadModel } from './model/load.ts';
 import { ModelRegistry } from './model/registry.ts';
-import { type ModelSource, resolveModelSource } from './model/source.ts';
+import { type ModelSource, resolveDraftSource, resolveModelSource } from './model/source.ts';
 import { createLoadProgress } from './progress.ts';
 import { StartError } from './start-error.ts';
 
@@ -30,6 +34,9 @@ export async function serve({ config, warnings, logger, stop }: ServeOptions): P
   for (const { level, message } of warnings) logger[level](message);
   warnAboutOpenDoors(config, logger);
   const source = resolveModelSource(config.model);
+  const draftPath = config.engine.speculative?.draftModelPath;
+  const draftSource =
+    draftPath === undefined ? undefined : resolveDraftSource(config.model, draftPath);
   for (const { level, message } of source.notes) logger[level](message);
 
   const models = new ModelRegistry();
@@ -37,7 +44,7 @@ export async function serve({ config, warnings, logger, stop }: ServeOptions): P
   const listeners = await openListeners(config.server, { models, drain, logger });
   let running: RunningModel | undefined;
   try {
-    running = await startModel(source, { config, models, logger, stop });
+    running = await startModel(source, { config, draftSource, models, logger, stop });
     announce(running, listeners, source, logger);
     await Promise.race([running.failure, aborted(stop)]);
   } catch (error) {
@@ -62,9 +69,12 @@ interface RunningModel {
 
 async function startModel(
   source: ModelSource,
-  deps: Pick<ServeOptions, 'config' | 'logger' | 'stop'> & { readonly models: ModelRegistry },
+  deps: Pick<ServeOptions, 'config' | 'logger' | 'stop'> & {
+    readonly draftSource: ModelSource | undefined;
+    readonly models: ModelRegistry;
+  },
 ): Promise<RunningModel> {
-  const { config, logger, stop, models } = deps;
+  const { config, draftSource, logger, stop, models } = deps;
   logger.info({ path: source.path, sizeBytes: source.sizeBytes }, 'loading model');
   const progress = createLoadProgress(logger);
   let loaded: LoadedModel;
@@ -72,6 +82,7 @@ async function startModel(
     loaded = await loadModel(source, {
       model: config.model,
       engine: config.engine,
+      draftSource,
       logger,
       signal: stop,
       onProgress: (ratio) => {
@@ -84,6 +95,7 @@ async function startModel(
   }
   try {
     const running = await startEngine(loaded, config);
+    warnAboutGuessing(running.engine, config, logger);
     const { notes: _notes, ...found } = source;
     const { bosToken, eosToken } = loaded;
     models.setReady({
@@ -104,7 +116,7 @@ async function startModel(
 }
 
 async function startEngine(
-  { model, gpu, fit, threadCount, dispose }: LoadedModel,
+  { model, draft, gpu, fit, threadCount, dispose }: LoadedModel,
   { engine: config }: Config,
 ): Promise<RunningModel> {
   let fail: (error: Error) => void = () => {};
@@ -127,6 +139,7 @@ async function startEngine(
     flashAttention: config.flashAttention,
     cacheTypeK: config.cacheTypeK,
     cacheTypeV: config.cacheTypeV,
+    speculative: speculativeOptions(config.speculative, draft),
     chatTemplate: config.chatTemplate,
     thinking: config.thinking,
     defaultMaxTokens: config.defaultMaxTokens,
@@ -144,9 +157,29 @@ async function startEngine(
       },
     };
   } catch (cause) {
+    if (cause instanceof DraftModelError) {
+      const path = config.speculative?.draftModelPath;
+      throw new StartError(2, `DRAFT_MODEL_PATH ${path} ${cause.problem}`, { cause });
+    }
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new StartError(1, `the engine could not start: ${reason}`, { cause });
   }
+}
+
+function speculativeOptions(
+  config: Config['engine']['speculative'],
+  draft: LoadedModel['draft'],
+): SpeculativeOptions | undefined {
+  if (config === undefined) return undefined;
+  const { draftModelPath: _, ...options } = config;
+  return { ...options, model: draft };
+}
+
+function warnAboutGuessing({ info }: Engine, { engine }: Config, logger: Logger): void {
+  if (info.notSpeculative === undefined) return;
+  logger.warn(
+    `SPECULATIVE=${engine.speculative?.kind} has no effect: the model ${info.notSpeculative}`,
+  );
 }
 
 function announce(
@@ -155,7 +188,7 @@ function announce(
   { id, bundled }: ModelSource,
   logger: Logger,
 ): void {
-  const { backend, slotCount, contextLength, kvTokenCount } = engine.info;
+  const { backend, slotCount, contextLength, kvTokenCount, speculative } = engine.info;
   logger.info(
     {
       address,
@@ -165,6 +198,7 @@ function announce(
       slots: slotCount,
       context: contextLength,
       kvTokens: kvTokenCount,
+      speculative,
     },
     'ready',
   );

@@ -100,8 +100,8 @@ async function* generateChoice(
       yield event;
       continue;
     }
-    const { finishReason, usage, timings } = event;
-    log.info({ choice, finishReason, ...usage, ...timings }, 'sequence ended');
+    const { finishReason, usage, timings, drafts } = event;
+    log.info({ choice, finishReason, ...usage, ...timings, ...drafts }, 'sequence ended');
     if (finishReason === 'cancelled') {
       signal.throwIfAborted();
       // Nobody aborted this one: the engine was closed under it.

@@ -25,6 +25,8 @@ import type { ModelSource } from './source.ts';
 /** A model in memory, and the engine that fits beside it. */
 export interface LoadedModel {
   readonly model: LlamaModel;
+  /** Guesses tokens for the model. */
+  readonly draft: LlamaModel | undefined;
   /** `false` is the CPU alone. */
   readonly gpu: Llama['gpu'];
   readonly fit: EngineFit;
@@ -42,6 +44,8 @@ export interface LoadedModel {
 export interface LoadOptions {
   readonly model: ModelConfig;
   readonly engine: EngineConfig;
+  /** The draft model's file, if there is to be one. */
+  readonly draftSource: ModelSource | undefined;
   readonly logger: Logger;
   /** Called with the share of the file that is loaded, 0 to 1. */
   onProgress(ratio: number): void;
@@ -61,34 +65,38 @@ export async function loadModel(source: ModelSource, options: LoadOptions): Prom
   checkPinnedVersion(await getModuleVersion(), pinnedNodeLlamaCppVersion);
   const backend = await openBackend(options.model.gpu, logger);
   const { llama } = backend;
+  const owned: { dispose(): Promise<void> }[] = [llama];
+  const dispose = async () => {
+    for (const each of owned.toReversed()) await each.dispose();
+  };
   try {
     signal.throwIfAborted();
     const freeRamBytes = availableMemoryBytes();
+    // First, since the model takes what GPU memory it finds.
+    const draft =
+      options.draftSource &&
+      (await loadWeights(backend, options.draftSource, { ...options, onProgress: () => {} }));
+    if (draft !== undefined) owned.push(draft);
     const model = await loadWeights(backend, source, options);
-    try {
-      await logOffload(model, logger);
-      const fit = await fitToMemory(model, source, freeRamBytes, options.engine);
-      for (const { level, message } of fit.notes) logger[level](message);
-      signal.throwIfAborted();
-      return {
-        model,
-        gpu: llama.gpu,
-        fit,
-        threadCount: options.engine.threadCount || chosenThreadCount(llama.cpuMathCores),
-        chatTemplate: chatTemplateOf(model),
-        bosToken: model.tokens.bosString ?? undefined,
-        eosToken: model.tokens.eosString ?? undefined,
-        dispose: async () => {
-          await model.dispose();
-          await llama.dispose();
-        },
-      };
-    } catch (error) {
-      await model.dispose();
-      throw error;
-    }
+    owned.push(model);
+    await logOffload(model, logger);
+    const models = draft === undefined ? [model] : [model, draft];
+    const fit = await fitToMemory(models, source, freeRamBytes, options.engine);
+    for (const { level, message } of fit.notes) logger[level](message);
+    signal.throwIfAborted();
+    return {
+      model,
+      draft,
+      gpu: llama.gpu,
+      fit,
+      threadCount: options.engine.threadCount || chosenThreadCount(llama.cpuMathCores),
+      chatTemplate: chatTemplateOf(model),
+      bosToken: model.tokens.bosString ?? undefined,
+      eosToken: model.tokens.eosString ?? undefined,
+      dispose,
+    };
   } catch (error) {
-    await llama.dispose();
+    await dispose();
     throw error;
   }
 }
@@ -161,17 +169,24 @@ function gpuLayers(
   return { fitContext: { contextSize } };
 }
 
+/** What all models take together, each with a context of the same shape. */
 async function fitToMemory(
-  model: LlamaModel,
+  models: readonly LlamaModel[],
   source: ModelSource,
   freeRamBytes: number,
   engine: EngineConfig,
 ): Promise<EngineFit> {
-  const usesGpu = model.gpuLayers > 0;
-  const weights = await model.fileInsights.estimateModelResourceRequirementsV2({
-    gpuLayers: model.gpuLayers,
-    useMmap: model.useMmap,
-  });
+  const usesGpu = models.some((model) => model.gpuLayers > 0);
+  const weights = await Promise.all(
+    models.map((model) =>
+      model.fileInsights.estimateModelResourceRequirementsV2({
+        gpuLayers: model.gpuLayers,
+        useMmap: model.useMmap,
+      }),
+    ),
+  );
+  const weightBytes = weights.reduce((total, { cpuRam }) => total + cpuRam, 0);
+  const [{ llama }] = models as readonly [LlamaModel, ...LlamaModel[]];
   return fitEngine({
     slotCount: engine.slotCount,
     contextLength: engine.contextLength,
@@ -179,15 +194,23 @@ async function fitToMemory(
     trainedContextLength: source.trainedContextLength,
     usesGpu,
     free: {
-      ramBytes: Math.max(0, freeRamBytes - weights.cpuRam - ramReserveBytes),
-      vramBytes: usesGpu ? await freeVramBytes(model) : 0,
+      ramBytes: Math.max(0, freeRamBytes - weightBytes - ramReserveBytes),
+      vramBytes: usesGpu ? await freeVramBytes(llama) : 0,
     },
-    estimate: (shape) => estimateContext(model, engine, shape),
+    estimate: async (shape) =>
+      sum(await Promise.all(models.map((model) => estimateContext(model, engine, shape)))),
   });
 }
 
+function sum(amounts: readonly MemoryAmounts[]): MemoryAmounts {
+  return {
+    ramBytes: amounts.reduce((total, { ramBytes }) => total + ramBytes, 0),
+    vramBytes: amounts.reduce((total, { vramBytes }) => total + vramBytes, 0),
+  };
+}
+
 /** What is free once the weights are in place, less node-llama-cpp's own reserve. */
-async function freeVramBytes({ llama }: LlamaModel): Promise<number> {
+async function freeVramBytes(llama: Llama): Promise<number> {
   const { free } = await llama.getVramState();
   return Math.max(0, free - llama.vramPaddingSize);
 }
