@@ -31,8 +31,12 @@ int32_t DraftPacer::Length(DraftRecord* record, int32_t n_decoding, double plain
        chance *= record->acceptance) {
     ++n;
   }
-  if (n >= n_min_) return n;
-  return ++record->n_rested > record->rest ? n_min_ : 0;
+  if (n >= n_min_) {
+    record->n_rested = 0;
+    return n;
+  }
+  ++record->n_rested;
+  return record->on_trial() ? n_min_ : 0;
 }
 
 void DraftPacer::ObserveStep(int32_t n_drafted, double ms, double plain_ms) {

@@ -13,6 +13,9 @@ struct DraftRecord {
   int32_t rest = 0;
   // Steps gone without since the last guess.
   int32_t n_rested = 0;
+
+  // Whether the last length was that of a trial.
+  bool on_trial() const { return n_rested > rest; }
 };
 
 class DraftPacer {

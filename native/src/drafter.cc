@@ -15,6 +15,10 @@ using Clock = std::chrono::steady_clock;
 
 // The part of the step target that a draft model may spend on tokens it has not seen.
 constexpr double kCatchUpPart = 0.25;
+// The part of all time that it may spend on those where guessing does not pay as far as is known,
+// and how much of that can be saved up, in milliseconds.
+constexpr double kTrialPart = 0.03;
+constexpr double kMostTrialMs = 500;
 
 // Families pad their vocabularies to different sizes, and some rename the first control tokens.
 constexpr int32_t kMostExtraTokens = 128;
@@ -141,6 +145,8 @@ void Drafter::Draft(const std::vector<DraftCall>& calls, const Take& take) {
   if (model_) {
     n_catch_up_ = model_->pacer.Chunk(0);
     n_guess_cells_ = static_cast<int32_t>(calls.size()) * (options_.n_max + 1);
+    const double passed_ms = MillisecondsSince(std::exchange(last_call_at_, Clock::now()));
+    trial_ms_ = std::min(kMostTrialMs, trial_ms_ + kTrialPart * passed_ms);
     SpareId(calls);
   }
 
@@ -170,6 +176,9 @@ void Drafter::Draft(const std::vector<DraftCall>& calls, const Take& take) {
   if (asked.empty()) return;
 
   const Clock::time_point begin = Clock::now();
+  // From here on llama.cpp computes in the context by itself: what was noted for the last batch is
+  // void.
+  if (model_) model_->context.BeginBatch();
   common_speculative_draft(speculative_.get());
   for (const auto& [call, id] : asked) {
     std::vector<Token>& guess = guesses_[id];
@@ -196,6 +205,7 @@ bool Drafter::CatchUp(const DraftCall& call, CacheId* id) {
   const int32_t n_missing = n_known - 1 - n_held;
   // Up to a guess and the token after it are part of what guessing costs.
   const bool is_new = n_missing > options_.n_max + 1;
+  if (is_new && call.is_trial && trial_ms_ <= 0) return false;
   const int32_t n = is_new ? std::min(n_missing, n_catch_up_) : n_missing;
   const Clock::time_point begin = Clock::now();
   if (!MakeRoom(n) || !Compute(*id, call.tokens.subspan(n_held, n))) return false;
@@ -205,6 +215,7 @@ bool Drafter::CatchUp(const DraftCall& call, CacheId* id) {
   } else if (n > 0) {
     n_catch_up_ -= n;
     model.pacer.Observe(0, n, ms);
+    if (call.is_trial) trial_ms_ -= ms;
   }
   return n == n_missing;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -104,6 +105,9 @@ class Drafter {
   // Tokens the draft model may still catch up with in this step, and cells its guesses need.
   int32_t n_catch_up_ = 0;
   int32_t n_guess_cells_ = 0;
+  // Time that catching up for trials may still take: a small part of all time that passes.
+  double trial_ms_ = 0;
+  std::chrono::steady_clock::time_point last_call_at_ = std::chrono::steady_clock::now();
   int32_t n_drafted_ = 0;
   double drafting_ms_ = 0;
 };

@@ -119,7 +119,7 @@ std::vector<DraftCall> Scheduler::DraftCalls() {
     if (n_share < limits_.n_draft_min) continue;
     const int32_t n = std::min(n_share, drafts_.Length(&sequence.drafts, n_decoding, plain_ms));
     if (n == 0) continue;
-    calls.push_back({id, sequence.tokens, &sequence.scope, n});
+    calls.push_back({id, sequence.tokens, &sequence.scope, n, sequence.drafts.on_trial()});
     n_room -= n;
   }
   return calls;

@@ -66,6 +66,8 @@ struct DraftCall {
   const std::string* scope = nullptr;
   // Tokens to guess at most, at least 1.
   int32_t n_most = 1;
+  // Whether it does not pay by what is known, so that it must not cost much.
+  bool is_trial = false;
 };
 
 class Scheduler {

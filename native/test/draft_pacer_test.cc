@@ -136,6 +136,9 @@ TEST_CASE("nothing is guessed before a plain step was measured, nor fewer than t
   int32_t n = 0;
   for (int i = 0; i < 40 && n == 0; ++i) n = pacer.Length(&record, 1, kPlainMs);
   CHECK(n == 4);
+  CHECK(record.on_trial());
+  pacer.ObserveOutcome(4, 4, &record);
+  CHECK(!record.on_trial());
 }
 
 TEST_CASE("one delayed step does not end guessing") {
