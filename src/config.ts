@@ -118,12 +118,28 @@ export interface EngineConfig {
   readonly cacheTypeV: CacheType;
   /** Auto: what the file says. */
   readonly pooling: SettingValues['POOLING'];
+  /** Undefined: every token is computed in a step of its own. */
+  readonly speculative: SpeculativeConfig | undefined;
   readonly defaultMaxTokens: number;
   /** Jinja text. */
   readonly chatTemplate: string | undefined;
   /** Undefined: as the template does by itself. */
   readonly thinking: boolean | undefined;
   readonly samplingDefaults: SamplingParams;
+}
+
+/** How tokens are guessed. */
+export interface SpeculativeConfig {
+  readonly kind: 'ngram' | 'draft';
+  /** Of the draft model; undefined for `ngram`. */
+  readonly draftModelPath: string | undefined;
+  /** Tokens of a guess. */
+  readonly minTokens: number;
+  readonly maxTokens: number;
+  /** Least probability of a token the draft model guesses, 0 to 1. */
+  readonly minProbability: number;
+  /** Tokens in a row that are looked up. */
+  readonly ngramSize: number;
 }
 
 /** llama.cpp's name of a KV cache type. */
@@ -305,6 +321,7 @@ function assemble(
       cacheTypeK: values.CACHE_TYPE_K,
       cacheTypeV: values.CACHE_TYPE_V,
       pooling: values.POOLING,
+      speculative: speculative(values),
       defaultMaxTokens: values.MAX_TOKENS,
       chatTemplate: derived.chatTemplate,
       thinking: values.REASONING === 'auto' ? undefined : values.REASONING === 'on',
@@ -348,6 +365,18 @@ function assemble(
       access: values.ACCESS_LOG,
       files: derived.logFiles,
     },
+  };
+}
+
+function speculative(values: SettingValues): SpeculativeConfig | undefined {
+  if (values.SPECULATIVE === 'off') return undefined;
+  return {
+    kind: values.SPECULATIVE,
+    draftModelPath: values.DRAFT_MODEL_PATH,
+    minTokens: values.DRAFT_MIN,
+    maxTokens: values.DRAFT_MAX,
+    minProbability: values.DRAFT_P_MIN,
+    ngramSize: values.NGRAM_SIZE,
   };
 }
 
@@ -411,6 +440,18 @@ function contradictions(values: SettingValues, ubatchSize: number): string[] {
   if (isQuantised && values.FLASH_ATTENTION === 'off') {
     problems.push(
       `CACHE_TYPE_V must be f32, f16 or bf16 with FLASH_ATTENTION=off, received "${values.CACHE_TYPE_V}"`,
+    );
+  }
+  if (values.DRAFT_MIN > values.DRAFT_MAX) {
+    problems.push(
+      `DRAFT_MIN must be at most DRAFT_MAX (${values.DRAFT_MAX}), received ${values.DRAFT_MIN}`,
+    );
+  }
+  if ((values.SPECULATIVE === 'draft') !== (values.DRAFT_MODEL_PATH !== undefined)) {
+    problems.push(
+      values.SPECULATIVE === 'draft'
+        ? 'SPECULATIVE=draft needs DRAFT_MODEL_PATH, the GGUF file of the draft model'
+        : `DRAFT_MODEL_PATH is for SPECULATIVE=draft only, which is "${values.SPECULATIVE}": set or unset both`,
     );
   }
   if (values.PORT !== 0 && values.PORT === values.PORT_HEALTH) {

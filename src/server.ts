@@ -4,7 +4,11 @@ import type { Config, ConfigWarning } from './config.ts';
 import { Drain } from './drain.ts';
 import { createEmbeddingEngine } from './engine/embedding-engine.ts';
 import type { Engine } from './engine/engine.ts';
-import { createNativeEngine } from './engine/native-engine.ts';
+import {
+  createNativeEngine,
+  DraftModelError,
+  type SpeculativeOptions,
+} from './engine/native-engine.ts';
 import { EngineWatch } from './engine-watch.ts';
 import type { GatewayDeps } from './gateway.ts';
 import { openHealthListener } from './health-server.ts';
@@ -17,7 +21,7 @@ import type { LogOutput } from './log-output.ts';
 import { Metrics } from './metrics.ts';
 import { type LoadedModel, loadModel } from './model/load.ts';
 import { ModelRegistry } from './model/registry.ts';
-import { type ModelSource, resolveModelSource } from './model/source.ts';
+import { type ModelSource, resolveDraftSource, resolveModelSource } from './model/source.ts';
 import { programVersion } from './package-info.ts';
 import { createLoadProgress } from './progress.ts';
 import { type ServiceState, serviceStateOf } from './service-state.ts';
@@ -47,6 +51,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   for (const { level, message } of warnings) logger[level](message);
   if (!config.auth.enabled) warnAboutOpenDoors(config, logger);
   const source = resolveModelSource(config.model);
+  const draftSource = draftSourceOf(config, source);
   for (const { level, message } of source.notes) logger[level](message);
 
   const keys = config.auth.enabled ? await openKeys(config.auth, logger) : undefined;
@@ -76,7 +81,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   let running: RunningModel | undefined;
   try {
     await tellState();
-    running = await startModel(source, { config, models, metrics, logger, stop });
+    running = await startModel(source, { config, draftSource, models, metrics, logger, stop });
     // Who reads `ready` may ask the health port.
     await tellState();
     announce(running, listeners.api, source, logger);
@@ -150,12 +155,13 @@ interface RunningModel {
 async function startModel(
   source: ModelSource,
   deps: Pick<ServeOptions, 'config' | 'stop'> & {
+    readonly draftSource: ModelSource | undefined;
     readonly logger: Logger;
     readonly models: ModelRegistry;
     readonly metrics: Metrics;
   },
 ): Promise<RunningModel> {
-  const { config, logger, stop, models, metrics } = deps;
+  const { config, draftSource, logger, stop, models, metrics } = deps;
   logger.info({ path: source.path, sizeBytes: source.sizeBytes }, 'loading model');
   const progress = createLoadProgress(logger);
   let loaded: LoadedModel;
@@ -163,6 +169,7 @@ async function startModel(
     loaded = await loadModel(source, {
       model: config.model,
       engine: config.engine,
+      draftSource,
       logger,
       signal: stop,
       onProgress: (ratio) => {
@@ -175,6 +182,7 @@ async function startModel(
   }
   try {
     const running = await startEngine(loaded, config, metrics);
+    warnAboutGuessing(running.engine, config, logger);
     const { notes: _notes, embedding: _embedding, ...found } = source;
     const { bosToken, eosToken } = loaded;
     models.setReady({
@@ -195,7 +203,7 @@ async function startModel(
 }
 
 async function startEngine(
-  { model, gpu, generates, embedding, fit, threadCount, dispose }: LoadedModel,
+  { model, draft, gpu, generates, embedding, fit, threadCount, dispose }: LoadedModel,
   { engine: config }: Config,
   metrics: Metrics,
 ): Promise<RunningModel> {
@@ -221,6 +229,7 @@ async function startEngine(
     flashAttention: config.flashAttention,
     cacheTypeK: config.cacheTypeK,
     cacheTypeV: config.cacheTypeV,
+    speculative: speculativeOptions(config.speculative, draft),
     chatTemplate: config.chatTemplate,
     thinking: config.thinking,
     defaultMaxTokens: config.defaultMaxTokens,
@@ -240,9 +249,38 @@ async function startEngine(
       },
     };
   } catch (cause) {
+    if (cause instanceof DraftModelError) {
+      const path = config.speculative?.draftModelPath;
+      throw new StartError(2, `DRAFT_MODEL_PATH ${path} ${cause.problem}`, { cause });
+    }
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new StartError(1, `the engine could not start: ${reason}`, { cause });
   }
+}
+
+/** A model that continues no texts has nothing to guess for. */
+function draftSourceOf(
+  { model, engine }: Config,
+  { embedding }: ModelSource,
+): ModelSource | undefined {
+  const path = engine.speculative?.draftModelPath;
+  if (path === undefined || !embedding.generates) return undefined;
+  return resolveDraftSource(model, path);
+}
+
+function speculativeOptions(
+  config: Config['engine']['speculative'],
+  draft: LoadedModel['draft'],
+): SpeculativeOptions | undefined {
+  if (config === undefined) return undefined;
+  const { draftModelPath: _, ...options } = config;
+  return { ...options, model: draft };
+}
+
+function warnAboutGuessing({ info }: Engine, { engine }: Config, logger: Logger): void {
+  if (engine.speculative === undefined || info.speculative !== undefined) return;
+  const reason = info.notSpeculative ?? 'continues no texts';
+  logger.warn(`SPECULATIVE=${engine.speculative.kind} has no effect: the model ${reason}`);
 }
 
 function announce(
@@ -251,7 +289,7 @@ function announce(
   { id, bundled }: ModelSource,
   logger: Logger,
 ): void {
-  const { backend, slotCount, contextLength, kvTokenCount } = engine.info;
+  const { backend, slotCount, contextLength, kvTokenCount, speculative } = engine.info;
   logger.info(
     {
       address,
@@ -261,6 +299,7 @@ function announce(
       slots: slotCount,
       context: contextLength,
       kvTokens: kvTokenCount,
+      speculative,
     },
     'ready',
   );

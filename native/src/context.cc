@@ -62,7 +62,7 @@ Context::Context(const ContextOptions& options, const std::atomic<bool>* abortin
   params.n_ctx = static_cast<uint32_t>(unified_ ? Padded(options.n_kv_tokens) : n_split_cells);
   params.kv_unified = unified_;
   params.n_seq_max = n_seq_max;
-  params.n_outputs_max = n_seq_max + n_scored_rows_;
+  params.n_outputs_max = n_seq_max + n_scored_rows_ + options.n_drafted;
   params.n_batch = options.n_batch;
   params.n_ubatch = options.n_ubatch;
   params.n_threads = options.n_threads;
@@ -97,7 +97,7 @@ bool Context::CutsInTrial() {
   constexpr std::array<llama_token, 1> kAnyToken{0};
   for (const int32_t position : {0, 1}) {
     BeginBatch();
-    Add(0, position, kAnyToken, Outputs::kLast);
+    Add(0, position, kAnyToken, 1);
     if (Decode() != DecodeStatus::kOk) return false;
   }
   const bool cuts = llama_memory_seq_rm(llama_get_memory(context_.get()), 0, 1, -1);
@@ -122,6 +122,14 @@ CacheLimits Context::cache_limits() const {
     limits.can_cut = [this](CacheId id, int32_t n_tokens) { return CanCut(id, n_tokens); };
   }
   return limits;
+}
+
+std::string Context::ReasonNotToGuess() const {
+  if (!cuts_) return "keeps a state that no token can be taken back from";
+  // Tokens of one step are spread over several ubatches then, and a later one may take the cells of
+  // tokens that are within the window again once the guess is taken back.
+  if (n_window_ > 0 && !unified_) return "attends within a window, which needs KV_LAYOUT=unified";
+  return "";
 }
 
 // Cells that have left the window may have been used for something else.

@@ -5,6 +5,8 @@
 #include <atomic>
 #include <cstdint>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "compute_threads.h"
 #include "llama-cpp.h"
@@ -32,6 +34,8 @@ struct ContextOptions {
   KvLayout kv_layout = KvLayout::kUnified;
   int32_t n_batch = 2048;
   int32_t n_ubatch = 512;
+  // Guessed tokens of a batch, whose logits may be asked for beside one of each slot.
+  int32_t n_drafted = 0;
   int32_t n_threads = 1;
   // ggml's busy-wait between graphs, 0 (sleep at once) to 100.
   uint32_t poll = 0;
@@ -51,15 +55,17 @@ class Context {
 
   // Empties the batch.
   void BeginBatch() { batch_.Clear(); }
-  // Appends `tokens` of the sequence `id`, whose first has position `first`. Returns the batch
-  // index of the last token. A batch has at most n_slots + n_scored_rows() tokens whose outputs are
-  // kept.
-  int32_t Add(CacheId id, int32_t first, std::span<const llama_token> tokens, Outputs outputs) {
-    return batch_.Add(id, first, tokens, outputs);
+  // Appends `tokens` of the sequence `id`, at least one, the first at position `first`. The logits
+  // of the last `n_outputs` are kept. Returns the batch index of the first of these, or of the last
+  // token where none is kept. A batch keeps n_slots + n_scored_rows() + n_drafted at most.
+  int32_t Add(CacheId id, int32_t first, std::span<const llama_token> tokens, int32_t n_outputs) {
+    return batch_.Add(id, first, tokens, n_outputs);
   }
   // Returns when everything is computed.
   DecodeStatus Decode();
   int32_t batch_size() const { return batch_.size(); }
+  // llama.cpp has computed in the context by itself, and not through Decode.
+  void ComputedElsewhere() { copied_id_ = -1; }
 
   // Makes one change of the memory. False when it could not be made: then the id is empty.
   bool Apply(const CacheEdit& edit);
@@ -69,6 +75,10 @@ class Context {
 
   // Tokens whose logits a batch can keep, beside one for each slot.
   int32_t n_scored_rows() const { return n_scored_rows_; }
+
+  // Why the last tokens of a sequence cannot always be taken back as if they had never been there,
+  // as the end of a sentence about the model; empty when they can.
+  std::string ReasonNotToGuess() const;
 
   // Whether all sequences share one cache.
   bool unified() const { return unified_; }

@@ -103,7 +103,7 @@ EmbedContext::EmbedContext(const EmbedContextOptions& options, const std::atomic
 
 void EmbedContext::Add(const EmbedPiece& piece, std::span<const llama_token> tokens) {
   if (piece.first == 0) Forget(piece.sequence);
-  batch_.Add(piece.sequence, piece.first, tokens, Outputs::kAll);
+  batch_.Add(piece.sequence, piece.first, tokens, static_cast<int32_t>(tokens.size()));
 }
 
 std::span<const float> EmbedContext::Pooled(int32_t sequence) {

@@ -17,16 +17,21 @@ struct Overloaded : Functions... {
 // microseconds.
 constexpr int64_t kParallelEffort = 1'000'000;
 
-SchedulerLimits LimitsOf(const EngineOptions& options, Context* context) {
+SchedulerLimits LimitsOf(const EngineOptions& options, bool drafts, Context* context) {
   return {
       .n_slots = options.context.n_slots,
       .n_batch = static_cast<int32_t>(llama_n_batch(context->get())),
       .n_ubatch = static_cast<int32_t>(llama_n_ubatch(context->get())),
       .step_target_ms = options.step_target_ms,
       .n_scored_rows = context->n_scored_rows(),
+      .n_drafted = drafts ? options.context.n_drafted : 0,
+      .n_draft_min = options.drafts.n_min,
+      .n_draft_max = options.drafts.n_max,
       .cache = context->cache_limits(),
   };
 }
+
+constexpr char kNoRoom[] = "the KV cache has no room for the sequence";
 
 // Requests that arrive together are prefilled together, which takes a fraction of the time that one
 // after the other does: after a rest the first one waits this long for the next, and so on, and as
@@ -38,9 +43,19 @@ double MillisecondsSince(Clock::time_point begin) {
   return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
 }
 
+std::string ReasonOf(const std::exception& error) {
+  return error.what()[0] == '\0' ? "no token could be chosen" : error.what();
+}
+
+// Sequences whose longest guesses a step has room for. More of them keep the machine busy enough.
+constexpr int32_t kMostDrafting = 4;
+
 // A batch must have room for a token of every slot.
 EngineOptions Checked(EngineOptions options) {
   options.context.n_batch = std::max(options.context.n_batch, options.context.n_slots);
+  if (options.drafts.kind != DraftKind::kNone) {
+    options.context.n_drafted = kMostDrafting * options.drafts.n_max;
+  }
   return options;
 }
 
@@ -91,6 +106,7 @@ void Engine::Run() noexcept {
     failure = "an exception of unknown type";
   }
   EndEverything(failure);
+  drafter_.reset();
   context_.reset();
   events_.push_back(Stopped{});
   PublishStats();
@@ -99,11 +115,13 @@ void Engine::Run() noexcept {
 
 void Engine::RunSteps() {
   context_.emplace(options_.context, &closing_);
-  scheduler_.emplace(LimitsOf(options_, &*context_));
+  std::string no_drafts = StartDrafter();
+  scheduler_.emplace(LimitsOf(options_, drafter_.has_value(), &*context_));
   events_.push_back(Started{
       .n_batch = static_cast<int32_t>(llama_n_batch(context_->get())),
       .n_ubatch = static_cast<int32_t>(llama_n_ubatch(context_->get())),
       .unified_kv = context_->unified(),
+      .no_drafts = std::move(no_drafts),
   });
   bool idle = false;
   while (!closing_.load(std::memory_order_relaxed)) {
@@ -116,6 +134,16 @@ void Engine::RunSteps() {
     for (Message& message : messages) Handle(std::move(message));
     idle = !Step();
   }
+}
+
+std::string Engine::StartDrafter() {
+  if (options_.drafts.kind == DraftKind::kNone) return "";
+  std::string reason = context_->ReasonNotToGuess();
+  if (reason.empty()) {
+    drafter_.emplace(options_.drafts, options_.context, options_.step_target_ms, context_->get(),
+                     &closing_);
+  }
+  return reason;
 }
 
 void Engine::Handle(Message message) {
@@ -154,6 +182,7 @@ void Engine::CancelSequence(SequenceId id) {
 
 bool Engine::Step() {
   const Clock::time_point begin = Clock::now();
+  ProposeDrafts();
   const StepPlan plan = scheduler_->Plan();
   if (!ApplyEdits(plan)) return true;
   if (plan.empty()) return false;
@@ -168,11 +197,11 @@ bool Engine::Step() {
       scheduler_->Commit(plan);
       CountProgress(plan);
       SampleAll(plan);
-      scheduler_->Measured(plan, MillisecondsSince(begin));
+      scheduler_->Measured(plan, MillisecondsSince(before_decode));
       break;
     case DecodeStatus::kNoRoom:
       // Alone, a sequence that finds no room never will.
-      if (!scheduler_->MakeRoom()) FailSequences(plan, "the KV cache has no room for the sequence");
+      if (!scheduler_->MakeRoom(plan)) FailSequences(plan, kNoRoom);
       break;
     case DecodeStatus::kAborted:
       break;
@@ -182,6 +211,20 @@ bool Engine::Step() {
   }
   stats_.step_ms += MillisecondsSince(begin);
   return true;
+}
+
+void Engine::ProposeDrafts() {
+  if (!drafter_) return;
+  std::vector<DraftCall> calls = scheduler_->DraftCalls();
+  for (DraftCall& call : calls) {
+    call.n_most = std::min(call.n_most, sequences_.at(call.id).n_guessable());
+  }
+  if (calls.empty()) return;
+  drafter_->Draft(calls, [this](SequenceId id, std::vector<Token> draft) {
+    scheduler_->Propose(id, std::move(draft));
+  });
+  const double ms = drafter_->drafting_ms();
+  if (ms > 0) scheduler_->MeasuredDrafting(drafter_->n_drafted(), ms);
 }
 
 // What was to be copied from an id that an edit has emptied is lost as well.
@@ -208,7 +251,7 @@ void Engine::FillBatch(const StepPlan& plan) {
             [&](size_t a, size_t b) { return plan.work[a].cache_id < plan.work[b].cache_id; });
 
   const Clock::time_point now = Clock::now();
-  last_indices_.assign(plan.work.size(), -1);
+  first_outputs_.assign(plan.work.size(), -1);
   context_->BeginBatch();
   for (const size_t i : by_cache_id_) {
     const StepWork& work = plan.work[i];
@@ -216,10 +259,9 @@ void Engine::FillBatch(const StepPlan& plan) {
     sequence.MarkStarted(now);
     scratch_tokens_.clear();
     sequence.CopyTokens(work.first, work.n_tokens, &scratch_tokens_);
-    const Outputs outputs = work.scores    ? Outputs::kAll
-                            : work.samples ? Outputs::kLast
-                                           : Outputs::kNone;
-    last_indices_[i] = context_->Add(work.cache_id, work.first, scratch_tokens_, outputs);
+    scratch_tokens_.insert(scratch_tokens_.end(), work.draft.begin(), work.draft.end());
+    const int32_t n_outputs = work.n_outputs() + static_cast<int32_t>(work.draft.size());
+    first_outputs_[i] = context_->Add(work.cache_id, work.first, scratch_tokens_, n_outputs);
   }
 }
 
@@ -240,39 +282,29 @@ void Engine::CountProgress(const StepPlan& plan) {
 // from them is done on this one.
 void Engine::SampleAll(const StepPlan& plan) {
   FindSamples(plan);
-  const auto describe = [](const std::exception& error) {
-    return error.what()[0] == '\0' ? "no token could be chosen" : error.what();
-  };
   const auto n_samples = static_cast<int32_t>(samples_.size());
-  const auto choose = [&](int32_t i) {
+  const auto n_items = n_samples + static_cast<int32_t>(scores_.size());
+  const auto work_on = [&](int32_t i) {
     if (i < n_samples) {
-      Sample& sample = samples_[i];
-      try {
-        sample.token = sample.sequence->Sample(context_->get(), sample.batch_index);
-      } catch (const std::exception& error) {
-        sample.error = describe(error);
-      }
-      return;
-    }
-    Score& score = scores_[i - n_samples];
-    try {
-      score.token = score.sequence->ScorePrompt(context_->get(), score.batch_index, score.index);
-    } catch (const std::exception& error) {
-      score.error = describe(error);
+      Choose(&samples_[i]);
+    } else {
+      ScoreOne(&scores_[i - n_samples]);
     }
   };
   int64_t n_passes = static_cast<int64_t>(scores_.size()) * Sequence::kScoringEffort;
-  for (const Sample& sample : samples_) n_passes += sample.sequence->sampling_effort();
+  for (const Sample& sample : samples_) {
+    const auto n_tokens = static_cast<int64_t>(1 + sample.draft->size());
+    n_passes += n_tokens * sample.sequence->sampling_effort();
+  }
 
-  const auto n_items = n_samples + static_cast<int32_t>(scores_.size());
   const Clock::time_point begin = Clock::now();
   if (n_passes * model_->n_vocab() >= kParallelEffort) {
     // The first look at the logits puts them in order; the others may then look at the same time.
     const int32_t first = samples_.empty() ? scores_[0].batch_index : samples_[0].batch_index;
     llama_get_logits_ith(context_->get(), first);
-    samplers_.Run(n_items, choose);
+    samplers_.Run(n_items, work_on);
   } else {
-    for (int32_t i = 0; i < n_items; ++i) choose(i);
+    for (int32_t i = 0; i < n_items; ++i) work_on(i);
   }
   stats_.sampling_ms += MillisecondsSince(begin);
 
@@ -288,21 +320,46 @@ void Engine::FindSamples(const StepPlan& plan) {
     const StepWork& work = plan.work[i];
     Sequence* sequence = &sequences_.at(work.id);
     if (sequence->scores_prompt()) {
-      const int32_t first_index = last_indices_[i] - work.n_tokens + 1;
       const int32_t end = std::min(work.first + work.n_tokens + 1, sequence->n_prompt_tokens());
       for (int32_t at = std::max(work.first + 1, sequence->n_scored()); at < end; ++at) {
         scores_.push_back({.sequence = sequence,
-                           .batch_index = first_index + (at - 1 - work.first),
+                           .batch_index = first_outputs_[i] + (at - 1 - work.first),
                            .index = at});
       }
     }
     if (work.samples && sequence->max_tokens() > 0) {
-      samples_.push_back({.sequence = sequence, .batch_index = last_indices_[i]});
+      samples_.push_back({.sequence = sequence,
+                          .batch_index = first_outputs_[i] + work.n_outputs() - 1,
+                          .draft = &work.draft});
     }
   }
   // The slow ones first, so that nobody waits for them at the end.
   std::ranges::stable_sort(samples_, std::greater(),
                            [](const Sample& each) { return each.sequence->sampling_effort(); });
+}
+
+// A guess is right as far as the sampler, asked for one token after the other, says the same. So
+// every token is chosen exactly as it would have been without the guess.
+void Engine::Choose(Sample* sample) {
+  const std::vector<Token>& draft = *sample->draft;
+  try {
+    for (size_t i = 0; i <= draft.size(); ++i) {
+      const int32_t batch_index = sample->batch_index + static_cast<int32_t>(i);
+      const llama_token token = sample->sequence->Sample(context_->get(), batch_index);
+      sample->tokens.push_back(token);
+      if (i == draft.size() || token != draft[i] || model_->IsEndOfGeneration(token)) break;
+    }
+  } catch (const std::exception& error) {
+    sample->error = ReasonOf(error);
+  }
+}
+
+void Engine::ScoreOne(Score* score) {
+  try {
+    score->token = score->sequence->ScorePrompt(context_->get(), score->batch_index, score->index);
+  } catch (const std::exception& error) {
+    score->error = ReasonOf(error);
+  }
 }
 
 void Engine::TakeScores() {
@@ -331,18 +388,36 @@ void Engine::TakeSamples() {
   for (Sample& sample : samples_) {
     Sequence* sequence = sample.sequence;
     const SequenceId id = sequence->id();
-    if (!sample.error.empty()) {
+    Sequence::Growth growth;
+    size_t n_grown = 0;
+    while (n_grown < sample.tokens.size() && !growth.ended) {
+      growth = sequence->Grow(sample.tokens[n_grown++]);
+      if (!growth.text.empty()) {
+        events_.push_back(TextDelta{id, std::move(growth.text), std::move(growth.tokens)});
+      }
+    }
+    stats_.n_sampled_tokens += n_grown;
+    if (n_grown > 0) {
+      const std::span<const Token> grown(sample.tokens.data(), n_grown);
+      CountDraft(sample.draft->size(), scheduler_->Append(id, grown), sequence);
+    }
+    if (growth.ended) {
+      EndSequence(id, sequence->End(growth.reason, Clock::now()));
+    } else if (!sample.error.empty()) {
       EndSequence(id, SequenceError{id, ErrorCode::kSequenceFailed, std::move(sample.error)});
-      continue;
     }
-    Sequence::Growth growth = sequence->Grow(sample.token);
-    ++stats_.n_sampled_tokens;
-    scheduler_->Append(id, sample.token);
-    if (!growth.text.empty()) {
-      events_.push_back(TextDelta{id, std::move(growth.text), std::move(growth.tokens)});
-    }
-    if (growth.ended) EndSequence(id, sequence->End(growth.reason, Clock::now()));
   }
+}
+
+void Engine::CountDraft(size_t n_drafted, int32_t n_accepted, Sequence* sequence) {
+  if (n_drafted == 0) return;
+  sequence->CountDraft(static_cast<int32_t>(n_drafted), n_accepted);
+  ++stats_.n_drafts;
+  stats_.n_drafted_tokens += n_drafted;
+  stats_.n_accepted_tokens += n_accepted;
+  auto& by_place = stats_.n_accepted_by_place;
+  by_place.resize(std::max(by_place.size(), n_drafted));
+  for (int32_t place = 0; place < n_accepted; ++place) ++by_place[place];
 }
 
 // Of some only the prompt was wanted.
@@ -367,6 +442,7 @@ void Engine::EndSequence(SequenceId id, Event event) {
   } else {
     scheduler_->Finish(id);
   }
+  if (drafter_) drafter_->Forget(id);
   sequences_.erase(id);
   events_.push_back(std::move(event));
 }

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "context.h"
+#include "drafter.h"
 #include "live_threads.h"
 #include "mailbox.h"
 #include "messages.h"
@@ -30,6 +31,7 @@ struct EngineOptions {
   double step_target_ms = 50;
   // Threads that choose tokens, the engine's own among them.
   int32_t n_sampling_threads = 1;
+  DraftOptions drafts;
 };
 
 // Receives the events of one step, on the engine thread. Must not block and must not throw.
@@ -38,7 +40,7 @@ using EventSink = std::function<void(std::vector<Event>)>;
 class Engine : public LiveThread {
  public:
   // Starts the thread, which builds the context and then tells `Started` or `EngineFailed`. `model`
-  // must outlive the engine.
+  // must outlive the engine, and a draft model as well.
   Engine(const Model* model, EngineOptions options, EventSink sink);
   // Closes and joins.
   ~Engine() override;
@@ -71,8 +73,11 @@ class Engine : public LiveThread {
   void Handle(Message message);
   void Start(Submit submit);
   void CancelSequence(SequenceId id);
+  // Sets up guessing where it was asked for. Returns why it is not done all the same.
+  std::string StartDrafter();
   // One step of all sequences. False when there was nothing to compute.
   bool Step();
+  void ProposeDrafts();
   // False when an edit failed, so that the plan is void.
   bool ApplyEdits(const StepPlan& plan);
   void FillBatch(const StepPlan& plan);
@@ -82,6 +87,7 @@ class Engine : public LiveThread {
   void FindSamples(const StepPlan& plan);
   void TakeScores();
   void TakeSamples();
+  void CountDraft(size_t n_drafted, int32_t n_accepted, Sequence* sequence);
   void EndPromptsOnly(const StepPlan& plan);
   void FailSequences(const StepPlan& plan, const std::string& reason);
   void EndSequence(SequenceId id, Event event);
@@ -89,15 +95,17 @@ class Engine : public LiveThread {
   void Flush();
   void PublishStats();
 
-  // A sequence whose next token is chosen in this step.
+  // A sequence whose next tokens are chosen in this step.
   struct Sample {
     Sequence* sequence = nullptr;
+    // Of its last known token, behind which its guess lies.
     int32_t batch_index = 0;
-    llama_token token = LLAMA_TOKEN_NULL;
-    // Why there is no token.
+    const std::vector<Token>* draft = nullptr;
+    // One, and one more for each token of the guess that is right.
+    std::vector<llama_token> tokens = {};
+    // Why no further token came.
     std::string error = {};
   };
-
   // A prompt token that is scored in this step.
   struct Score {
     Sequence* sequence = nullptr;
@@ -108,6 +116,10 @@ class Engine : public LiveThread {
     // Why there is no score.
     std::string error = {};
   };
+
+  // Chooses the tokens of one sequence, or scores one token. From several threads at the same time.
+  void Choose(Sample* sample);
+  void ScoreOne(Score* score);
 
   const Model* const model_;
   const EngineOptions options_;
@@ -124,12 +136,14 @@ class Engine : public LiveThread {
 
   // Owned by the thread.
   std::optional<Context> context_;
+  std::optional<Drafter> drafter_;
   std::optional<Scheduler> scheduler_;
   std::unordered_map<SequenceId, Sequence> sequences_;
   std::vector<Event> events_;
   EngineStats stats_;
-  // Batch index of the last token of each piece of work of this step, in the plan's order.
-  std::vector<int32_t> last_indices_;
+  // Batch index of the first token whose logits are kept, of each piece of work of this step, in
+  // the plan's order.
+  std::vector<int32_t> first_outputs_;
   // Indices into the plan's work, by cache id.
   std::vector<size_t> by_cache_id_;
   std::vector<llama_token> scratch_tokens_;

@@ -30,6 +30,7 @@ SequenceId IdFrom(const Napi::Value& value) {
 Napi::Function EngineWrap::Define(Napi::Env env) {
   return DefineClass(env, "Engine",
                      {
+                         StaticMethod<&EngineWrap::DraftProblem>("draftProblem"),
                          InstanceMethod<&EngineWrap::Abilities>("abilities"),
                          InstanceMethod<&EngineWrap::PrepareChat>("prepareChat"),
                          InstanceMethod<&EngineWrap::PrepareText>("prepareText"),
@@ -57,6 +58,10 @@ EngineWrap::EngineWrap(const Napi::CallbackInfo& info)
   chat_ = std::make_unique<Chat>(model_.get(),
                                  options.Get("chatTemplate").As<Napi::String>().Utf8Value());
   model_object_ = Napi::Persistent(options.Get("model").As<Napi::Object>());
+  if (engine_options.drafts.model != nullptr) {
+    const auto speculative = options.Get("speculative").As<Napi::Object>();
+    draft_model_object_ = Napi::Persistent(speculative.Get("model").As<Napi::Object>());
+  }
   outbox_ = std::make_unique<Outbox<Event>>(info.Env(), info[1].As<Napi::Function>());
   engine_ = std::make_shared<Engine>(
       model_.get(), engine_options,
@@ -73,6 +78,12 @@ Napi::Promise EngineWrap::OnWorker(typename PromiseWorker<Result>::Work work,
   RequireOpen();
   return RunOnWorker<Result>(
       Env(), [work = std::move(work), use = NewUse(uses_)] { return work(); }, std::move(to_js));
+}
+
+Napi::Value EngineWrap::DraftProblem(const Napi::CallbackInfo& info) {
+  const llama_model* model = BorrowModel(info[0].As<Napi::Object>());
+  const llama_model* draft = BorrowModel(info[1].As<Napi::Object>());
+  return Napi::String::New(info.Env(), ::DraftProblem(model, draft));
 }
 
 Napi::Value EngineWrap::Abilities(const Napi::CallbackInfo& info) {
@@ -174,6 +185,14 @@ Napi::Value EngineWrap::Stats(const Napi::CallbackInfo& info) {
   result.Set("sampledTokenCount", static_cast<double>(stats.n_sampled_tokens));
   result.Set("prefixHitCount", static_cast<double>(stats.n_prefix_hits));
   result.Set("pausedSequenceCount", static_cast<double>(stats.n_paused));
+  result.Set("draftCount", static_cast<double>(stats.n_drafts));
+  result.Set("draftedTokenCount", static_cast<double>(stats.n_drafted_tokens));
+  result.Set("acceptedTokenCount", static_cast<double>(stats.n_accepted_tokens));
+  auto by_place = Napi::Array::New(info.Env(), stats.n_accepted_by_place.size());
+  for (size_t i = 0; i < stats.n_accepted_by_place.size(); ++i) {
+    by_place.Set(static_cast<uint32_t>(i), static_cast<double>(stats.n_accepted_by_place[i]));
+  }
+  result.Set("acceptedTokenCountByPlace", by_place);
   result.Set("stepMs", stats.step_ms);
   result.Set("decodeMs", stats.decode_ms);
   result.Set("samplingMs", stats.sampling_ms);
@@ -205,6 +224,7 @@ void EngineWrap::ReleaseNow() {
   chat_.reset();
   model_.reset();
   model_object_.Reset();
+  draft_model_object_.Reset();
 }
 
 void EngineWrap::RequireOpen() const {

@@ -21,6 +21,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   ~EngineWrap() override;
 
  private:
+  static Napi::Value DraftProblem(const Napi::CallbackInfo& info);
   Napi::Value Abilities(const Napi::CallbackInfo& info);
   Napi::Value PrepareChat(const Napi::CallbackInfo& info);
   Napi::Value PrepareText(const Napi::CallbackInfo& info);
@@ -51,8 +52,9 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   void RequireOpen() const;
 
   const napi_env env_;
-  // Keeps node-llama-cpp's model object, and with it the llama_model, from being collected.
+  // Keep node-llama-cpp's model objects, and with them the llama_models, from being collected.
   Napi::ObjectReference model_object_;
+  Napi::ObjectReference draft_model_object_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<Chat> chat_;
   std::unique_ptr<Outbox<Event>> outbox_;

@@ -69,6 +69,21 @@ std::vector<int32_t> ProcessorsFrom(const Napi::Array& numbers) {
   return processors;
 }
 
+DraftOptions DraftOptionsFrom(const Napi::Object& options) {
+  DraftOptions result;
+  if (!options.Has("speculative")) return result;
+  const auto speculative = options.Get("speculative").As<Napi::Object>();
+  result.kind = String(speculative, "kind") == "draft" ? DraftKind::kModel : DraftKind::kNgram;
+  Read(speculative, "minTokens", &result.n_min);
+  Read(speculative, "maxTokens", &result.n_max);
+  Read(speculative, "ngramSize", &result.n_gram);
+  Read(speculative, "minProbability", &result.p_min);
+  if (result.kind == DraftKind::kModel) {
+    result.model = BorrowModel(speculative.Get("model").As<Napi::Object>());
+  }
+  return result;
+}
+
 ContextOptions ContextOptionsFrom(const Napi::Object& options) {
   ContextOptions result;
   Read(options, "slotCount", &result.n_slots);
@@ -118,6 +133,7 @@ EngineOptions EngineOptionsFrom(const Napi::Object& options) {
   result.context.model = BorrowModel(options.Get("model").As<Napi::Object>());
   result.step_target_ms = options.Get("stepTargetMs").As<Napi::Number>().DoubleValue();
   Read(options, "samplingThreadCount", &result.n_sampling_threads);
+  result.drafts = DraftOptionsFrom(options);
   return result;
 }
 

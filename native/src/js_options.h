@@ -12,15 +12,15 @@
 #include "engine.h"
 #include "messages.h"
 
-// What an engine is built with; src/engine/addon.ts lists the keys. The llama_model is the one
-// behind a node-llama-cpp `LlamaModel`'s `_model`, read by the memory layout of the pinned release.
+// The llama_model behind a node-llama-cpp `LlamaModel`'s `_model`, read by the memory layout of the
+// pinned release. Throws std::exception when there is none any more.
+llama_model* BorrowModel(const Napi::Object& addon_model);
+
+// What an engine is built with; src/engine/addon.ts lists the keys.
 EngineOptions EngineOptionsFrom(const Napi::Object& options);
 
 // What an embedder is built with, likewise.
 EmbedderOptions EmbedderOptionsFrom(const Napi::Object& options);
-
-// The llama_model behind node-llama-cpp's addon object. Throws when it is not loaded.
-llama_model* BorrowModel(const Napi::Object& addon_model);
 
 // Fields that are absent keep llama.cpp's defaults.
 common_params_sampling SamplingFrom(const Napi::Object& options);

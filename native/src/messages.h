@@ -67,6 +67,9 @@ struct Started {
   int32_t n_batch = 0;
   int32_t n_ubatch = 0;
   bool unified_kv = false;
+  // Why tokens are not guessed although they were to be, as the end of a sentence about the model;
+  // empty otherwise.
+  std::string no_drafts = {};
 };
 
 // The next tokens of a prompt that is scored. They come before any text.
@@ -95,6 +98,9 @@ struct SequenceEnd {
   int32_t n_reasoning_tokens = 0;
   // Of all completion tokens together, where they are scored.
   std::optional<double> total_logprob = {};
+  // Tokens that were guessed, and the part of them that was right.
+  int32_t n_drafted_tokens = 0;
+  int32_t n_accepted_tokens = 0;
   double queue_ms = 0;
   double prefill_ms = 0;
   double decode_ms = 0;
@@ -134,6 +140,12 @@ struct EngineStats {
   // Sequences that found a part of their prompt in the cache, and those that had to give way.
   uint64_t n_prefix_hits = 0;
   uint64_t n_paused = 0;
+  // Guesses that were checked, their tokens, those that were right, and these by their place in the
+  // guess.
+  uint64_t n_drafts = 0;
+  uint64_t n_drafted_tokens = 0;
+  uint64_t n_accepted_tokens = 0;
+  std::vector<uint64_t> n_accepted_by_place = {};
   int32_t n_running = 0;
   int32_t n_waiting = 0;
   // Cells of running sequences, and cells that only finished prefixes hold.

@@ -46,6 +46,8 @@ struct ToJs {
     object.Set("completionTokenCount", end.n_completion_tokens);
     object.Set("reasoningTokenCount", end.n_reasoning_tokens);
     if (end.total_logprob) object.Set("totalLogprob", *end.total_logprob);
+    object.Set("draftedTokenCount", end.n_drafted_tokens);
+    object.Set("acceptedTokenCount", end.n_accepted_tokens);
     object.Set("queueMs", end.queue_ms);
     object.Set("prefillMs", end.prefill_ms);
     object.Set("decodeMs", end.decode_ms);
@@ -64,6 +66,7 @@ struct ToJs {
     object.Set("batchSize", started.n_batch);
     object.Set("ubatchSize", started.n_ubatch);
     object.Set("unifiedKv", started.unified_kv);
+    object.Set("noDrafts", started.no_drafts);
     Push(0, object);
   }
 

@@ -83,6 +83,9 @@ class PrefixCache {
   // `tokens` were computed behind what the id holds.
   void Extend(CacheId id, std::span<const Token> tokens);
 
+  // An open id loses what it holds from token `n_tokens` on.
+  void Cut(CacheId id, int32_t n_tokens);
+
   // The sequence of an open id does not run any more: what it computed is kept, unless another id
   // holds the same. Shorter prefixes of it are dropped, since it serves as well as they did.
   // `resumes` marks one that will be asked for again.
@@ -112,6 +115,7 @@ class PrefixCache {
 
   const CacheLimits& limits() const { return limits_; }
   int32_t n_held(CacheId id) const { return static_cast<int32_t>(entries_[id].tokens.size()); }
+  std::span<const Token> held(CacheId id) const { return entries_[id].tokens; }
   // Cells in use, each counted once.
   int32_t n_used() const { return n_used_; }
   // Those of open ids.
@@ -162,7 +166,6 @@ class PrefixCache {
   // The kept id worth least among those `allowed` allows, or -1.
   CacheId LeastWorth(const std::function<bool(CacheId)>& allowed) const;
   void Copy(CacheId id, PrefixMatch match);
-  void Cut(CacheId id, int32_t n_tokens);
   // Takes cells off the books, from token `n_tokens` on.
   void Release(CacheId id, int32_t n_tokens);
   void DropSuperseded(CacheId id);

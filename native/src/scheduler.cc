@@ -21,11 +21,28 @@ constexpr int32_t kLeastCheckpoint = 16;
 // Steps of a prefill for which a newcomer leaves the others room to decode. Who needs more is
 // paused.
 constexpr int32_t kMostStepsAhead = 64;
+// Plans without guesses after the memory had no room for some.
+constexpr int32_t kPlainPlans = 64;
+// How much longer than it is a step of several sequences may become by guesses, where that is more
+// than the target: each pays for the guesses of all.
+constexpr double kLongestStep = 1.5;
+
+// Whether it is the next token of a sequence that decodes.
+bool IsDecode(const StepWork& work) { return work.n_tokens == 1 && work.samples; }
 
 }  // namespace
 
+int32_t StepPlan::n_drafted() const {
+  int32_t n = 0;
+  for (const StepWork& each : work) n += static_cast<int32_t>(each.draft.size());
+  return n;
+}
+
 Scheduler::Scheduler(SchedulerLimits limits)
-    : limits_(std::move(limits)), cache_(limits_.cache), pacer_(limits_.step_target_ms) {}
+    : limits_(std::move(limits)),
+      cache_(limits_.cache),
+      pacer_(limits_.step_target_ms),
+      drafts_(limits_.n_draft_min, limits_.n_draft_max) {}
 
 void Scheduler::Add(SequenceId id, std::vector<Token> tokens, std::string scope,
                     bool scores_prompt) {
@@ -38,6 +55,7 @@ void Scheduler::Add(SequenceId id, std::vector<Token> tokens, std::string scope,
   sequence.scope = std::move(scope);
   sequence.n_prompt = n_tokens;
   sequence.n_scored = scores_prompt ? 0 : n_tokens;
+  sequence.drafts = drafts_.NewRecord();
   if (!sequences_.emplace(id, std::move(sequence)).second) {
     throw std::logic_error("sequence " + std::to_string(id) + " exists already");
   }
@@ -74,6 +92,61 @@ void Scheduler::SetHeld(SequenceId id, bool held) {
   found->second.n_held_plans = 0;
 }
 
+std::vector<DraftCall> Scheduler::DraftCalls() {
+  std::vector<DraftCall> calls;
+  if (limits_.n_drafted == 0 || !cache_.limits().cuts) return calls;
+  if (n_plain_plans_ > 0) {
+    --n_plain_plans_;
+    return calls;
+  }
+  int32_t n_decoding = 0;
+  for (const SequenceId id : running_) {
+    const Sequence& sequence = sequences_.at(id);
+    if (IsPrefilling(sequence)) return calls;
+    if (IsDecoding(sequence)) ++n_decoding;
+  }
+  const double plain_ms = pacer_.DecodeMs(n_decoding);
+  int32_t n_room = n_draft_room(n_decoding);
+  if (n_decoding > 1 && drafts_.token_ms() > 0) {
+    const double most_ms = std::max(limits_.step_target_ms, kLongestStep * plain_ms);
+    const double n_in_time = (most_ms - plain_ms) / drafts_.token_ms();
+    n_room = static_cast<int32_t>(std::min(n_in_time, static_cast<double>(n_room)));
+  }
+  int32_t n_left = n_decoding;
+  for (const SequenceId id : running_) {
+    Sequence& sequence = sequences_.at(id);
+    if (!IsDecoding(sequence)) continue;
+    const int32_t n_share = (n_room + n_left - 1) / n_left;
+    --n_left;
+    if (n_share < limits_.n_draft_min) continue;
+    const int32_t n = std::min(n_share, drafts_.Length(&sequence.drafts, n_decoding, plain_ms));
+    if (n == 0) continue;
+    calls.push_back({id, sequence.tokens, &sequence.scope, n, sequence.drafts.on_trial()});
+    n_room -= n;
+  }
+  return calls;
+}
+
+int32_t Scheduler::n_draft_room(int32_t n_work) const {
+  // Within one ubatch, so that a sliding window that is cut afterwards has lost nothing it needs.
+  int32_t n = std::min(limits_.n_drafted, std::min(limits_.n_batch, limits_.n_ubatch) - n_work);
+  // In a split cache every sequence has its own room.
+  if (cache_.limits().shares_cells) n = std::min(n, limits_.cache.n_cells - n_promised());
+  return std::max(0, n);
+}
+
+void Scheduler::Propose(SequenceId id, std::vector<Token> draft) {
+  if (draft.empty()) {
+    drafts_.ObserveNothing(&sequences_.at(id).drafts);
+  } else {
+    proposals_[id] = std::move(draft);
+  }
+}
+
+void Scheduler::MeasuredDrafting(int32_t n_drafted, double ms) {
+  drafts_.ObserveDrafting(n_drafted, ms);
+}
+
 StepPlan Scheduler::Plan() {
   StepPlan plan;
   SharePrefixes();
@@ -89,6 +162,7 @@ StepPlan Scheduler::Plan() {
     AddDecodes(&plan);
     AddPrefills(&plan);
   }
+  AddDrafts(&plan);
   MakeRoomFor(plan);
   plan.edits = cache_.TakeEdits();
   return plan;
@@ -206,7 +280,7 @@ bool Scheduler::Fits(const Sequence& sequence) const {
 void Scheduler::AddDecodes(StepPlan* plan) {
   for (const SequenceId id : running_) {
     const Sequence& sequence = sequences_.at(id);
-    if (!sequence.held && n_missing(sequence) == 1) AddWork(id, 1, plan);
+    if (IsDecoding(sequence)) AddWork(id, 1, plan);
   }
 }
 
@@ -237,6 +311,20 @@ void Scheduler::AddPrefills(StepPlan* plan) {
     n_chunk -= n;
     n_spare -= n;
     if (sequence.is_scoring()) n_rows -= n;
+  }
+}
+
+// Guesses never take time from a prompt or a cell from a sequence.
+void Scheduler::AddDrafts(StepPlan* plan) {
+  auto proposals = std::exchange(proposals_, {});
+  if (!std::ranges::all_of(plan->work, IsDecode)) return;
+  int32_t n_room = n_draft_room(static_cast<int32_t>(plan->work.size()));
+  for (StepWork& work : plan->work) {
+    const auto found = proposals.find(work.id);
+    if (found == proposals.end()) continue;
+    work.draft = std::move(found->second);
+    work.draft.resize(std::min(work.draft.size(), static_cast<size_t>(n_room)));
+    n_room -= static_cast<int32_t>(work.draft.size());
   }
 }
 
@@ -272,7 +360,7 @@ void Scheduler::AddWork(SequenceId id, int32_t n_tokens, StepPlan* plan) const {
 }
 
 void Scheduler::MakeRoomFor(const StepPlan& plan) {
-  int32_t n_tokens = 0;
+  int32_t n_tokens = plan.n_drafted();
   for (const StepWork& work : plan.work) n_tokens += work.n_tokens;
   while (cache_.n_used() + n_tokens > limits_.cache.n_cells && cache_.EvictOne()) {
   }
@@ -285,6 +373,7 @@ void Scheduler::Commit(const StepPlan& plan) {
     sequence.n_scored =
         std::clamp(work.first + work.n_tokens, sequence.n_scored, sequence.n_prompt);
     cache_.Extend(work.cache_id, tokens.subspan(work.first, work.n_tokens));
+    cache_.Extend(work.cache_id, work.draft);
   }
 }
 
@@ -292,18 +381,33 @@ void Scheduler::Measured(const StepPlan& plan, double ms) {
   int32_t n_decoding = 0;
   int32_t n_prefill = 0;
   for (const StepWork& work : plan.work) {
-    (work.n_tokens == 1 && work.samples ? n_decoding : n_prefill) += work.n_tokens;
+    (IsDecode(work) ? n_decoding : n_prefill) += work.n_tokens;
   }
-  pacer_.Observe(n_decoding, n_prefill, ms);
+  const int32_t n_drafted = plan.n_drafted();
+  if (n_drafted > 0) {
+    drafts_.ObserveStep(n_drafted, ms, pacer_.DecodeMs(n_decoding));
+  } else {
+    pacer_.Observe(n_decoding, n_prefill, ms);
+  }
 }
 
-void Scheduler::Append(SequenceId id, Token token) {
+int32_t Scheduler::Append(SequenceId id, std::span<const Token> tokens) {
   Sequence& sequence = sequences_.at(id);
-  sequence.tokens.push_back(token);
-  ++sequence.n_sampled;
+  const std::span<const Token> draft = cache_.held(sequence.cache_id).subspan(sequence.n_tokens());
+  const auto n_drafted = static_cast<int32_t>(draft.size());
+  const int32_t n_right = CommonPrefix(draft, tokens);
+  if (n_drafted > 0) drafts_.ObserveOutcome(n_drafted, n_right, &sequence.drafts);
+  cache_.Cut(sequence.cache_id, sequence.n_tokens() + n_right);
+  sequence.tokens.insert(sequence.tokens.end(), tokens.begin(), tokens.end());
+  sequence.n_sampled += static_cast<int32_t>(tokens.size());
+  return n_right;
 }
 
-bool Scheduler::MakeRoom() {
+bool Scheduler::MakeRoom(const StepPlan& plan) {
+  if (plan.n_drafted() > 0) {
+    n_plain_plans_ = kPlainPlans;
+    return true;
+  }
   if (cache_.EvictOne()) return true;
   if (running_.size() <= 1) return false;
   Pause(Victim());

@@ -9,9 +9,11 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "draft_pacer.h"
 #include "prefix_cache.h"
 #include "step_pacer.h"
 
@@ -28,6 +30,11 @@ struct SchedulerLimits {
   double step_target_ms = 50;
   // Prompt tokens whose logits a step can keep, at least 1, beside one for each slot.
   int32_t n_scored_rows = 32;
+  // Tokens that may be guessed in one step for all sequences together; 0: none ever are.
+  int32_t n_drafted = 0;
+  // Tokens of one guess.
+  int32_t n_draft_min = 1;
+  int32_t n_draft_max = 1;
   CacheLimits cache = {};
 };
 
@@ -42,6 +49,11 @@ struct StepWork {
   bool samples = false;
   // Whether the logits of all of them are wanted, because the prompt is scored.
   bool scores = false;
+  // Tokens guessed to follow the last known one, to be computed behind it and then checked.
+  std::vector<Token> draft = {};
+
+  // Known tokens, the last ones, whose logits are wanted; those of a guess come on top.
+  int32_t n_outputs() const { return scores ? n_tokens : samples ? 1 : 0; }
 };
 
 struct StepPlan {
@@ -50,6 +62,19 @@ struct StepPlan {
   std::vector<StepWork> work;
 
   bool empty() const { return work.empty(); }
+  int32_t n_drafted() const;
+};
+
+// A sequence whose next tokens are worth guessing.
+struct DraftCall {
+  SequenceId id = 0;
+  // All its known tokens, and the scope that may share what is computed of them.
+  std::span<const Token> tokens;
+  const std::string* scope = nullptr;
+  // Tokens to guess at most, at least 1.
+  int32_t n_most = 1;
+  // Whether it does not pay by what is known, so that it must not cost much.
+  bool is_trial = false;
 };
 
 class Scheduler {
@@ -72,27 +97,43 @@ class Scheduler {
   // waited for it long enough.
   void SetHeld(SequenceId id, bool held);
 
+  // The sequences worth guessing for before the next plan, if any: some that decode, while no
+  // prompt is to be computed. What it returns is valid until the next call that changes anything.
+  std::vector<DraftCall> DraftCalls();
+
+  // `draft` is guessed to follow what is known of a sequence; empty when that was tried and took
+  // time, but came to nothing. The next plan takes it along, or forgets it. Known and guessed
+  // tokens together must fit the memory of one sequence.
+  void Propose(SequenceId id, std::vector<Token> draft);
+
+  // Asking a draft model came to `n_drafted` tokens and took so long.
+  void MeasuredDrafting(int32_t n_drafted, double ms);
+
   // Decides the next step. Decoding sequences come first, one token each; then prompts, oldest
-  // first, as many tokens as the time allows. A waiting sequence is taken in, in order, when there
-  // is a slot and room for all its tokens; it starts from the longest prefix that is cached, and
-  // where an older one is computing more of what both share, it waits for that. Finished prefixes
-  // give way to whatever runs. Two things make a running sequence wait at the front of the queue
-  // again: no room for the others' next tokens, and being held while somebody waits. Held sequences
-  // go first, then the youngest.
+  // first, as many tokens as the time allows; then guesses, where neither prompts nor cells stand
+  // in their way. A waiting sequence is taken in, in order, when there is a slot and room for all
+  // its tokens; it starts from the longest prefix that is cached, and where an older one is
+  // computing more of what both share, it waits for that. Finished prefixes give way to whatever
+  // runs. Two things make a running sequence wait at the front of the queue again: no room for the
+  // others' next tokens, and being held while somebody waits. Held sequences go first, then the
+  // youngest.
   StepPlan Plan();
 
-  // The step was computed: its tokens are in the cache.
+  // The step was computed: its tokens are in the cache, guessed ones as well.
   void Commit(const StepPlan& plan);
 
   // How long the step took, from which the size of the next ones follows.
   void Measured(const StepPlan& plan, double ms);
 
-  // A token was sampled; the sequence knows one more than its cache holds.
-  void Append(SequenceId id, Token token);
+  // Tokens were sampled after a commit, at least one. Those that were guessed are in the cache
+  // already; what was guessed and not sampled is taken out of it. The last one was not guessed,
+  // unless the sequence ends. Returns how many were guessed right.
+  int32_t Append(SequenceId id, std::span<const Token> tokens);
 
-  // For when the memory found no room although the plan saw some: drops a kept prefix, else pauses
-  // a sequence. False when a single one runs and nothing is kept, so that nothing would be gained.
-  bool MakeRoom();
+  // For when the memory found no room although the plan saw some: stops guessing for a while, drops
+  // a kept prefix, else pauses a sequence. False when a single one runs and nothing is kept, so
+  // that nothing would be gained.
+  bool MakeRoom(const StepPlan& plan);
 
   // An edit could not be made and the id was emptied instead. The plan must not be carried out;
   // from now on prefixes are used whole or not at all.
@@ -126,6 +167,7 @@ class Scheduler {
     int32_t n_followed = 0;
     // Where a younger sequence that follows branches off; 0 when none does.
     int32_t branch = 0;
+    DraftRecord drafts;
 
     int32_t n_tokens() const { return static_cast<int32_t>(tokens.size()); }
     bool is_scoring() const { return n_scored < n_prompt; }
@@ -138,6 +180,9 @@ class Scheduler {
   bool IsPrefilling(const Sequence& sequence) const {
     return !sequence.held && n_missing(sequence) > 1;
   }
+  bool IsDecoding(const Sequence& sequence) const {
+    return !sequence.held && n_missing(sequence) == 1;
+  }
   // Cells that running sequences hold or have been promised: all known tokens of each.
   int32_t n_promised() const;
 
@@ -148,6 +193,7 @@ class Scheduler {
   void Admit();
   void AddDecodes(StepPlan* plan);
   void AddPrefills(StepPlan* plan);
+  void AddDrafts(StepPlan* plan);
   void MakeRoomFor(const StepPlan& plan);
 
   // The longest cached prefix that a sequence can start from.
@@ -155,6 +201,8 @@ class Scheduler {
   // Whether a waiting sequence finds a slot, cells for all its tokens, and enough beside them for
   // what the others decode while it is prefilled.
   bool Fits(const Sequence& sequence) const;
+  // Tokens that may be guessed beside `n_work` others without taking room from anybody.
+  int32_t n_draft_room(int32_t n_work) const;
   // What a sequence would share with an older one that is still computing it, if that is worth
   // waiting for.
   struct Lead {
@@ -179,6 +227,11 @@ class Scheduler {
   const SchedulerLimits limits_;
   PrefixCache cache_;
   StepPacer pacer_;
+  DraftPacer drafts_;
+  // For the next plan.
+  std::map<SequenceId, std::vector<Token>> proposals_;
+  // Plans to come without guesses.
+  int32_t n_plain_plans_ = 0;
   std::map<SequenceId, Sequence> sequences_;
   // In order of admission: the last one is the youngest.
   std::vector<SequenceId> running_;

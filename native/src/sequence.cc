@@ -136,6 +136,11 @@ Sequence::Growth Sequence::GrowText(llama_token token) {
   return {.text = std::move(shown.text)};
 }
 
+void Sequence::CountDraft(int32_t n_drafted, int32_t n_accepted) {
+  n_drafted_tokens_ += n_drafted;
+  n_accepted_tokens_ += n_accepted;
+}
+
 SequenceEnd Sequence::End(FinishReason reason, Clock::time_point now) const {
   const bool started = started_at_ != kNever;
   const bool sampled = first_token_at_ != kNever;
@@ -147,6 +152,8 @@ SequenceEnd Sequence::End(FinishReason reason, Clock::time_point now) const {
   end.n_completion_tokens = static_cast<int32_t>(completion_.size());
   end.n_reasoning_tokens = reasoning_.n_tokens();
   if (n_top_) end.total_logprob = total_logprob_;
+  end.n_drafted_tokens = n_drafted_tokens_;
+  end.n_accepted_tokens = n_accepted_tokens_;
   end.queue_ms = Milliseconds(submitted_at_, started ? started_at_ : now);
   if (started) end.prefill_ms = Milliseconds(started_at_, sampled ? first_token_at_ : now);
   if (sampled) end.decode_ms = Milliseconds(first_token_at_, last_token_at_);

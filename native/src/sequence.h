@@ -19,6 +19,11 @@ class Sequence {
   // Prompt and completion: what the cache must hold before the next token can be sampled.
   int32_t n_tokens() const { return n_prompt_tokens() + static_cast<int32_t>(completion_.size()); }
   const std::vector<llama_token>& prompt_tokens() const { return prompt_->tokens; }
+  // Tokens that may be guessed for it now, less than 1 for none. One more follows a guess that is
+  // right to its end. None where tokens are scored: that is done one token a step.
+  int32_t n_guessable() const {
+    return n_top_ ? 0 : max_tokens_ - static_cast<int32_t>(completion_.size()) - 1;
+  }
   // Prompt tokens that were found in the cache instead of being computed.
   int32_t n_cached_tokens() const { return n_cached_tokens_; }
 
@@ -76,6 +81,9 @@ class Sequence {
   // Appends the token that was chosen last.
   Growth Grow(llama_token token);
 
+  // Of `n_drafted` tokens guessed for it `n_accepted` were right.
+  void CountDraft(int32_t n_drafted, int32_t n_accepted);
+
   // The account of the sequence as it stands.
   SequenceEnd End(FinishReason reason, Clock::time_point now) const;
 
@@ -105,6 +113,8 @@ class Sequence {
   // Tokens, from the first on, that were computed or found at some time.
   int32_t n_done_ = 0;
   int32_t n_cached_tokens_ = 0;
+  int32_t n_drafted_tokens_ = 0;
+  int32_t n_accepted_tokens_ = 0;
 
   Clock::time_point submitted_at_;
   // Set when the event they name has happened.

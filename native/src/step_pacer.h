@@ -17,9 +17,11 @@ class StepPacer {
   // stands still, even where decoding alone takes longer than the target.
   int32_t Chunk(int32_t n_decoding) const;
 
- private:
+  // What a step that only decodes `n_decoding` sequences takes, in milliseconds; 0 before the
+  // first.
   double DecodeMs(int32_t n_decoding) const;
 
+ private:
   double target_ms_;
   // Of a step that only decodes, by how many; 0 where none was seen.
   std::vector<double> decode_ms_;

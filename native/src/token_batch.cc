@@ -1,5 +1,6 @@
 #include "token_batch.h"
 
+#include <algorithm>
 #include <cstddef>
 
 void TokenBatch::Clear() {
@@ -10,15 +11,16 @@ void TokenBatch::Clear() {
 }
 
 int32_t TokenBatch::Add(llama_seq_id sequence, int32_t first, std::span<const llama_token> tokens,
-                        Outputs outputs) {
+                        int32_t n_outputs) {
+  const int32_t end = size() + static_cast<int32_t>(tokens.size());
+  const int32_t first_output = end - n_outputs;
   for (size_t i = 0; i < tokens.size(); ++i) {
     tokens_.push_back(tokens[i]);
     positions_.push_back(first + static_cast<llama_pos>(i));
     ids_.push_back(sequence);
-    wants_output_.push_back(outputs == Outputs::kAll ? 1 : 0);
+    wants_output_.push_back(size() > first_output ? 1 : 0);
   }
-  if (outputs == Outputs::kLast) wants_output_.back() = 1;
-  return size() - 1;
+  return std::min(first_output, end - 1);
 }
 
 DecodeStatus TokenBatch::DecodeIn(llama_context* context) {

@@ -17,17 +17,15 @@ enum class DecodeStatus {
   kFailed,
 };
 
-// Tokens whose output is kept.
-enum class Outputs { kNone, kLast, kAll };
-
 class TokenBatch {
  public:
   void Clear();
 
-  // Appends `tokens` of a sequence, whose first has position `first`; there must be one. Returns
-  // the batch index of the last token.
+  // Appends `tokens` of a sequence, at least one, the first at position `first`. The outputs of the
+  // last `n_outputs` are kept, 0 to all. Returns the batch index of the first of these, or of the
+  // last token where none is kept.
   int32_t Add(llama_seq_id sequence, int32_t first, std::span<const llama_token> tokens,
-              Outputs outputs);
+              int32_t n_outputs);
 
   // Returns when everything is computed.
   DecodeStatus DecodeIn(llama_context* context);

@@ -40,6 +40,7 @@ class RandomTraffic {
     }
     REQUIRE(n_finished_ > n_steps / 200);
     REQUIRE(n_found_ > 0);
+    if (limits_.n_drafted > 0) REQUIRE((n_guessed_right_ > 0) == limits_.cache.cuts);
   }
 
  private:
@@ -73,7 +74,7 @@ class RandomTraffic {
       changed->second.held = Below(3) == 0;
       scheduler_.SetHeld(changed->first, changed->second.held);
     }
-    if (Below(200) == 0) scheduler_.MakeRoom();
+    if (Below(200) == 0) scheduler_.MakeRoom({});
   }
 
   // Prompts that begin like others: of a few openings, or a past conversation with more behind it.
@@ -97,7 +98,9 @@ class RandomTraffic {
         static_cast<size_t>(limits_.cache.shares_cells ? limits_.cache.n_cells
                                                        : limits_.cache.n_cells / limits_.n_slots);
     if (sequence.tokens.size() > n_most) return;
-    sequence.n_limit = std::min(n_most, sequence.tokens.size() + 1 + Below(50));
+    // One token can follow even a prompt that fills the memory.
+    const size_t n_least = sequence.tokens.size() + 1;
+    sequence.n_limit = std::max(n_least, std::min(n_most, n_least + Below(50)));
     sequence.n_prompt = static_cast<int32_t>(sequence.tokens.size());
     const bool scores_prompt = Below(8) == 0;
     if (!scores_prompt) sequence.n_scored = sequence.n_prompt;
@@ -107,7 +110,24 @@ class RandomTraffic {
 
   Token NewToken() { return Below(50) == 0 ? Below(5) : next_token_++; }
 
+  // Guesses for some of those that are worth it, never beyond what a sequence may have.
+  void Guess() {
+    for (const DraftCall& call : scheduler_.DraftCalls()) {
+      const Known& sequence = known_.at(call.id);
+      REQUIRE(std::ranges::equal(call.tokens, sequence.tokens));
+      REQUIRE(*call.scope == sequence.scope);
+      REQUIRE(call.n_most >= 1);
+      const size_t n_left = sequence.n_limit - sequence.tokens.size();
+      const size_t n = std::min<size_t>(call.n_most, n_left - 1);
+      std::vector<Token> draft;
+      for (size_t i = 0; i < n; ++i) draft.push_back(NewToken());
+      if (Below(5) > 0) scheduler_.Propose(call.id, Below(20) > 0 ? draft : std::vector<Token>{});
+    }
+  }
+
   void Step() {
+    if (Below(10) > 0) Guess();
+    if (Below(20) == 0) ChangeSomething();
     const StepPlan plan = scheduler_.Plan();
     memory_.Apply(plan.edits);
     REQUIRE(memory_.n_cells() == scheduler_.cache().n_used());
@@ -124,7 +144,8 @@ class RandomTraffic {
       REQUIRE(work.samples == (work.first + work.n_tokens == n_known));
       const std::span<const Token> tokens(sequence.tokens);
       memory_.RequireHolds(work.cache_id, tokens.first(work.first), sequence.scope);
-      n_tokens += work.n_tokens;
+      n_tokens += work.n_tokens + static_cast<int32_t>(work.draft.size());
+      if (!work.draft.empty()) REQUIRE(work.samples);
       REQUIRE(work.scores == (sequence.n_scored < sequence.n_prompt));
       if (work.scores) {
         REQUIRE(work.first <= sequence.n_scored);
@@ -133,6 +154,8 @@ class RandomTraffic {
     }
     REQUIRE(n_rows <= limits_.n_scored_rows);
     REQUIRE(n_tokens <= limits_.n_batch);
+    REQUIRE(plan.n_drafted() <= limits_.n_drafted);
+    if (plan.n_drafted() > 0) REQUIRE(n_tokens <= limits_.n_ubatch);
     REQUIRE(static_cast<int32_t>(plan.work.size()) <= limits_.n_slots);
     RequireProgress(plan);
     if (Below(100) == 0) return;  // The batch was not computed; the plan is forgotten.
@@ -143,12 +166,16 @@ class RandomTraffic {
       sequence.n_scored =
           std::max(sequence.n_scored, std::min(work.first + work.n_tokens, sequence.n_prompt));
       memory_.Compute(work.cache_id, tokens.subspan(work.first, work.n_tokens), sequence.scope);
+      memory_.Compute(work.cache_id, work.draft, sequence.scope);
       if (work.first > 0) ++n_found_;
     }
     scheduler_.Commit(plan);
-    if (!plan.empty()) scheduler_.Measured(plan, 0.01 * Below(10'000));
+    // Guesses cost little, so that they go on.
+    if (!plan.empty()) {
+      scheduler_.Measured(plan, 0.01 * Below(plan.n_drafted() > 0 ? 100 : 10'000));
+    }
     for (const StepWork& work : plan.work) {
-      if (work.samples) Grow(work.id);
+      if (work.samples) Grow(work);
     }
   }
 
@@ -159,17 +186,23 @@ class RandomTraffic {
     REQUIRE(plan.empty() == !can);
   }
 
-  void Grow(SequenceId id) {
-    Known& sequence = known_.at(id);
-    const Token token = NewToken();
-    sequence.tokens.push_back(token);
-    scheduler_.Append(id, token);
-    if (sequence.tokens.size() < sequence.n_limit) return;
-    scheduler_.Finish(id);
+  // What is sampled begins like the guess; a stop may end a sequence within it.
+  void Grow(const StepWork& work) {
+    Known& sequence = known_.at(work.id);
+    const int n_right = Below(static_cast<int>(work.draft.size()) + 1);
+    const bool stops = n_right > 0 && Below(10) == 0;
+    std::vector<Token> tokens(work.draft.begin(), work.draft.begin() + n_right);
+    if (!stops) tokens.push_back(work.draft.empty() ? NewToken() : next_token_++);
+    sequence.tokens.insert(sequence.tokens.end(), tokens.begin(), tokens.end());
+    REQUIRE(scheduler_.Append(work.id, tokens) == n_right);
+    n_guessed_right_ += n_right;
+    REQUIRE(sequence.tokens.size() <= sequence.n_limit);
+    if (!stops && sequence.tokens.size() < sequence.n_limit) return;
+    scheduler_.Finish(work.id);
     ++n_finished_;
     if (past_.size() > 20) past_.erase(past_.begin());
     past_.push_back(std::move(sequence));
-    known_.erase(id);
+    known_.erase(work.id);
   }
 
   SchedulerLimits limits_;
@@ -183,6 +216,7 @@ class RandomTraffic {
   Token next_token_ = 10'000;
   int n_finished_ = 0;
   int n_found_ = 0;
+  int n_guessed_right_ = 0;
 };
 
 SchedulerLimits Limits() {
@@ -191,6 +225,9 @@ SchedulerLimits Limits() {
           .n_ubatch = 32,
           .step_target_ms = 50,
           .n_scored_rows = 9,
+          .n_drafted = 12,
+          .n_draft_min = 1,
+          .n_draft_max = 5,
           .cache = {.n_ids = 16, .n_cells = 400}};
 }
 

@@ -243,10 +243,10 @@ async function* generateChoice(
       yield event;
       continue;
     }
-    const { finishReason, usage: used, timings } = event;
+    const { finishReason, usage: used, timings, drafts } = event;
     usage.noteEnd(choice, used);
     trace.noteSequence({ finishReason, usage: used, timings });
-    log.debug({ choice, finishReason, ...used, ...timings }, 'sequence ended');
+    log.debug({ choice, finishReason, ...used, ...timings, ...drafts }, 'sequence ended');
     if (finishReason === 'cancelled') {
       signal.throwIfAborted();
       // Nobody aborted this one: the engine was closed under it.

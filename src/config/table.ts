@@ -196,6 +196,42 @@ export const settings = {
     'auto',
     'one vector of those of all tokens, for embeddings; auto: as the file says, else mean',
   ),
+  SPECULATIVE: withDefault(
+    'Engine',
+    choice('off', 'ngram', 'draft'),
+    'off',
+    'guess tokens and check them in one step: ngram looks them up in the text, draft asks a smaller model',
+  ),
+  DRAFT_MODEL_PATH: optional(
+    'Engine',
+    text('PATH'),
+    'GGUF file of the smaller model, of the same vocabulary; with SPECULATIVE=draft',
+    'none',
+  ),
+  DRAFT_MAX: withDefault(
+    'Engine',
+    integer({ min: 1, max: 64 }),
+    8,
+    'tokens guessed at a time at most; fewer where more would not pay',
+  ),
+  DRAFT_MIN: withDefault(
+    'Engine',
+    integer({ min: 1, max: 64 }),
+    1,
+    'shorter guesses are not checked; at most DRAFT_MAX',
+  ),
+  DRAFT_P_MIN: withDefault(
+    'Engine',
+    decimal({ min: 0, max: 1 }),
+    0.75,
+    'least probability the draft model must give a token it guesses',
+  ),
+  NGRAM_SIZE: withDefault(
+    'Engine',
+    integer({ min: 2, max: 64 }),
+    4,
+    'tokens in a row that ngram must find earlier in the text',
+  ),
   MAX_TOKENS: withDefault(
     'Engine',
     integer({ min: 1, max: maxTokenCount }),

@@ -39,6 +39,16 @@ export interface NativeEngineOptions {
   /** ggml type names. */
   readonly cacheTypeK: string;
   readonly cacheTypeV: string;
+  /** Left out: tokens are not guessed. */
+  readonly speculative?: {
+    readonly kind: 'ngram' | 'draft';
+    /** The addon object of the draft model; only with `draft`. */
+    readonly model?: object;
+    readonly minTokens: number;
+    readonly maxTokens: number;
+    readonly ngramSize: number;
+    readonly minProbability: number;
+  };
 }
 
 /** Sampling parameters as the addon takes them: the seed folded to 32 bits. */
@@ -72,6 +82,8 @@ export type NativePayload =
       readonly completionTokenCount: number;
       readonly reasoningTokenCount: number;
       readonly totalLogprob?: number;
+      readonly draftedTokenCount: number;
+      readonly acceptedTokenCount: number;
       readonly queueMs: number;
       readonly prefillMs: number;
       readonly decodeMs: number;
@@ -87,6 +99,8 @@ export type NativePayload =
       readonly ubatchSize: number;
       /** Whether all sequences share one KV cache. */
       readonly unifiedKv: boolean;
+      /** Why tokens are not guessed although they were to be; else empty. */
+      readonly noDrafts: string;
     }
   | { readonly type: 'engine-failed'; readonly message: string }
   | { readonly type: 'stopped' };
@@ -256,10 +270,14 @@ export interface NativeEmbedder {
 export interface Addon {
   /** The release of node-llama-cpp it was compiled against. */
   readonly nodeLlamaCppVersion: string;
-  readonly Engine: new (
-    options: NativeEngineOptions,
-    onEvents: (events: NativeEvents) => void,
-  ) => NativeHandle;
+  readonly Engine: {
+    new (options: NativeEngineOptions, onEvents: (events: NativeEvents) => void): NativeHandle;
+    /**
+     * Why one model cannot draft for another, as the end of a sentence about it; empty when it can.
+     * Both are addon objects.
+     */
+    draftProblem(model: object, draft: object): string;
+  };
   readonly Embedder: {
     new (
       options: NativeEmbedderOptions,

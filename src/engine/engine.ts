@@ -198,6 +198,13 @@ export interface SequenceTimings {
   readonly decodeMs: number;
 }
 
+/** What guessing the tokens of one sequence came to. */
+export interface DraftUsage {
+  readonly draftedTokenCount: number;
+  /** The part of them that was right. */
+  readonly acceptedTokenCount: number;
+}
+
 /** The tokens behind a piece of a reply; only with `logprobs`. */
 interface WithTokens {
   /** Those whose text begins in the piece. All of a reply, in order, make up its text. */
@@ -240,6 +247,8 @@ export type EngineEvent =
       readonly timings: SequenceTimings;
       /** Sum of the logarithms over all sampled tokens; only with `logprobs`. */
       readonly totalLogprob?: number;
+      /** Only where the engine guesses tokens. */
+      readonly drafts?: DraftUsage;
     });
 
 /**
@@ -287,6 +296,14 @@ export interface EngineStats {
   readonly prefixHitCount: number;
   /** Times a sequence had to give way to a neighbour and waited to be resumed. */
   readonly pausedSequenceCount: number;
+  /** Guesses of what comes next that were checked; 0 where the engine does not guess ... */
+  readonly draftCount: number;
+  /** ... their tokens ... */
+  readonly draftedTokenCount: number;
+  /** ... those that were right ... */
+  readonly acceptedTokenCount: number;
+  /** ... and these by their place in the guess. */
+  readonly acceptedTokenCountByPlace: readonly number[];
   /** Time spent in steps, in milliseconds ... */
   readonly stepMs: number;
   /** ... and the part of it in `llama_decode` ... */
@@ -324,6 +341,10 @@ export interface EngineInfo {
   /** Whether the model continues texts; one that does not only embeds or ranks. */
   readonly generates: boolean;
   readonly embedding: EmbeddingAbilities;
+  /** What tokens are guessed with; left out: none are. */
+  readonly speculative?: 'ngram' | 'draft';
+  /** Why none are, although they were to be. */
+  readonly notSpeculative?: string;
 }
 
 /** One of many inputs cannot be computed; {@link index} says which. */

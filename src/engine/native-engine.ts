@@ -72,6 +72,8 @@ export interface EngineOptions {
   readonly flashAttention: 'auto' | 'on' | 'off';
   readonly cacheTypeK: string;
   readonly cacheTypeV: string;
+  /** Guess tokens and check several in one step; left out: every token takes a step. */
+  readonly speculative?: SpeculativeOptions | undefined;
   /** Jinja text that replaces the model's own chat template. */
   readonly chatTemplate?: string | undefined;
   /** Whether chats that do not say reason; left out: as the template does by itself. */
@@ -91,6 +93,32 @@ export interface EngineOptions {
   readonly onFailure?: (reason: string) => void;
 }
 
+/** What tokens are guessed with. */
+export interface SpeculativeOptions {
+  readonly kind: 'ngram' | 'draft';
+  /** The draft model; only with `draft`. It must outlive the engine. */
+  readonly model?: LlamaModel | undefined;
+  /** Tokens of a guess, 1 to 64. */
+  readonly minTokens: number;
+  readonly maxTokens: number;
+  /** Tokens in a row that are looked up. */
+  readonly ngramSize: number;
+  /** Least probability of a token the draft model guesses, 0 to 1. */
+  readonly minProbability: number;
+}
+
+/** The draft model cannot guess for the model. */
+export class DraftModelError extends Error {
+  /** The end of a sentence about the draft model. */
+  readonly problem: string;
+
+  constructor(problem: string) {
+    super(`the draft model ${problem}`);
+    this.name = 'DraftModelError';
+    this.problem = problem;
+  }
+}
+
 type SequenceErrorCode = Extract<NativePayload, { type: 'sequence-error' }>['code'];
 
 /** Events one request may have waiting before its sequence is held. */
@@ -106,6 +134,7 @@ const randomSeed = 0xffff_ffff;
 
 /**
  * Starts an engine on a loaded model.
+ * @throws {DraftModelError} when the draft model does not go with the model
  * @throws {Error} when the context cannot be created, or the chat template does not parse
  */
 export async function createNativeEngine(options: EngineOptions): Promise<Engine> {
@@ -138,7 +167,7 @@ class NativeEngine implements Engine {
   /** Those that will be heard of again, though perhaps nobody else holds them. */
   static readonly #busy = new Set<NativeEngine>();
 
-  readonly info: EngineInfo;
+  info: EngineInfo;
   /** Settles once the native thread has its context, or has failed to get one. */
   readonly started: Promise<void>;
   readonly #options: EngineOptions;
@@ -173,6 +202,7 @@ class NativeEngine implements Engine {
       this.#settleStopped = resolve;
     });
     this.#addon = loadAddon(backend);
+    requireDraftModel(this.#addon, options);
     this.#native = new this.#addon.Engine(
       nativeOptions({ ...options, contextLength }),
       NativeEngine.#receiverOf(this),
@@ -432,6 +462,7 @@ class NativeEngine implements Engine {
       case 'sequence-end': {
         const { promptTokenCount, cachedTokenCount } = payload;
         const { completionTokenCount, reasoningTokenCount, totalLogprob } = payload;
+        const { draftedTokenCount, acceptedTokenCount } = payload;
         this.#endSequence(id)?.push({
           type: 'sequence-end',
           finishReason: payload.finishReason,
@@ -442,6 +473,7 @@ class NativeEngine implements Engine {
             decodeMs: payload.decodeMs,
           },
           ...(totalLogprob !== undefined && { totalLogprob }),
+          ...(this.info.speculative && { drafts: { draftedTokenCount, acceptedTokenCount } }),
         });
         return;
       }
@@ -450,6 +482,7 @@ class NativeEngine implements Engine {
         return;
       case 'started':
         this.#running = true;
+        this.info = { ...this.info, ...speculation(this.#options.speculative, payload.noDrafts) };
         this.#settleStarted?.resolve();
         this.#keepAlive(this.#sequences.size > 0);
         return;
@@ -513,7 +546,24 @@ function nativeOptions(options: EngineOptions) {
     flashAttention,
     cacheTypeK,
     cacheTypeV,
+    ...(options.speculative && { speculative: nativeSpeculative(options.speculative) }),
   } satisfies NativeEngineOptions;
+}
+
+function nativeSpeculative({ model, ...rest }: SpeculativeOptions) {
+  return { ...rest, ...(model && { model: addonModelOf(model) }) };
+}
+
+function speculation(options: SpeculativeOptions | undefined, noDrafts: string) {
+  if (options === undefined) return {};
+  return noDrafts === '' ? { speculative: options.kind } : { notSpeculative: noDrafts };
+}
+
+/** @throws {DraftModelError} */
+function requireDraftModel({ Engine: native }: Addon, { model, speculative }: EngineOptions): void {
+  if (speculative?.model === undefined) return;
+  const problem = native.draftProblem(addonModelOf(model), addonModelOf(speculative.model));
+  if (problem !== '') throw new DraftModelError(problem);
 }
 
 /** A chat in the wire form of OpenAI's API, which llama.cpp reads; chat.h has the names around it. */

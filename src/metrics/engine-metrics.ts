@@ -1,4 +1,4 @@
-import { Gauge, type Registry } from 'prom-client';
+import { Counter, Gauge, type Registry } from 'prom-client';
 import type { EngineStats } from '../engine/engine.ts';
 import type { ModelRegistry } from '../model/registry.ts';
 import { readCounter, readGauge, type SeriesOptions } from './series.ts';
@@ -25,6 +25,7 @@ const vllmCounters: readonly Row[] = [
     'Times a sequence had to give way to a neighbour.',
     (stats) => stats.pausedSequenceCount,
   ],
+  ...draftRows('vllm:'),
 ];
 
 const vllmGauges: readonly Row[] = [
@@ -42,6 +43,7 @@ const llamaCounters: readonly Row[] = [
   ],
   ['llamacpp:tokens_predicted_total', 'Tokens generated.', (stats) => stats.sampledTokenCount],
   ['llamacpp:n_decode_total', 'Calls of llama_decode.', (stats) => stats.decodeCallCount],
+  ...draftRows('llamacpp:'),
 ];
 
 const llamaGauges: readonly Row[] = [
@@ -161,7 +163,52 @@ export function addEngineMetrics(
     { name: 'gateway_slots', help: 'Sequences that can run at the same time.' },
     () => infoOf()?.slotCount ?? 0,
   );
+  addAcceptedByPlace(registry, models, 'vllm:', labels);
+  addAcceptedByPlace(registry, models, 'llamacpp:');
   addCacheInfo(registry, models, labels);
+}
+
+/** Guessed tokens; both servers have the same names for them. */
+function draftRows(prefix: string): readonly Row[] {
+  return [
+    [
+      `${prefix}spec_decode_num_drafts_total`,
+      'Guesses that were checked.',
+      (stats) => stats.draftCount,
+    ],
+    [
+      `${prefix}spec_decode_num_draft_tokens_total`,
+      'Tokens that were guessed.',
+      (stats) => stats.draftedTokenCount,
+    ],
+    [
+      `${prefix}spec_decode_num_accepted_tokens_total`,
+      'Guessed tokens that were right.',
+      (stats) => stats.acceptedTokenCount,
+    ],
+  ];
+}
+
+/** A series for each place that a guess has had so far. */
+function addAcceptedByPlace(
+  registry: Registry,
+  models: ModelRegistry,
+  prefix: string,
+  labels: Readonly<Record<string, string>> = {},
+): void {
+  new Counter({
+    name: `${prefix}spec_decode_num_accepted_tokens_per_pos_total`,
+    help: 'Guessed tokens that were right, by their place in the guess, from 0.',
+    labelNames: [...Object.keys(labels), 'position'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      const counts = models.current?.engine.stats().acceptedTokenCountByPlace ?? [];
+      for (const [place, count] of counts.entries()) {
+        this.inc({ ...labels, position: String(place) }, count);
+      }
+    },
+  });
 }
 
 /** One block is one token here, which keeps sums of vLLM's boards right. */

@@ -38,6 +38,8 @@ import type { ModelSource } from './source.ts';
 /** A model in memory, and the engine that fits beside it. */
 export interface LoadedModel {
   readonly model: LlamaModel;
+  /** Guesses tokens for the model. */
+  readonly draft: LlamaModel | undefined;
   /** `false` is the CPU alone. */
   readonly gpu: Llama['gpu'];
   /** Whether it continues texts; one that does not only embeds or ranks. */
@@ -58,6 +60,8 @@ export interface LoadedModel {
 export interface LoadOptions {
   readonly model: ModelConfig;
   readonly engine: EngineConfig;
+  /** The draft model's file, if there is to be one. */
+  readonly draftSource: ModelSource | undefined;
   readonly logger: Logger;
   /** Called with the share of the file that is loaded, 0 to 1. */
   onProgress(ratio: number): void;
@@ -80,36 +84,39 @@ export async function loadModel(source: ModelSource, options: LoadOptions): Prom
   checkPinnedVersion(await getModuleVersion(), pinnedNodeLlamaCppVersion);
   const backend = await openBackend(options.model.gpu, logger);
   const { llama } = backend;
+  const owned: { dispose(): Promise<void> }[] = [llama];
+  const dispose = async () => {
+    for (const each of owned.toReversed()) await each.dispose();
+  };
   try {
     signal.throwIfAborted();
     const freeRamBytes = availableMemoryBytes();
+    // First, since the model takes what GPU memory it finds.
+    const draft =
+      options.draftSource &&
+      (await loadWeights(backend, options.draftSource, { ...options, onProgress: () => {} }));
+    if (draft !== undefined) owned.push(draft);
     const model = await loadWeights(backend, source, options);
-    try {
-      await logOffload(model, logger);
-      const fit = await fitToMemory(model, source, freeRamBytes, options.engine);
-      for (const { level, message } of fit.notes) logger[level](message);
-      signal.throwIfAborted();
-      return {
-        model,
-        gpu: llama.gpu,
-        generates: source.embedding.generates,
-        embedding: embeddingOptions(model, source, options.engine, fit),
-        fit,
-        threadCount: threadCountOf(options.engine, llama.cpuMathCores),
-        chatTemplate: chatTemplateOf(model),
-        bosToken: model.tokens.bosString ?? undefined,
-        eosToken: model.tokens.eosString ?? undefined,
-        dispose: async () => {
-          await model.dispose();
-          await llama.dispose();
-        },
-      };
-    } catch (error) {
-      await model.dispose();
-      throw error;
-    }
+    owned.push(model);
+    await logOffload(model, logger);
+    const fit = await fitToMemory({ model, draft }, source, freeRamBytes, options.engine);
+    for (const { level, message } of fit.notes) logger[level](message);
+    signal.throwIfAborted();
+    return {
+      model,
+      draft,
+      gpu: llama.gpu,
+      generates: source.embedding.generates,
+      embedding: embeddingOptions(model, source, options.engine, fit),
+      fit,
+      threadCount: threadCountOf(options.engine, llama.cpuMathCores),
+      chatTemplate: chatTemplateOf(model),
+      bosToken: model.tokens.bosString ?? undefined,
+      eosToken: model.tokens.eosString ?? undefined,
+      dispose,
+    };
   } catch (error) {
-    await llama.dispose();
+    await dispose();
     throw error;
   }
 }
@@ -184,19 +191,23 @@ function gpuLayers(
   return { fitContext: { contextSize } };
 }
 
+/** A draft model takes memory for itself and for a context of the same shape. */
 async function fitToMemory(
-  model: LlamaModel,
+  { model, draft }: Pick<LoadedModel, 'model' | 'draft'>,
   source: ModelSource,
   freeRamBytes: number,
   engine: EngineConfig,
 ): Promise<EngineFit> {
-  const usesGpu = model.gpuLayers > 0;
-  const weights = await model.fileInsights.estimateModelResourceRequirementsV2({
-    gpuLayers: model.gpuLayers,
-    useMmap: model.useMmap,
-  });
+  const models = draft === undefined ? [model] : [model, draft];
+  const usesGpu = models.some(({ gpuLayers }) => gpuLayers > 0);
+  const weights = await Promise.all(
+    models.map(({ fileInsights, gpuLayers, useMmap }) =>
+      fileInsights.estimateModelResourceRequirementsV2({ gpuLayers, useMmap }),
+    ),
+  );
+  const weightBytes = weights.reduce((total, { cpuRam }) => total + cpuRam, 0);
   const free = {
-    ramBytes: Math.max(0, freeRamBytes - weights.cpuRam - ramReserveBytes),
+    ramBytes: Math.max(0, freeRamBytes - weightBytes - ramReserveBytes),
     vramBytes: usesGpu ? await freeVramBytes(model) : 0,
   };
   const { trainedContextLength, embedding } = source;
@@ -221,17 +232,17 @@ async function fitToMemory(
     usesGpu,
     free,
     estimate: async (shape) => {
-      const chat = await estimateContext(model, engine, shape);
-      if (!reserves) return chat;
-      return added(chat, await estimateEmbedding(model, engine, { ...embedding, ...shape }));
+      const contexts = models.map((each) => estimateContext(each, engine, shape));
+      if (reserves) contexts.push(estimateEmbedding(model, engine, { ...embedding, ...shape }));
+      return total(await Promise.all(contexts));
     },
   });
 }
 
-function added(one: MemoryAmounts, other: MemoryAmounts): MemoryAmounts {
+function total(parts: readonly MemoryAmounts[]): MemoryAmounts {
   return {
-    ramBytes: one.ramBytes + other.ramBytes,
-    vramBytes: one.vramBytes + other.vramBytes,
+    ramBytes: parts.reduce((sum, { ramBytes }) => sum + ramBytes, 0),
+    vramBytes: parts.reduce((sum, { vramBytes }) => sum + vramBytes, 0),
   };
 }
 

@@ -69,6 +69,19 @@ export function resolveModelSource(
   };
 }
 
+/**
+ * Finds the file of the draft model.
+ * @throws {StartError} like {@link resolveModelSource}
+ */
+export function resolveDraftSource(config: ModelConfig, path: string): ModelSource {
+  try {
+    return resolveModelSource({ ...config, path, name: undefined, mockBackend: false });
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error;
+    throw new StartError(error.exitCode, `DRAFT_MODEL_PATH: ${error.message}`, { cause: error });
+  }
+}
+
 /** The path that was asked for, if any was. */
 function requestedPath(config: ModelConfig): string | undefined {
   if (config.path !== undefined) return resolve(config.path);

@@ -12,6 +12,7 @@ import {
   temporaryFolder,
   tinyModelFile,
 } from '../support/start-server.ts';
+import { tinyVocabulary } from '../support/tiny-vocabulary.ts';
 
 let modelPath: string;
 
@@ -54,6 +55,20 @@ describe('the command line', () => {
     expect(code).toBe(2);
     expect(stderr).toContain(`model file ${modelPath}.gone does not exist`);
     expect(stderr).toContain('tiny.gguf');
+  });
+
+  test('exits with 2 for a draft model of another vocabulary, and says where they differ', async () => {
+    const vocabulary = tinyVocabulary();
+    const draft = tinyModelFile({
+      vocabulary: { ...vocabulary, tokens: vocabulary.tokens.with(300, 'unlikely') },
+    });
+    const flags = ['--speculative', 'draft', '--draft-model-path'];
+    const { code, stderr } = await serve(modelPath, ...flags, draft);
+    expect(code).toBe(2);
+    expect(stderr).toContain(`DRAFT_MODEL_PATH ${draft} has another vocabulary`);
+    const missing = await serve(modelPath, ...flags, `${draft}.gone`);
+    expect(missing.code).toBe(2);
+    expect(missing.stderr).toContain(`DRAFT_MODEL_PATH: model file ${draft}.gone does not exist`);
   });
 });
 

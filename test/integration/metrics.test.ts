@@ -86,6 +86,35 @@ test('tells which state the model is in', async () => {
 });
 
 describe('what is counted', () => {
+  test('guessed tokens, under the names of vLLM and of llama-server', async () => {
+    const gateway = startGateway();
+    const stats = {
+      ...gateway.engine.stats(),
+      draftCount: 5,
+      draftedTokenCount: 14,
+      acceptedTokenCount: 7,
+      acceptedTokenCountByPlace: [4, 3, 0],
+    };
+    gateway.engine.stats = () => stats;
+    const series = await scrape(gateway);
+    const again = await scrape(gateway);
+    const vllm = { model_name: 'tiny/story model', engine: '0' };
+    for (const [prefix, labels] of [
+      ['vllm:spec_decode_num_', vllm],
+      ['llamacpp:spec_decode_num_', {}],
+    ] as const) {
+      expect(series.value(`${prefix}drafts_total`, labels)).toBe(5);
+      expect(series.value(`${prefix}draft_tokens_total`, labels)).toBe(14);
+      expect(series.value(`${prefix}accepted_tokens_total`, labels)).toBe(7);
+      for (const [place, count] of stats.acceptedTokenCountByPlace.entries()) {
+        const name = `${prefix}accepted_tokens_per_pos_total`;
+        const position = { ...labels, position: String(place) };
+        expect(series.value(name, position)).toBe(count);
+        expect(again.value(name, position)).toBe(count);
+      }
+    }
+  });
+
   test('a request that is answered: tokens, bytes, times', async () => {
     const gateway = startGateway();
     gateway.engine.script.cachedTokenCount = 1;

@@ -27,6 +27,32 @@ function problemsOf(input: ConfigInput): readonly string[] {
 }
 
 describe('loadConfig', () => {
+  it('guesses no tokens unless it is asked to', () => {
+    expect(load().config.engine.speculative).toBeUndefined();
+    const argv = ['--speculative', 'draft', '--draft-model-path', 'small.gguf', '--draft-max', '4'];
+    expect(load({ argv }).config.engine.speculative).toEqual({
+      kind: 'draft',
+      draftModelPath: 'small.gguf',
+      minTokens: 1,
+      maxTokens: 4,
+      minProbability: 0.75,
+      ngramSize: 4,
+    });
+  });
+
+  it.each<[Record<string, string>, RegExp]>([
+    [{ SPECULATIVE: 'yes' }, /^SPECULATIVE .*one of off, ngram, draft, received "yes"/],
+    [{ SPECULATIVE: 'draft' }, /^SPECULATIVE=draft needs DRAFT_MODEL_PATH/],
+    [{ DRAFT_MODEL_PATH: 'x' }, /^DRAFT_MODEL_PATH is for SPECULATIVE=draft only, which is "off"/],
+    [{ SPECULATIVE: 'ngram', DRAFT_MODEL_PATH: 'x' }, /which is "ngram"/],
+    [{ DRAFT_MIN: '9' }, /^DRAFT_MIN must be at most DRAFT_MAX \(8\), received 9/],
+    [{ DRAFT_MAX: '0' }, /^DRAFT_MAX .*from 1 to 64, received "0"/],
+    [{ DRAFT_P_MIN: '1.5' }, /^DRAFT_P_MIN .*from 0 to 1/],
+    [{ NGRAM_SIZE: '1' }, /^NGRAM_SIZE .*from 2 to 64/],
+  ])('refuses %j', (env, problem) => {
+    expect(problemsOf({ env })).toEqual([expect.stringMatching(problem)]);
+  });
+
   it('has defaults for everything, and names no model', () => {
     const { config, warnings } = load();
     expect(warnings).toEqual([]);
