@@ -1,5 +1,5 @@
 import rateLimit from '@fastify/rate-limit';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify';
 import { GatewayError } from '../errors.ts';
 
 const windowMs = 60_000;
@@ -19,10 +19,11 @@ export function addAttemptLimit(app: FastifyInstance, failuresPerMinute: number)
   if (failuresPerMinute === 0) return { check: async () => {}, count: async () => {} };
   let limiter: ReturnType<FastifyInstance['createRateLimit']> | undefined;
   // In a scope of its own: the limits of keys are another instance of the same plugin.
-  app.register(async (scope) => {
+  const counting: FastifyPluginAsync = async (scope) => {
     await scope.register(rateLimit, { global: false });
     limiter = scope.createRateLimit({ max: failuresPerMinute, timeWindow: windowMs });
-  });
+  };
+  app.register(counting);
   return {
     check: async (request) => {
       const state = await limiter?.(request, { increment: false });

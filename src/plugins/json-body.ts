@@ -14,7 +14,7 @@ export function addJsonBody(app: FastifyInstance): void {
     { parseAs: 'buffer' },
     (request, body, done) => {
       if (isUtf8(body)) {
-        parse(request, body.toString('utf8'), done);
+        void parse(request, body.toString('utf8'), done);
       } else {
         done(new GatewayError('invalid_json', { message: 'The request body is not valid UTF-8.' }));
       }

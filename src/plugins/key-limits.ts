@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import rateLimit from '@fastify/rate-limit';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { GatewayError } from '../errors.ts';
 import type { Caller } from '../keys/caller.ts';
 import {
@@ -42,7 +42,7 @@ export function addKeyLimits(app: FastifyInstance, store: LimitStore): void {
   const entryIds = new WeakMap<FastifyRequest, string>();
   let countRequest: RequestCounter | undefined;
   // In a scope of its own: failed attempts are counted by another instance of the same plugin.
-  app.register(async (scope) => {
+  const counting: FastifyPluginAsync = async (scope) => {
     await scope.register(rateLimit, { global: false, store: storeOfPlugin(store) });
     countRequest = scope.createRateLimit({
       timeWindow: minuteMs,
@@ -50,7 +50,8 @@ export function addKeyLimits(app: FastifyInstance, store: LimitStore): void {
       keyGenerator: (request) =>
         `${requestWindow(request.caller)}${separator}${entryIds.get(request)}`,
     });
-  });
+  };
+  app.register(counting);
 
   app.decorateRequest('meter');
   app.addHook('onRequest', async (request, reply) => {
