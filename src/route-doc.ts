@@ -59,3 +59,15 @@ export const completionErrors = [
   'engine_failed',
   'shutting_down',
 ] as const satisfies readonly ErrorCode[];
+
+/** What a request that computes inputs, without text from the model, can come to. */
+export const inputErrors = [
+  ...bodyErrors,
+  ...modelErrors,
+  'unsupported_model',
+  'unsupported_parameter',
+  'context_length_exceeded',
+  'embeddings_unavailable',
+  'model_not_found',
+  'shutting_down',
+] as const satisfies readonly ErrorCode[];

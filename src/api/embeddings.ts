@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { Engine } from '../engine/engine.ts';
 import { GatewayError } from '../errors.ts';
-import { bodyErrors, modelErrors, type RouteDoc } from '../route-doc.ts';
+import { inputErrors, type RouteDoc } from '../route-doc.ts';
 import { answerWithInputs, type InputDeps, metered, prepared } from './input-work.ts';
 import { embeddingListText } from './schemas/embedding-reply.ts';
 import { type EmbeddingWork, readEmbeddingRequest } from './schemas/embedding-request.ts';
@@ -60,16 +60,7 @@ const doc: RouteDoc = {
       usage: { prompt_tokens: 2, total_tokens: 2 },
     },
   },
-  errors: [
-    ...bodyErrors,
-    ...modelErrors,
-    'unsupported_model',
-    'unsupported_parameter',
-    'context_length_exceeded',
-    'embeddings_unavailable',
-    'model_not_found',
-    'shutting_down',
-  ],
+  errors: inputErrors,
 };
 
 /** @throws {GatewayError} `unsupported_model`, and `invalid_value` for what this model does not have */

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { GatewayError } from '../errors.ts';
-import { bodyErrors, modelErrors, type RouteDoc } from '../route-doc.ts';
+import { inputErrors, type RouteDoc } from '../route-doc.ts';
 import { answerWithInputs, type InputDeps, metered, prepared } from './input-work.ts';
 import { toInputUsage } from './schemas/embeddings.ts';
 import { RerankReply, RerankRequest, readDocuments, toResults } from './schemas/rerank.ts';
@@ -60,16 +60,7 @@ function docOf(operationId: string): RouteDoc {
       example: { query: 'a colour', documents: ['red', 'a dog'] },
     },
     reply: { name: 'RerankReply', schema: RerankReply },
-    errors: [
-      ...bodyErrors,
-      ...modelErrors,
-      'unsupported_model',
-      'unsupported_parameter',
-      'context_length_exceeded',
-      'embeddings_unavailable',
-      'model_not_found',
-      'shutting_down',
-    ],
+    errors: inputErrors,
   };
 }
 
