@@ -6,7 +6,9 @@
  *   length; and how many prompt tokens the engine computed for them.
  * - `stall`: four running streams while a prompt of 4000 tokens arrives: the gaps between their tokens,
  *   and the speed of the long prefill against its speed alone.
- * - `turns`: a conversation of ten turns: time to the first token and prompt tokens computed at each.
+ * - `turns`: a conversation of ten turns whose last asks what the first one asked: time to the first
+ *   token of both, and prompt tokens computed at the last. The bundled model is asked what it knows how
+ *   to answer and stops where it wants to; any other is given words and goes on for 24 tokens.
  *
  *     npm run bench:latency -- --threads 2 --rounds 3
  *     npm run bench:latency -- --only turns --model bundled
@@ -48,10 +50,10 @@ const llama = await getLlama({
   gpu: false,
   logLevel: LlamaLogLevel.error,
 });
-const modelPath =
-  values.model === 'bundled'
-    ? fileURLToPath(new URL('../models/tiny-chat.gguf', import.meta.url))
-    : (values.model ?? (await benchModel('Q8_0')));
+const isBundled = values.model === 'bundled';
+const modelPath = isBundled
+  ? fileURLToPath(new URL('../models/tiny-chat.gguf', import.meta.url))
+  : (values.model ?? (await benchModel('Q8_0')));
 const model = await llama.loadModel({ modelPath });
 const prompts = new PromptSource(model);
 
@@ -87,13 +89,13 @@ async function ask(
   engine: Engine,
   messages: readonly ChatMessage[],
   maxTokens: number,
-  onFirst?: () => void,
+  { onFirst, ignoreEos = true }: { onFirst?: () => void; ignoreEos?: boolean } = {},
 ): Promise<Timeline> {
   const startedAt = performance.now();
   const prompt = await engine.prepareChat(messages);
   const timesMs: number[] = [];
   let text = '';
-  const sampling = { temperature: 0, ignoreEos: true };
+  const sampling = { temperature: 0, ignoreEos };
   for await (const event of engine.generate({ prompt, maxTokens, sampling })) {
     if (event.type === 'sequence-end') {
       return { text, timesMs, usage: event.usage, prefillMs: event.timings.prefillMs };
@@ -160,9 +162,11 @@ async function stall(): Promise<void> {
     });
     const maxTokens = 400;
     const streams = Array.from({ length: 4 }, () =>
-      ask(engine, [user(words(20))], maxTokens, () => {
-        begun += 1;
-        if (begun === 4) startLong?.();
+      ask(engine, [user(words(20))], maxTokens, {
+        onFirst: () => {
+          begun += 1;
+          if (begun === 4) startLong?.();
+        },
       }),
     );
     await allBegan;
@@ -201,26 +205,39 @@ async function stall(): Promise<void> {
 async function turns(): Promise<void> {
   const engine = await newEngine(4, 4096);
   await ask(engine, [user(words(600))], 4);
-  const ratios: number[] = [];
+  const question = () => user(isBundled ? `Please repeat: ${words(6)}` : words(40));
+  const first: number[] = [];
+  const last: number[] = [];
+  const own: number[] = [];
   const computed: number[] = [];
   for (let round = 0; round < roundCount; round++) {
     const messages: ChatMessage[] = [];
-    const firsts: number[] = [];
-    for (let turn = 0; turn < turnCount; turn++) {
-      messages.push(user(words(40)));
-      const { text, timesMs, usage } = await ask(engine, messages, 24);
-      messages.push({ role: 'assistant', content: text });
-      firsts.push(timesMs[0] ?? Number.NaN);
-      if (turn === turnCount - 1) computed.push(usage.promptTokenCount - usage.cachedTokenCount);
+    const asked = question();
+    for (let turn = 1; turn <= turnCount; turn++) {
+      messages.push(turn === 1 || turn === turnCount ? asked : question());
+      const reply = await ask(engine, messages, 24, { ignoreEos: !isBundled });
+      messages.push({ role: 'assistant', content: reply.text });
+      const { promptTokenCount, cachedTokenCount } = reply.usage;
+      if (turn === 1) {
+        first.push(reply.timesMs[0] ?? Number.NaN);
+        own.push(promptTokenCount);
+      }
+      if (turn === turnCount) {
+        last.push(reply.timesMs[0] ?? Number.NaN);
+        computed.push(promptTokenCount - cachedTokenCount);
+      }
     }
-    ratios.push((firsts.at(-1) ?? Number.NaN) / (firsts[0] ?? Number.NaN));
     progress('turns', round);
   }
   await engine.close();
+  const ratios = last.map((ms, round) => ms / (first[round] ?? Number.NaN));
   console.log(
     toTable([
-      ['ten turns', 'median'],
-      ['first token, turn 10 / turn 1', median(ratios).toFixed(2)],
+      ['ten turns, the last as the first', 'median'],
+      ['first token of turn 1, ms', median(first).toFixed(1)],
+      ['first token of turn 10, ms', median(last).toFixed(1)],
+      ['turn 10 / turn 1', median(ratios).toFixed(2)],
+      ['prompt tokens of turn 1', String(median(own))],
       ['prompt tokens computed at turn 10', String(median(computed))],
     ]),
   );

@@ -27,7 +27,7 @@
 
 struct EngineOptions {
   ContextOptions context;
-  // What a step may take while somebody decodes, in milliseconds, above 0.
+  // By how much a prompt may delay those who decode in a step, in milliseconds, above 0.
   double step_target_ms = 50;
   // Threads that choose tokens, the engine's own among them.
   int32_t n_sampling_threads = 1;

@@ -26,7 +26,7 @@ struct SchedulerLimits {
   int32_t n_batch = 2048;
   // Tokens the backend computes at once: what a prompt gets of a step in which nobody decodes.
   int32_t n_ubatch = 512;
-  // What a step may take while somebody decodes, in milliseconds.
+  // By how much a prompt may delay those who decode in a step, in milliseconds; see StepPacer.
   double step_target_ms = 50;
   // Prompt tokens whose logits a step can keep, at least 1, beside one for each slot.
   int32_t n_scored_rows = 32;

@@ -9,6 +9,10 @@ constexpr double kWeight = 0.25;
 // One step that a neighbour on the machine delayed must not shrink many that follow.
 constexpr double kLargestRise = 2.0;
 constexpr int32_t kLeastChunk = 8;
+// Where decoding leaves a prompt little of the target, the prompt still gets this many times what
+// the decodes take: then it keeps at least half of its speed alone, although small chunks are
+// computed less efficiently than large ones.
+constexpr double kFairShare = 2.0;
 // Far more than any batch.
 constexpr double kMostChunk = 1e6;
 
@@ -35,8 +39,9 @@ void StepPacer::Observe(int32_t n_decoding, int32_t n_prefill, double ms) {
 
 int32_t StepPacer::Chunk(int32_t n_decoding) const {
   if (prefill_ms_ == 0) return kLeastChunk;
-  const double room = (target_ms_ - DecodeMs(n_decoding)) / prefill_ms_;
-  return std::max(kLeastChunk, static_cast<int32_t>(std::min(room, kMostChunk)));
+  const double decode_ms = DecodeMs(n_decoding);
+  const double ms = std::max(target_ms_ - decode_ms, std::min(target_ms_, kFairShare * decode_ms));
+  return std::max(kLeastChunk, static_cast<int32_t>(std::min(ms / prefill_ms_, kMostChunk)));
 }
 
 // Between what was seen: more sequences cost at most in proportion, fewer no more.

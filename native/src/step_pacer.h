@@ -1,5 +1,7 @@
-// How many prompt tokens fit a step beside running decodes, so that it takes no longer than a
-// target. Learns from steps that were measured; knows no clock.
+// How many prompt tokens to compute beside running decodes. A prompt never takes longer of a step
+// than a target, and the whole step takes no longer either, unless decoding alone takes a third of
+// it: so a step lasts at most twice the target, or twice its decodes if that is more. Learns from
+// steps that were measured; knows no clock.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +9,7 @@
 
 class StepPacer {
  public:
-  // `target_ms`: what a step may take while somebody decodes, in milliseconds, above 0.
+  // `target_ms`: by how much a prompt may delay those who decode, in milliseconds, above 0.
   explicit StepPacer(double target_ms) : target_ms_(target_ms) {}
 
   // A step of `n_decoding` single tokens and `n_prefill` prompt tokens took `ms`.

@@ -67,7 +67,7 @@ export interface EngineOptions {
    * in every slot; where there is less the cache is unified whatever this says.
    */
   readonly kvLayout?: 'auto' | 'unified' | 'split';
-  /** What a step may take while somebody decodes, in milliseconds, above 0; default 50. */
+  /** By how much a prompt may delay a step in which others decode, in milliseconds, above 0; default 50. */
   readonly stepTargetMs?: number;
   readonly flashAttention: 'auto' | 'on' | 'off';
   readonly cacheTypeK: string;
