@@ -103,6 +103,7 @@ const catalogue = {
     30,
   ),
   queue_full: entry(503, 'server_error', 'Too many requests are waiting.', 5),
+  queue_timeout: entry(503, 'server_error', 'The request has waited too long for its turn.', 5),
   shutting_down: entry(503, 'server_error', 'The server is shutting down.', 5),
 } as const satisfies Record<string, CatalogueEntry>;
 

@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { Admission } from './admission/admission.ts';
 import type { EngineWatch } from './engine-watch.ts';
 import { addEngineMetrics } from './metrics/engine-metrics.ts';
 import { GatewayCounts, type GatewayCountValues } from './metrics/gateway-counts.ts';
@@ -17,6 +18,8 @@ export interface MetricsOptions {
   /** Of this program. */
   readonly version: string;
   readonly watch: EngineWatch;
+  /** Where sequences wait that the engine has not seen. */
+  readonly admission: Admission;
   /** Gateway processes that crashed before this one. */
   readonly restartCount?: number;
   /**
@@ -42,13 +45,21 @@ export class Metrics implements TraceObserver {
   readonly #keys: KeyMetrics;
 
   constructor(options: MetricsOptions) {
-    const { models, modelName, version, watch, restartCount = 0, watchProcess = false } = options;
+    const {
+      models,
+      modelName,
+      version,
+      watch,
+      admission,
+      restartCount = 0,
+      watchProcess = false,
+    } = options;
     const registry = this.#registry;
-    this.#counts = new GatewayCounts(models, this.#running);
+    this.#counts = new GatewayCounts(models, admission, this.#running);
     this.#counts.addTo(registry);
     this.#requests = new RequestMetrics(registry, modelName);
     this.#keys = new KeyMetrics(this.#keyRegistry);
-    addEngineMetrics(registry, { models, modelName });
+    addEngineMetrics(registry, { models, modelName, admission });
     addModelState(registry, models);
     readGauge(
       registry,

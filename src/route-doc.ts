@@ -47,6 +47,13 @@ export const modelErrors = [
   'model_failed',
 ] as const satisfies readonly ErrorCode[];
 
+/** What keeps a request from its turn. */
+export const admissionErrors = [
+  'queue_full',
+  'queue_timeout',
+  'shutting_down',
+] as const satisfies readonly ErrorCode[];
+
 /** What a request for a completion can come to. */
 export const completionErrors = [
   ...bodyErrors,
@@ -57,7 +64,7 @@ export const completionErrors = [
   'model_not_found',
   'sequence_failed',
   'engine_failed',
-  'shutting_down',
+  ...admissionErrors,
 ] as const satisfies readonly ErrorCode[];
 
 /** What a request that computes inputs, without text from the model, can come to. */
@@ -69,5 +76,5 @@ export const inputErrors = [
   'context_length_exceeded',
   'embeddings_unavailable',
   'model_not_found',
-  'shutting_down',
+  ...admissionErrors,
 ] as const satisfies readonly ErrorCode[];

@@ -30,15 +30,15 @@ export const chatCompletions: FastifyPluginAsyncTypebox<GenerationDeps> = async 
     { schema: { body: ChatCompletionRequest }, config: { doc } },
     async (request, reply) => {
       const { reading, model } = readChat(request.body, deps, request.log);
-      const { messages, chat, options, choiceCount } = reading;
+      const { messages, chat, options, choiceCount, priority } = reading;
       requireServable(reading, model);
       const { engine } = model;
       const prepare = async () => [await engine.prepareChat(messages, chat)];
       return generateReply(
         request,
         reply,
-        { engine, prepare, options, choiceCount, drain: deps.drain },
-        replyForm(newReplyHead('chatcmpl', model, deps.version), reading),
+        { ...deps, engine, prepare, options, choiceCount, priority },
+        replyForm(newReplyHead('chatcmpl', model, deps.version, reading.serviceTier), reading),
       );
     },
   );

@@ -23,16 +23,16 @@ export const completions: FastifyPluginAsyncTypebox<GenerationDeps> = async (app
     const model = chooseGenerator(deps, reading.model);
     const { engine } = model;
     requireVocabulary(reading, engine);
-    const { prompts, suffix, options, choiceCount, keptCount } = reading;
+    const { prompts, suffix, options, choiceCount, keptCount, priority } = reading;
     requireServable(reading, model, choiceCount > keptCount ? 'best_of' : 'n');
     const prepare = () =>
       Promise.all(prompts.map((prompt) => preparePlain(engine, prompt, suffix)));
     return generateReply(
       request,
       reply,
-      { engine, prepare, options, choiceCount, drain: deps.drain },
+      { ...deps, engine, prepare, options, choiceCount, priority },
       replyForm(
-        newReplyHead('cmpl', model, deps.version),
+        newReplyHead('cmpl', model, deps.version, reading.serviceTier),
         reading,
         await openingsOf(reading, engine),
       ),

@@ -17,7 +17,7 @@ export const embeddings: FastifyPluginAsyncTypebox<InputDeps> = async (app, deps
     const reading = readEmbeddingRequest(request.body);
     const { card, engine } = chooseModel(deps, reading.model);
     requireEmbeddable(reading, engine);
-    return answerWithInputs(request, reply, deps.drain, async (signal) => {
+    return answerWithInputs(request, reply, deps, async (signal) => {
       const { contextLength } = engine.info.embedding;
       const inputs = await prepared(
         engine.prepareInputs(

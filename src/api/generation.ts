@@ -1,5 +1,8 @@
 import type { FastifyBaseLogger } from 'fastify';
+import type { Admission, Place, Slot } from '../admission/admission.ts';
+import type { Priority } from '../admission/fair-queue.ts';
 import type { Drain } from '../drain.ts';
+import { completionLimit } from '../engine/completion-limit.ts';
 import type {
   Engine,
   EngineEvent,
@@ -66,8 +69,14 @@ export interface Generation {
   /** Completions of each prompt. */
   readonly choiceCount: number;
   readonly drain: Drain;
-  /** Aborted by the client's leaving or by the drain's deadline. */
+  readonly admission: Admission;
+  /** Whose it is, where shares of the engine are concerned. */
+  readonly keyId: string;
+  readonly priority: Priority;
+  /** Aborted by the client's leaving, by the drain's deadline, and when it takes too long. */
   readonly controller: AbortController;
+  /** Milliseconds it may take once its first sequence is let in; 0 is without limit. */
+  readonly timeoutMs: number;
   readonly trace: RequestTrace;
   /** Counts the tokens against the key of the request. */
   readonly meter: TokenMeter;
@@ -81,35 +90,50 @@ const assumedCompletionTokenCount = 256;
 
 /**
  * Prepares the prompts and generates all choices of one completion, registered with the drain for as
- * long as they run. They are all handed to the engine at once, and wait there for slots.
- * @throws the controller's abort reason when it was aborted, else what the meter and the engine throw
+ * long as they run. Each choice goes to the engine when it is let in.
+ * @throws the controller's abort reason when it was aborted, else what the admission, the meter and the
+ *   engine throw
  */
 export async function* generate(
   generation: Generation,
 ): AsyncGenerator<CompletionEvent, void, undefined> {
-  const { drain, controller, choiceCount } = generation;
-  const leave = drain.enter(controller);
+  const { drain, admission, controller, choiceCount } = generation;
   const { maxTokens } = generation.options;
+  const leave = drain.enter(controller);
   const trace = generation.trace.beginGeneration({ choiceCount, maxTokens });
+  let place: Place | undefined;
   try {
     controller.signal.throwIfAborted();
+    place = admission.join({ ...generation, signal: controller.signal });
     const prompts = await generation.prepare();
     controller.signal.throwIfAborted();
+    for (const prompt of prompts) requireRoom(generation, prompt);
     trace.submit(prompts.reduce((sum, { tokenCount }) => sum + tokenCount, 0));
-    yield* generateMetered(generation, trace, prompts);
+    yield* generateMetered({ generation, trace, place }, prompts);
   } finally {
+    place?.leave();
     trace.end();
     leave();
   }
 }
 
+/** Nobody waits for a slot only to hear that the request never fits. */
+function requireRoom({ engine: { info }, options }: Generation, prompt: PreparedPrompt): void {
+  completionLimit({
+    promptField: prompt.field,
+    promptTokenCount: prompt.tokenCount,
+    requestedTokenCount: options.maxTokens,
+    defaultTokenCount: info.defaultMaxTokens,
+    contextLength: info.contextLength,
+  });
+}
+
 /** Sets tokens aside for all choices, counts and records what they came to, however they end. */
 async function* generateMetered(
-  generation: Generation,
-  trace: GenerationTrace,
+  base: Pick<Run, 'generation' | 'trace' | 'place'>,
   prompts: readonly PreparedPrompt[],
 ): AsyncGenerator<CompletionEvent, void, undefined> {
-  const { meter, recorder, options, choiceCount } = generation;
+  const { meter, recorder, options, choiceCount } = base.generation;
   const perChoice = options.maxTokens ?? assumedCompletionTokenCount;
   await meter.reserve({
     promptTokenCount: prompts.reduce((all, { tokenCount }) => all + tokenCount, 0),
@@ -122,9 +146,11 @@ async function* generateMetered(
     recorded = true;
     await recorder.record({ ...usage.total(), failed });
   };
+  const deadline = new Deadline(base.generation);
   try {
-    yield* generateChoices({ generation, trace, usage, record }, prompts);
+    yield* generateChoices({ ...base, usage, record, deadline }, prompts);
   } finally {
+    deadline.clear();
     const { promptTokenCount, completionTokenCount } = usage.total();
     await meter.settle(promptTokenCount + completionTokenCount);
     await record(true);
@@ -159,10 +185,36 @@ async function* generateChoices(
   yield { type: 'completion-end', ...totals };
 }
 
+/** Aborts what takes too long: the engine stops at its next step, and the reason becomes the reply's. */
+class Deadline {
+  readonly #generation: Pick<Generation, 'timeoutMs' | 'controller'>;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(generation: Pick<Generation, 'timeoutMs' | 'controller'>) {
+    this.#generation = generation;
+  }
+
+  /** Only the first call counts. */
+  start(): void {
+    const { timeoutMs, controller } = this.#generation;
+    if (timeoutMs === 0) return;
+    this.#timer ??= setTimeout(
+      () => controller.abort(new GatewayError('completion_timeout')),
+      timeoutMs,
+    );
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer);
+  }
+}
+
 /** What the choices of one generation share. */
 interface Run {
   readonly generation: Generation;
   readonly trace: GenerationTrace;
+  readonly place: Place;
+  readonly deadline: Deadline;
   readonly usage: GenerationUsage;
   /** Records the usage there is then; only the first call counts. */
   readonly record: (failed: boolean) => Promise<void>;
@@ -229,7 +281,25 @@ async function* following(choice: Choice, scored: Promise<boolean>): Choice {
   if (await scored) yield* choice;
 }
 
-async function* generateChoice(
+/** Waits to be let in, then generates. When one choice fails, none of the request waits any longer. */
+async function* generateChoice(run: Run, request: GenerateRequest, choice: number): Choice {
+  const { place, deadline } = run;
+  // Other choices of a prompt find what the first one computes.
+  const isFirst = choice % run.generation.choiceCount === 0;
+  const slot = await place.slot(isFirst ? request.prompt.tokenCount : 0);
+  deadline.start();
+  try {
+    yield* generateIn(slot, run, request, choice);
+  } catch (error) {
+    place.leave();
+    throw error;
+  } finally {
+    slot.end();
+  }
+}
+
+async function* generateIn(
+  slot: Slot,
   { generation: { engine, controller, log }, trace, usage }: Run,
   request: GenerateRequest,
   choice: number,
@@ -239,11 +309,15 @@ async function* generateChoice(
     if (event.type !== 'sequence-end') {
       trace.noteDelta();
       // At least one token, until the end tells.
-      usage.notePiece(choice, event.type === 'prompt-delta' ? 0 : 1);
+      const isPrompt = event.type === 'prompt-delta';
+      usage.notePiece(choice, isPrompt ? 0 : 1);
+      if (!isPrompt) slot.notePiece();
       yield event;
       continue;
     }
-    const { finishReason, usage: used, timings, drafts } = event;
+    const { finishReason, usage: used, drafts } = event;
+    const timings = { ...event.timings, queueMs: slot.waitedMs + event.timings.queueMs };
+    slot.end(used);
     usage.noteEnd(choice, used);
     trace.noteSequence({ finishReason, usage: used, timings });
     log.debug({ choice, finishReason, ...used, ...timings, ...drafts }, 'sequence ended');
@@ -252,7 +326,7 @@ async function* generateChoice(
       // Nobody aborted this one: the engine was closed under it.
       throw new GatewayError('shutting_down');
     }
-    yield { ...event, finishReason };
+    yield { ...event, timings, finishReason };
   }
 }
 

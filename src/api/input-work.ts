@@ -1,38 +1,54 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Admission, Place, Slot } from '../admission/admission.ts';
 import type { Drain } from '../drain.ts';
 import { InputError, type PreparedInputs } from '../engine/engine.ts';
 import { GatewayError } from '../errors.ts';
 import { unlimitedMeter } from '../limits/token-meter.ts';
 import { noRecorder } from '../usage/usage-recorder.ts';
+import { priorityOf, shareholder } from './applicant.ts';
 import { abortOnDisconnect, ClientGone } from './disconnect.ts';
 import type { ModelChoice } from './served-model.ts';
 
 /** What the endpoints that compute inputs need from their surroundings. */
 export interface InputDeps extends ModelChoice {
   readonly drain: Drain;
+  /** Of requests that compute inputs: they take no slot from those that generate. */
+  readonly inputAdmission: Admission;
 }
 
+/** Requests that compute inputs at the same time: enough to fill batches. */
+export const inputSlotCount = 32;
+
 /**
- * Answers with what `work` makes, registered with the drain until then. Ends with the client.
+ * Answers with what `work` makes once it is let in, registered with the drain until then. Ends with the
+ * client.
  * @param work - its signal aborts with the client's leaving or the drain's deadline
  * @returns what a route handler returns
  */
 export async function answerWithInputs<T>(
   request: FastifyRequest,
   reply: FastifyReply,
-  drain: Drain,
+  { drain, inputAdmission }: InputDeps,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T | FastifyReply> {
   const controller = abortOnDisconnect(request, reply);
+  const { signal } = controller;
   const leave = drain.enter(controller);
+  let place: Place | undefined;
+  let slot: Slot | undefined;
   try {
-    controller.signal.throwIfAborted();
-    return await work(controller.signal);
+    signal.throwIfAborted();
+    const priority = priorityOf(request.caller, 'interactive');
+    place = inputAdmission.join({ keyId: shareholder(request), priority, signal });
+    slot = await place.slot(0);
+    return await work(signal);
   } catch (error) {
     if (!(error instanceof ClientGone)) throw error;
     request.log.info('client left');
     return reply.hijack();
   } finally {
+    slot?.end();
+    place?.leave();
     leave();
   }
 }

@@ -1,9 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Admission } from '../admission/admission.ts';
 import type { Drain } from '../drain.ts';
 import type { ReplyDelta, ScoredToken } from '../engine/engine.ts';
 import { GatewayError } from '../errors.ts';
 import { unlimitedMeter } from '../limits/token-meter.ts';
 import { noRecorder } from '../usage/usage-recorder.ts';
+import { priorityOf, shareholder } from './applicant.ts';
 import { abortOnDisconnect, ClientGone } from './disconnect.ts';
 import {
   type CompletionEvent,
@@ -24,6 +26,7 @@ declare module 'fastify' {
 /** What the endpoints that generate need from their surroundings. */
 export interface GenerationDeps extends ModelChoice {
   readonly drain: Drain;
+  readonly admission: Admission;
   /** Of this program. */
   readonly version: string;
 }
@@ -52,6 +55,9 @@ export type ReplyForm =
   | { readonly stream: false; readonly collector: ReplyCollector }
   | { readonly stream: true; readonly framer: ReplyFramer };
 
+/** What the request itself brings to its generation. */
+type RequestPart = 'keyId' | 'controller' | 'timeoutMs' | 'trace' | 'log' | 'meter' | 'recorder';
+
 type CompletionEvents = AsyncGenerator<CompletionEvent, void, undefined>;
 
 /**
@@ -62,18 +68,25 @@ type CompletionEvents = AsyncGenerator<CompletionEvent, void, undefined>;
 export async function generateReply(
   request: FastifyRequest,
   reply: FastifyReply,
-  generation: Omit<Generation, 'controller' | 'trace' | 'log' | 'meter' | 'recorder'>,
+  generation: Omit<Generation, RequestPart>,
   form: ReplyForm,
 ): Promise<object> {
   const { log, trace, meter = unlimitedMeter, recorder = noRecorder } = request;
   const controller = abortOnDisconnect(request, reply);
   const cacheScope = request.caller?.cacheScope;
   const options = { ...generation.options, ...(cacheScope !== undefined && { cacheScope }) };
-  const events = withDeadline(
-    generate({ ...generation, options, controller, trace, log, meter, recorder }),
+  const events = generate({
+    ...generation,
+    options,
+    keyId: shareholder(request),
+    priority: priorityOf(request.caller, generation.priority),
     controller,
-    request.server.generationTimeoutMs,
-  );
+    timeoutMs: request.server.generationTimeoutMs,
+    trace,
+    log,
+    meter,
+    recorder,
+  });
   try {
     if (!form.stream) return await collect(events, form.collector);
     const frames = toFrames(events, form.framer, request);
@@ -87,23 +100,6 @@ export async function generateReply(
     if (!(error instanceof ClientGone)) throw error;
     log.debug('client left');
     return reply.hijack();
-  }
-}
-
-/** Aborts what takes too long: the engine stops at its next step, and the reason becomes the reply's. */
-async function* withDeadline(
-  events: CompletionEvents,
-  controller: AbortController,
-  timeoutMs: number,
-): CompletionEvents {
-  const timer =
-    timeoutMs === 0
-      ? undefined
-      : setTimeout(() => controller.abort(new GatewayError('completion_timeout')), timeoutMs);
-  try {
-    yield* events;
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -29,7 +29,7 @@ async function rank(
   const { card, engine } = chooseModel(deps, body.model ?? undefined);
   const { pooling, contextLength } = engine.info.embedding;
   if (pooling !== 'rank') throw cannotRank();
-  return answerWithInputs(request, reply, deps.drain, async (signal) => {
+  return answerWithInputs(request, reply, deps, async (signal) => {
     const inputs = await prepared(engine.prepareRanking(body.query, documents), {
       contextLength,
       pathOf: (index) => `documents[${index}]`,

@@ -50,6 +50,7 @@ class EmbeddingEngine implements Engine {
       backend,
       slotCount: 1,
       contextLength: embedding.contextLength,
+      defaultMaxTokens: 0,
       kvTokenCount: embedding.contextLength,
       vocabularySize: addon.Embedder.abilities(addonModelOf(model)).vocabularySize,
       infill: false,

@@ -331,6 +331,8 @@ export interface EngineInfo {
   readonly slotCount: number;
   /** Tokens one request may use, prompt and completion together. */
   readonly contextLength: number;
+  /** Completion tokens of requests that name no limit. */
+  readonly defaultMaxTokens: number;
   /** KV cells all sequences share. */
   readonly kvTokenCount: number;
   /** Token ids are below it. */

@@ -219,6 +219,7 @@ class NativeEngine implements Engine {
       backend,
       slotCount,
       contextLength,
+      defaultMaxTokens: options.defaultMaxTokens,
       kvTokenCount,
       vocabularySize,
       infill,

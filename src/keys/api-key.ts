@@ -1,3 +1,5 @@
+import type { Priority } from '../admission/fair-queue.ts';
+
 /** What a key may be used for: to ask the model, or to run the server. */
 export type Scope = 'inference' | 'admin';
 
@@ -27,6 +29,8 @@ export interface ApiKey {
   readonly expiresAt: number | undefined;
   /** Ids of the models it may use; undefined is all. */
   readonly models: readonly string[] | undefined;
+  /** Of its requests, whatever they ask for; undefined leaves it to them. */
+  readonly priority: Priority | undefined;
   /** Undefined where the line does not say. */
   readonly scopes: readonly Scope[] | undefined;
   /** Of its line in the file, from 1. */

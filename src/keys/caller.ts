@@ -1,3 +1,4 @@
+import type { Priority } from '../admission/fair-queue.ts';
 import { GatewayError } from '../errors.ts';
 import { type ApiKey, isExpired, type KeyLimits, type Scope, scopes } from './api-key.ts';
 import type { KeyRing } from './key-ring.ts';
@@ -11,6 +12,8 @@ export interface Caller {
   readonly models: readonly string[] | undefined;
   /** What is left out has no limit. */
   readonly limits: KeyLimits;
+  /** Of its requests, whatever they ask for; undefined leaves it to them. */
+  readonly priority: Priority | undefined;
   /** Computed prefixes are shared only with requests of an equal scope; undefined is one for all. */
   readonly cacheScope: string | undefined;
 }
@@ -21,6 +24,7 @@ export const anybody: Caller = {
   scopes,
   models: undefined,
   limits: {},
+  priority: undefined,
   cacheScope: undefined,
 };
 
@@ -88,13 +92,14 @@ export function recognise(
 }
 
 function toCaller(key: ApiKey, { defaultLimits, adminKeyIds, sharedCache }: KeyPolicy): Caller {
-  const { keyId, models, limits } = key;
+  const { keyId, models, limits, priority } = key;
   const isAdmin = adminKeyIds.length === 0 || adminKeyIds.includes(keyId);
   return {
     keyId,
     scopes: key.scopes ?? (isAdmin ? scopes : ['inference']),
     models,
     limits: { ...defaultLimits, ...limits },
+    priority,
     cacheScope: sharedCache ? undefined : keyId,
   };
 }

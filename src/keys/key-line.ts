@@ -1,3 +1,4 @@
+import { type Priority, priorities } from '../admission/fair-queue.ts';
 import { nearest } from '../config/nearest.ts';
 import { type ApiKey, type KeyLimits, type Scope, scopes } from './api-key.ts';
 import { parseIsoTime } from './iso-time.ts';
@@ -28,7 +29,7 @@ const limitAttributes = {
   tokens_per_day: 'tokensPerDay',
 } as const satisfies Record<string, keyof KeyLimits>;
 
-const attributeNames = [...Object.keys(limitAttributes), 'models', 'scopes'];
+const attributeNames = [...Object.keys(limitAttributes), 'models', 'scopes', 'priority'];
 
 const largestLimit = 1_000_000_000_000;
 
@@ -93,6 +94,7 @@ export function readKeyLine(fields: KeyLineFields, lineNumber: number): ApiKey {
     expiresAt: readExpiration(fields.expiration),
     models: readList(attributes.get('models'), 'models')?.map(decodeModel),
     scopes: readList(attributes.get('scopes'), 'scopes')?.map(toScope),
+    priority: readPriority(attributes.get('priority')),
     lineNumber,
   };
 }
@@ -199,4 +201,11 @@ function toScope(text: string): Scope {
   const scope = scopes.find((each) => each === text.toLowerCase());
   if (scope === undefined) throw new KeyLineError(`scopes must be of ${scopes.join(', ')}`);
   return scope;
+}
+
+function readPriority(text: string | undefined): Priority | undefined {
+  if (text === undefined) return undefined;
+  const priority = priorities.find((each) => each === text.toLowerCase());
+  if (priority === undefined) throw new KeyLineError(`priority must be ${priorities.join(' or ')}`);
+  return priority;
 }

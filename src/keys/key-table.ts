@@ -17,6 +17,7 @@ export interface KeyTableRow {
   readonly hashed: boolean;
   readonly models: readonly string[] | null;
   readonly scopes: readonly string[] | null;
+  readonly priority: string | null;
 }
 
 /** @param now - milliseconds since 1970 */
@@ -36,6 +37,7 @@ export function toRow(line: Exclude<KeyFileLine, { kind: 'other' }>, now: number
     hashed: key?.hashed ?? false,
     models: key?.models ?? null,
     scopes: key?.scopes ?? null,
+    priority: key?.priority ?? null,
   };
 }
 

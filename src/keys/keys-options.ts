@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { priorities } from '../admission/fair-queue.ts';
 import { nearest } from '../config/nearest.ts';
 import { encodeModel } from './key-line.ts';
 import { parseDuration } from './when.ts';
@@ -37,7 +38,7 @@ const limitFlags = ['tokens-per-minute', 'tokens-per-day', 'concurrent-requests'
 
 const commandFlags: Readonly<Record<KeysCommandName, readonly string[]>> = {
   generate: [
-    ...['name', 'rate-limit', 'expires', 'hash', 'force', 'models', 'scopes'],
+    ...['name', 'rate-limit', 'expires', 'hash', 'force', 'models', 'scopes', 'priority'],
     ...limitFlags,
   ],
   list: [],
@@ -54,6 +55,7 @@ Manages the file with the API keys. Flags may stand anywhere.
 Commands:
   generate --name N [--rate-limit N] [--expires WHEN] [--hash] [--models ID,...] [--scopes SCOPE,...]
            [--tokens-per-minute N] [--tokens-per-day N] [--concurrent-requests N]
+           [--priority interactive|batch]
              make a key and show it, this once
   list       show the keys, without their secrets
   remove --name N
@@ -127,6 +129,7 @@ function parse(argv: readonly string[]) {
         stdin: flag,
         models: text,
         scopes: text,
+        priority: text,
         'tokens-per-minute': text,
         'tokens-per-day': text,
         'concurrent-requests': text,
@@ -173,5 +176,12 @@ function attributesOf(values: Values): ReadonlyMap<string, string> {
     const entries = values[name]?.split(',').map((entry) => encodeModel(entry.trim()));
     if (entries !== undefined) attributes.set(name, entries.join(','));
   }
+  if (values.priority !== undefined) attributes.set('priority', priority(values.priority));
   return attributes;
+}
+
+function priority(value: string): string {
+  const known = priorities.find((each) => each === value.toLowerCase());
+  if (known !== undefined) return known;
+  throw new KeysUsageError(`--priority must be ${priorities.join(' or ')}`);
 }

@@ -1,4 +1,5 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
+import type { Admission } from '../admission/admission.ts';
 import type { EngineStats } from '../engine/engine.ts';
 import type { ModelRegistry } from '../model/registry.ts';
 import { readCounter, readGauge, type SeriesOptions } from './series.ts';
@@ -105,17 +106,20 @@ export interface EngineMetricsSources {
   readonly models: ModelRegistry;
   /** `model_name` of vLLM's series. */
   readonly modelName: string;
+  /** Where sequences wait that the engine has not seen. */
+  readonly admission: Admission;
 }
 
 /** Series that are read off the engine when somebody asks; zero until there is one. */
 export function addEngineMetrics(
   registry: Registry,
-  { models, modelName }: EngineMetricsSources,
+  { models, modelName, admission }: EngineMetricsSources,
 ): void {
   const labels = { model_name: modelName, engine: '0' };
   const reading = (read: Reading) => () => {
-    const engine = models.current?.engine;
-    return engine === undefined ? 0 : read(engine.stats());
+    const stats = models.current?.engine.stats();
+    if (stats === undefined) return 0;
+    return read({ ...stats, waitingCount: stats.waitingCount + admission.waitingCount });
   };
   const add = (
     addOne: typeof readCounter,

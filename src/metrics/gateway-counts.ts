@@ -1,4 +1,5 @@
 import type { Registry } from 'prom-client';
+import type { Admission } from '../admission/admission.ts';
 import type { ModelRegistry } from '../model/registry.ts';
 import {
   clientClosedStatus,
@@ -53,6 +54,7 @@ const series: readonly (readonly [CountName, 'counter' | 'gauge', name: string, 
 export class GatewayCounts {
   readonly #startedAt = performance.now();
   readonly #models: ModelRegistry;
+  readonly #admission: Admission;
   readonly #running: ReadonlySet<RequestTrace>;
   #success = 0;
   #error = 0;
@@ -64,8 +66,9 @@ export class GatewayCounts {
   #queueWaitMs = 0;
 
   /** @param running - requests that have not come to their end */
-  constructor(models: ModelRegistry, running: ReadonlySet<RequestTrace>) {
+  constructor(models: ModelRegistry, admission: Admission, running: ReadonlySet<RequestTrace>) {
     this.#models = models;
+    this.#admission = admission;
     this.#running = running;
   }
 
@@ -104,7 +107,7 @@ export class GatewayCounts {
       requestsAuthenticated: this.#authenticated,
       requestsUnauthorized: this.#unauthorized,
       bytesSent: this.#bytesSent,
-      queueDepth: stats?.waitingCount ?? 0,
+      queueDepth: this.#admission.waitingCount + (stats?.waitingCount ?? 0),
       queueRejections: this.#queueRejections,
       queueWaitSecondsTotal: Math.round(this.#queueWaitMs) / 1000,
       uptimeSeconds: Math.floor((performance.now() - this.#startedAt) / 1000),

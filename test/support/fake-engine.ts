@@ -60,6 +60,7 @@ export class FakeEngine implements Engine {
     backend: 'fake',
     slotCount: 4,
     contextLength: 2048,
+    defaultMaxTokens: 1024,
     kvTokenCount: 8192,
     vocabularySize: 32_000,
     infill: true,

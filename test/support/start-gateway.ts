@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import pino from 'pino';
 import { onTestFinished } from 'vitest';
+import { Admission, type AdmissionLimits } from '../../src/admission/admission.ts';
 import { Drain } from '../../src/drain.ts';
 import type { EngineInfo } from '../../src/engine/engine.ts';
 import { EngineWatch } from '../../src/engine-watch.ts';
@@ -56,9 +57,12 @@ export interface TestGatewayOptions
       | 'ledger'
       | 'generationTimeoutMs'
       | 'corsOrigins'
+      | 'tls'
+      | 'tracing'
     >
   > {
   readonly limits?: Partial<GatewayDeps['limits']>;
+  readonly queue?: Partial<AdmissionLimits>;
   /** Leave the registry in its first state. */
   readonly loading?: boolean;
   /** What the fake engine says of itself, where it is not the usual. */
@@ -71,8 +75,11 @@ export function startGateway(options: TestGatewayOptions = {}): TestGateway {
   const models = new ModelRegistry();
   if (options.loading !== true) models.setReady({ card, engine });
   const drain = new Drain();
+  const queue = { waitingCount: 0, waitMs: 0, ...options.queue };
+  const admission = new Admission(queue, () => engine.info.slotCount);
+  const inputAdmission = new Admission(queue, () => engine.info.slotCount);
   const watch = new EngineWatch(models, 0);
-  const metrics = new Metrics({ models, watch, modelName: card.id, version: '0.0.0' });
+  const metrics = new Metrics({ models, watch, admission, modelName: card.id, version: '0.0.0' });
   const logLines: Record<string, unknown>[] = [];
   const logger = pino(
     { level: 'debug' },
@@ -82,10 +89,14 @@ export function startGateway(options: TestGatewayOptions = {}): TestGateway {
     logger,
     models,
     drain,
+    admission,
+    inputAdmission,
     metrics,
     limits: { ...limits, ...options.limits },
     generationTimeoutMs: options.generationTimeoutMs ?? 0,
     corsOrigins: options.corsOrigins ?? [],
+    tls: options.tls,
+    tracing: options.tracing,
     strictModel: options.strictModel ?? false,
     authentication: options.authentication,
     limitStore: options.limitStore,

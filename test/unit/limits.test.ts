@@ -106,6 +106,7 @@ describe('a meter', () => {
       keyId: 'a',
       scopes: ['inference'],
       models: undefined,
+      priority: undefined,
       limits,
       cacheScope: 'a',
     };

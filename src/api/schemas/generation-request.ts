@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox';
+import type { Priority } from '../../admission/fair-queue.ts';
 import type { GenerateRequest } from '../../engine/engine.ts';
 import { GatewayError } from '../../errors.ts';
 import { optional } from './optional.ts';
@@ -6,6 +7,8 @@ import { readSampling, samplingFields } from './sampling.ts';
 
 /** Choices of one request at most, however they come about; OpenAI's limit to `n`. */
 export const maxChoiceCount = 128;
+
+const serviceTiers = ['auto', 'default', 'flex', 'scale', 'priority'] as const;
 
 /** The fields that every endpoint has that generates text. */
 export const generationFields = {
@@ -22,6 +25,13 @@ export const generationFields = {
       minLength: 1,
       maxItems: 16,
       items: Type.String({ minLength: 1 }),
+    }),
+  ),
+  /** `flex` waits until nobody else wants anything; the others are all the same here. */
+  service_tier: Type.Optional(
+    Type.Unsafe<(typeof serviceTiers)[number] | null>({
+      type: ['string', 'null'],
+      enum: [...serviceTiers, null],
     }),
   ),
   stream: optional(Type.Boolean()),
@@ -45,7 +55,13 @@ export interface GenerationRequest {
   readonly choiceCount: number;
   readonly stream: boolean;
   readonly includeUsage: boolean;
+  readonly priority: Priority;
+  /** What is told of the priority; undefined where nothing was said of it. */
+  readonly serviceTier: ServiceTier | undefined;
 }
+
+/** OpenAI's words for the priorities there are. */
+export type ServiceTier = 'default' | 'flex';
 
 /** @throws {GatewayError} `invalid_value` */
 export function readGeneration(body: GenerationBody): GenerationRequest {
@@ -67,5 +83,15 @@ export function readGeneration(body: GenerationBody): GenerationRequest {
     choiceCount: body.n ?? 1,
     stream,
     includeUsage: body.stream_options?.include_usage ?? false,
+    ...readServiceTier(body),
   };
+}
+
+function readServiceTier({
+  service_tier: tier,
+}: GenerationBody): Pick<GenerationRequest, 'priority' | 'serviceTier'> {
+  if (tier == null) return { priority: 'interactive', serviceTier: undefined };
+  return tier === 'flex'
+    ? { priority: 'batch', serviceTier: 'flex' }
+    : { priority: 'interactive', serviceTier: 'default' };
 }

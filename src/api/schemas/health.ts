@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox';
+import type { Admission } from '../../admission/admission.ts';
 import type { Drain } from '../../drain.ts';
 import type { Metrics } from '../../metrics.ts';
 import type { ModelRegistry } from '../../model/registry.ts';
@@ -27,6 +28,7 @@ export type Health = Static<typeof Health>;
 export interface HealthSources {
   readonly models: ModelRegistry;
   readonly drain: Drain;
+  readonly admission: Admission;
   readonly metrics: Metrics;
   readonly authenticationEnabled: boolean;
 }
@@ -42,7 +44,7 @@ export function toHealth(sources: HealthSources): Health {
     gateway: { status: drain.draining ? 'draining' : 'ok', metrics },
     queue: {
       max_concurrent: current?.engine.info.slotCount ?? 0,
-      max_queue_size: 0,
+      max_queue_size: sources.admission.limits.waitingCount,
       active: metrics.requests_active,
       waiting: metrics.queue_depth,
     },

@@ -2,6 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { type Static, Type } from 'typebox';
 import type { ServedModel } from '../../model/registry.ts';
 import type { CompletionFinishReason } from '../generation.ts';
+import type { ServiceTier } from './generation-request.ts';
 
 /** What every object of one reply carries alike, as properties of its schema. */
 export const replyHeadFields = {
@@ -9,6 +10,8 @@ export const replyHeadFields = {
   created: Type.Integer(),
   model: Type.String(),
   system_fingerprint: Type.String(),
+  /** Only where the request says something of it. */
+  service_tier: Type.Optional(Type.Enum(['default', 'flex'])),
 };
 
 const ReplyHead = Type.Object(replyHeadFields);
@@ -22,6 +25,7 @@ export function newReplyHead(
   idPrefix: 'chatcmpl' | 'cmpl',
   { card, engine }: ServedModel,
   version: string,
+  serviceTier?: ServiceTier,
 ): ReplyHead {
   const build = [version, engine.info.backend, card.id, card.sizeBytes].join('\n');
   return {
@@ -29,6 +33,7 @@ export function newReplyHead(
     created: Math.floor(Date.now() / 1000),
     model: card.id,
     system_fingerprint: `fp_${createHash('sha256').update(build).digest('hex').slice(0, 10)}`,
+    ...(serviceTier && { service_tier: serviceTier }),
   };
 }
 
