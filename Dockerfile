@@ -1,0 +1,41 @@
+# The server for machines without a GPU (amd64 and arm64):
+#
+#   docker build -t llama-gguf-inference:cpu .
+#   docker run -p 8000:8000 -p 8001:8001 -v ./data:/data -e MODEL_NAME=name.gguf llama-gguf-inference:cpu
+ARG NODE_IMAGE=node:20-bookworm-slim
+
+FROM ${NODE_IMAGE} AS build
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates cmake g++ git make \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY package.json package-lock.json .npmrc ./
+# Packages first: they change seldom. What is ours is built below.
+RUN npm ci --ignore-scripts
+COPY . .
+RUN npm run build
+ARG GIT_SHA=unknown
+ARG BUILD_TIME=unknown
+ARG TARGETPLATFORM
+RUN PLATFORM=${TARGETPLATFORM} node scripts/container/assemble.mjs --out /app --backend cpu
+
+FROM ${NODE_IMAGE}
+ARG GIT_SHA=unknown
+ARG BUILD_TIME=unknown
+LABEL org.opencontainers.image.title="llama-gguf-inference" \
+      org.opencontainers.image.description="Serves a GGUF model to OpenAI-compatible clients" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.revision="${GIT_SHA}" \
+      org.opencontainers.image.created="${BUILD_TIME}" \
+      variant="cpu"
+COPY --from=build /src/scripts/container/add-user.sh /tmp/add-user.sh
+RUN /tmp/add-user.sh && rm /tmp/add-user.sh
+COPY --from=build /app /app
+WORKDIR /app
+ENV NODE_ENV=production DATA_DIR=/data PORT=8000 PORT_HEALTH=8001 NGL=0 CTX=4096
+USER 1000:1000
+EXPOSE 8000 8001
+HEALTHCHECK --interval=30s --timeout=3s --start-period=120s --retries=3 \
+    CMD ["node", "/app/healthcheck.mjs"]
+ENTRYPOINT ["/app/entrypoint.sh"]
+CMD ["serve"]

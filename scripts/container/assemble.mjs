@@ -1,0 +1,128 @@
+/**
+ * Puts together what an image runs, out of a tree in which `npm ci` has built everything: the compiled
+ * program, the packages that it needs, the llama.cpp of one compute backend, and the bundled model.
+ *
+ *   node scripts/container/assemble.mjs --out DIR --backend cpu|cuda12|cuda13
+ *
+ * GIT_SHA, BUILD_TIME and PLATFORM of the environment end up in DIR/VERSION. Fails when the result does not
+ * load its native engine.
+ */
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+
+/**
+ * The packages with libraries of llama.cpp that a backend needs, without their system and processor, and
+ * files of them that it does not. The CPU's are always there, so that an image for a GPU starts without one.
+ */
+const backends = {
+  cpu: { variants: ['cpu'], packages: [''], useless: [] },
+  // Of CUDA 12 there is only the backend itself; the rest is that of CUDA 13.
+  cuda12: {
+    variants: ['cpu', 'cuda'],
+    packages: ['', '-cuda', '-cuda-ext'],
+    useless: ['-cuda/bins/*/libggml-cuda.so'],
+  },
+  cuda13: { variants: ['cpu', 'cuda'], packages: ['', '-cuda'], useless: [] },
+};
+
+const { out, backend } = readOptions();
+const platform = `linux-${process.arch === 'arm' ? 'armv7l' : process.arch}`;
+
+if (existsSync(out) && readdirSync(out).length > 0) fail(`${out} is not empty`);
+mkdirSync(out, { recursive: true });
+copyProgram();
+copyPackages();
+writeVersion();
+check();
+console.log(`${out}: ${backend} for ${platform}`);
+
+function readOptions() {
+  const { values } = parseArgs({
+    options: { out: { type: 'string' }, backend: { type: 'string' } },
+  });
+  if (values.out === undefined) fail('--out is missing');
+  if (!Object.hasOwn(backends, values.backend ?? '')) {
+    fail(`--backend must be one of ${Object.keys(backends).join(', ')}`);
+  }
+  return values;
+}
+
+function copyProgram() {
+  for (const name of ['package.json', 'LICENSE', 'dist', 'models/tiny-chat.gguf']) copy(name);
+  for (const name of ['entrypoint.sh', 'healthcheck.mjs']) {
+    cpSync(join(root, 'scripts', 'container', name), join(out, name));
+  }
+  chmodSync(join(out, 'entrypoint.sh'), 0o755);
+  const addons = join(out, 'dist', 'native');
+  for (const name of readdirSync(addons)) {
+    const [, variant] = /^engine-(\w+)\.node$/.exec(name) ?? [];
+    if (!backends[backend].variants.includes(variant)) rmSync(join(addons, name));
+  }
+}
+
+/** Everything in the lockfile that is not for development, as far as it is installed here. */
+function copyPackages() {
+  const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'));
+  const wanted = backends[backend].packages.map(
+    (suffix) => `node_modules/@node-llama-cpp/${platform}${suffix}`,
+  );
+  for (const [path, entry] of Object.entries(packages)) {
+    if (path === '' || entry.dev === true || !existsSync(join(root, path))) continue;
+    if (path.startsWith('node_modules/@node-llama-cpp/') && !wanted.includes(path)) continue;
+    // What is nested in a package was copied with it.
+    if (!existsSync(join(out, path))) copy(path);
+  }
+  // The source of llama.cpp is for building only.
+  rmSync(join(out, 'node_modules/node-llama-cpp/llama/gitRelease.bundle'), { force: true });
+  for (const pattern of backends[backend].useless) {
+    const [suffix, file] = pattern.split('/bins/*/');
+    const bins = join(out, `node_modules/@node-llama-cpp/${platform}${suffix}`, 'bins');
+    for (const name of readdirSync(bins)) rmSync(join(bins, name, file), { force: true });
+  }
+}
+
+function copy(name) {
+  cpSync(join(root, name), join(out, name), { recursive: true, verbatimSymlinks: true });
+}
+
+function writeVersion() {
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const { GIT_SHA, BUILD_TIME, PLATFORM } = process.env;
+  const lines = [
+    `VERSION=${version}`,
+    `GIT_SHA=${GIT_SHA || 'unknown'}`,
+    `BUILD_TIME=${BUILD_TIME || 'unknown'}`,
+    `PLATFORM=${PLATFORM || platform}`,
+    `BACKEND=${backend}`,
+  ];
+  writeFileSync(join(out, 'VERSION'), `${lines.join('\n')}\n`);
+}
+
+/** Each in a process of its own: two variants do not go together. */
+function check() {
+  for (const variant of backends[backend].variants) {
+    const script = `import(process.argv[1]).then(({ loadAddon }) => loadAddon('${variant}'))`;
+    const addon = join(out, 'dist', 'engine', 'addon.js');
+    const { status } = spawnSync(process.execPath, ['-e', script, addon], { stdio: 'inherit' });
+    if (status !== 0) fail(`the native engine for ${variant} does not load`);
+  }
+}
+
+function fail(message) {
+  console.error(`assemble: ${message}`);
+  process.exit(1);
+}
