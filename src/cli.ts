@@ -62,6 +62,12 @@ async function run(argv: readonly string[]): Promise<number> {
 /** @throws {ConfigError} before there is a logger; later failures are logged */
 async function runServer(flags: readonly string[]): Promise<number> {
   const { config, warnings } = loadConfig({ argv: flags });
+  if (config.debugShell) {
+    const { debugShell } = await import('./diagnostics/debug-shell.ts');
+    const stop = stopOnSignal(() => {});
+    const { env } = loadConfigOrDefaults(flags);
+    return debugShell(stop, (text) => process.stderr.write(text), env);
+  }
   if (config.supervision.enabled) {
     const log = openLog(config.log, 'supervisor');
     const { logger, reopen: reopenLog } = log;

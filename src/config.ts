@@ -1,6 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { AdmissionLimits } from './admission/admission.ts';
 import { chooseDataDirectory } from './config/data-directory.ts';
+import { readExtraArgs } from './config/extra-args.ts';
 import {
   instanceName,
   type LogConfig,
@@ -26,6 +28,7 @@ import {
 import type { SamplingParams } from './engine/engine.ts';
 import type { KeyLimits } from './keys/api-key.ts';
 import { StartError } from './start-error.ts';
+import type { TlsFiles } from './tls-certificate.ts';
 import type { LedgerPlace } from './usage/ledger.ts';
 
 /** Everything the server was told, checked and frozen. Undefined means: not set, choose well. */
@@ -36,6 +39,9 @@ export interface Config {
     readonly healthPort: number;
     readonly drainTimeoutMs: number;
     readonly limits: HttpLimits;
+    /** Undefined: the API port speaks HTTP. */
+    readonly tls: TlsFiles | undefined;
+    readonly queue: AdmissionLimits;
     /** 0 is without limit. */
     readonly generationTimeoutMs: number;
     readonly corsOrigins: readonly string[];
@@ -47,12 +53,16 @@ export interface Config {
   readonly model: ModelConfig;
   readonly engine: EngineConfig;
   readonly auth: AuthConfig;
+  /** Start nothing and stay for a while. */
+  readonly debugShell: boolean;
   readonly supervision: {
     readonly enabled: boolean;
     /** 0: never. */
     readonly watchdogTimeoutMs: number;
     readonly restartLimit: number;
   };
+  /** Where traces of requests go; undefined: nowhere. */
+  readonly tracesEndpoint: string | undefined;
   /** Where it is recorded what keys used; undefined: nowhere. */
   readonly ledger: LedgerPlace | undefined;
   readonly log: LogConfig;
@@ -209,7 +219,9 @@ export function loadConfig(input: ConfigInput = {}): {
   const { argv = [], env = process.env, pathExists = existsSync } = input;
   const readFile = input.readFile ?? ((path: string) => readFileSync(path, 'utf8'));
 
-  const sources = [readFlags(argv), readEnvironment(env)];
+  // The Python gateway put them behind what it passed on itself, where they won.
+  const extra = readExtraArgs(env.EXTRA_ARGS ?? '');
+  const sources = [readFlags(argv), extra, readEnvironment(env)];
   const path = sources
     .map((source) => source.texts.get('CONFIG'))
     .find((text) => text !== undefined);
@@ -291,6 +303,11 @@ function assemble(
         headerTimeoutMs: Math.ceil(values.CLIENT_HEADER_TIMEOUT * 1000),
         connectionCount: values.MAX_CONNECTIONS,
       },
+      tls: tlsFiles(values),
+      queue: {
+        waitingCount: values.MAX_QUEUE_SIZE,
+        waitMs: Math.ceil(values.MAX_QUEUE_WAIT * 1000),
+      },
       generationTimeoutMs: Math.ceil(values.REQUEST_TIMEOUT * 1000),
       corsOrigins: values.CORS_ORIGINS ?? [],
       healthReadiness: values.HEALTH_READINESS,
@@ -353,11 +370,13 @@ function assemble(
       }),
       redisUrl: values.REDIS_URL,
     },
+    debugShell: values.DEBUG_SHELL,
     supervision: {
       enabled: values.SUPERVISE,
       watchdogTimeoutMs: Math.round(values.WATCHDOG_TIMEOUT * 1000),
       restartLimit: values.RESTART_LIMIT,
     },
+    tracesEndpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT,
     ledger: derived.ledger,
     log: {
       level: values.LOG_LEVEL,
@@ -429,6 +448,11 @@ function originWarnings(origin: string): ConfigWarning[] {
   return [{ level: 'warn', message }];
 }
 
+function tlsFiles({ TLS_CERT, TLS_KEY }: SettingValues): TlsFiles | undefined {
+  if (TLS_CERT === undefined || TLS_KEY === undefined) return undefined;
+  return { certPath: TLS_CERT, keyPath: TLS_KEY };
+}
+
 function contradictions(values: SettingValues, ubatchSize: number): string[] {
   const problems: string[] = [];
   if (ubatchSize > values.BATCH_SIZE) {
@@ -453,6 +477,9 @@ function contradictions(values: SettingValues, ubatchSize: number): string[] {
         ? 'SPECULATIVE=draft needs DRAFT_MODEL_PATH, the GGUF file of the draft model'
         : `DRAFT_MODEL_PATH is for SPECULATIVE=draft only, which is "${values.SPECULATIVE}": set or unset both`,
     );
+  }
+  if ((values.TLS_CERT === undefined) !== (values.TLS_KEY === undefined)) {
+    problems.push('TLS_CERT and TLS_KEY must be set together');
   }
   if (values.PORT !== 0 && values.PORT === values.PORT_HEALTH) {
     problems.push(`PORT_HEALTH must differ from PORT, both are ${values.PORT}`);

@@ -1,8 +1,9 @@
-import { METHODS } from 'node:http';
+import { METHODS, type Server, type ServerOptions } from 'node:http';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import Fastify, { type FastifyBaseLogger, LogController } from 'fastify';
+import Fastify, { type FastifyBaseLogger, type FastifyHttpOptions, LogController } from 'fastify';
 import type { Logger } from 'pino';
 import { AccessLog, type AccessLogOptions } from './access-log.ts';
+import type { Admission } from './admission/admission.ts';
 import { chatCompletions } from './api/chat-completions.ts';
 import { chatPrompts } from './api/chat-prompts.ts';
 import { completions } from './api/completions.ts';
@@ -36,6 +37,7 @@ import { addRequestTrace } from './plugins/request-trace.ts';
 import { addUsage } from './plugins/usage.ts';
 import { toValidationError } from './plugins/validation-error.ts';
 import type { TraceObserver } from './request-trace.ts';
+import type { TlsMaterial } from './tls-certificate.ts';
 import type { UsageLedger } from './usage/usage-recorder.ts';
 
 /** Everything the gateway is made of. */
@@ -43,10 +45,18 @@ export interface GatewayDeps {
   readonly logger: Logger;
   readonly models: ModelRegistry;
   readonly drain: Drain;
+  /** Of requests that generate ... */
+  readonly admission: Admission;
+  /** ... and of those that compute inputs. */
+  readonly inputAdmission: Admission;
   readonly metrics: Metrics;
   /** Undefined: requests are not logged. */
   readonly accessLog?: Omit<AccessLogOptions, 'logger'> | undefined;
+  /** Told of every request beside metrics and access log. */
+  readonly tracing?: TraceObserver | undefined;
   readonly limits: HttpLimits;
+  /** What TLS is spoken with; left out: HTTP is. */
+  readonly tls?: TlsMaterial | undefined;
   /** Milliseconds a completion may take, its stream included; 0 is without limit. */
   readonly generationTimeoutMs: number;
   /** Origins whose pages may call the server. */
@@ -73,9 +83,13 @@ export function buildGateway({
   logger,
   models,
   drain,
+  admission,
+  inputAdmission,
   metrics,
   accessLog,
+  tracing,
   limits,
+  tls,
   generationTimeoutMs,
   corsOrigins,
   strictModel,
@@ -94,7 +108,7 @@ export function buildGateway({
     genReqId: chooseRequestId,
     bodyLimit: limits.bodyBytes,
     requestTimeout: requestTimeoutOf(limits),
-    http: nodeLimits(limits),
+    ...transport(limits, tls),
     trustProxy: trustedProxies.length === 0 ? false : [...trustedProxies],
     // While closing, generation is refused by the drain and health still answers.
     return503OnClosing: false,
@@ -122,6 +136,7 @@ export function buildGateway({
 
   const observers: TraceObserver[] = [metrics];
   if (accessLog !== undefined) observers.push(new AccessLog({ logger, ...accessLog }));
+  if (tracing !== undefined) observers.push(tracing);
   addRequestTrace(app, observers);
   addRequestId(app);
   addOpenAiHeaders(app);
@@ -142,6 +157,7 @@ export function buildGateway({
   app.register(health, {
     models,
     drain,
+    admission,
     metrics,
     authenticationEnabled: authentication !== undefined,
   });
@@ -150,13 +166,26 @@ export function buildGateway({
   app.register(reload, { keys: authentication?.keys });
   app.register(usage, { ledger, authenticationEnabled: authentication !== undefined });
   app.register(modelRoutes, { models });
-  app.register(chatCompletions, { models, drain, strictModel, version });
-  app.register(completions, { models, drain, strictModel, version });
-  app.register(embeddings, { models, drain, strictModel });
-  app.register(rerank, { models, drain, strictModel });
+  app.register(chatCompletions, { models, drain, admission, strictModel, version });
+  app.register(completions, { models, drain, admission, strictModel, version });
+  app.register(embeddings, { models, drain, inputAdmission, strictModel });
+  app.register(rerank, { models, drain, inputAdmission, strictModel });
   app.register(chatPrompts, { models, strictModel });
   app.register(tokens, { models });
   app.register(props, { models, version });
 
   return app;
+}
+
+/**
+ * The options of Node's server. Fastify's types tell apart what is the same for all that is built here: a
+ * server with TLS is handled like one without.
+ */
+function transport(
+  limits: HttpLimits,
+  tls: TlsMaterial | undefined,
+): Pick<FastifyHttpOptions<Server>, 'http'> {
+  const node = nodeLimits(limits);
+  if (tls === undefined) return { http: node };
+  return { https: { ...node, ...tls, minVersion: 'TLSv1.2' } } as { http?: ServerOptions };
 }

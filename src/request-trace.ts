@@ -43,6 +43,8 @@ export interface RequestRecord {
   /** Bytes of the body, as far as it got. */
   readonly sentBytes: number;
   readonly generation: GenerationRecord | undefined;
+  /** What W3C's trace context says of the client's span, as it came; undefined where it says nothing. */
+  readonly traceHeaders: Readonly<Record<string, string>> | undefined;
 }
 
 /** Nobody receives it; logs and metrics know it from nginx. */

@@ -1,4 +1,6 @@
 import { once } from 'node:events';
+import { Admission } from './admission/admission.ts';
+import { inputSlotCount } from './api/input-work.ts';
 import { type ApiListener, openApiListener } from './api-listener.ts';
 import type { Config, ConfigWarning } from './config.ts';
 import { Drain } from './drain.ts';
@@ -27,6 +29,7 @@ import { createLoadProgress } from './progress.ts';
 import { type ServiceState, serviceStateOf } from './service-state.ts';
 import { StartError } from './start-error.ts';
 import type { SupervisorLink } from './supervisor/link.ts';
+import type { Tracing } from './tracing.ts';
 import { Ledger } from './usage/ledger.ts';
 
 /** What a server is started with. */
@@ -60,10 +63,13 @@ export async function serve(options: ServeOptions): Promise<void> {
   const stopReloading = reloadWhenAsked(keys, logger);
   const models = new ModelRegistry();
   const drain = new Drain();
+  const admission = new Admission(config.server.queue, () => slotCountOf(models));
+  const inputAdmission = new Admission(config.server.queue, () => inputSlotCount);
   const watch = new EngineWatch(models, config.supervision.watchdogTimeoutMs);
   const metrics = new Metrics({
     models,
     watch,
+    admission,
     modelName: source.id,
     version: programVersion,
     restartCount: supervisor?.start.restartCount ?? 0,
@@ -71,7 +77,19 @@ export async function serve(options: ServeOptions): Promise<void> {
   });
   const state = () => serviceStateOf({ models, drain, watch });
   const tellState = async () => supervisor?.report(state());
-  const deps = { models, drain, metrics, logger, keys, limitStore, ledger };
+  const tracing = await openTracing(config.tracesEndpoint, models);
+  const deps = {
+    models,
+    drain,
+    admission,
+    inputAdmission,
+    metrics,
+    tracing,
+    logger,
+    keys,
+    limitStore,
+    ledger,
+  };
   const listeners = await openListeners(options, deps, state);
   supervisor?.setPort(listeners.api.port);
   const watching = setInterval(() => {
@@ -100,6 +118,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     await running?.close();
     clearInterval(watching);
     stopReloading();
+    await tracing?.close();
     await limitStore?.close();
     await ledger?.close();
   }
@@ -112,7 +131,7 @@ async function openListeners(
   {
     keys,
     ...deps
-  }: Pick<GatewayDeps, 'models' | 'drain' | 'metrics' | 'logger' | 'limitStore' | 'ledger'> & {
+  }: Omit<GatewayDeps, ConfiguredDep> & {
     /** Undefined where authentication is off. */
     readonly keys: KeySource | undefined;
   },
@@ -123,7 +142,7 @@ async function openListeners(
   try {
     const port = supervisor?.start.port ?? server.port;
     const { failuresPerMinute, protectedMetrics } = auth;
-    const api = await openApiListener({ host: server.host, port }, healthPort, {
+    const api = await openApiListener({ host: server.host, port, tls: server.tls }, healthPort, {
       ...deps,
       authentication: keys && { keys, policy: auth, failuresPerMinute, protectedMetrics },
       trustedProxies: server.trustedProxies,
@@ -144,6 +163,18 @@ async function openListeners(
     throw error;
   }
 }
+
+/** What of a gateway follows from the settings alone. */
+type ConfiguredDep =
+  | 'authentication'
+  | 'trustedProxies'
+  | 'limits'
+  | 'tls'
+  | 'generationTimeoutMs'
+  | 'corsOrigins'
+  | 'strictModel'
+  | 'accessLog'
+  | 'version';
 
 interface RunningModel {
   readonly engine: Engine;
@@ -325,6 +356,16 @@ async function openLimits({ redisUrl }: Config['auth'], logger: Logger): Promise
   return new FallbackStore(await RedisStore.open(redisUrl, onError), own, logger);
 }
 
+async function openTracing(
+  endpoint: string | undefined,
+  models: ModelRegistry,
+): Promise<Tracing | undefined> {
+  if (endpoint === undefined) return undefined;
+  // Only now: nobody else needs the exporter.
+  const { Tracing } = await import('./tracing.ts');
+  return new Tracing({ endpoint, models, version: programVersion });
+}
+
 /** A folder that cannot be written, such as one mounted for its models alone, does not keep it from serving. */
 async function openLedger(place: Config['ledger'], logger: Logger): Promise<Ledger | undefined> {
   if (place === undefined) {
@@ -373,6 +414,11 @@ function warnAboutOpenDoors({ server: { host }, auth }: Config, logger: Logger):
       ? 'authentication is off: every program on this machine can use the server'
       : `authentication is off and HOST is ${host}: everyone who reaches this machine can use the server`,
   );
+}
+
+/** Before there is a model nobody is let in. */
+function slotCountOf({ current }: ModelRegistry): number {
+  return current?.engine.info.slotCount ?? 0;
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {

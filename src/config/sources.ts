@@ -4,9 +4,9 @@ import {
   flagName,
   misnamedSettings,
   obsoleteSettings,
+  pointlessSettings,
   settingNames,
   settingOf,
-  unusedSettings,
 } from './table.ts';
 
 /** A line for the log, written once there is a logger. */
@@ -72,7 +72,7 @@ export function readEnvironment(
   const texts = new Map<string, string>();
   const warnings: ConfigWarning[] = [];
   for (const [name, value] of Object.entries(environment)) {
-    if (value === undefined || value === '') continue;
+    if (value === undefined || value === '' || name === 'EXTRA_ARGS') continue;
     if (nameByFlag.get(flagName(name)) === name) texts.set(name, value);
     else warnings.push(...foreignNameWarnings(name));
   }
@@ -149,9 +149,8 @@ function foreignNameWarnings(name: string): ConfigWarning[] {
       { level: name === 'PORT_BACKEND' || name === 'BACKEND_HOST' ? 'info' : 'warn', message },
     ];
   }
-  if (unusedSettings.includes(name)) {
-    return [{ level: 'warn', message: `${name} has no effect in this version` }];
-  }
+  const why = pointlessSettings[name];
+  if (why !== undefined) return [{ level: 'info', message: `${name} has no effect: ${why}` }];
   // Short names are near to too many strangers' variables.
   const meant = name.length < 7 ? undefined : nearest(name, nameByFlag.values(), 2);
   if (meant === undefined || meant.length < 7) return [];

@@ -303,11 +303,30 @@ export const settings = {
     30,
     'seconds a client may take to send its headers; the body may take as long again',
   ),
+  TLS_CERT: optional(
+    'Server',
+    text('PATH'),
+    'PEM file with the certificate of the API port; with TLS_KEY',
+    'none: HTTP',
+  ),
+  TLS_KEY: optional('Server', text('PATH'), 'PEM file with its private key', 'none: HTTP'),
   REQUEST_TIMEOUT: withDefault(
     'Server',
     decimal({ min: 0, max: 604_800 }),
     300,
-    'seconds a completion may take, its stream included; 0 = no limit',
+    'seconds a completion may take from its turn on, its stream included; 0 = no limit',
+  ),
+  MAX_QUEUE_SIZE: withDefault(
+    'Server',
+    integer({ min: 0, max: 1_000_000 }),
+    0,
+    'requests that may wait for a slot; 0 = no limit',
+  ),
+  MAX_QUEUE_WAIT: withDefault(
+    'Server',
+    decimal({ min: 0, max: 604_800 }),
+    0,
+    'seconds a request may wait for a slot; 0 = no limit',
   ),
   CORS_ORIGINS: optional(
     'Server',
@@ -329,6 +348,12 @@ export const settings = {
   ),
   CONFIG: optional('Server', text('PATH'), 'JSON file with settings by any of their names', 'none'),
 
+  DEBUG_SHELL: withDefault(
+    'Supervisor',
+    truth(),
+    false,
+    'start nothing, show the environment without secrets, and stay for 300 seconds',
+  ),
   SUPERVISE: withDefault(
     'Supervisor',
     truth(),
@@ -437,6 +462,12 @@ export const settings = {
     'log files of a kind that are kept',
   ),
   ACCESS_LOG: withDefault('Log', truth(), true, 'a log line for every request'),
+  OTEL_EXPORTER_OTLP_ENDPOINT: optional(
+    'Log',
+    url('http:', 'https:'),
+    'collector that traces of requests are sent to (OTLP over HTTP)',
+    'none',
+  ),
   USAGE_LEDGER: withDefault(
     'Log',
     truth(),
@@ -482,13 +513,10 @@ export const obsoleteSettings: readonly string[] = [
   'BACKEND_CONNECT_TIMEOUT',
 ];
 
-/** Environment names that this version knows and does not act on. */
-export const unusedSettings: readonly string[] = [
-  'MAX_QUEUE_SIZE',
-  'HEALTH_TIMEOUT',
-  'EXTRA_ARGS',
-  'DEBUG_SHELL',
-];
+/** Environment names that have nothing left to set, and why. */
+export const pointlessSettings: Readonly<Record<string, string>> = {
+  HEALTH_TIMEOUT: 'health is answered from memory and waits for nothing',
+};
 
 function withDefault<T>(
   group: Setting<T>['group'],

@@ -86,13 +86,13 @@ export function modelInfo({ model }: Config): string {
 export async function healthStatus({ server }: Config): Promise<string> {
   const host = ['0.0.0.0', '::'].includes(server.host) ? '127.0.0.1' : server.host;
   const urlHost = host.includes(':') ? `[${host}]` : host;
+  const api = `${server.tls === undefined ? 'http' : 'https'}://${urlHost}:${server.port}`;
   const urls = [
-    ...['/ping', '/health', '/metrics?format=json'].map((path) => `${server.port}${path}`),
-    ...['/live', '/ready'].map((path) => `${server.healthPort}${path}`),
+    ...['/ping', '/health', '/metrics?format=json'].map((path) => `${api}${path}`),
+    ...['/live', '/ready'].map((path) => `http://${urlHost}:${server.healthPort}${path}`),
   ];
   const answers = await Promise.all(
-    urls.map(async (end) => {
-      const url = `http://${urlHost}:${end}`;
+    urls.map(async (url) => {
       try {
         const reply = await fetch(url, { signal: AbortSignal.timeout(patienceMs) });
         return `${url}: ${reply.status}\n${(await reply.text()).slice(0, 20_000)}\n`;

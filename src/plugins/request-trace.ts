@@ -62,7 +62,14 @@ function recordOf(request: FastifyRequest, status: number, trace: RequestTrace):
     durationMs: trace.durationMs,
     sentBytes: trace.sentBytes,
     generation: trace.generation,
+    traceHeaders: traceHeadersOf(request),
   };
+}
+
+function traceHeadersOf({ headers }: FastifyRequest): Record<string, string> | undefined {
+  const { traceparent, tracestate } = headers;
+  if (typeof traceparent !== 'string') return undefined;
+  return { traceparent, ...(typeof tracestate === 'string' && { tracestate }) };
 }
 
 const openReplies = new WeakMap<Socket, Set<() => void>>();

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, expect, test } from 'vitest';
+import { Admission } from '../../src/admission/admission.ts';
 import { GatewayMetrics } from '../../src/api/schemas/metrics.ts';
 import { EngineWatch } from '../../src/engine-watch.ts';
 import { GatewayError } from '../../src/errors.ts';
@@ -246,11 +247,13 @@ describe('series of single keys', () => {
       firstTokenMs: 1,
       sequences: [],
     },
+    traceHeaders: undefined,
   };
   const start = () => {
     const models = new ModelRegistry();
     const watch = new EngineWatch(models, 0);
-    return new Metrics({ models, watch, modelName: 'tiny', version: '0.0.0' });
+    const admission = new Admission({ waitingCount: 0, waitMs: 0 }, () => 1);
+    return new Metrics({ models, watch, admission, modelName: 'tiny', version: '0.0.0' });
   };
 
   test('are left out where everyone may read', async () => {

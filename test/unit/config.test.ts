@@ -327,7 +327,7 @@ describe('loadConfig', () => {
     ['RATE_LIMIT', 'use MAX_REQUESTS_PER_MINUTE'],
     ['PORT_BACKEND', 'is ignored'],
     ['BACKEND_PORT', 'is ignored'],
-    ['HEALTH_TIMEOUT', 'has no effect in this version'],
+    ['HEALTH_TIMEOUT', 'has no effect: health is answered from memory'],
     ['CORS_ORIGINS', 'CORS_ORIGINS has "1", which no browser sends'],
     ['MODEL_PAHT', 'did you mean MODEL_PATH?'],
     ['UBATCHSIZE', 'did you mean UBATCH_SIZE?'],
