@@ -42,7 +42,7 @@ export class AccessLog implements TraceObserver {
 }
 
 /** Fields without a value do not show. */
-function toFields({ generation, ...record }: RequestRecord) {
+function toFields({ generation, inputTokenCount, ...record }: RequestRecord) {
   const { requestId, keyId, client, method, status, failure, durationMs, sentBytes } = record;
   const base = {
     requestId,
@@ -55,7 +55,9 @@ function toFields({ generation, ...record }: RequestRecord) {
     durationMs: rounded(durationMs),
     sentBytes,
   };
-  if (generation === undefined) return base;
+  if (generation === undefined) {
+    return inputTokenCount === undefined ? base : { ...base, promptTokenCount: inputTokenCount };
+  }
   const { promptTokenCount, cachedTokenCount, completionTokenCount, sequences } = generation;
   return {
     ...base,

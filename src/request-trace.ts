@@ -43,6 +43,8 @@ export interface RequestRecord {
   /** Bytes of the body, as far as it got. */
   readonly sentBytes: number;
   readonly generation: GenerationRecord | undefined;
+  /** Tokens of inputs that were embedded or ranked; undefined where none were to be. */
+  readonly inputTokenCount: number | undefined;
   /** What W3C's trace context says of the client's span, as it came; undefined where it says nothing. */
   readonly traceHeaders: Readonly<Record<string, string>> | undefined;
 }
@@ -68,14 +70,16 @@ export class RequestTrace {
   /** Why it failed; the first reason counts. */
   failure: ErrorCode | undefined;
   sentBytes = 0;
+  /** Tokens of inputs that are handed to the engine. */
+  inputTokenCount: number | undefined;
 
   constructor(onEnd: () => void) {
     this.#onEnd = onEnd;
   }
 
-  /** Whether sequences of it have been handed to the engine. */
-  get generates(): boolean {
-    return this.#generation?.submitted === true;
+  /** Whether something of it has been handed to the engine. */
+  get isSubmitted(): boolean {
+    return this.#generation?.submitted === true || this.inputTokenCount !== undefined;
   }
 
   get durationMs(): number {

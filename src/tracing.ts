@@ -79,7 +79,7 @@ export class Tracing implements TraceObserver {
   began(): void {}
 
   ended(_trace: unknown, record: RequestRecord): void {
-    const { route, method, status, failure, durationMs, generation } = record;
+    const { route, method, status, failure, durationMs, generation, inputTokenCount } = record;
     if (route !== undefined && watchedRoutes.includes(route)) return;
     const endTime = Date.now();
     const startTime = endTime - durationMs;
@@ -104,6 +104,12 @@ export class Tracing implements TraceObserver {
       if (firstTokenMs !== undefined) inner.addEvent('first token', startTime + firstTokenMs);
       if (failure !== undefined) inner.setStatus({ code: SpanStatusCode.ERROR, message: failure });
       inner.end(endTime);
+    } else if (inputTokenCount !== undefined) {
+      server.setAttributes({
+        'gen_ai.operation.name': 'embeddings',
+        'gen_ai.request.model': this.#models.current?.card.id ?? '',
+        'gen_ai.usage.input_tokens': inputTokenCount,
+      });
     }
     // What the client did wrong is no error of the server.
     const isError = status >= 500 || (failure !== undefined && status < 400);

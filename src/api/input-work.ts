@@ -58,12 +58,13 @@ export async function answerWithInputs<T>(
  * computed.
  */
 export async function metered<T>(
-  { meter = unlimitedMeter, recorder = noRecorder }: FastifyRequest,
+  { meter = unlimitedMeter, recorder = noRecorder, trace }: FastifyRequest,
   { tokenCounts }: PreparedInputs,
   compute: () => Promise<T>,
 ): Promise<T> {
   const promptTokenCount = tokenCounts.reduce((sum, count) => sum + count, 0);
   await meter.reserve({ promptTokenCount, completionTokenCount: 0 });
+  trace.inputTokenCount = promptTokenCount;
   let spent = 0;
   let failed = true;
   try {

@@ -80,12 +80,12 @@ export class GatewayCounts {
   }
 
   observe(record: RequestRecord): void {
-    const { status, failure, generation, keyId } = record;
+    const { status, failure, generation, inputTokenCount, keyId } = record;
     if (status === 401 || status === 429) this.#unauthorized += 1;
     else if (keyId !== undefined) this.#authenticated += 1;
     if (failure === 'queue_full') this.#queueRejections += 1;
-    if (generation === undefined) return;
-    for (const { timings } of generation.sequences) this.#queueWaitMs += timings.queueMs;
+    if (generation === undefined && inputTokenCount === undefined) return;
+    for (const { timings } of generation?.sequences ?? []) this.#queueWaitMs += timings.queueMs;
     if (isSuccess(record)) {
       this.#success += 1;
       this.#bytesSent += record.sentBytes;
@@ -98,9 +98,9 @@ export class GatewayCounts {
 
   values(): GatewayCountValues {
     const stats = this.#models.current?.engine.stats();
-    const generating = [...this.#running].filter((trace) => trace.generates).length;
+    const submitted = [...this.#running].filter((trace) => trace.isSubmitted).length;
     return {
-      requestsTotal: this.#success + this.#error + this.#cancelled + generating,
+      requestsTotal: this.#success + this.#error + this.#cancelled + submitted,
       requestsSuccess: this.#success,
       requestsError: this.#error,
       requestsActive: stats?.runningCount ?? 0,

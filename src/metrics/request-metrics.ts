@@ -40,6 +40,7 @@ export class RequestMetrics {
   readonly #sums = { promptMs: 0, promptTokens: 0, predictedMs: 0, predictedTokens: 0, longest: 0 };
   #cancelledCount = 0;
   #rejectedCount = 0;
+  #inputTokenCount = 0;
 
   constructor(registry: Registry, modelName: string) {
     this.#registry = registry;
@@ -116,8 +117,9 @@ export class RequestMetrics {
   }
 
   observe(record: RequestRecord): void {
-    const { route = 'none', method, status, failure, generation } = record;
+    const { route = 'none', method, status, failure, generation, inputTokenCount } = record;
     this.#requests.inc({ route, method, status });
+    if (inputTokenCount !== undefined) this.#inputTokenCount += inputTokenCount;
     if (failure !== undefined) {
       this.#failures.inc({ code: failure });
       if (admissionFailures.includes(failure)) this.#rejectedCount += 1;
@@ -173,6 +175,11 @@ export class RequestMetrics {
       registry,
       { name: 'gateway_requests_cancelled_total', help: 'Requests whose clients left.' },
       () => this.#cancelledCount,
+    );
+    readCounter(
+      registry,
+      { name: 'gateway_input_tokens_total', help: 'Tokens of inputs to be embedded or ranked.' },
+      () => this.#inputTokenCount,
     );
     readCounter(
       registry,

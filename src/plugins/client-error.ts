@@ -58,6 +58,7 @@ export function clientErrorHandler(limits: HttpLimits, origins: CorsOrigins) {
       durationMs: 0,
       sentBytes: 0,
       generation: undefined,
+      inputTokenCount: undefined,
       traceHeaders: undefined,
     };
     for (const observer of this.traceObservers) observer.ended(undefined, record);

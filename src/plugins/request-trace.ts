@@ -62,6 +62,7 @@ function recordOf(request: FastifyRequest, status: number, trace: RequestTrace):
     durationMs: trace.durationMs,
     sentBytes: trace.sentBytes,
     generation: trace.generation,
+    inputTokenCount: trace.inputTokenCount,
     traceHeaders: traceHeadersOf(request),
   };
 }

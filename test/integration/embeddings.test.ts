@@ -313,3 +313,14 @@ describe('the end of a request', () => {
     expect(reply.headers.allow).toContain('POST');
   });
 });
+
+test('inputs count: in metrics, in the access log and for the gateway', async () => {
+  const { app, metrics, logLines } = startGateway({ accessLog: { format: 'json' } });
+  await post(app, { input: ['one two', 'three'] });
+  await expect.poll(() => metrics.counts.requestsSuccess).toBe(1);
+  expect(metrics.counts.requestsTotal).toBe(1);
+  const scrape = await app.inject('/metrics?format=prometheus');
+  expect(scrape.body).toMatch(/^gateway_input_tokens_total 3$/m);
+  const line = logLines.find(({ msg }) => msg === 'request completed');
+  expect(line).toMatchObject({ path: '/v1/embeddings', status: 200, promptTokenCount: 3 });
+});

@@ -247,6 +247,7 @@ describe('series of single keys', () => {
       firstTokenMs: 1,
       sequences: [],
     },
+    inputTokenCount: undefined,
     traceHeaders: undefined,
   };
   const start = () => {
