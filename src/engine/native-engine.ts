@@ -69,6 +69,7 @@ export interface EngineOptions {
   readonly kvLayout?: 'auto' | 'unified' | 'split';
   /** By how much a prompt may delay a step in which others decode, in milliseconds, above 0; default 50. */
   readonly stepTargetMs?: number;
+  /** `auto` is off for narrow heads on a CPU, else llama.cpp's choice. */
   readonly flashAttention: 'auto' | 'on' | 'off';
   readonly cacheTypeK: string;
   readonly cacheTypeV: string;
@@ -526,7 +527,7 @@ function defaultEmbedding(contextLength: number): EmbeddingOptions {
 
 function nativeOptions(options: EngineOptions) {
   const { slotCount, contextLength, kvTokenCount, batchSize, ubatchSize } = options;
-  const { flashAttention, cacheTypeK, cacheTypeV } = options;
+  const { cacheTypeK, cacheTypeV } = options;
   const { kvLayout = 'auto', stepTargetMs = defaultStepTargetMs } = options;
   const threadCount = chosenThreadCount(options.threadCount);
   return {
@@ -544,11 +545,28 @@ function nativeOptions(options: EngineOptions) {
     batchSize,
     ubatchSize,
     stepTargetMs,
-    flashAttention,
+    flashAttention: chosenFlashAttention(options),
     cacheTypeK,
     cacheTypeV,
     ...(options.speculative && { speculative: nativeSpeculative(options.speculative) }),
   } satisfies NativeEngineOptions;
+}
+
+/**
+ * Heads below this width are computed faster without flash attention on a CPU, whose kernel has a cost for each
+ * head and cell that does not shrink with them: docs/performance.md.
+ */
+const leastFlashHeadWidth = 64;
+
+function chosenFlashAttention(options: EngineOptions): EngineOptions['flashAttention'] {
+  const { flashAttention, llamaGpu, model, cacheTypeV } = options;
+  // A quantized V cache is possible only with it.
+  const isFree = flashAttention === 'auto' && ['f32', 'f16', 'bf16'].includes(cacheTypeV);
+  if (!isFree || llamaGpu !== false) return flashAttention;
+  const { embedding_length: width, attention } = model.fileInfo.architectureMetadata;
+  const [headCount] = [attention?.head_count ?? 1].flat();
+  const headWidth = attention?.key_length ?? (width ?? 0) / (headCount ?? 1);
+  return headWidth > 0 && headWidth < leastFlashHeadWidth ? 'off' : flashAttention;
 }
 
 function nativeSpeculative({ model, ...rest }: SpeculativeOptions) {

@@ -33,7 +33,8 @@ export class KeyMetrics {
     const key_id = this.#labelOf(keyId);
     const cancelled = status === 499 ? 'cancelled' : 'failed';
     this.#requests.inc({ key_id, outcome: isSuccess(record) ? 'success' : cancelled });
-    if (inputTokenCount !== undefined) this.#tokens.inc({ key_id, kind: 'prompt' }, inputTokenCount);
+    if (inputTokenCount !== undefined)
+      this.#tokens.inc({ key_id, kind: 'prompt' }, inputTokenCount);
     if (generation === undefined) return;
     this.#tokens.inc({ key_id, kind: 'prompt' }, generation.promptTokenCount);
     this.#tokens.inc({ key_id, kind: 'cached' }, generation.cachedTokenCount);

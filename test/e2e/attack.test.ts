@@ -139,7 +139,9 @@ describe('an attacker', () => {
     }
   });
 
-  test('who sends headers slowly, on 200 sockets, is cut off with a 408', { timeout: 30_000 }, async () => {
+  test('who sends headers slowly, on 200 sockets, is cut off with a 408', {
+    timeout: 30_000,
+  }, async () => {
     const replies = await fromMany((socket) => {
       socket.write('POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n');
       const drip = setInterval(() => socket.write('X-Slow: 1\r\n'), 300);
@@ -166,10 +168,7 @@ describe('an attacker', () => {
       `${(bodyLimit * 2).toString(16)}\r\n${'x'.repeat(bodyLimit * 2)}\r\n0\r\n\r\n`,
     ],
   ])('with a body that is too large, %s, gets a 413', async (_, headers, body) => {
-    const reply = await exchange(
-      port,
-      request(authorized(...headers, 'Connection: close'), body),
-    );
+    const reply = await exchange(port, request(authorized(...headers, 'Connection: close'), body));
     expect(statusOf(reply)).toBe(413);
   });
 
@@ -186,12 +185,15 @@ describe('an attacker', () => {
     ['a broken chunk', ['Transfer-Encoding: chunked'], 'zz\r\nhello\r\n0\r\n\r\n'],
     ['two hosts', ['Host: y'], ''],
     ['a null byte', ['X-Null: a\0b'], ''],
-  ])('with a request that can be read in two ways (%s) gets a 400 and no second answer', async (_, headers, body) => {
-    const smuggled = `${body}GET /health HTTP/1.1\r\nHost: x\r\n\r\n`;
-    const reply = await exchange(port, request([...authorized(...headers)], smuggled));
-    expect(statusOf(reply)).toBe(400);
-    expect(`${reply.head}\r\n${reply.body}`.match(/HTTP\/1\.1 /g)).toHaveLength(1);
-  });
+  ])(
+    'with a request that can be read in two ways (%s) gets a 400 and no second answer',
+    async (_, headers, body) => {
+      const smuggled = `${body}GET /health HTTP/1.1\r\nHost: x\r\n\r\n`;
+      const reply = await exchange(port, request([...authorized(...headers)], smuggled));
+      expect(statusOf(reply)).toBe(400);
+      expect(`${reply.head}\r\n${reply.body}`.match(/HTTP\/1\.1 /g)).toHaveLength(1);
+    },
+  );
 
   test.each([
     '/../../etc/passwd',
@@ -243,7 +245,9 @@ describe('an attacker', () => {
     const median = (values: readonly number[] = []) =>
       values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
     const [nearMs, farMs] = [median(times[near]), median(times[far])];
-    console.log(`attack: 401 after ${nearMs.toFixed(3)} ms, with nothing right ${farMs.toFixed(3)} ms`);
+    console.log(
+      `attack: 401 after ${nearMs.toFixed(3)} ms, with nothing right ${farMs.toFixed(3)} ms`,
+    );
     // Keys are compared by their hashes: a prefix cannot show. This would see a loop over characters.
     expect(Math.abs(nearMs - farMs)).toBeLessThan(Math.max(1, 0.5 * farMs));
   });

@@ -86,7 +86,12 @@ const kinds: Readonly<Record<string, Send>> = {
     return post(url, '/v1/chat/completions', bodies[random.integer(0, 4)], signal);
   },
   'too long': (url, _random, signal) =>
-    post(url, '/v1/chat/completions', { messages: [{ role: 'user', content: 'a '.repeat(5000) }] }, signal),
+    post(
+      url,
+      '/v1/chat/completions',
+      { messages: [{ role: 'user', content: 'a '.repeat(5000) }] },
+      signal,
+    ),
   reload: (url, _random, signal) => post(url, '/reload', '', signal),
 };
 
