@@ -1,4 +1,4 @@
-import { readFileSync, type Stats, unwatchFile, watchFile } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import type { Server } from 'node:https';
 import { createSecureContext } from 'node:tls';
 import { failureText } from './config/sources.ts';
@@ -61,10 +61,11 @@ export function renewCertificate(
   logger: Logger,
   intervalMs = watchIntervalMs,
 ): () => void {
-  const paths = [files.certPath, files.keyPath];
-  const onChange = (now: Stats, before: Stats) => {
-    if (now.mtimeMs === before.mtimeMs && now.ino === before.ino && now.size === before.size)
-      return;
+  let seen = identityOf(files);
+  const look = () => {
+    const now = identityOf(files);
+    if (now === seen) return;
+    seen = now;
     try {
       server.setSecureContext(readMaterial(files));
       logger.info({ ...files }, 'certificate renewed');
@@ -75,8 +76,19 @@ export function renewCertificate(
       );
     }
   };
-  for (const path of paths) watchFile(path, { interval: intervalMs, persistent: false }, onChange);
-  return () => {
-    for (const path of paths) unwatchFile(path, onChange);
-  };
+  const watching = setInterval(look, intervalMs);
+  watching.unref();
+  return () => clearInterval(watching);
+}
+
+/** Changes whenever one of the files does; also where they are replaced, or on another machine. */
+function identityOf({ certPath, keyPath }: TlsFiles): string {
+  return [certPath, keyPath]
+    .map((path) => {
+      const stats = statSync(path, { throwIfNoEntry: false });
+      return stats === undefined
+        ? '-'
+        : `${stats.ino} ${stats.size} ${stats.mtimeMs} ${stats.ctimeMs}`;
+    })
+    .join();
 }

@@ -214,19 +214,22 @@ class PlaceInLine implements Place {
     const { keyId, priority } = this.applicant;
     return new Promise((resolve, reject) => {
       if (this.#refusal !== undefined) return reject(this.#refusal.reason);
-      const askedAt = performance.now();
+      let queuedAt: number | undefined;
       const request: SlotRequest = {
         keyId,
         priority,
         admit: () => {
           this.#requests.delete(request);
           this.#waitNoMore();
-          resolve(this.#newSlot(performance.now() - askedAt, promptTokenCount));
+          const waitedMs = queuedAt === undefined ? 0 : performance.now() - queuedAt;
+          resolve(this.#newSlot(waitedMs, promptTokenCount));
         },
         fail: reject,
       };
       this.#requests.add(request);
+      // It may be let in at once.
       this.#deps.enqueue(request);
+      queuedAt = performance.now();
     });
   }
 

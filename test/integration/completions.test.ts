@@ -153,7 +153,7 @@ describe('several prompts and choices', () => {
   });
 
   test('run side by side, each prepared once', async () => {
-    const { app, engine } = startGateway();
+    const { app, engine } = startGateway({ engineInfo: { slotCount: 8 } });
     const end = gate();
     engine.script.beforeEvent = (index) => (index === 0 ? end.opened : undefined);
     const running = postText(app, { prompt: ['a', 'b', 'c'], n: 2 });
@@ -453,7 +453,7 @@ describe('the surroundings', () => {
   });
 
   test('a server that drains lets all choices end, and at the deadline aborts all', async () => {
-    const { app, engine, drain } = startGateway();
+    const { app, engine, drain } = startGateway({ engineInfo: { slotCount: 8 } });
     engine.script.beforeEvent = (index) => (index === 1 ? forever : undefined);
     const prompt = ['a', 'b', 'c'];
     const running = [postText(app, { prompt, stream: true }), postText(app, { prompt })];
