@@ -81,7 +81,7 @@ function copyPackages() {
     (suffix) => `node_modules/@node-llama-cpp/${platform}${suffix}`,
   );
   for (const [path, entry] of Object.entries(packages)) {
-    if (path === '' || entry.dev === true || !existsSync(join(root, path))) continue;
+    if (path === '' || isForDevelopment(entry) || !existsSync(join(root, path))) continue;
     if (path.startsWith('node_modules/@node-llama-cpp/') && !wanted.includes(path)) continue;
     // What is nested in a package was copied with it.
     if (!existsSync(join(out, path))) copy(path);
@@ -93,6 +93,11 @@ function copyPackages() {
     const bins = join(out, `node_modules/@node-llama-cpp/${platform}${suffix}`, 'bins');
     for (const name of readdirSync(bins)) rmSync(join(bins, name, file), { force: true });
   }
+}
+
+/** Also what another package could use, but only the tools here do. */
+function isForDevelopment({ dev, devOptional }) {
+  return dev === true || devOptional === true;
 }
 
 function copy(name) {
