@@ -213,6 +213,32 @@ describe('the queue', () => {
     );
   });
 
+  test('a server that drains serves those who wait, new ones it refuses', async () => {
+    const gateway = startGateway(oneSlot);
+    const end = hold(gateway);
+    const replies = [0, 1, 2].map(() => postChat(gateway.app));
+    await untilWaiting(gateway, 2);
+    const drained = gateway.drain.finish(5000);
+    expect((await postChat(gateway.app)).json().error.code).toBe('shutting_down');
+    end.open();
+    expect(await drained).toBe(0);
+    const statuses = (await Promise.all(replies)).map(({ statusCode }) => statusCode);
+    expect(statuses).toEqual([200, 200, 200]);
+  });
+
+  test('those who still wait when the drain is over are told', async () => {
+    const gateway = startGateway(oneSlot);
+    hold(gateway);
+    const replies = [0, 1].map(() => postChat(gateway.app));
+    await untilWaiting(gateway, 1);
+    expect(await gateway.drain.finish(0)).toBe(2);
+    for (const reply of await Promise.all(replies)) {
+      expect(reply.statusCode).toBe(503);
+      expect(reply.json().error.code).toBe('shutting_down');
+    }
+    expect(gateway.engine.requests).toHaveLength(1);
+  });
+
   test('waiting shows in metrics, and in how long a request waited', async () => {
     const gateway = startGateway(oneSlot);
     const end = hold(gateway);
