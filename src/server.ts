@@ -16,6 +16,7 @@ import type { GatewayDeps } from './gateway.ts';
 import { openHealthListener } from './health-server.ts';
 import { KeySource } from './keys/key-source.ts';
 import { FallbackStore } from './limits/fallback-store.ts';
+import { restoreQuotas } from './limits/key-meter.ts';
 import type { LimitStore } from './limits/limit-store.ts';
 import { MemoryStore } from './limits/memory-store.ts';
 import type { Logger } from './log.ts';
@@ -60,6 +61,10 @@ export async function serve(options: ServeOptions): Promise<void> {
   const keys = config.auth.enabled ? await openKeys(config.auth, logger) : undefined;
   const limitStore = keys && (await openLimits(config.auth, logger));
   const ledger = await openLedger(config.ledger, logger);
+  // A Redis remembers by itself.
+  if (limitStore instanceof MemoryStore && ledger !== undefined) {
+    await restoreQuotas(limitStore, await ledger.readAll());
+  }
   const stopReloading = reloadWhenAsked(keys, logger);
   const models = new ModelRegistry();
   const drain = new Drain();

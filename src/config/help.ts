@@ -29,3 +29,32 @@ function settingHelp(name: SettingName): string[] {
   const names = alias === undefined ? name : `${name} or ${alias}`;
   return [`  ${flagText(name)}  [${names}]`, `      ${summary} (default: ${defaultText(name)})`];
 }
+
+/** What the tables of docs/configuration.md begin with. */
+const tableHead = ['| Environment | Flag | Default | Meaning |', '| --- | --- | --- | --- |'];
+
+/**
+ * A text whose tables of settings, one for each group and in their order, are as the settings are now.
+ * @throws {Error} when there is not one table for each group
+ */
+export function withSettingTables(text: string): string {
+  const table = /^\| Environment \|.*\n(?:\|.*\n)*/gm;
+  const found = text.match(table)?.length ?? 0;
+  if (found !== settingGroups.length) {
+    throw new Error(`${settingGroups.length} tables of settings were expected, there are ${found}`);
+  }
+  let index = 0;
+  return text.replace(table, () => {
+    const group = settingGroups[index];
+    index += 1;
+    const names = settingNames.filter((name) => settingOf(name).group === group);
+    return `${[...tableHead, ...names.map(tableRow)].join('\n')}\n`;
+  });
+}
+
+function tableRow(name: SettingName): string {
+  const { summary, alias } = settingOf(name);
+  const names = alias === undefined ? `\`${name}\`` : `\`${name}\`, \`${alias}\``;
+  const cell = (value: string) => value.replaceAll('|', '\\|');
+  return `| ${names} | \`${cell(flagText(name))}\` | ${cell(defaultText(name))} | ${cell(summary)} |`;
+}

@@ -1,5 +1,6 @@
 import { GatewayError } from '../errors.ts';
 import type { Caller } from '../keys/caller.ts';
+import type { Usage } from '../usage/usage-lines.ts';
 import type { LimitStore, WindowState } from './limit-store.ts';
 import type { TokenMeter, TokenRequest } from './token-meter.ts';
 
@@ -21,6 +22,32 @@ export function tokenWindow({ keyId }: Caller): string {
 
 export function toAllowance(limit: number, { used, resetMs }: WindowState): Allowance {
   return { limit, remaining: Math.max(0, limit - used), resetMs };
+}
+
+/**
+ * Lets a store that remembers nothing know what keys have used today, out of what was recorded: a restart
+ * gives nobody a new quota.
+ * @param now - milliseconds since 1970
+ */
+export async function restoreQuotas(
+  store: LimitStore,
+  recorded: readonly Usage[],
+  now = Date.now(),
+): Promise<void> {
+  const today = dayOf(now);
+  const bounds = { limit: Number.POSITIVE_INFINITY, lifetimeMs: 2 * dayMs };
+  for (const { day, keyId, promptTokenCount, completionTokenCount } of recorded) {
+    if (day !== today) continue;
+    await store.addToTotal(quotaName(day, keyId), promptTokenCount + completionTokenCount, bounds);
+  }
+}
+
+function dayOf(now: number): string {
+  return new Date(now).toISOString().slice(0, 10);
+}
+
+function quotaName(day: string, keyId: string): string {
+  return `day:${day}:${keyId}`;
 }
 
 /** Counts the tokens of one request against its key. */
@@ -101,7 +128,7 @@ export class KeyMeter implements TokenMeter {
   async #reserveOfDay({ promptTokenCount }: TokenRequest): Promise<void> {
     const { tokensPerDay: limit } = this.#caller.limits;
     if (limit === undefined) return;
-    this.#day = new Date(this.#now()).toISOString().slice(0, 10);
+    this.#day = dayOf(this.#now());
     const bounds = { limit, lifetimeMs: 2 * dayMs };
     const { granted, total } = await this.#store.addToTotal(
       this.#dayName(),
@@ -119,7 +146,7 @@ export class KeyMeter implements TokenMeter {
   }
 
   #dayName(): string {
-    return `day:${this.#day}:${this.#caller.keyId}`;
+    return quotaName(this.#day, this.#caller.keyId);
   }
 
   async #settleMinute(amount: number): Promise<void> {

@@ -2,7 +2,13 @@ import pino from 'pino';
 import { describe, expect, test } from 'vitest';
 import type { Caller } from '../../src/keys/caller.ts';
 import { FallbackStore } from '../../src/limits/fallback-store.ts';
-import { formatReset, inSeconds, KeyMeter, wholeSeconds } from '../../src/limits/key-meter.ts';
+import {
+  formatReset,
+  inSeconds,
+  KeyMeter,
+  restoreQuotas,
+  wholeSeconds,
+} from '../../src/limits/key-meter.ts';
 import type { LimitStore } from '../../src/limits/limit-store.ts';
 import { MemoryStore } from '../../src/limits/memory-store.ts';
 
@@ -121,6 +127,28 @@ describe('a meter', () => {
       );
     return { clock, day, seen, store, of, meter: of(id) };
   }
+
+  test('knows after a restart what was recorded for today, and for no other day', async () => {
+    const { day, store, meter: first } = meter({ tokensPerDay: 100 });
+    const usage = {
+      keyId: 'a',
+      requestCount: 1,
+      errorCount: 0,
+      promptTokenCount: 50,
+      cachedTokenCount: 40,
+      completionTokenCount: 30,
+    };
+    const recorded = [
+      { ...usage, day: '2026-11-24' },
+      { ...usage, day: '2026-11-23' },
+      { ...usage, day: '2026-11-24', keyId: 'b' },
+    ];
+    await restoreQuotas(store, recorded, day.ms);
+    await expect(
+      first.reserve({ promptTokenCount: 21, completionTokenCount: 0 }),
+    ).rejects.toMatchObject({ code: 'insufficient_quota' });
+    await first.reserve({ promptTokenCount: 20, completionTokenCount: 0 });
+  });
 
   test('sets aside prompt and completion, and counts what it came to', async () => {
     const { meter: first, of, seen } = meter({ tokensPerMinute: 100 });

@@ -1,0 +1,10 @@
+/**
+ * Writes the tables of docs/configuration.md anew, out of the settings' own table; what stands between them stays.
+ *
+ *     npm run docs:configuration
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { withSettingTables } from '../src/config/help.ts';
+
+const path = new URL('../docs/configuration.md', import.meta.url);
+writeFileSync(path, withSettingTables(readFileSync(path, 'utf8')));
