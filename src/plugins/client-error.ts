@@ -6,6 +6,7 @@ import { type ErrorCode, GatewayError } from '../errors.ts';
 import type { RequestRecord } from '../request-trace.ts';
 import { type CorsOrigins, corsHeaders } from './cors.ts';
 import { requestLineTooLong } from './http-limits.ts';
+import { endLingering } from './linger.ts';
 import { newRequestId, requestIdHeader } from './request-id.ts';
 
 /** Node's names for HTTP that cannot be parsed; any other is a 400. */
@@ -14,9 +15,6 @@ const codeOfParserError: Readonly<Record<string, ErrorCode>> = {
   HPE_CHUNK_EXTENSIONS_OVERFLOW: 'payload_too_large',
   HPE_HEADER_OVERFLOW: 'header_fields_too_large',
 };
-
-/** How long a client that was refused may go on sending, in milliseconds; all of it is thrown away. */
-const lingerMs = 500;
 
 /** Node keeps the reply under way on the socket, and checks it for the same reason. */
 type HttpSocket = Socket & { readonly _httpMessage?: ServerResponse | null };
@@ -68,9 +66,7 @@ export function clientErrorHandler(limits: HttpLimits, origins: CorsOrigins) {
       socket.destroySoon();
       return;
     }
-    socket.end(rawReply(error, requestId, headers));
-    // Closed with something unread, the connection would be reset, and the reply lost on its way.
-    setTimeout(() => socket.destroy(), lingerMs).unref();
+    endLingering(socket, rawReply(error, requestId, headers));
   };
 }
 

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type ErrorCode, GatewayError } from '../errors.ts';
 import { type CorsOrigins, corsHeaders } from './cors.ts';
+import { lingerAfterReply } from './linger.ts';
 import { requestIdHeader } from './request-id.ts';
 import { beginTrace } from './request-trace.ts';
 
@@ -37,6 +38,8 @@ function replyWithError(thrown: unknown, request: FastifyRequest, reply: Fastify
   const error = toGatewayError(thrown, request);
   request.trace.failure ??= error.code;
   logFailure(error, request);
+  // Fastify has the connection closed behind it, while most of the body is still to come.
+  if (error.code === 'payload_too_large') lingerAfterReply(request.raw.socket);
   if (error.status === 401) reply.header('www-authenticate', 'Bearer');
   reply.headers(retryHeaders(error));
   reply.code(error.status).type('application/json').send(error.toBody());

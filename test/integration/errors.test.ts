@@ -72,6 +72,17 @@ describe('a body that cannot be read', () => {
     expect(reply.status).toBe(413);
     expect(await reply.json()).toEqual(errorBody('payload_too_large'));
   });
+
+  test('is told so also while megabytes of it are still being sent', async () => {
+    const { app } = startGateway({ limits: { bodyBytes: 1000 } });
+    const { baseUrl } = await listen(app);
+    const body = Buffer.alloc(20_000_000, ' ');
+    for (let attempt = 0; attempt < 5; attempt++) {
+      const reply = await fetch(baseUrl + path, { method: 'POST', headers: json, body });
+      expect(reply.status).toBe(413);
+      expect(await reply.json()).toEqual(errorBody('payload_too_large'));
+    }
+  });
 });
 
 describe('a path or method that does not exist', () => {
