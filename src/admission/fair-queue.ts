@@ -39,11 +39,6 @@ export class FairQueue<T extends Waiting> {
     return this.#size;
   }
 
-  /** How many of a key stand in line. */
-  countOf(keyId: string): number {
-    return this.#shares.get(keyId)?.waiting.length ?? 0;
-  }
-
   add(item: T): void {
     this.#shareOf(item.keyId).waiting.push(item);
     this.#size += 1;
@@ -91,11 +86,6 @@ export class FairQueue<T extends Waiting> {
   charge(keyId: string, cost: number): void {
     const share = this.#shares.get(keyId);
     if (share !== undefined) share.cost += cost;
-  }
-
-  /** All that stand in line, each key's in the order they came. */
-  *[Symbol.iterator](): Generator<T> {
-    for (const { waiting } of this.#shares.values()) yield* waiting;
   }
 
   #shareOf(keyId: string): Share<T> {
