@@ -401,7 +401,10 @@ export interface Engine {
    * @throws {GatewayError} `context_length_exceeded` before any work, `bad_request` for refused
    *   sampling parameters, `sequence_failed`, `engine_failed`, `shutting_down`
    */
-  generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<EngineEvent>;
+  generate(
+    request: GenerateRequest,
+    signal?: AbortSignal,
+  ): AsyncGenerator<EngineEvent, void, undefined>;
 
   /**
    * Tokenizes inputs for {@link embed} on a worker thread.
