@@ -1,6 +1,7 @@
 /**
  * Builds what `npm start` and `npm test` run: the native addon (one per llama.cpp variant found in
- * node_modules) and dist/. Each part is skipped when nothing it is made of has changed.
+ * node_modules) and dist/, a few files made of src/ and the schema library: a file apiece would take the program half
+ * a second more to start. Each part is skipped when nothing it is made of has changed.
  *
  *   node scripts/build.mjs [--quiet]     --quiet prints nothing when everything is up to date
  */
@@ -21,7 +22,6 @@ import { fileURLToPath } from 'node:url';
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const buildDir = join(root, 'build');
 const sourceDir = join(buildDir, 'llama.cpp');
-const quiet = process.argv.includes('--quiet');
 const packageJson = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 
 /** What each tool is needed for, and how to get it. */
@@ -31,26 +31,35 @@ const tools = {
   'c++': { why: 'compiles the native engine', apt: 'g++', brew: 'xcode-select --install' },
 };
 
-main();
-
-function main() {
-  const llamaDir = findNodeLlamaCpp();
-  checkPinnedVersion(llamaDir);
-  step('native engine', nativeInputs(llamaDir), nativeOutputsExist, () => buildNative(llamaDir));
-  step('dist', typescriptInputs(), () => existsSync(join(root, 'dist', 'cli.js')), buildTypescript);
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await build({ quiet: process.argv.includes('--quiet') });
 }
 
-/** Runs `build` unless the inputs have the fingerprint of the last successful run. */
-function step(name, inputs, outputsExist, build) {
+/** @param options - `quiet`: nothing is said of what is up to date */
+export async function build({ quiet }) {
+  const llamaDir = findNodeLlamaCpp();
+  checkPinnedVersion(llamaDir);
+  const isBundled = () => existsSync(join(root, 'dist', 'cli.js'));
+  await step('native engine', {
+    quiet,
+    inputs: nativeInputs(llamaDir),
+    isMade: nativeOutputsExist,
+    make: () => buildNative(llamaDir),
+  });
+  await step('dist', { quiet, inputs: typescriptInputs(), isMade: isBundled, make: bundle });
+}
+
+/** Runs `make` unless the inputs have the fingerprint of the last successful run. */
+async function step(name, { quiet, inputs, isMade, make }) {
   const stampFile = join(buildDir, `${name.replace(' ', '-')}.stamp`);
   const fingerprint = fingerprintOf(inputs);
-  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === fingerprint && outputsExist()) {
+  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === fingerprint && isMade()) {
     if (!quiet) console.log(`${name}: up to date`);
     return;
   }
   console.log(`${name}: building`);
   const startedAt = Date.now();
-  build();
+  await make();
   mkdirSync(buildDir, { recursive: true });
   writeFileSync(stampFile, fingerprint);
   console.log(`${name}: built in ${((Date.now() - startedAt) / 1000).toFixed(1)} s`);
@@ -85,8 +94,8 @@ function llamaLibraries(llamaDir) {
 }
 
 function typescriptInputs() {
-  const configs = ['package.json', 'tsconfig.json', 'tsconfig.build.json'];
-  return [...filesUnder(join(root, 'src')), ...configs.map((name) => join(root, name))];
+  const others = [join(root, 'package.json'), fileURLToPath(import.meta.url)];
+  return [...filesUnder(join(root, 'src')), ...others];
 }
 
 function filesUnder(dir) {
@@ -178,13 +187,31 @@ function unpackHeaders(llamaDir) {
   writeFileSync(stampFile, stamp);
 }
 
-function buildTypescript() {
-  const compiler = join(dirname(fileURLToPath(import.meta.resolve('typescript'))), 'tsc.js');
-  const result = spawnSync(process.execPath, [compiler, '-p', join(root, 'tsconfig.build.json')], {
-    cwd: root,
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
-  if (result.status !== 0) fail('the TypeScript sources did not compile');
+/** Types are checked by `npm run check`, not here. */
+async function bundle() {
+  const { build: esbuild } = await import('esbuild');
+  const dist = join(root, 'dist');
+  for (const name of existsSync(dist) ? readdirSync(dist) : []) {
+    if (name !== 'native') rmSync(join(dist, name), { recursive: true });
+  }
+  try {
+    await esbuild({
+      absWorkingDir: root,
+      entryPoints: ['src/cli.ts', 'src/engine/native-engine.ts'],
+      outdir: 'dist',
+      bundle: true,
+      // What only one command needs stays in a file of its own, beside cli.js.
+      splitting: true,
+      format: 'esm',
+      platform: 'node',
+      target: 'node20',
+      sourcemap: true,
+      logLevel: 'warning',
+      external: Object.keys(packageJson.dependencies).filter((name) => name !== 'typebox'),
+    });
+  } catch {
+    fail('the TypeScript sources did not compile');
+  }
 }
 
 /** Node-llama-cpp's name for this machine: the prefix of its binary packages. */

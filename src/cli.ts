@@ -102,12 +102,17 @@ async function runGatewayProcess([start, ...flags]: readonly string[]): Promise<
   return runGateway({ config, warnings, log, stop: controller.signal, supervisor });
 }
 
-async function runGateway(options: ServeOptions): Promise<number> {
+async function runGateway(options: Omit<ServeOptions, 'backend'>): Promise<number> {
   process.on('SIGUSR2', () => options.log.reopen());
   return untilItEnds(options.log, async () => {
-    // Only now: it opens llama.cpp's libraries, which nothing before needs.
+    // Only now: it opens llama.cpp's libraries, which nothing before needs. They are tried in a process of their
+    // own first, and that takes as long as to read the rest of the program.
+    const { openBackend } = await import('./model/backend.ts');
+    const backend = openBackend(options.config.model.gpu, options.log.logger);
+    // A failure is heard by who loads the model, and not before.
+    backend.catch(() => {});
     const { serve } = await import('./server.ts');
-    await serve(options);
+    await serve({ ...options, backend });
     return 0;
   });
 }

@@ -22,6 +22,7 @@ import { MemoryStore } from './limits/memory-store.ts';
 import type { Logger } from './log.ts';
 import type { LogOutput } from './log-output.ts';
 import { Metrics } from './metrics.ts';
+import type { Backend } from './model/backend.ts';
 import { type LoadedModel, loadModel } from './model/load.ts';
 import { ModelRegistry } from './model/registry.ts';
 import { type ModelSource, resolveDraftSource, resolveModelSource } from './model/source.ts';
@@ -38,6 +39,8 @@ export interface ServeOptions {
   readonly config: Config;
   readonly warnings: readonly ConfigWarning[];
   readonly log: LogOutput;
+  /** On its way to being opened: that takes as long as everything before the model is loaded. */
+  readonly backend: Promise<Backend>;
   /** Aborts when the server is asked to stop; a load that is under way ends then too. */
   readonly stop: AbortSignal;
   /** Who owns the health port; undefined where this is the only process. */
@@ -50,7 +53,7 @@ export interface ServeOptions {
  * @throws {StartError} when it cannot start or the engine fails
  */
 export async function serve(options: ServeOptions): Promise<void> {
-  const { config, warnings, log, stop, supervisor } = options;
+  const { config, warnings, log, backend, stop, supervisor } = options;
   const { logger } = log;
   for (const { level, message } of warnings) logger[level](message);
   if (!config.auth.enabled) warnAboutOpenDoors(config, logger);
@@ -104,7 +107,15 @@ export async function serve(options: ServeOptions): Promise<void> {
   let running: RunningModel | undefined;
   try {
     await tellState();
-    running = await startModel(source, { config, draftSource, models, metrics, logger, stop });
+    running = await startModel(source, {
+      config,
+      backend,
+      draftSource,
+      models,
+      metrics,
+      logger,
+      stop,
+    });
     // Who reads `ready` may ask the health port.
     await tellState();
     announce(running, listeners.api, source, logger);
@@ -190,14 +201,14 @@ interface RunningModel {
 
 async function startModel(
   source: ModelSource,
-  deps: Pick<ServeOptions, 'config' | 'stop'> & {
+  deps: Pick<ServeOptions, 'config' | 'backend' | 'stop'> & {
     readonly draftSource: ModelSource | undefined;
     readonly logger: Logger;
     readonly models: ModelRegistry;
     readonly metrics: Metrics;
   },
 ): Promise<RunningModel> {
-  const { config, draftSource, logger, stop, models, metrics } = deps;
+  const { config, backend, draftSource, logger, stop, models, metrics } = deps;
   logger.info({ path: source.path, sizeBytes: source.sizeBytes }, 'loading model');
   const progress = createLoadProgress(logger);
   let loaded: LoadedModel;
@@ -205,6 +216,7 @@ async function startModel(
     loaded = await loadModel(source, {
       model: config.model,
       engine: config.engine,
+      backend,
       draftSource,
       logger,
       signal: stop,

@@ -3,8 +3,7 @@
  * The only file that knows a `.node` path.
  */
 import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
-import { pinnedNodeLlamaCppVersion } from '../package-info.ts';
+import { packagePath, pinnedNodeLlamaCppVersion } from '../package-info.ts';
 import type {
   ChatAbilities,
   EngineStats,
@@ -311,7 +310,7 @@ export function loadAddon(variant: AddonVariant): Addon {
       `the ${loaded.variant} engine is loaded already; a process can hold only one backend variant`,
     );
   }
-  const path = fileURLToPath(new URL(`../../dist/native/engine-${variant}.node`, import.meta.url));
+  const path = packagePath(`dist/native/engine-${variant}.node`);
   let addon: Addon;
   try {
     addon = require(path) as Addon;

@@ -11,7 +11,7 @@ import type { EmbeddingOptions } from '../engine/lazy-embedder.ts';
 import type { Logger } from '../log.ts';
 import { pinnedNodeLlamaCppVersion } from '../package-info.ts';
 import { StartError } from '../start-error.ts';
-import { type Backend, openBackend } from './backend.ts';
+import type { Backend } from './backend.ts';
 import {
   chosenPooling,
   type EmbeddingShape,
@@ -58,6 +58,8 @@ export interface LoadedModel {
 
 /** What loading depends on beside the file. */
 export interface LoadOptions {
+  /** On its way to being opened. */
+  readonly backend: Promise<Backend>;
   readonly model: ModelConfig;
   readonly engine: EngineConfig;
   /** The draft model's file, if there is to be one. */
@@ -82,7 +84,7 @@ const ramReserveBytes = 256 * 2 ** 20;
 export async function loadModel(source: ModelSource, options: LoadOptions): Promise<LoadedModel> {
   const { logger, signal } = options;
   checkPinnedVersion(await getModuleVersion(), pinnedNodeLlamaCppVersion);
-  const backend = await openBackend(options.model.gpu, logger);
+  const backend = await options.backend;
   const { llama } = backend;
   const owned: { dispose(): Promise<void> }[] = [llama];
   const dispose = async () => {
