@@ -75,6 +75,21 @@ describe('a signal to stop, with 8 streams running', () => {
     expect(server.hasLogged('stopped')).toBe(true);
   });
 
+  test('lets those that wait for a slot run and end, too', async () => {
+    const server = await serve(60);
+    const streams = await startStreams(server, 1500);
+    const queued = Array.from({ length: streamCount }, (_, index) =>
+      server.chat({ messages: [{ role: 'user', content: `later ${index}` }], max_tokens: 5 }),
+    );
+    await server.untilQueue({ waiting: streamCount });
+    await stopping(server, 'SIGTERM');
+    const replies = await Promise.all(queued);
+    expect(replies.map(({ status }) => status)).toEqual(Array(streamCount).fill(200));
+    await Promise.all(streams.map((stream) => stream.ended));
+    expect(streams.every(({ isDone }) => isDone)).toBe(true);
+    expect(await server.exited).toEqual({ code: 0, signal: null });
+  });
+
   test('ends endless ones at the deadline with an error frame and no [DONE]', async () => {
     const server = await serve(1);
     const streams = await startStreams(server, contextLength - 100);

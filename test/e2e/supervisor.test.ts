@@ -1,13 +1,16 @@
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { runCli } from '../support/cli-process.ts';
 import { readSeries } from '../support/read-metrics.ts';
 import {
   RunningStream,
   startServer,
   type TestServer,
+  temporaryFolder,
   tinyModelFile,
 } from '../support/start-server.ts';
 
 const contextLength = 32_768;
+const streamCount = 16;
 const endless = { stream: true, ignore_eos: true, max_tokens: contextLength - 100 };
 
 /** Waiting for a process that starts again, on a machine that has other things to do. */
@@ -47,6 +50,18 @@ async function startStream(server: TestServer, fields: object = endless): Promis
   return stream;
 }
 
+/** Four requests that come to their end; the tokens their replies say they had. */
+async function completeSome(server: TestServer): Promise<number> {
+  const replies = await Promise.all(
+    [5, 6, 7, 8].map((maxTokens) => server.chat({ max_tokens: maxTokens })),
+  );
+  const bodies = await Promise.all(replies.map((reply) => reply.json()));
+  return (bodies as { readonly usage: { readonly completion_tokens: number } }[]).reduce(
+    (sum, { usage }) => sum + usage.completion_tokens,
+    0,
+  );
+}
+
 /** Asks the health port without a pause until the test is over. */
 function watchHealth({ healthUrl }: TestServer) {
   const seen = { statuses: new Set<number>(), states: new Set<string>(), failures: 0, count: 0 };
@@ -73,16 +88,25 @@ function watchHealth({ healthUrl }: TestServer) {
   return { end };
 }
 
-describe('a gateway process that dies under its streams', () => {
+describe('a gateway process that dies under 16 streams', () => {
   test.each([
     ['SIGKILL', 137, /memory ran out/],
     ['SIGSEGV', 139, /native code/],
     ['SIGABRT', 134, /llama\.cpp gave up/],
   ] as const)(
-    'by %s is started again on the same port, and health is answered throughout',
+    'by %s is started again on the same port; health is answered throughout, and the ledger has what was told',
     async (signal, status, reason) => {
-      const server = await serve();
-      const streams = await Promise.all([startStream(server), startStream(server)]);
+      const dataDir = temporaryFolder();
+      const server = await startServer({
+        modelPath,
+        flags: ['--ctx', '2048', '--parallel', String(streamCount)],
+        env: { DATA_DIR: dataDir },
+      });
+      const told = await completeSome(server);
+      const body = { ...endless, max_tokens: 1900 };
+      const streams = await Promise.all(
+        Array.from({ length: streamCount }, () => startStream(server, body)),
+      );
       const health = watchHealth(server);
       process.kill(gatewayPid(server), signal);
       await Promise.allSettled(streams.map((stream) => stream.ended));
@@ -94,8 +118,7 @@ describe('a gateway process that dies under its streams', () => {
         reason: expect.stringMatching(reason),
       });
       await expect.poll(() => countLines(server, 'ready'), patience).toBe(2);
-      const reply = await server.chat({ max_tokens: 2 });
-      expect(reply.status).toBe(200);
+      const toldAfter = await completeSome(server);
       const scrape = await fetch(`${server.url}/metrics?format=prometheus`);
       expect(readSeries(await scrape.text()).value('gateway_restarts_total')).toBe(1);
 
@@ -104,6 +127,12 @@ describe('a gateway process that dies under its streams', () => {
       // Half a second of `crashed` may pass between two questions.
       expect(new Set([...states, 'crashed'])).toEqual(new Set(['ready', 'loading', 'crashed']));
       expect(count).toBeGreaterThan(10);
+
+      // Streams that died told nobody what they used.
+      const { stdout } = await runCli(['usage', '--json'], { env: { DATA_DIR: dataDir } });
+      expect(JSON.parse(stdout)).toMatchObject({
+        total: { requests: 8, errors: 0, completion_tokens: told + toldAfter },
+      });
     },
   );
 
