@@ -6,10 +6,13 @@ interface FieldSchema {
   readonly type?: string | readonly string[];
   readonly format?: string;
   readonly enum?: readonly unknown[];
+  readonly const?: unknown;
+  readonly pattern?: string;
   readonly minimum?: number;
   readonly exclusiveMinimum?: number;
   readonly maximum?: number;
   readonly minLength?: number;
+  readonly maxLength?: number;
   readonly minItems?: number;
   readonly maxItems?: number;
 }
@@ -69,6 +72,7 @@ function expectation(schema: FieldSchema): string {
   if (schema.enum !== undefined) {
     return `one of ${schema.enum.map((value) => `\`${String(value)}\``).join(', ')}`;
   }
+  if (schema.const !== undefined) return `\`${String(schema.const)}\``;
   return [schema.type ?? []]
     .flat()
     .map((type) => typeExpectation(type, schema))
@@ -82,7 +86,7 @@ function typeExpectation(type: string, schema: FieldSchema): string {
     case 'number':
       return `a number${range(schema)}`;
     case 'string':
-      return schema.minLength === undefined ? 'a string' : 'a non-empty string';
+      return textExpectation(schema);
     case 'array':
       return `${schema.minItems === undefined ? 'an' : 'a non-empty'} array${
         schema.maxItems === undefined ? '' : ` of at most ${schema.maxItems} items`
@@ -94,6 +98,12 @@ function typeExpectation(type: string, schema: FieldSchema): string {
     default:
       return `a ${type}`;
   }
+}
+
+function textExpectation({ minLength, maxLength, pattern }: FieldSchema): string {
+  const text = minLength === undefined ? 'a string' : 'a non-empty string';
+  if (pattern !== undefined) return `${text} that matches \`${pattern}\``;
+  return maxLength === undefined ? text : `${text} of at most ${maxLength} characters`;
 }
 
 function range({ minimum, exclusiveMinimum, maximum }: FieldSchema): string {

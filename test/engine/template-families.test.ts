@@ -1,6 +1,7 @@
 /**
- * Every chat template that llama.cpp's source carries: it renders a chat with tools, and a call in its own
- * words, taken from what it renders of a history, is read back as that call.
+ * Every chat template that llama.cpp's source carries: it renders a chat with tools; a call in its own
+ * words is read back as that call. The words are what its grammar leaves to a model that must call with the
+ * only arguments there are, and, where histories show calls as models write them, what it renders of one.
  */
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -61,6 +62,17 @@ const tools: readonly Tool[] = [
     },
   },
 ];
+/** A tool that can be called in one way only. */
+const onlyCall: Tool = {
+  name: 'get_weather',
+  description: 'The weather of a city',
+  parameters: {
+    type: 'object',
+    properties: { city: { type: 'string', enum: ['Paris'] }, days: { type: 'integer', enum: [3] } },
+    required: ['city', 'days'],
+    additionalProperties: false,
+  },
+};
 const question: readonly ChatMessage[] = [{ role: 'user', content: 'Weather in Paris, 3 days?' }];
 const called = { city: 'Paris', days: 3 };
 const callMessage: ChatMessage = {
@@ -100,6 +112,19 @@ async function scriptedCall(engine: Engine): Promise<string> {
   let start = 0;
   while (start < opening.length && opening[start] === history[start]) start += 1;
   return history.slice(start, history.length - commonSuffix(history, plain));
+}
+
+function expectCall(events: readonly EngineEvent[], script: string): void {
+  const opened = events.filter((event) => event.type === 'tool-call');
+  expect(
+    opened.map((event) => event.name),
+    script,
+  ).toEqual(['get_weather']);
+  const text = events
+    .map((event) => (event.type === 'tool-call-delta' ? event.arguments : ''))
+    .join('');
+  expect(JSON.parse(text)).toEqual(called);
+  expect(events.at(-1)).toMatchObject({ finishReason: 'tool-calls' });
 }
 
 let loaded: LoadedModel;
@@ -147,15 +172,17 @@ describe.each(names)('%s', (name) => {
       timings: { queueMs: 0, prefillMs: 0, decodeMs: 0 },
     };
     events.push(...(await reader.read([end])));
-    const opened = events.filter((event) => event.type === 'tool-call');
-    expect(
-      opened.map((event) => event.name),
-      script,
-    ).toEqual(['get_weather']);
-    const text = events
-      .map((event) => (event.type === 'tool-call-delta' ? event.arguments : ''))
-      .join('');
-    expect(JSON.parse(text)).toEqual(called);
-    expect(events.at(-1)).toMatchObject({ finishReason: 'tool-calls' });
+    expectCall(events, script);
+  });
+
+  test('writes the one call there is under its grammar, and reads it', async () => {
+    const prompt = await engine.prepareChat(question, {
+      tools: [onlyCall],
+      toolChoice: 'required',
+      thinking: false,
+    });
+    const events: EngineEvent[] = [];
+    for await (const event of engine.generate({ prompt, maxTokens: 1000 })) events.push(event);
+    expectCall(events, JSON.stringify(events).slice(0, 2000));
   });
 });

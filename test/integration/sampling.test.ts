@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { SamplingParams } from '../../src/engine/engine.ts';
-import { postChat, startGateway } from '../support/start-gateway.ts';
+import { postChat, postText, startGateway } from '../support/start-gateway.ts';
 
 interface Field {
   readonly field: string;
@@ -57,24 +57,31 @@ const fields: readonly Field[] = [
   { field: 'ignore_eos', name: 'ignoreEos', valid: [true, false], wrong: [1, 'true', []] },
 ];
 
-describe.each(fields)('$field', ({ field, name, valid, wrong }) => {
+const endpoints = [
+  ['a chat', postChat],
+  ['a text completion', postText],
+] as const;
+
+describe.each(
+  endpoints.flatMap(([endpoint, post]) => fields.map((field) => ({ ...field, endpoint, post }))),
+)('$field of $endpoint', ({ field, name, valid, wrong, post }) => {
   test('is left to the engine when it is absent or null', async () => {
     for (const body of [{}, { [field]: null }]) {
       const { app, engine } = startGateway();
-      expect((await postChat(app, body)).statusCode).toBe(200);
+      expect((await post(app, body)).statusCode).toBe(200);
       expect(engine.requests[0]?.sampling).toEqual({});
     }
   });
 
   test.each(valid.map((value) => [value]))('%j reaches the engine', async (value) => {
     const { app, engine } = startGateway();
-    expect((await postChat(app, { [field]: value })).statusCode).toBe(200);
+    expect((await post(app, { [field]: value })).statusCode).toBe(200);
     expect(engine.requests[0]?.sampling).toEqual({ [name]: value });
   });
 
   test.each(wrong.map((value) => [value]))('%j is refused', async (value) => {
     const { app, engine } = startGateway();
-    const reply = await postChat(app, { [field]: value });
+    const reply = await post(app, { [field]: value });
     expect(reply.statusCode).toBe(400);
     const { error } = reply.json();
     expect(error.code).toBe('invalid_value');
@@ -84,12 +91,14 @@ describe.each(fields)('$field', ({ field, name, valid, wrong }) => {
   });
 });
 
-describe('fields that are read', () => {
+describe.each(endpoints)('fields of %s that are read', (_endpoint, post) => {
   const canonical = ['penalties', 'dry', 'top_n_sigma', 'top_k', 'typ_p', 'top_p', 'min_p', 'xtc'];
 
   test.each([
     [{ top_k: -1 }, { topK: 0 }],
     [{ top_k: 0 }, { topK: 0 }],
+    [{ top_k: 40 }, { topK: 40 }],
+    [{ top_k: null, samplers: null, logit_bias: null, seed: null }, {}],
     [{ top_k: 2 ** 31 - 1 }, { topK: 2 ** 31 - 1 }],
     [{ repeat_penalty: 1.1, repetition_penalty: 1.5 }, { repeatPenalty: 1.1 }],
     [{ repeat_penalty: null, repetition_penalty: 1.5 }, { repeatPenalty: 1.5 }],
@@ -112,13 +121,20 @@ describe('fields that are read', () => {
     [{ seed: 2 ** 64 }, { seed: 2n ** 64n }],
   ])('%j', async (body, expected) => {
     const { app, engine } = startGateway();
-    expect((await postChat(app, body)).statusCode).toBe(200);
+    expect((await post(app, body)).statusCode).toBe(200);
     expect(engine.requests[0]?.sampling).toEqual(expected);
   });
 
   test.each([
     [{ top_k: -2 }, 'top_k'],
     [{ top_k: 1.5 }, 'top_k'],
+    [{ top_k: '1' }, 'top_k'],
+    [{ top_k: true }, 'top_k'],
+    [{ seed: -(2 ** 64) }, 'seed'],
+    [{ samplers: [5] }, 'samplers[0]'],
+    [{ samplers: 5 }, 'samplers'],
+    [{ logit_bias: 'x' }, 'logit_bias'],
+    [{ logit_bias: { 5: -100.1 } }, 'logit_bias.5'],
     [{ top_k: 2 ** 31 }, 'top_k'],
     [{ seed: 2 ** 65 }, 'seed'],
     [{ seed: 1.5 }, 'seed'],
@@ -141,7 +157,7 @@ describe('fields that are read', () => {
     ],
   ])('%j is refused', async (body, param) => {
     const { app, engine } = startGateway();
-    const reply = await postChat(app, body);
+    const reply = await post(app, body);
     expect(reply.statusCode).toBe(400);
     expect(reply.json().error).toMatchObject({ param, code: 'invalid_value' });
     expect(engine.requests).toEqual([]);
@@ -149,7 +165,7 @@ describe('fields that are read', () => {
 
   test('unknown samplers are answered with those there are', async () => {
     const { app } = startGateway();
-    const reply = await postChat(app, { samplers: ['nucleus'] });
+    const reply = await post(app, { samplers: ['nucleus'] });
     for (const name of canonical) expect(reply.json().error.message).toContain(`\`${name}\``);
   });
 
@@ -159,13 +175,13 @@ describe('fields that are read', () => {
     [{ n_predict: null }, undefined],
   ])('%j limits the completion', async (body, expected) => {
     const { app, engine } = startGateway();
-    expect((await postChat(app, body)).statusCode).toBe(200);
+    expect((await post(app, body)).statusCode).toBe(200);
     expect(engine.requests[0]?.maxTokens).toBe(expected);
   });
 
   test.each([-1, 0, 1.5, '5'])('n_predict of %j is refused', async (value) => {
     const { app } = startGateway();
-    const reply = await postChat(app, { n_predict: value });
+    const reply = await post(app, { n_predict: value });
     expect(reply.statusCode).toBe(400);
     expect(reply.json().error).toMatchObject({ param: 'n_predict', code: 'invalid_value' });
   });

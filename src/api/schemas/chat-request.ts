@@ -51,9 +51,10 @@ function readThinking(
 ): Pick<ChatOptions, 'thinking' | 'thinkingBudget' | 'templateArguments'> {
   const effort = body.reasoning_effort;
   const budget = body.thinking_budget_tokens;
-  const { enable_thinking: enabled, ...others } = (body.chat_template_kwargs ?? {}) as {
+  const { enable_thinking: given, ...others } = (body.chat_template_kwargs ?? {}) as {
     readonly [name: string]: unknown;
   };
+  const enabled = given ?? undefined;
   if (enabled !== undefined && typeof enabled !== 'boolean') {
     throw new GatewayError('invalid_value', {
       param: 'chat_template_kwargs.enable_thinking',

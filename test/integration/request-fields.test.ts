@@ -1,0 +1,538 @@
+/**
+ * Every field of a completion that is not a sampling parameter (those have `sampling.test.ts`): absent, valid, at
+ * the edges, of a wrong type, out of range. The last tests ask whether a field of the schemas has no row.
+ */
+import { describe, expect, test } from 'vitest';
+import { ChatCompletionRequest } from '../../src/api/schemas/chat-completions.ts';
+import { CompletionRequest } from '../../src/api/schemas/completions.ts';
+import { samplingFields } from '../../src/api/schemas/sampling.ts';
+import type { FakeEngine } from '../support/fake-engine.ts';
+import { postChat, postText, startGateway } from '../support/start-gateway.ts';
+
+type Body = Record<string, unknown>;
+
+/** A value, and what the engine is told of it. */
+type Taken = readonly [value: unknown, told: object];
+
+/** A value, and what is wrong with it where that is not the field itself, or more than its value. */
+type Refused = readonly [value: unknown, param?: string, code?: string];
+
+interface Row {
+  readonly field: string;
+  /** Sent along. */
+  readonly beside?: Body;
+  readonly taken: readonly Taken[];
+  readonly wrongType: readonly unknown[];
+  readonly outOfRange: readonly Refused[];
+}
+
+const unsupported = 'unsupported_parameter';
+const missing = 'missing_required_parameter';
+const tooLong = 'context_length_exceeded';
+const slotCount = 128;
+
+function nested(depth: number): object {
+  return JSON.parse(`${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`) as object;
+}
+
+const clock = { type: 'function', function: { name: 'clock' } };
+const tool = { name: 'clock' };
+const named = (name: unknown) => ({ type: 'function', function: { name } });
+
+/** Rows that both endpoints have. `room` is what the context leaves behind the prompt of a test. */
+function sharedRows(room: number, promptField: string): readonly Row[] {
+  const limit = (field: string): Row => ({
+    field,
+    taken: [1, 7, room].map((value) => [value, { maxTokens: value }]),
+    wrongType: ['5', true, [], {}],
+    outOfRange: [[-1], [1.5], [room + 1, promptField, tooLong], [1e30, promptField, tooLong]],
+  });
+  return [
+    limit('max_tokens'),
+    limit('max_completion_tokens'),
+    limit('n_predict'),
+    {
+      field: 'n',
+      taken: [1, 2, slotCount].map((value) => [value, {}]),
+      wrongType: ['2', true, []],
+      outOfRange: [[0], [-1], [1.5], [slotCount + 1]],
+    },
+    {
+      field: 'stop',
+      taken: [
+        ['END', { stop: ['END'] }],
+        [[], { stop: [] }],
+        [Array(16).fill('a'), { stop: Array(16).fill('a') }],
+      ],
+      wrongType: [5, true, {}],
+      outOfRange: [[''], [Array(17).fill('a')], [['a', ''], 'stop[1]'], [[['a']], 'stop[0]']],
+    },
+    {
+      field: 'service_tier',
+      taken: ['auto', 'default', 'flex', 'scale', 'priority'].map((value) => [value, {}]),
+      wrongType: [5, true, []],
+      outOfRange: [['turbo'], ['']],
+    },
+    {
+      field: 'stream',
+      taken: [
+        [false, {}],
+        [true, {}],
+      ],
+      wrongType: ['true', 1, []],
+      outOfRange: [],
+    },
+    {
+      field: 'stream_options',
+      beside: { stream: true },
+      taken: [{}, { include_usage: true }, { include_usage: null, include_obfuscation: true }].map(
+        (value) => [value, {}],
+      ),
+      wrongType: [true, [], 'x'],
+      outOfRange: [
+        [{ include_usage: 1 }, 'stream_options.include_usage'],
+        [{ include_obfuscation: 'no' }, 'stream_options.include_obfuscation'],
+      ],
+    },
+    { field: 'stream_options', taken: [], wrongType: [], outOfRange: [[{}]] },
+    {
+      field: 'model',
+      taken: [
+        ['another', {}],
+        ['', {}],
+      ],
+      wrongType: [5, [], true],
+      outOfRange: [],
+    },
+  ];
+}
+
+const scoredAll = { logprobs: { topCount: 0, prompt: false } };
+
+const textRows: readonly Row[] = [
+  ...sharedRows(2044, 'prompt'),
+  {
+    field: 'prompt',
+    taken: [
+      ['a', {}],
+      [['a', 'b'], {}],
+      [[1, 2], {}],
+    ],
+    wrongType: [5, true, {}],
+    outOfRange: [[[]], [[1.5], 'prompt[0]'], [[[]], 'prompt[0]'], [[[-1]], 'prompt[0][0]']],
+  },
+  {
+    field: 'best_of',
+    taken: [
+      [1, {}],
+      [2, scoredAll],
+      [slotCount, scoredAll],
+    ],
+    wrongType: ['2', true],
+    outOfRange: [[0], [1.5], [slotCount + 1]],
+  },
+  {
+    field: 'echo',
+    taken: [
+      [true, {}],
+      [false, {}],
+    ],
+    wrongType: [1, 'true'],
+    outOfRange: [],
+  },
+  {
+    field: 'logprobs',
+    taken: [0, 5].map((value) => [value, { logprobs: { topCount: value, prompt: false } }]),
+    wrongType: [true, '2'],
+    outOfRange: [[-1], [1.5], [6]],
+  },
+  { field: 'suffix', taken: [['end', {}]], wrongType: [5, []], outOfRange: [] },
+];
+
+/** What `engine.chatOptions` has is told, too. */
+const chatRows: readonly Row[] = [
+  ...sharedRows(2045, 'messages'),
+  {
+    field: 'logprobs',
+    taken: [
+      [true, scoredAll],
+      [false, {}],
+    ],
+    wrongType: [1, 'true'],
+    outOfRange: [],
+  },
+  {
+    field: 'top_logprobs',
+    beside: { logprobs: true },
+    taken: [0, 20].map((value) => [value, { logprobs: { topCount: value, prompt: false } }]),
+    wrongType: ['2', true],
+    outOfRange: [[-1], [1.5], [21]],
+  },
+  { field: 'top_logprobs', taken: [[0, {}]], wrongType: [], outOfRange: [[1]] },
+  {
+    field: 'tools',
+    taken: [
+      [[], {}],
+      [[clock], { tools: [tool], toolChoice: 'auto' }],
+      [Array(128).fill(clock), { tools: Array(128).fill(tool), toolChoice: 'auto' }],
+    ],
+    wrongType: [5, {}, 'clock'],
+    outOfRange: [
+      [Array(129).fill(clock)],
+      [[5], 'tools[0]'],
+      [[{}], 'tools[0].type', missing],
+      [[{ type: 'web_search' }], 'tools[0].type', unsupported],
+      [[{ type: 'function' }], 'tools[0].function', missing],
+      [[{ type: 'function', function: {} }], 'tools[0].function.name', missing],
+      [[named('two words')], 'tools[0].function.name'],
+      [[named('x'.repeat(65))], 'tools[0].function.name'],
+      [[named('')], 'tools[0].function.name'],
+      [[named(5)], 'tools[0].function.name'],
+      [
+        [{ type: 'function', function: { name: 'f', strict: 1 } }],
+        'tools[0].function.strict',
+      ],
+      [
+        [{ type: 'function', function: { name: 'f', description: 5 } }],
+        'tools[0].function.description',
+      ],
+      [
+        [{ type: 'function', function: { name: 'f', parameters: nested(65) } }],
+        'tools[0].function.parameters',
+      ],
+    ],
+  },
+  {
+    field: 'tool_choice',
+    beside: { tools: [clock] },
+    taken: [
+      ...['none', 'auto', 'required'].map(
+        (value): Taken => [value, { tools: [tool], toolChoice: value }],
+      ),
+      [named('clock'), { tools: [tool], toolChoice: 'required' }],
+    ],
+    wrongType: [true, [], 5],
+    outOfRange: [
+      ['maybe'],
+      [named('other'), 'tool_choice.function.name'],
+      [{ type: 'function' }, 'tool_choice.function.name', missing],
+      [{ type: 'custom' }, 'tool_choice.type', unsupported],
+    ],
+  },
+  {
+    field: 'tool_choice',
+    taken: [
+      ['none', {}],
+      ['auto', {}],
+    ],
+    wrongType: [],
+    outOfRange: [['required'], [named('clock')]],
+  },
+  {
+    field: 'parallel_tool_calls',
+    beside: { tools: [clock] },
+    taken: [true, false].map((value) => [
+      value,
+      { tools: [tool], toolChoice: 'auto', parallelToolCalls: value },
+    ]),
+    wrongType: ['yes', 1],
+    outOfRange: [],
+  },
+  {
+    field: 'response_format',
+    taken: [
+      [{ type: 'text' }, {}],
+      [{ type: 'json_object' }, { jsonSchema: { type: 'object' } }],
+      [
+        { type: 'json_schema', json_schema: { name: 'x', schema: { type: 'integer' } } },
+        { jsonSchema: { type: 'integer' } },
+      ],
+    ],
+    wrongType: [5, [], 'json'],
+    outOfRange: [
+      [{}, 'response_format.type', missing],
+      [{ type: 'xml' }, 'response_format.type', unsupported],
+      [{ type: 5 }, 'response_format.type'],
+      [{ type: 'json_schema' }, 'response_format.json_schema', missing],
+      [
+        { type: 'json_schema', json_schema: { name: 'x' } },
+        'response_format.json_schema.schema',
+        missing,
+      ],
+      [
+        { type: 'json_schema', json_schema: { name: 'x', schema: nested(65) } },
+        'response_format.json_schema.schema',
+      ],
+    ],
+  },
+  {
+    field: 'json_schema',
+    taken: [[{ type: 'boolean' }, { jsonSchema: { type: 'boolean' } }]],
+    wrongType: [true, 5, []],
+    outOfRange: [[nested(65)]],
+  },
+  {
+    field: 'grammar',
+    taken: [
+      ['', {}],
+      ['root ::= "a"', { grammar: 'root ::= "a"' }],
+      ['root ::= "a"'.padEnd(65_536, '\n'), { grammar: 'root ::= "a"'.padEnd(65_536, '\n') }],
+    ],
+    wrongType: [5, []],
+    outOfRange: [['root ::= "a"'.padEnd(65_537, '\n')], ['root ::= (', 'grammar', unsupported]],
+  },
+  {
+    field: 'reasoning_effort',
+    taken: [
+      ['none', { thinking: false }],
+      ...['minimal', 'low', 'medium', 'high', 'xhigh'].map(
+        (value): Taken => [value, { thinking: true, templateArguments: { reasoning_effort: value } }],
+      ),
+    ],
+    wrongType: [5, true],
+    outOfRange: [[''], ['extreme']],
+  },
+  {
+    field: 'thinking_budget_tokens',
+    taken: [0, 5, 2 ** 31 - 1].map((value) => [value, { thinkingBudget: value }]),
+    wrongType: ['5', true],
+    outOfRange: [[-1], [1.5], [2 ** 31]],
+  },
+  {
+    field: 'chat_template_kwargs',
+    taken: [
+      [{}, {}],
+      [{ a: 1 }, { templateArguments: { a: 1 } }],
+      [{ enable_thinking: false }, { thinking: false }],
+      [{ enable_thinking: null }, {}],
+      [{ a: nested(63) }, { templateArguments: { a: nested(63) } }],
+    ],
+    wrongType: ['x', 5, []],
+    outOfRange: [
+      [{ a: nested(64) }],
+      [{ enable_thinking: 1 }, 'chat_template_kwargs.enable_thinking'],
+      ...['messages', 'tools', 'bos_token', 'eos_token', 'add_generation_prompt'].map(
+        (name): Refused => [{ [name]: 1 }, `chat_template_kwargs.${name}`, unsupported],
+      ),
+    ],
+  },
+];
+
+/** What was told of the first request, apart from its prompt. */
+function toldOf({ requests, chatOptions }: FakeEngine): object {
+  const [{ prompt: _prompt, sampling: _sampling, cacheScope: _scope, ...options } = {}] =
+    requests as readonly Body[];
+  return { ...options, ...chatOptions[0] };
+}
+
+const endpoints = [
+  ['chats', postChat, chatRows],
+  ['text completions', postText, textRows],
+] as const;
+
+describe.each(endpoints)('of %s', (_endpoint, post, rows) => {
+  const start = () => startGateway({ engineInfo: { slotCount } });
+
+  describe.each(rows)('$field beside $beside', ({ field, beside, taken, wrongType, outOfRange }) => {
+    test.runIf(taken.length > 0 && field !== 'prompt')('null is as if it was absent', async () => {
+      const [absent, given] = [start(), start()];
+      expect((await post(absent.app, { ...beside })).statusCode).toBe(200);
+      expect((await post(given.app, { ...beside, [field]: null })).statusCode).toBe(200);
+      expect(toldOf(given.engine)).toEqual(toldOf(absent.engine));
+    });
+
+    test.each(taken)('%j is taken', async (value, told) => {
+      const { app, engine } = start();
+      const reply = await post(app, { ...beside, [field]: value });
+      expect(reply.statusCode, reply.body).toBe(200);
+      const byContext = field === 'top_logprobs' ? {} : undefined;
+      expect(toldOf(engine)).toEqual({ ...byContext, ...told });
+    });
+
+    const refused = [...wrongType.map((value): Refused => [value]), ...outOfRange];
+    test.each(refused)('%j is refused', async (value, param = field, code = 'invalid_value') => {
+      const { app, engine } = start();
+      const reply = await post(app, { ...beside, [field]: value });
+      expect(reply.statusCode).toBe(400);
+      expect(reply.json().error).toMatchObject({ type: 'invalid_request_error', code, param });
+      expect(engine.requests).toEqual([]);
+    });
+  });
+});
+
+interface NestedRow {
+  readonly param: string;
+  /** A message with the value in its place. */
+  readonly message: (value: unknown) => object;
+  readonly taken: readonly unknown[];
+  readonly refused: readonly (readonly [value: unknown, code?: string, param?: string])[];
+}
+
+const call = (fields: object) => ({
+  role: 'assistant',
+  content: null,
+  tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{}' }, ...fields }],
+});
+const part = (value: unknown) => ({ role: 'user', content: [value] });
+
+const messageRows: readonly NestedRow[] = [
+  {
+    param: 'messages[0].role',
+    message: (value) => ({ role: value, content: 'x' }),
+    taken: ['system', 'developer', 'user', 'assistant'],
+    refused: [['king'], [5], [null]],
+  },
+  {
+    param: 'messages[0].content',
+    message: (value) => ({ role: 'user', content: value }),
+    taken: ['x', '', [{ type: 'text', text: 'x' }]],
+    refused: [[5], [{}], [true], [[]], ['\ud800']],
+  },
+  {
+    param: 'messages[0].content[0]',
+    message: part,
+    taken: [{ type: 'text', text: '' }],
+    refused: [
+      [5],
+      [{ type: 5 }, 'invalid_value', 'messages[0].content[0].type'],
+      [{ type: 'text' }, missing, 'messages[0].content[0].text'],
+      [{ type: 'text', text: 5 }, 'invalid_value', 'messages[0].content[0].text'],
+      [{ type: 'image_url', image_url: { url: 'data:,' } }, unsupported],
+      [{ type: 'input_audio', input_audio: {} }, unsupported],
+      [{ type: 'file', file: {} }, unsupported],
+    ],
+  },
+  {
+    param: 'messages[0].name',
+    message: (value) => ({ role: 'user', content: 'x', name: value }),
+    taken: ['eve', '', null],
+    refused: [[5], [{}]],
+  },
+  {
+    param: 'messages[0].reasoning_content',
+    message: (value) => ({ role: 'assistant', content: 'x', reasoning_content: value }),
+    taken: ['hm', null],
+    refused: [[5], [[]]],
+  },
+  {
+    param: 'messages[0].tool_calls',
+    message: (value) => ({ role: 'assistant', content: 'x', tool_calls: value }),
+    taken: [null],
+    refused: [['x'], [5]],
+  },
+  {
+    param: 'messages[0].tool_calls[0]',
+    message: (value) => call(value as object),
+    taken: [{}],
+    refused: [
+      [{ id: 5 }, 'invalid_value', 'messages[0].tool_calls[0].id'],
+      [{ type: 'custom' }, 'invalid_value', 'messages[0].tool_calls[0].type'],
+      [{ function: 'f' }, 'invalid_value', 'messages[0].tool_calls[0].function'],
+      [{ function: { name: 'f' } }, missing, 'messages[0].tool_calls[0].function.arguments'],
+      ...['[]', '1', 'null', '{'].map(
+        (text) =>
+          [
+            { function: { name: 'f', arguments: text } },
+            'invalid_value',
+            'messages[0].tool_calls[0].function.arguments',
+          ] as const,
+      ),
+    ],
+  },
+];
+
+describe.each(messageRows)('$param', ({ param, message, taken, refused }) => {
+  test.each(taken.map((value) => [value]))('%j is taken', async (value) => {
+    const { app } = startGateway();
+    const reply = await postChat(app, { messages: [message(value), { role: 'user', content: 'x' }] });
+    expect(reply.statusCode, reply.body).toBe(200);
+  });
+
+  test.each(refused)('%j is refused', async (value, code = 'invalid_value', where = param) => {
+    const { app, engine } = startGateway();
+    const reply = await postChat(app, { messages: [message(value), { role: 'user', content: 'x' }] });
+    expect(reply.statusCode, reply.body).toBe(400);
+    expect(reply.json().error).toMatchObject({ code, param: where });
+    expect(engine.requests).toEqual([]);
+  });
+});
+
+/** Fields that are not honoured: values that ask for nothing, and one that asks. */
+const neutralRows: readonly (readonly [field: string, neutral: readonly unknown[], asks: unknown])[] =
+  [
+    ['audio', [], {}],
+    ['function_call', ['none', 'auto'], { name: 'f' }],
+    ['functions', [[]], [{}]],
+    ['modalities', [['text']], ['audio']],
+    ['prediction', [], {}],
+    ['verbosity', ['medium'], 'low'],
+    ['web_search_options', [], {}],
+    ['chat_template', [], 'x'],
+    ['grammar_lazy', [false], true],
+    ['grammar_triggers', [[]], [{}]],
+    ['lora', [[]], [{}]],
+    ['min_keep', [0], 1],
+    ['n_probs', [0], 3],
+    ['reasoning_format', [], 'none'],
+    ['add_generation_prompt', [true], false],
+    ['allowed_token_ids', [], [1]],
+    ['bad_words', [[]], ['x']],
+    ['continue_final_message', [false], true],
+    ['guided_choice', [], ['a']],
+    ['guided_grammar', [], 'x'],
+    ['guided_json', [], {}],
+    ['guided_regex', [], 'x'],
+    ['min_tokens', [0], 1],
+    ['prompt_logprobs', [], 1],
+    ['skip_special_tokens', [true], false],
+    ['stop_token_ids', [[]], [1]],
+    ['structured_outputs', [], {}],
+    ['use_beam_search', [false], true],
+  ];
+
+describe.each([
+  ['chats', postChat, [['best_of', [1], 2], ['echo', [false], true]]],
+  [
+    'text completions',
+    postText,
+    [
+      ['chat_template_kwargs', [{}], { a: 1 }],
+      ['grammar', [''], 'root ::= "a"'],
+      ['json_schema', [], {}],
+      ['parallel_tool_calls', [true, false], 'yes'],
+      ['reasoning_effort', ['none'], 'low'],
+      ['response_format', [{ type: 'text' }], { type: 'json_object' }],
+      ['thinking_budget_tokens', [], 5],
+      ['top_logprobs', [0], 1],
+      ['tool_choice', ['none', 'auto'], 'required'],
+      ['tools', [[]], [clock]],
+    ],
+  ],
+] as const)('not honoured of %s', (_endpoint, post, others) => {
+  test.each([...neutralRows, ...others])('%s', async (field, neutral, asks) => {
+    for (const value of [null, ...neutral]) {
+      const { app, logLines } = startGateway();
+      expect((await post(app, { [field]: value })).statusCode).toBe(200);
+      expect(logLines).not.toContainEqual(
+        expect.objectContaining({ msg: 'unknown fields ignored' }),
+      );
+    }
+    const { app, engine } = startGateway();
+    const reply = await post(app, { [field]: asks });
+    expect(reply.statusCode).toBe(400);
+    expect(reply.json().error).toMatchObject({ code: unsupported, param: field });
+    expect(engine.requests).toEqual([]);
+  });
+});
+
+test.each([
+  ['chats', ChatCompletionRequest, chatRows, ['messages']],
+  ['text completions', CompletionRequest, textRows, []],
+] as const)('every field of %s has a row', (_endpoint, schema, rows, elsewhere) => {
+  const tried = new Set<string>([
+    ...rows.map(({ field }) => field),
+    ...Object.keys(samplingFields),
+    ...elsewhere,
+  ]);
+  expect(Object.keys(schema.properties).filter((name) => !tried.has(name))).toEqual([]);
+});
