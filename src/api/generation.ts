@@ -17,6 +17,7 @@ import { GatewayError } from '../errors.ts';
 import type { TokenMeter } from '../limits/token-meter.ts';
 import type { GenerationTrace, RequestTrace } from '../request-trace.ts';
 import type { UsageRecorder } from '../usage/usage-recorder.ts';
+import { Deadline } from './deadline.ts';
 import { GenerationUsage } from './generation-usage.ts';
 import { merge } from './merge.ts';
 
@@ -185,30 +186,6 @@ async function* generateChoices(
   yield { type: 'completion-end', ...totals };
 }
 
-/** Aborts what takes too long: the engine stops at its next step, and the reason becomes the reply's. */
-class Deadline {
-  readonly #generation: Pick<Generation, 'timeoutMs' | 'controller'>;
-  #timer: NodeJS.Timeout | undefined;
-
-  constructor(generation: Pick<Generation, 'timeoutMs' | 'controller'>) {
-    this.#generation = generation;
-  }
-
-  /** Only the first call counts. */
-  start(): void {
-    const { timeoutMs, controller } = this.#generation;
-    if (timeoutMs === 0) return;
-    this.#timer ??= setTimeout(
-      () => controller.abort(new GatewayError('completion_timeout')),
-      timeoutMs,
-    );
-  }
-
-  clear(): void {
-    clearTimeout(this.#timer);
-  }
-}
-
 /** What the choices of one generation share. */
 interface Run {
   readonly generation: Generation;
@@ -341,10 +318,8 @@ async function* generateIn(
     }
   } finally {
     // Whoever leaves early still pays for all that was computed: only the end tells what that was.
-    if (!ended) {
-      left.abort();
-      for await (const event of events) if (event.type === 'sequence-end') noteEnd(event);
-    }
+    if (!ended) left.abort();
+    for await (const event of events) if (event.type === 'sequence-end') noteEnd(event);
   }
 }
 

@@ -6,6 +6,7 @@ import { GatewayError } from '../errors.ts';
 import { unlimitedMeter } from '../limits/token-meter.ts';
 import { noRecorder } from '../usage/usage-recorder.ts';
 import { priorityOf, shareholder } from './applicant.ts';
+import { Deadline } from './deadline.ts';
 import { abortOnDisconnect, ClientGone } from './disconnect.ts';
 import type { ModelChoice } from './served-model.ts';
 
@@ -21,8 +22,8 @@ export const inputSlotCount = 32;
 
 /**
  * Answers with what `work` makes once it is let in, registered with the drain until then. Ends with the
- * client.
- * @param work - its signal aborts with the client's leaving or the drain's deadline
+ * client, and when it takes too long.
+ * @param work - its signal aborts with the client's leaving, the drain's deadline or the request's own
  * @returns what a route handler returns
  */
 export async function answerWithInputs<T>(
@@ -34,6 +35,7 @@ export async function answerWithInputs<T>(
   const controller = abortOnDisconnect(request, reply);
   const { signal } = controller;
   const leave = drain.enter(controller);
+  const deadline = new Deadline({ timeoutMs: request.server.generationTimeoutMs, controller });
   let place: Place | undefined;
   let slot: Slot | undefined;
   try {
@@ -41,12 +43,14 @@ export async function answerWithInputs<T>(
     const priority = priorityOf(request.caller, 'interactive');
     place = inputAdmission.join({ keyId: shareholder(request), priority, signal });
     slot = await place.slot(0);
+    deadline.start();
     return await work(signal);
   } catch (error) {
     if (!(error instanceof ClientGone)) throw error;
     request.log.info('client left');
     return reply.hijack();
   } finally {
+    deadline.clear();
     slot?.end();
     place?.leave();
     leave();

@@ -22,6 +22,14 @@ function fromBase64(text: string): number[] {
   return Array.from({ length: bytes.length / 4 }, (_, index) => bytes.readFloatLE(4 * index));
 }
 
+test('that takes too long is 504, and the engine is told', async () => {
+  const { app, engine } = startGateway({ generationTimeoutMs: 20 });
+  engine.script.beforeVectors = () => new Promise(() => {});
+  const reply = await post(app);
+  expect(reply.statusCode).toBe(504);
+  expect(reply.json().error).toMatchObject({ type: 'timeout_error', code: 'request_timeout' });
+});
+
 describe('an embedding', () => {
   test('has OpenAI’s shape, unit norm and exact usage', async () => {
     const { app } = startGateway();

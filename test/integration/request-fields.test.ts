@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { ChatCompletionRequest } from '../../src/api/schemas/chat-completions.ts';
 import { CompletionRequest } from '../../src/api/schemas/completions.ts';
 import { samplingFields } from '../../src/api/schemas/sampling.ts';
+import type { GenerateRequest } from '../../src/engine/engine.ts';
 import type { FakeEngine } from '../support/fake-engine.ts';
 import { postChat, postText, startGateway } from '../support/start-gateway.ts';
 
@@ -188,10 +189,7 @@ const chatRows: readonly Row[] = [
       [[named('x'.repeat(65))], 'tools[0].function.name'],
       [[named('')], 'tools[0].function.name'],
       [[named(5)], 'tools[0].function.name'],
-      [
-        [{ type: 'function', function: { name: 'f', strict: 1 } }],
-        'tools[0].function.strict',
-      ],
+      [[{ type: 'function', function: { name: 'f', strict: 1 } }], 'tools[0].function.strict'],
       [
         [{ type: 'function', function: { name: 'f', description: 5 } }],
         'tools[0].function.description',
@@ -286,7 +284,10 @@ const chatRows: readonly Row[] = [
     taken: [
       ['none', { thinking: false }],
       ...['minimal', 'low', 'medium', 'high', 'xhigh'].map(
-        (value): Taken => [value, { thinking: true, templateArguments: { reasoning_effort: value } }],
+        (value): Taken => [
+          value,
+          { thinking: true, templateArguments: { reasoning_effort: value } },
+        ],
       ),
     ],
     wrongType: [5, true],
@@ -320,8 +321,12 @@ const chatRows: readonly Row[] = [
 
 /** What was told of the first request, apart from its prompt. */
 function toldOf({ requests, chatOptions }: FakeEngine): object {
-  const [{ prompt: _prompt, sampling: _sampling, cacheScope: _scope, ...options } = {}] =
-    requests as readonly Body[];
+  const {
+    prompt: _prompt,
+    sampling: _sampling,
+    cacheScope: _scope,
+    ...options
+  } = requests[0] as GenerateRequest;
   return { ...options, ...chatOptions[0] };
 }
 
@@ -333,31 +338,36 @@ const endpoints = [
 describe.each(endpoints)('of %s', (_endpoint, post, rows) => {
   const start = () => startGateway({ engineInfo: { slotCount } });
 
-  describe.each(rows)('$field beside $beside', ({ field, beside, taken, wrongType, outOfRange }) => {
-    test.runIf(taken.length > 0 && field !== 'prompt')('null is as if it was absent', async () => {
-      const [absent, given] = [start(), start()];
-      expect((await post(absent.app, { ...beside })).statusCode).toBe(200);
-      expect((await post(given.app, { ...beside, [field]: null })).statusCode).toBe(200);
-      expect(toldOf(given.engine)).toEqual(toldOf(absent.engine));
-    });
+  describe.each(rows)(
+    '$field beside $beside',
+    ({ field, beside, taken, wrongType, outOfRange }) => {
+      test.runIf(taken.length > 0 && field !== 'prompt')(
+        'null is as if it was absent',
+        async () => {
+          const [absent, given] = [start(), start()];
+          expect((await post(absent.app, { ...beside })).statusCode).toBe(200);
+          expect((await post(given.app, { ...beside, [field]: null })).statusCode).toBe(200);
+          expect(toldOf(given.engine)).toEqual(toldOf(absent.engine));
+        },
+      );
 
-    test.each(taken)('%j is taken', async (value, told) => {
-      const { app, engine } = start();
-      const reply = await post(app, { ...beside, [field]: value });
-      expect(reply.statusCode, reply.body).toBe(200);
-      const byContext = field === 'top_logprobs' ? {} : undefined;
-      expect(toldOf(engine)).toEqual({ ...byContext, ...told });
-    });
+      test.each(taken)('%j is taken', async (value, told) => {
+        const { app, engine } = start();
+        const reply = await post(app, { ...beside, [field]: value });
+        expect(reply.statusCode, reply.body).toBe(200);
+        expect(toldOf(engine)).toEqual(told);
+      });
 
-    const refused = [...wrongType.map((value): Refused => [value]), ...outOfRange];
-    test.each(refused)('%j is refused', async (value, param = field, code = 'invalid_value') => {
-      const { app, engine } = start();
-      const reply = await post(app, { ...beside, [field]: value });
-      expect(reply.statusCode).toBe(400);
-      expect(reply.json().error).toMatchObject({ type: 'invalid_request_error', code, param });
-      expect(engine.requests).toEqual([]);
-    });
-  });
+      const refused = [...wrongType.map((value): Refused => [value]), ...outOfRange];
+      test.each(refused)('%j is refused', async (value, param = field, code = 'invalid_value') => {
+        const { app, engine } = start();
+        const reply = await post(app, { ...beside, [field]: value });
+        expect(reply.statusCode).toBe(400);
+        expect(reply.json().error).toMatchObject({ type: 'invalid_request_error', code, param });
+        expect(engine.requests).toEqual([]);
+      });
+    },
+  );
 });
 
 interface NestedRow {
@@ -444,13 +454,17 @@ const messageRows: readonly NestedRow[] = [
 describe.each(messageRows)('$param', ({ param, message, taken, refused }) => {
   test.each(taken.map((value) => [value]))('%j is taken', async (value) => {
     const { app } = startGateway();
-    const reply = await postChat(app, { messages: [message(value), { role: 'user', content: 'x' }] });
+    const reply = await postChat(app, {
+      messages: [message(value), { role: 'user', content: 'x' }],
+    });
     expect(reply.statusCode, reply.body).toBe(200);
   });
 
   test.each(refused)('%j is refused', async (value, code = 'invalid_value', where = param) => {
     const { app, engine } = startGateway();
-    const reply = await postChat(app, { messages: [message(value), { role: 'user', content: 'x' }] });
+    const reply = await postChat(app, {
+      messages: [message(value), { role: 'user', content: 'x' }],
+    });
     expect(reply.statusCode, reply.body).toBe(400);
     expect(reply.json().error).toMatchObject({ code, param: where });
     expect(engine.requests).toEqual([]);
@@ -458,40 +472,50 @@ describe.each(messageRows)('$param', ({ param, message, taken, refused }) => {
 });
 
 /** Fields that are not honoured: values that ask for nothing, and one that asks. */
-const neutralRows: readonly (readonly [field: string, neutral: readonly unknown[], asks: unknown])[] =
-  [
-    ['audio', [], {}],
-    ['function_call', ['none', 'auto'], { name: 'f' }],
-    ['functions', [[]], [{}]],
-    ['modalities', [['text']], ['audio']],
-    ['prediction', [], {}],
-    ['verbosity', ['medium'], 'low'],
-    ['web_search_options', [], {}],
-    ['chat_template', [], 'x'],
-    ['grammar_lazy', [false], true],
-    ['grammar_triggers', [[]], [{}]],
-    ['lora', [[]], [{}]],
-    ['min_keep', [0], 1],
-    ['n_probs', [0], 3],
-    ['reasoning_format', [], 'none'],
-    ['add_generation_prompt', [true], false],
-    ['allowed_token_ids', [], [1]],
-    ['bad_words', [[]], ['x']],
-    ['continue_final_message', [false], true],
-    ['guided_choice', [], ['a']],
-    ['guided_grammar', [], 'x'],
-    ['guided_json', [], {}],
-    ['guided_regex', [], 'x'],
-    ['min_tokens', [0], 1],
-    ['prompt_logprobs', [], 1],
-    ['skip_special_tokens', [true], false],
-    ['stop_token_ids', [[]], [1]],
-    ['structured_outputs', [], {}],
-    ['use_beam_search', [false], true],
-  ];
+const neutralRows: readonly (readonly [
+  field: string,
+  neutral: readonly unknown[],
+  asks: unknown,
+])[] = [
+  ['audio', [], {}],
+  ['function_call', ['none', 'auto'], { name: 'f' }],
+  ['functions', [[]], [{}]],
+  ['modalities', [['text']], ['audio']],
+  ['prediction', [], {}],
+  ['verbosity', ['medium'], 'low'],
+  ['web_search_options', [], {}],
+  ['chat_template', [], 'x'],
+  ['grammar_lazy', [false], true],
+  ['grammar_triggers', [[]], [{}]],
+  ['lora', [[]], [{}]],
+  ['min_keep', [0], 1],
+  ['n_probs', [0], 3],
+  ['reasoning_format', [], 'none'],
+  ['add_generation_prompt', [true], false],
+  ['allowed_token_ids', [], [1]],
+  ['bad_words', [[]], ['x']],
+  ['continue_final_message', [false], true],
+  ['guided_choice', [], ['a']],
+  ['guided_grammar', [], 'x'],
+  ['guided_json', [], {}],
+  ['guided_regex', [], 'x'],
+  ['min_tokens', [0], 1],
+  ['prompt_logprobs', [], 1],
+  ['skip_special_tokens', [true], false],
+  ['stop_token_ids', [[]], [1]],
+  ['structured_outputs', [], {}],
+  ['use_beam_search', [false], true],
+];
 
 describe.each([
-  ['chats', postChat, [['best_of', [1], 2], ['echo', [false], true]]],
+  [
+    'chats',
+    postChat,
+    [
+      ['best_of', [1], 2],
+      ['echo', [false], true],
+    ],
+  ],
   [
     'text completions',
     postText,
