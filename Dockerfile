@@ -32,7 +32,8 @@ COPY --from=build /src/scripts/container/add-user.sh /tmp/add-user.sh
 RUN /tmp/add-user.sh && rm /tmp/add-user.sh
 COPY --from=build /app /app
 WORKDIR /app
-ENV NODE_ENV=production DATA_DIR=/data PORT=8000 PORT_HEALTH=8001 NGL=0 CTX=4096
+# No DATA_DIR: /data, or where RunPod and Vast.ai mount their volumes.
+ENV NODE_ENV=production PORT=8000 PORT_HEALTH=8001 NGL=0 CTX=4096
 USER 1000:1000
 EXPOSE 8000 8001
 HEALTHCHECK --interval=30s --timeout=3s --start-period=120s --retries=3 \

@@ -21,5 +21,6 @@ in_root groupadd --gid 1000 inference
 in_root useradd --uid 1000 --gid 1000 --no-create-home --home-dir /app --shell /usr/sbin/nologin inference
 # Devices of GPUs belong to this group on some hosts.
 if grep -q '^video:' "$group"; then in_root usermod --append --groups video inference; fi
-mkdir -p "$root/data/logs" "$root/data/models"
-chown -R 1000:1000 "$root/data"
+# Empty: with a folder of models in it it would be taken for the data folder where another is mounted.
+mkdir -p "$root/data"
+chown 1000:1000 "$root/data"

@@ -3,7 +3,7 @@ import type { ConfigWarning } from './sources.ts';
 
 /**
  * The data folder of a machine that names none: rented GPU machines mount theirs in different places,
- * and images may contain an empty `/data`, so one that holds something of ours comes first.
+ * and images contain an empty `/data`, so the one that holds what is asked for comes first.
  */
 export function chooseDataDirectory(
   modelName: string | undefined,
@@ -13,12 +13,12 @@ export function chooseDataDirectory(
   const folders = ['/data', '/runpod-volume', '/workspace'];
   const contents = [
     ...(modelName === undefined ? [] : [join('models', modelName)]),
-    'models',
     'api_keys.txt',
+    'models',
   ];
-  for (const folder of folders) {
-    const content = contents.find((entry) => pathExists(join(folder, entry)));
-    if (content === undefined) continue;
+  for (const content of contents) {
+    const folder = folders.find((each) => pathExists(join(each, content)));
+    if (folder === undefined) continue;
     warnings.push({ level: 'info', message: `data folder ${folder} chosen, it holds ${content}` });
     return folder;
   }

@@ -193,7 +193,7 @@ describe('add-user.sh', () => {
     expect(passwd).toContain('inference:x:1000:1000::/app:/usr/sbin/nologin');
     expect(passwd).not.toContain('ubuntu');
     expect(readFileSync(join(root, 'etc/group'), 'utf8')).toMatch(/^video:x:44:inference$/m);
-    expect(statSync(join(root, 'data/models')).uid).toBe(1000);
+    expect(statSync(join(root, 'data')).uid).toBe(1000);
   });
 });
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { withSettingTables } from '../../src/config/help.ts';
 import { settingNames } from '../../src/config/table.ts';
-import { ConfigError, type ConfigInput, loadConfig } from '../../src/config.ts';
+import { ConfigError, type ConfigInput, keysFile, loadConfig } from '../../src/config.ts';
 
 /** Nothing of this machine: no environment, no files, no folders. */
 function load(input: ConfigInput = {}) {
@@ -310,6 +310,24 @@ describe('loadConfig', () => {
   });
 
   it.each([
+    [{ PORT: '9000', GATEWAY_PORT: '9001' }, 9000, 'GATEWAY_PORT="9001" is ignored'],
+    [{ GATEWAY_PORT: '9001' }, 9001, undefined],
+  ])('takes GATEWAY_PORT for PORT: %j', (env, port, warning) => {
+    const { config, warnings } = load({ env });
+    expect(config.server.port).toBe(port);
+    expect(warnings.map(({ message }) => message)).toEqual(
+      warning === undefined ? [] : [expect.stringContaining(warning)],
+    );
+  });
+
+  it('finds the key file of the `keys` command as the server does', () => {
+    const pathExists = (path: string) => path === '/workspace/api_keys.txt';
+    expect(keysFile({ env: { AUTH_KEYS_FILE: '/k', DATA_DIR: '/x' }, pathExists })).toBe('/k');
+    expect(keysFile({ env: { DATA_DIR: '/x' }, pathExists })).toBe('/x/api_keys.txt');
+    expect(keysFile({ env: {}, pathExists })).toBe('/workspace/api_keys.txt');
+  });
+
+  it.each([
     [{ PARALLEL: '2', MAX_CONCURRENT_REQUESTS: '3' }, 2, 'MAX_CONCURRENT_REQUESTS="3" is ignored'],
     [{ MAX_CONCURRENT_REQUESTS: '3' }, 3, undefined],
     [{ PARALLEL: '3', MAX_CONCURRENT_REQUESTS: '3' }, 3, undefined],
@@ -346,6 +364,12 @@ describe('loadConfig', () => {
     [['/data', '/workspace/models'], '/workspace/models', 'it holds models'],
     [['/runpod-volume/api_keys.txt', '/data'], '/runpod-volume/models', 'it holds api_keys.txt'],
     [['/workspace/models/m.gguf', '/workspace/models'], '/workspace/models', 'models/m.gguf'],
+    [
+      ['/data', '/data/models', '/runpod-volume/models', '/runpod-volume/models/m.gguf'],
+      '/runpod-volume/models',
+      'models/m.gguf',
+    ],
+    [['/data/models', '/workspace/api_keys.txt'], '/workspace/models', 'it holds api_keys.txt'],
     [['/workspace'], '/workspace/models', 'it exists'],
   ])('chooses the data folder among %j', (paths, modelsDir, reason) => {
     const { config, warnings } = load({
