@@ -1,5 +1,6 @@
 import type { FinishReason, SequenceTimings, TokenUsage } from './engine/engine.ts';
 import type { ErrorCode } from './errors.ts';
+import type { AuthenticationReason } from './keys/caller.ts';
 
 /** How one sequence of a request came to its end. */
 export interface SequenceRecord {
@@ -39,6 +40,8 @@ export interface RequestRecord {
   readonly status: number;
   /** Why it failed, also when its reply had begun with 200. */
   readonly failure: ErrorCode | undefined;
+  /** What was wrong with its key, where that is why. */
+  readonly keyFailure?: AuthenticationReason | undefined;
   readonly durationMs: number;
   /** Bytes of the body, as far as it got. */
   readonly sentBytes: number;
@@ -69,6 +72,8 @@ export class RequestTrace {
   #generation: GenerationTrace | undefined;
   /** Why it failed; the first reason counts. */
   failure: ErrorCode | undefined;
+  /** What was wrong with its key. */
+  keyFailure: AuthenticationReason | undefined;
   sentBytes = 0;
   /** Tokens of inputs that are handed to the engine. */
   inputTokenCount: number | undefined;

@@ -1,5 +1,6 @@
 import type { Registry } from 'prom-client';
 import type { Admission } from '../admission/admission.ts';
+import { anybody } from '../keys/caller.ts';
 import type { ModelRegistry } from '../model/registry.ts';
 import {
   clientClosedStatus,
@@ -19,6 +20,7 @@ export interface GatewayCountValues {
   readonly requestsError: number;
   /** Sequences that hold a slot. */
   readonly requestsActive: number;
+  /** Of users with a key, scrapes of the metrics left out. */
   readonly requestsAuthenticated: number;
   /** Refused by authentication, or by the limits of a key. */
   readonly requestsUnauthorized: number;
@@ -80,9 +82,12 @@ export class GatewayCounts {
   }
 
   observe(record: RequestRecord): void {
-    const { status, failure, generation, inputTokenCount, keyId } = record;
+    const { status, failure, generation, inputTokenCount, keyId, route } = record;
     if (status === 401 || status === 429) this.#unauthorized += 1;
-    else if (keyId !== undefined) this.#authenticated += 1;
+    // Those who watch are no users, and nobody is authenticated where authentication is off.
+    else if (keyId !== undefined && keyId !== anybody.keyId && route !== '/metrics') {
+      this.#authenticated += 1;
+    }
     if (failure === 'queue_full') this.#queueRejections += 1;
     if (generation === undefined && inputTokenCount === undefined) return;
     for (const { timings } of generation?.sequences ?? []) this.#queueWaitMs += timings.queueMs;

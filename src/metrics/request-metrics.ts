@@ -30,6 +30,7 @@ export class RequestMetrics {
   readonly #labels: { readonly model_name: string; readonly engine: string };
   readonly #requests;
   readonly #failures;
+  readonly #keyFailures;
   readonly #finished;
   readonly #interToken;
   readonly #firstToken;
@@ -55,6 +56,12 @@ export class RequestMetrics {
       name: 'gateway_failures_total',
       help: 'Requests that were refused or failed, by the code of the error.',
       labelNames: ['code'],
+      registers: [registry],
+    });
+    this.#keyFailures = new Counter({
+      name: 'gateway_authentication_failures_total',
+      help: 'Requests refused for their key, by what was wrong with it.',
+      labelNames: ['reason'],
       registers: [registry],
     });
     this.#finished = new Counter({
@@ -117,9 +124,11 @@ export class RequestMetrics {
   }
 
   observe(record: RequestRecord): void {
-    const { route = 'none', method, status, failure, generation, inputTokenCount } = record;
+    const { route = 'none', method, status, failure, keyFailure } = record;
+    const { generation, inputTokenCount } = record;
     this.#requests.inc({ route, method, status });
     if (inputTokenCount !== undefined) this.#inputTokenCount += inputTokenCount;
+    if (keyFailure !== undefined) this.#keyFailures.inc({ reason: keyFailure });
     if (failure !== undefined) {
       this.#failures.inc({ code: failure });
       if (admissionFailures.includes(failure)) this.#rejectedCount += 1;

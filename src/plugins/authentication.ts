@@ -84,6 +84,7 @@ export function addAuthentication(
     } catch (error) {
       if (!(error instanceof AuthenticationError)) throw error;
       const { reason } = error;
+      request.trace.keyFailure = reason;
       request.log = reply.log = request.log.child({ reason, address: request.ip });
       if (guesses.includes(reason)) await attempts.count(request);
       throw error;

@@ -59,6 +59,7 @@ function recordOf(request: FastifyRequest, status: number, trace: RequestTrace):
     route: request.is404 ? undefined : request.routeOptions.url,
     status,
     failure: trace.failure,
+    keyFailure: trace.keyFailure,
     durationMs: trace.durationMs,
     sentBytes: trace.sentBytes,
     generation: trace.generation,

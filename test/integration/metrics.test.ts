@@ -11,6 +11,7 @@ import type { RequestRecord } from '../../src/request-trace.ts';
 import { gate } from '../support/fake-engine.ts';
 import { readSeries } from '../support/read-metrics.ts';
 import { listen, postChat, startGateway, type TestGateway } from '../support/start-gateway.ts';
+import { bearer, secrets, withKeys } from '../support/test-keys.ts';
 
 async function scrape({ app }: Pick<TestGateway, 'app'>) {
   return readSeries((await app.inject('/metrics?format=prometheus')).body);
@@ -63,6 +64,34 @@ describe('the form of /metrics', () => {
     }
   });
 
+  test('has the eleven series of the Python gateway, with its names and types', async () => {
+    const { app } = startGateway();
+    const { body } = await app.inject('/metrics?format=prometheus');
+    const { gateway: fields } = (await app.inject('/metrics')).json();
+    const types = {
+      requests_total: 'counter',
+      requests_success: 'counter',
+      requests_error: 'counter',
+      requests_active: 'gauge',
+      requests_authenticated: 'counter',
+      requests_unauthorized: 'counter',
+      bytes_sent: 'counter',
+      queue_depth: 'gauge',
+      queue_rejections: 'counter',
+      queue_wait_seconds_total: 'counter',
+      uptime_seconds: 'gauge',
+    };
+    expect(Object.keys(fields)).toEqual(Object.keys(types));
+    for (const [name, type] of Object.entries(types)) {
+      expect(body).toMatch(
+        new RegExp(
+          `# HELP gateway_${name} .+\\n# TYPE gateway_${name} ${type}\\ngateway_${name} \\d`,
+        ),
+      );
+    }
+    expect(fields.uptime_seconds).toBe(Math.floor(fields.uptime_seconds));
+  });
+
   test('keeps the names of old counters in OpenMetrics too', async () => {
     const { app } = startGateway();
     const { body } = await app.inject('/metrics?format=openmetrics');
@@ -71,6 +100,33 @@ describe('the form of /metrics', () => {
     expect(body).not.toContain('\n\n');
     expect(body.endsWith('\n# EOF\n')).toBe(true);
   });
+});
+
+test('counts who was let in and why others were not, and not who watches', async () => {
+  const gateway = startGateway({
+    authentication: {
+      ...(await withKeys(`alice:${secrets.alice}\nbob:${secrets.bob}::2020-01-01T00:00:00Z`)),
+      protectedMetrics: true,
+    },
+  });
+  const ask = (url: string, secret?: string) =>
+    gateway.app.inject({ url, headers: secret === undefined ? {} : bearer(secret) });
+  await ask('/v1/models', secrets.alice);
+  await ask('/v1/models', secrets.bob);
+  await ask('/v1/models', secrets.carol);
+  await ask('/v1/models');
+  await ask('/metrics', secrets.alice);
+  const { body } = await ask('/metrics?format=prometheus', secrets.alice);
+  const series = readSeries(body);
+  expect(series.value('gateway_requests_authenticated')).toBe(1);
+  expect(series.value('gateway_requests_unauthorized')).toBe(3);
+  for (const reason of ['expired', 'unknown', 'missing']) {
+    expect(series.value('gateway_authentication_failures_total', { reason }), reason).toBe(1);
+  }
+
+  const open = startGateway();
+  await postChat(open.app);
+  expect((await scrape(open)).value('gateway_requests_authenticated')).toBe(0);
 });
 
 test('tells which state the model is in', async () => {
