@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { Admission } from './admission/admission.ts';
 import { inputSlotCount } from './api/input-work.ts';
 import { type ApiListener, openApiListener } from './api-listener.ts';
+import { settingsReport } from './config/settings-report.ts';
 import type { Config, ConfigWarning } from './config.ts';
 import { Drain } from './drain.ts';
 import { createEmbeddingEngine } from './engine/embedding-engine.ts';
@@ -56,6 +57,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const { config, warnings, log, backend, stop, supervisor } = options;
   const { logger } = log;
   for (const { level, message } of warnings) logger[level](message);
+  logger.info(settingsReport(config), 'settings');
   if (!config.auth.enabled) warnAboutOpenDoors(config, logger);
   const source = resolveModelSource(config.model);
   const draftSource = draftSourceOf(config, source);

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { statSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -12,6 +13,7 @@ import {
   temporaryFolder,
   tinyModelFile,
 } from '../support/start-server.ts';
+import { secrets } from '../support/test-keys.ts';
 import { tinyVocabulary } from '../support/tiny-vocabulary.ts';
 
 let modelPath: string;
@@ -179,5 +181,48 @@ test('settings come from flags, then the environment', async () => {
     slots: 3,
     context: 300,
     model: 'by/another-name',
+  });
+});
+
+describe('a start', () => {
+  test('says which settings apply, what is loaded and where, and no secret', async () => {
+    const dataDir = temporaryFolder();
+    writeFileSync(join(dataDir, 'api_keys.txt'), `alice:${secrets.alice}\n`);
+    const server = await startServer({
+      modelPath,
+      flags: ['--auth-enabled', '--max-queue-size', '7', '--ctx', '1024', '--ngl', '0'],
+      env: { DATA_DIR: dataDir, WORKER_TYPE: 'chat' },
+    });
+    expect(await server.line('settings')).toMatchObject({
+      models: join(dataDir, 'models'),
+      keys: join(dataDir, 'api_keys.txt'),
+      logs: join(dataDir, 'logs'),
+      worker: 'llama-chat',
+      authentication: true,
+      ngl: 0,
+      ctx: 1024,
+      parallel: 'auto',
+      requestsPerMinute: 100,
+      maxQueueSize: 7,
+      requestTimeoutMs: 300_000,
+      maxBodyBytes: 10_485_760,
+    });
+    expect(await server.line('loading model')).toMatchObject({
+      path: modelPath,
+      sizeBytes: statSync(modelPath).size,
+    });
+    expect(await server.line('model loaded on the CPU')).toMatchObject({ backend: 'cpu' });
+    expect(server.stderr).not.toContain(secrets.alice);
+  });
+
+  test('warns of a setting that has no effect without authentication', async () => {
+    const server = await startServer({ modelPath, flags: ['--metrics-auth-enabled'] });
+    await server.line('METRICS_AUTH_ENABLED has no effect while authentication is off');
+  });
+
+  test('logs no requests where it is told so', async () => {
+    const quiet = await startServer({ modelPath, flags: ['--no-access-log'] });
+    expect((await quiet.chat({ max_tokens: 1 })).status).toBe(200);
+    expect(quiet.hasLogged('request completed')).toBe(false);
   });
 });
