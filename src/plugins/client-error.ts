@@ -16,6 +16,13 @@ const codeOfParserError: Readonly<Record<string, ErrorCode>> = {
   HPE_HEADER_OVERFLOW: 'header_fields_too_large',
 };
 
+/** Node's names for a body whose length is wrong, given twice, or given beside chunks. */
+const lengthErrors = ['HPE_INVALID_CONTENT_LENGTH', 'HPE_UNEXPECTED_CONTENT_LENGTH'];
+const wrongLength = {
+  message:
+    'The Content-Length header must be one number of bytes, and may not stand beside Transfer-Encoding.',
+};
+
 /** Node keeps the reply under way on the socket, and checks it for the same reason. */
 type HttpSocket = Socket & { readonly _httpMessage?: ServerResponse | null };
 
@@ -76,6 +83,7 @@ function toGatewayError(failure: ParserFailure, limits: HttpLimits): GatewayErro
   if (code === 'header_fields_too_large' && /^[A-Z]+ [^\n]*$/.test(textOf(failure))) {
     return requestLineTooLong(limits);
   }
+  if (lengthErrors.includes(failure.code ?? '')) return new GatewayError(code, wrongLength);
   return new GatewayError(code);
 }
 

@@ -278,6 +278,7 @@ test('throughout, health answered, and the user with a valid key was served', as
       `p99 ${p99.toFixed(1)} ms, longest ${sorted.at(-1)?.toFixed(1)} ms; ${served.count} requests of the user`,
   );
   expect(watched.failures).toBe(0);
+  expect(p99).toBeLessThan(50 * Number(process.env.TEST_PATIENCE || 1));
   expect(served.failures).toEqual([]);
   expect(served.count).toBeGreaterThan(20);
   const { queue } = await server.health();

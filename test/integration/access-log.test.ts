@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { GatewayError } from '../../src/errors.ts';
-import { postChat, startGateway } from '../support/start-gateway.ts';
+import { MemoryStore } from '../../src/limits/memory-store.ts';
+import { chatBody, postChat, startGateway } from '../support/start-gateway.ts';
+import { bearer, secrets, withKeys } from '../support/test-keys.ts';
 
 const secret = 'sk-very-secret';
 
@@ -108,6 +110,33 @@ describe('api_access.log', () => {
     expect(fileLines).toEqual([
       expect.stringMatching(/^\d{4}-\S+Z \| \S+ \| POST \/v1\/chat\/completions \| 200\n$/),
       expect.stringMatching(/^\d{4}-\S+Z \| \S+ \| GET \/a(_|%7C)b \| 404\n$/),
+    ]);
+  });
+
+  test('has who was refused by keys and limits, and what was too large', async () => {
+    const fileLines: string[] = [];
+    const { app } = startGateway({
+      accessLog: { format: 'text', file: { write: (line) => fileLines.push(line) } },
+      authentication: await withKeys(`alice:${secrets.alice}:2`),
+      limitStore: new MemoryStore(),
+      limits: { bodyBytes: 1000 },
+    });
+    const send = (headers: Record<string, string>, content = 'x') =>
+      app.inject({
+        method: 'POST',
+        url: '/v1/chat/completions',
+        headers,
+        payload: chatBody({ messages: [{ role: 'user', content }] }),
+      });
+    await send({});
+    await send(bearer(secrets.alice));
+    await send(bearer(secrets.alice), 'x'.repeat(1000));
+    await send(bearer(secrets.alice));
+    expect(fileLines.map((line) => line.split(' | ').slice(1).join(' | ').trim())).toEqual([
+      '- | POST /v1/chat/completions | 401',
+      'alice | POST /v1/chat/completions | 200',
+      'alice | POST /v1/chat/completions | 413',
+      'alice | POST /v1/chat/completions | 429',
     ]);
   });
 

@@ -276,6 +276,17 @@ describe('broken HTTP', () => {
     expect(JSON.parse(body)).toEqual(errorBody(code));
   });
 
+  test.each(['-1', 'five', '', '1\r\nContent-Length: 2'])(
+    'with the length %j is told which header is wrong',
+    async (length) => {
+      const { app } = startGateway();
+      const { port } = await listen(app);
+      const request = `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: ${length}\r\n\r\n`;
+      const { body } = await exchange(port, request);
+      expect(JSON.parse(body).error.message).toContain('Content-Length');
+    },
+  );
+
   test('that does not end in time is 408', async () => {
     const { app } = startGateway();
     const { port } = await listen(app);

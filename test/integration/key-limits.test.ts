@@ -77,6 +77,22 @@ describe('requests a minute', () => {
     expect((await app.inject({ url: '/v1/models', headers })).statusCode).toBe(429);
   });
 
+  test('are looked at before a body is read, and after the key', async () => {
+    const { app } = await start(
+      `alice:${secrets.alice}:1\nalice:${secrets.bob}:1:2020-01-01T00:00:00Z`,
+    );
+    const send = (secret: string, payload: string) =>
+      app.inject({
+        method: 'POST',
+        url: chatPath,
+        headers: { ...bearer(secret), 'content-type': 'application/json' },
+        payload,
+      });
+    expect((await send(secrets.alice, '{')).statusCode).toBe(400);
+    expect((await send(secrets.alice, '{')).statusCode).toBe(429);
+    expect((await send(secrets.bob, '{')).statusCode).toBe(401);
+  });
+
   test('are given back when the server was too busy', async () => {
     const gateway = await start(`alice:${secrets.alice}:1`);
     gateway.engine.script.failure = { at: 0, error: new GatewayError('queue_full') };

@@ -37,6 +37,22 @@ async function untilWaiting({ app }: TestGateway, count: number): Promise<void> 
 }
 
 describe('the queue', () => {
+  test('is not for what needs no slot', async () => {
+    const gateway = startGateway(oneSlot);
+    const end = hold(gateway);
+    const running = postChat(gateway.app);
+    await gateway.engine.until(({ requests }) => requests.length === 1);
+    const answers = await Promise.all([
+      gateway.app.inject('/v1/models'),
+      gateway.app.inject('/metrics'),
+      gateway.app.inject('/ping'),
+      gateway.app.inject({ method: 'OPTIONS', url: '/v1/chat/completions' }),
+    ]);
+    expect(answers.map(({ statusCode }) => statusCode)).toEqual([200, 200, 200, 204]);
+    end.open();
+    expect((await running).statusCode).toBe(200);
+  });
+
   test('one slot and a queue of two take three of four requests', async () => {
     const gateway = startGateway({ ...oneSlot, queue: { waitingCount: 2 } });
     const end = hold(gateway);
