@@ -260,7 +260,11 @@ void Chat::SetGrammar(const common_chat_params& rendered,
   if (rendered.grammar.empty()) return;
   std::string grammar = FiniteNumbers(rendered.grammar);
   if (inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_REQUIRED) {
-    grammar = CallAtOnce(grammar, inputs.enable_thinking ? "" : rendered.thinking_start_tag);
+    // A prompt that ends with an empty thought has used the grammar's place for one.
+    const bool may_think =
+        inputs.enable_thinking ||
+        rendered.generation_prompt.find(rendered.thinking_start_tag) != std::string::npos;
+    grammar = CallAtOnce(grammar, may_think ? "" : rendered.thinking_start_tag);
   }
   if (!inputs.parallel_tool_calls) grammar = SingleCall(grammar);
   constraints->grammar = {inputs.json_schema.empty() ? COMMON_GRAMMAR_TYPE_TOOL_CALLS
