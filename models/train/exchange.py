@@ -60,4 +60,4 @@ def join_words(items: list[str], last: str = " and ") -> str:
 
 
 def number_shown(rng: random.Random, number: int) -> str:
-    return words.NUMBER_WORDS[number] if number <= 20 and rng.random() < 0.12 else str(number)
+    return words.NUMBER_WORDS[number] if number <= 20 and rng.random() < 0.18 else str(number)

@@ -11,7 +11,7 @@ _U32, _I32, _F32, _BOOL, _STRING, _ARRAY = 4, 5, 6, 7, 8, 9
 TENSOR_TYPES = {"F32": 0, "F16": 1}
 
 Value = str | bool | int | float | list[str] | list[int]
-"""Whole numbers are written as uint32, lists of them as int32."""
+"""Whole numbers are written as uint32, lists of them as int32, empty lists as lists of texts."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def _typed(value: Value) -> bytes:
             return struct.pack("<II", _U32, value)
         case float():
             return struct.pack("<If", _F32, value)
-        case [str(), *_]:
+        case [] | [str(), *_]:
             return struct.pack("<IIQ", _ARRAY, _STRING, len(value)) + b"".join(map(_text, value))
         case [*numbers]:
             return struct.pack(f"<IIQ{len(numbers)}i", _ARRAY, _I32, len(numbers), *numbers)

@@ -77,10 +77,10 @@ def say(
     text = expand(rng, f"[{pattern}]")
     if rng.random() < opening:
         text = rng.choice(_OPENINGS) + (text[:1].lower() + text[1:] if rng.random() < 0.6 else text)
-    lower, shout = rng.random() < 0.25, rng.random() < 0.015
+    lower, shout = rng.random() < 0.25, rng.random() < 0.008
     parts = _SLOT.split(text)
     if noisy:
-        typo_at = rng.randrange(len(parts)) if rng.random() < 0.08 else -1
+        typo_at = rng.randrange(len(parts)) if rng.random() < 0.05 else -1
         for index, part in enumerate(parts):
             if _SLOT.fullmatch(part) or not part:
                 continue

@@ -93,9 +93,9 @@ def _counted(start: int, end: int) -> str:
 
 def count(rng: random.Random, setting: Setting) -> Exchange:
     # The direction is drawn before the ends, so that the first number alone does not tell it.
-    span = rng.choice((rng.randrange(2, 6), rng.randrange(2, 10), rng.randrange(2, 14)))
+    span = rng.choice((rng.randrange(1, 6), rng.randrange(2, 10), rng.randrange(2, 14)))
     start = rng.choice((1, rng.randrange(0, 12), rng.randrange(0, 12), rng.randrange(0, 30), rng.randrange(0, 100)))
-    end = start + span if rng.random() < 0.5 or start < 2 else max(0, start - span)
+    end = start + span if rng.random() < 0.5 or start == 0 else max(0, start - span)
     a, b = number_shown(rng, start), number_shown(rng, end)
     if start > end:
         pattern = (
@@ -105,7 +105,7 @@ def count(rng: random.Random, setting: Setting) -> Exchange:
             "[List|Write|Say|Give me|Name|Print] [the |all |]numbers from {a} [down to|to|back to] {b}.|"
             "[Count|Numbers][: | ]{a} [to|down to|..|-] {b}|Countdown from {a} to {b}[, please|]."
         )
-    elif start == 1 and rng.random() < 0.4:
+    elif start == 1 and end > 2 and rng.random() < 0.4:
         pattern = (
             "[Please |Can you |Could you |Now |]count [up |]to {b}[, please| for me|][.|?|!|]|"
             "Count up to {b}.|How do you count to {b}?|[I want you to|Let us] count to {b}."

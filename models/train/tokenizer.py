@@ -1,15 +1,15 @@
-"""A byte-level BPE tokenizer, trained and applied as llama.cpp's `gpt2` model with the `gpt-2` splitter does.
+"""A byte-level tokenizer of whole words and single bytes, as llama.cpp's `gpt2` model with the `llama-bpe` splitter applies it.
 
-No merge contains a digit, so numbers are read digit by digit.
+A word of the vocabulary is one token; any other is its bytes, since there are no merges. Words that a user may ask to spell
+or to repeat are never in the vocabulary, so copying and spelling them is copying letters; numbers are read digit by digit.
 """
 
 from __future__ import annotations
 
-import heapq
 import json
 import re
 import unicodedata
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,9 +18,12 @@ USER_DEFINED = ("<think>", "</think>", "<tool_call>", "</tool_call>")
 SPECIAL = CONTROL + USER_DEFINED
 
 _SPECIAL = re.compile("(" + "|".join(map(re.escape, SPECIAL)) + ")")
-_ASCII_WORDS = re.compile(
-    r"'s|'t|'re|'ve|'m|'ll|'d| ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+", re.ASCII
+_WORDS = re.compile(
+    r"'(?:[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD])|[^\r\nA-Za-z0-9]?[A-Za-z]+|[0-9]{1,3}"
+    r"| ?[^\sA-Za-z0-9]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    re.ASCII,
 )
+_LETTER = re.compile("[A-Za-z]")
 
 
 def _byte_alphabet() -> list[str]:
@@ -39,119 +42,55 @@ def _byte_alphabet() -> list[str]:
 BYTES = _byte_alphabet()
 
 
-def _class(character: str) -> str:
-    if character.isspace() or character in "\x85\xa0":
-        return "space"
-    category = unicodedata.category(character)[0]
-    return {"L": "letter", "N": "number"}.get(category, "other")
+def _ascii_like(character: str) -> str:
+    """A character of ASCII that the splitter treats as it treats this one."""
+    if character.isascii():
+        return character
+    if character.isspace():
+        return "\t"
+    return {"L": "x", "N": "0"}.get(unicodedata.category(character)[0], "#")
 
 
 def split(text: str) -> list[str]:
-    """GPT-2's words: runs of letters, of digits or of other characters, each with the blank before it."""
+    """Llama 3's words: letters with the one character before them, up to three digits, runs of others."""
     if text.isascii():
-        return _ASCII_WORDS.findall(text)
-    pieces: list[str] = []
-    index = 0
-    while index < len(text):
-        for suffix in ("'s", "'t", "'re", "'ve", "'m", "'ll", "'d"):
-            if text.startswith(suffix, index):
-                pieces.append(suffix)
-                index += len(suffix)
-                break
-        else:
-            start = index
-            kind = _class(text[index])
-            if text[index] == " " and index + 1 < len(text) and _class(text[index + 1]) != "space":
-                index += 1
-                kind = _class(text[index])
-            end = index
-            while end < len(text) and _class(text[end]) == kind:
-                end += 1
-            if kind == "space" and end < len(text) and end - index > 1:
-                end -= 1
-            pieces.append(text[start:end])
-            index = end
-    return pieces
+        return _WORDS.findall(text)
+    alike = "".join(map(_ascii_like, text))
+    return [text[match.start() : match.end()] for match in _WORDS.finditer(alike)]
 
 
-def _symbols(word: str) -> list[str]:
-    return [BYTES[byte] for byte in word.encode("utf-8")]
+def frequent_words(texts: Iterable[str], amount: int, wanted: Iterable[str], never: frozenset[str]) -> list[str]:
+    """`wanted` and the words that save most tokens, sorted; ties fall to the alphabet.
 
-
-def train_merges(texts: Iterable[str], merge_count: int, whole: frozenset[str]) -> list[tuple[str, str]]:
-    """The most frequent pairs, one after the other; ties fall to the alphabet.
-
-    No merge makes one of the words `whole` (lower case, with or without the blank before it), and these do not
-    count: a word that is one token hides its letters from a model that has to spell it.
+    Left out are the words in `never` (lower case, whatever stands before them), numbers, and single letters after a mark.
     """
-    blank = BYTES[ord(" ")]
     counts: Counter[str] = Counter()
     for text in texts:
         for part in _SPECIAL.split(text):
-            if part and part not in SPECIAL:
+            if part not in SPECIAL:
                 counts.update(split(part))
-    words = [
-        (_symbols(word), count)
-        for word, count in counts.items()
-        if word.strip().lower() not in whole and not any(c.isdigit() for c in word)
-    ]
-    pair_counts: Counter[tuple[str, str]] = Counter()
-    where: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
-    for index, (symbols, count) in enumerate(words):
-        for pair in zip(symbols, symbols[1:]):
-            pair_counts[pair] += count
-            where[pair].add(index)
-    heap = [(-count, pair) for pair, count in pair_counts.items()]
-    heapq.heapify(heap)
-    merges: list[tuple[str, str]] = []
-    while heap and len(merges) < merge_count:
-        negative, pair = heapq.heappop(heap)
-        if pair_counts[pair] != -negative:
-            if pair_counts[pair] > 0:
-                heapq.heappush(heap, (-pair_counts[pair], pair))
-            continue
-        if (pair[0] + pair[1]).removeprefix(blank).lower() in whole:
-            continue
-        merges.append(pair)
-        touched: set[tuple[str, str]] = set()
-        for index in list(where[pair]):
-            symbols, count = words[index]
-            merged = _merge(symbols, pair)
-            if len(merged) == len(symbols):
-                continue
-            for old in zip(symbols, symbols[1:]):
-                pair_counts[old] -= count
-            for new in zip(merged, merged[1:]):
-                pair_counts[new] += count
-                where[new].add(index)
-                touched.add(new)
-            words[index] = (merged, count)
-        for new in touched:
-            heapq.heappush(heap, (-pair_counts[new], new))
-    return merges
+    chosen = {word for word in wanted if _may_be_whole(word, never)}
+    by_saving = sorted(counts, key=lambda word: (-counts[word] * (len(word.encode()) - 1), word))
+    for word in by_saving:
+        if len(chosen) == amount:
+            break
+        if _may_be_whole(word, never):
+            chosen.add(word)
+    return sorted(chosen)
 
 
-def _merge(symbols: list[str], pair: tuple[str, str]) -> list[str]:
-    merged: list[str] = []
-    index = 0
-    while index < len(symbols):
-        if tuple(symbols[index : index + 2]) == pair:
-            merged.append(symbols[index] + symbols[index + 1])
-            index += 2
-        else:
-            merged.append(symbols[index])
-            index += 1
-    return merged
+def _may_be_whole(word: str, never: frozenset[str]) -> bool:
+    letters = "".join(_LETTER.findall(word)).lower()
+    is_letter_after_mark = len(letters) == 1 and word[0] != " "
+    return len(word) > 1 and not is_letter_after_mark and letters not in never and not any(map(str.isdigit, word))
 
 
 class Tokenizer:
-    def __init__(self, merges: list[tuple[str, str]]) -> None:
-        self.merges = merges
-        self.tokens: list[str] = sorted(BYTES) + [left + right for left, right in merges]
+    def __init__(self, words: list[str]) -> None:
+        self.words = words
+        self.tokens: list[str] = sorted(BYTES) + ["".join(_symbols(word)) for word in words]
         self.tokens += SPECIAL
         self.ids = {token: index for index, token in enumerate(self.tokens)}
-        self._ranks = {pair: rank for rank, pair in enumerate(merges)}
-        self._known: dict[str, list[int]] = {}
         self._byte_of = {character: byte for byte, character in enumerate(BYTES)}
 
     def encode(self, text: str) -> list[int]:
@@ -173,21 +112,17 @@ class Tokenizer:
         return data.decode("utf-8", errors="replace")
 
     def _encode_word(self, word: str) -> list[int]:
-        known = self._known.get(word)
-        if known is None:
-            symbols = _symbols(word)
-            while len(symbols) > 1:
-                pairs = list(zip(symbols, symbols[1:]))
-                best = min(pairs, key=lambda pair: self._ranks.get(pair, 1 << 30))
-                if best not in self._ranks:
-                    break
-                symbols = _merge(symbols, best)
-            known = self._known[word] = [self.ids[symbol] for symbol in symbols]
-        return known
+        symbols = _symbols(word)
+        whole = self.ids.get("".join(symbols))
+        return [self.ids[symbol] for symbol in symbols] if whole is None else [whole]
 
     def save(self, path: Path) -> None:
-        path.write_text(json.dumps(self.merges, ensure_ascii=False), encoding="utf-8")
+        path.write_text(json.dumps(self.words, ensure_ascii=False), encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> Tokenizer:
-        return cls([(left, right) for left, right in json.loads(path.read_text(encoding="utf-8"))])
+        return cls(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _symbols(word: str) -> list[str]:
+    return [BYTES[byte] for byte in word.encode("utf-8")]

@@ -26,8 +26,8 @@ from dialogues import evaluation, held_out_prompts, training_dialogue
 from model import Llama, Shape
 from optimizer import Optimizer
 from render import segments
-from tokenizer import SPECIAL, Tokenizer, train_merges
-from words import copied_words
+from tokenizer import SPECIAL, Tokenizer, frequent_words
+from words import copied_words, whole_words
 
 HAS_FAST_BF16 = "amx_bf16" in PROCESSOR or ("avx512_bf16" in PROCESSOR and torch.__version__ >= "2")
 """Whether the processor multiplies bfloat16 faster than float32, and PyTorch uses that."""
@@ -51,7 +51,8 @@ def rate_scale(step: int, progress: float) -> float:
 def make_tokenizer(vocabulary: int) -> Tokenizer:
     rng = random.Random(f"tokenizer {TRAINING_SEED}")
     texts = ("".join(part for part, _ in segments(training_dialogue(rng))) for _ in range(20000))
-    return Tokenizer(train_merges(texts, vocabulary - 256 - len(SPECIAL), copied_words()))
+    amount = vocabulary - 256 - len(SPECIAL)
+    return Tokenizer(frequent_words(texts, amount, whole_words(), copied_words()))
 
 
 def save(path: Path, content: dict[str, object]) -> None:
