@@ -107,7 +107,11 @@ describe('the client’s helpers', () => {
       tools: [weatherTool(asked)],
     };
     const runner = stream
-      ? client.chat.completions.runTools({ ...body, stream: true })
+      ? client.chat.completions.runTools({
+          ...body,
+          stream: true,
+          stream_options: { include_usage: true },
+        })
       : client.chat.completions.runTools(body);
     const answer = await runner.finalContent();
     expect(asked).toEqual([{ city: 'Paris' }]);
