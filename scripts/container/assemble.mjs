@@ -120,9 +120,9 @@ function writeVersion() {
 /** Each in a process of its own: two variants do not go together. */
 function check() {
   for (const variant of backends[backend].variants) {
-    const script = `import(process.argv[1]).then(({ loadAddon }) => loadAddon('${variant}'))`;
-    const addon = join(out, 'dist', 'engine', 'addon.js');
-    const { status } = spawnSync(process.execPath, ['-e', script, addon], { stdio: 'inherit' });
+    const addon = join(out, 'dist', 'native', `engine-${variant}.node`);
+    const load = ['-e', 'require(process.argv[1])', addon];
+    const { status } = spawnSync(process.execPath, load, { stdio: 'inherit' });
     if (status !== 0) fail(`the native engine for ${variant} does not load`);
   }
 }
