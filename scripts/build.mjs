@@ -12,6 +12,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -31,7 +32,8 @@ const tools = {
   'c++': { why: 'compiles the native engine', apt: 'g++', brew: 'xcode-select --install' },
 };
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+// Node tells the first path as it was given and the second without links.
+if (realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
   await build({ quiet: process.argv.includes('--quiet') });
 }
 
