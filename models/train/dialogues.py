@@ -48,8 +48,8 @@ _WEIGHTS: list[tuple[Skill, float]] = [
     (talk.greeting, 4), (talk.well_being, 1.5), (talk.farewell, 1), (talk.thanks, 1),
     (talk.who_are_you, 4), (talk.your_name, 2.5), (talk.what_can_you_do, 2.5),
     (talk.server_abilities, 2.5), (talk.documentation, 2.5), (talk.real_model, 1.5),
-    (tasks.repeat, 17), (tasks.spell, 22), (tasks.count, 20), (sums.arithmetic, 16),
-    (tasks.day, 4), (tasks.month, 5), (tasks.list_things, 6), (tasks.json_object, 21),
+    (tasks.repeat, 22), (tasks.spell, 18), (tasks.count, 22), (sums.arithmetic, 15),
+    (tasks.day, 4), (tasks.month, 5), (tasks.list_things, 6), (tasks.json_object, 25),
     (talk.beyond, 9), (talk.user_name, 2), (weather.weather, 3),
 ]  # fmt: skip
 _SKILLS = [skill for skill, _ in _WEIGHTS]

@@ -95,7 +95,8 @@ def count(rng: random.Random, setting: Setting) -> Exchange:
     # The direction is drawn before the ends, so that the first number alone does not tell it.
     span = rng.choice((rng.randrange(1, 6), rng.randrange(2, 10), rng.randrange(2, 14)))
     start = rng.choice((1, rng.randrange(0, 12), rng.randrange(0, 12), rng.randrange(0, 30), rng.randrange(0, 100)))
-    end = start + span if rng.random() < 0.5 or start == 0 else max(0, start - span)
+    # Down from a small number there are few ends: the nearest are as likely as zero.
+    end = start + span if rng.random() < 0.5 or start == 0 else start - min(span, rng.randrange(1, start + 1))
     a, b = number_shown(rng, start), number_shown(rng, end)
     if start > end:
         pattern = (
