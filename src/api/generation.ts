@@ -282,28 +282,44 @@ async function* generateIn(
   choice: number,
 ): Choice {
   const { signal } = controller;
-  for await (const event of engine.generate(request, signal)) {
-    if (event.type !== 'sequence-end') {
+  const left = new AbortController();
+  const events = engine.generate(request, AbortSignal.any([signal, left.signal]));
+  let ended = false;
+  const noteEnd = (end: SequenceEnd): SequenceEnd => {
+    const { finishReason, usage: used, drafts } = end;
+    const timings = { ...end.timings, queueMs: slot.waitedMs + end.timings.queueMs };
+    ended = true;
+    slot.end(used);
+    usage.noteEnd(choice, used);
+    trace.noteSequence({ finishReason, usage: used, timings });
+    log.debug({ choice, finishReason, ...used, ...timings, ...drafts }, 'sequence ended');
+    return { ...end, timings };
+  };
+  try {
+    for (;;) {
+      const { value: event } = await events.next();
+      if (event === undefined) return;
+      if (event.type === 'sequence-end') {
+        const { finishReason, ...end } = noteEnd(event);
+        if (finishReason === 'cancelled') {
+          signal.throwIfAborted();
+          // Nobody aborted this one: the engine was closed under it.
+          throw new GatewayError('shutting_down');
+        }
+        yield { ...end, finishReason };
+        return;
+      }
       trace.noteDelta();
       // At least one token, until the end tells.
       const isPrompt = event.type === 'prompt-delta';
       usage.notePiece(choice, isPrompt ? 0 : 1);
       if (!isPrompt) slot.notePiece();
       yield event;
-      continue;
     }
-    const { finishReason, usage: used, drafts } = event;
-    const timings = { ...event.timings, queueMs: slot.waitedMs + event.timings.queueMs };
-    slot.end(used);
-    usage.noteEnd(choice, used);
-    trace.noteSequence({ finishReason, usage: used, timings });
-    log.debug({ choice, finishReason, ...used, ...timings, ...drafts }, 'sequence ended');
-    if (finishReason === 'cancelled') {
-      signal.throwIfAborted();
-      // Nobody aborted this one: the engine was closed under it.
-      throw new GatewayError('shutting_down');
-    }
-    yield { ...event, timings, finishReason };
+  } finally {
+    // Whoever leaves early still pays for all that was computed: only the end tells what that was.
+    if (!ended) left.abort();
+    for await (const event of events) if (event.type === 'sequence-end') noteEnd(event);
   }
 }
 
