@@ -314,7 +314,7 @@ export const settings = {
     'Server',
     decimal({ min: 0, max: 604_800 }),
     300,
-    'seconds a completion may take from its turn on, its stream included; 0 = no limit',
+    'seconds a completion or a vector may take from its turn on, streams included; 0 = no limit',
   ),
   MAX_QUEUE_SIZE: withDefault(
     'Server',
