@@ -23,6 +23,7 @@ import { fileURLToPath } from 'node:url';
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const buildDir = join(root, 'build');
 const sourceDir = join(buildDir, 'llama.cpp');
+const distDir = join(root, 'dist');
 const packageJson = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 
 /** What each tool is needed for, and how to get it. */
@@ -41,14 +42,18 @@ if (realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
 export async function build({ quiet }) {
   const llamaDir = findNodeLlamaCpp();
   checkPinnedVersion(llamaDir);
-  const isBundled = () => existsSync(join(root, 'dist', 'cli.js'));
   await step('native engine', {
     quiet,
     inputs: nativeInputs(llamaDir),
     isMade: nativeOutputsExist,
     make: () => buildNative(llamaDir),
   });
-  await step('dist', { quiet, inputs: typescriptInputs(), isMade: isBundled, make: bundle });
+  await step('dist', {
+    quiet,
+    inputs: typescriptInputs(),
+    isMade: () => existsSync(join(distDir, 'cli.js')),
+    make: bundle,
+  });
 }
 
 /** Runs `make` unless the inputs have the fingerprint of the last successful run. */
@@ -108,7 +113,7 @@ function filesUnder(dir) {
 }
 
 function nativeOutputsExist() {
-  const dir = join(root, 'dist', 'native');
+  const dir = join(distDir, 'native');
   return existsSync(dir) && readdirSync(dir).some((name) => name.endsWith('.node'));
 }
 
@@ -134,7 +139,7 @@ function buildNative(llamaDir) {
   unpackHeaders(llamaDir);
   // Values given on the command line are taken only by a fresh configuration.
   rmSync(join(buildDir, 'native', 'CMakeCache.txt'), { force: true });
-  rmSync(join(root, 'dist', 'native'), { recursive: true, force: true });
+  rmSync(join(distDir, 'native'), { recursive: true, force: true });
   const cmakeJs = join(
     dirname(fileURLToPath(import.meta.resolve('cmake-js/package.json'))),
     'bin',
@@ -151,7 +156,7 @@ function buildNative(llamaDir) {
       `--CDPLATFORM_KEY=${platformKey()}`,
       `--CDNODE_LLAMA_CPP_DIR=${llamaDir}`,
       `--CDLLAMA_CPP_SOURCE_DIR=${sourceDir}`,
-      `--CDADDON_OUTPUT_DIR=${join(root, 'dist', 'native')}`,
+      `--CDADDON_OUTPUT_DIR=${join(distDir, 'native')}`,
       `--CDNODE_LLAMA_CPP_VERSION=${packageJson.dependencies['node-llama-cpp']}`,
     ],
     { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] },
@@ -192,9 +197,8 @@ function unpackHeaders(llamaDir) {
 /** Types are checked by `npm run check`, not here. */
 async function bundle() {
   const { build: esbuild } = await import('esbuild');
-  const dist = join(root, 'dist');
-  for (const name of existsSync(dist) ? readdirSync(dist) : []) {
-    if (name !== 'native') rmSync(join(dist, name), { recursive: true });
+  for (const name of existsSync(distDir) ? readdirSync(distDir) : []) {
+    if (name !== 'native') rmSync(join(distDir, name), { recursive: true });
   }
   try {
     await esbuild({

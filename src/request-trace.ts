@@ -41,7 +41,7 @@ export interface RequestRecord {
   /** Why it failed, also when its reply had begun with 200. */
   readonly failure: ErrorCode | undefined;
   /** What was wrong with its key, where that is why. */
-  readonly keyFailure?: AuthenticationReason | undefined;
+  readonly keyFailure: AuthenticationReason | undefined;
   readonly durationMs: number;
   /** Bytes of the body, as far as it got. */
   readonly sentBytes: number;

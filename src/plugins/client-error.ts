@@ -60,6 +60,7 @@ export function clientErrorHandler(limits: HttpLimits, origins: CorsOrigins) {
       route: undefined,
       status: error.status,
       failure: error.code,
+      keyFailure: undefined,
       durationMs: 0,
       sentBytes: 0,
       generation: undefined,

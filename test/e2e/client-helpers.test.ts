@@ -4,6 +4,8 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { startLoadingServer, startSharedServer, type TestServer } from '../support/start-server.ts';
 
 const model = 'tiny-chat';
+/** What the model says most likely, with room for all of it. */
+const greedy = { model, max_tokens: 200, temperature: 0 };
 const ask = (content: string) => [{ role: 'user', content } as const];
 
 let server: TestServer;
@@ -41,10 +43,8 @@ function weatherTool(asked: WeatherCall[]) {
 describe('the client’s helpers', () => {
   test('parse what a schema describes', async () => {
     const completion = await client.chat.completions.parse({
-      model,
+      ...greedy,
       messages: ask('Give me a JSON object with name Ada and age 36'),
-      max_tokens: 200,
-      temperature: 0,
       response_format: {
         type: 'json_schema',
         json_schema: {
@@ -69,10 +69,8 @@ describe('the client’s helpers', () => {
 
   test('parse the arguments of a strict function', async () => {
     const completion = await client.chat.completions.parse({
-      model,
+      ...greedy,
       messages: ask('What is the weather in Paris?'),
-      max_tokens: 200,
-      temperature: 0,
       tool_choice: 'required',
       tools: [
         {
@@ -100,10 +98,8 @@ describe('the client’s helpers', () => {
   test.each([false, true])('run tools to a final answer, streamed: %s', async (stream) => {
     const asked: WeatherCall[] = [];
     const body = {
-      model,
+      ...greedy,
       messages: ask('What is the weather in Paris?'),
-      max_tokens: 200,
-      temperature: 0,
       tools: [weatherTool(asked)],
     };
     const runner = stream

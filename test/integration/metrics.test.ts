@@ -292,6 +292,7 @@ describe('series of single keys', () => {
     route: '/v1/chat/completions',
     status: 200,
     failure: undefined,
+    keyFailure: undefined,
     durationMs: 1,
     sentBytes: 2,
     generation: {
