@@ -1,7 +1,6 @@
 /**
  * Builds what `npm start` and `npm test` run: the native addon (one per llama.cpp variant found in
- * node_modules) and dist/, a few files made of src/ and the schema library: a file apiece would take the program half
- * a second more to start. Each part is skipped when nothing it is made of has changed.
+ * node_modules) and dist/ (see bundle.mjs). Each part is skipped when nothing it is made of has changed.
  *
  *   node scripts/build.mjs [--quiet]     --quiet prints nothing when everything is up to date
  */
@@ -50,9 +49,9 @@ export async function build({ quiet }) {
   });
   await step('dist', {
     quiet,
-    inputs: typescriptInputs(),
+    inputs: bundleInputs(llamaDir),
     isMade: () => existsSync(join(distDir, 'cli.js')),
-    make: bundle,
+    make: buildDist,
   });
 }
 
@@ -100,9 +99,17 @@ function llamaLibraries(llamaDir) {
   return filesUnder(packages).filter((file) => /libllama[^/]*$/.test(file));
 }
 
-function typescriptInputs() {
-  const others = [join(root, 'package.json'), fileURLToPath(import.meta.url)];
-  return [...filesUnder(join(root, 'src')), ...others];
+function bundleInputs(llamaDir) {
+  // npm's own list of what is installed changes with every package in it.
+  const installed = join(root, 'node_modules', '.package-lock.json');
+  return [
+    ...filesUnder(join(root, 'src')),
+    join(root, 'package.json'),
+    join(llamaDir, 'package.json'),
+    ...(existsSync(installed) ? [installed] : []),
+    fileURLToPath(import.meta.url),
+    fileURLToPath(new URL('./bundle.mjs', import.meta.url)),
+  ];
 }
 
 function filesUnder(dir) {
@@ -194,27 +201,14 @@ function unpackHeaders(llamaDir) {
   writeFileSync(stampFile, stamp);
 }
 
-/** Types are checked by `npm run check`, not here. */
-async function bundle() {
-  const { build: esbuild } = await import('esbuild');
+async function buildDist() {
+  // Only where it is needed: a start that builds nothing need not read esbuild.
+  const { bundle } = await import('./bundle.mjs');
   for (const name of existsSync(distDir) ? readdirSync(distDir) : []) {
     if (name !== 'native') rmSync(join(distDir, name), { recursive: true });
   }
   try {
-    await esbuild({
-      absWorkingDir: root,
-      entryPoints: ['src/cli.ts', 'src/engine/native-engine.ts'],
-      outdir: 'dist',
-      bundle: true,
-      // What only one command needs stays in a file of its own, beside cli.js.
-      splitting: true,
-      format: 'esm',
-      platform: 'node',
-      target: 'node20',
-      sourcemap: true,
-      logLevel: 'warning',
-      external: Object.keys(packageJson.dependencies).filter((name) => name !== 'typebox'),
-    });
+    await bundle(root);
   } catch {
     fail('the TypeScript sources did not compile');
   }

@@ -105,12 +105,9 @@ async function runGatewayProcess([start, ...flags]: readonly string[]): Promise<
 async function runGateway(options: Omit<ServeOptions, 'backend'>): Promise<number> {
   process.on('SIGUSR2', () => options.log.reopen());
   return untilItEnds(options.log, async () => {
-    // Only now: it opens llama.cpp's libraries, which nothing before needs. They are tried in a process of their
-    // own first, and that takes as long as to read the rest of the program.
-    const { openBackend } = await import('./model/backend.ts');
-    const backend = openBackend(options.config.model.gpu, options.log.logger);
-    // A failure is heard by who loads the model, and not before.
-    backend.catch(() => {});
+    // The rest of the program is read while a process of its own tries llama.cpp's libraries.
+    const { startBackend } = await import('./model/backend.ts');
+    const { backend } = await startBackend(options.config.model.gpu, options.log.logger);
     const { serve } = await import('./server.ts');
     await serve({ ...options, backend });
     return 0;

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Admission } from './admission/admission.ts';
 import { inputSlotCount } from './api/input-work.ts';
 import { type ApiListener, openApiListener } from './api-listener.ts';
@@ -35,6 +36,9 @@ import type { SupervisorLink } from './supervisor/link.ts';
 import type { Tracing } from './tracing.ts';
 import { Ledger } from './usage/ledger.ts';
 
+/** How long after the load has begun the ports are opened at the latest, so that clients hear how far it is. */
+const listenAfterMs = 500;
+
 /** What a server is started with. */
 export interface ServeOptions {
   readonly config: Config;
@@ -49,7 +53,7 @@ export interface ServeOptions {
 }
 
 /**
- * Serves until `stop` aborts, then lets running requests finish and releases everything. Listens before
+ * Serves until `stop` aborts, then lets running requests finish and releases everything. Listens while
  * the model is loaded; a model file that cannot be served is refused before that.
  * @throws {StartError} when it cannot start or the engine fails
  */
@@ -100,7 +104,25 @@ export async function serve(options: ServeOptions): Promise<void> {
     limitStore,
     ledger,
   };
-  const listeners = await openListeners(options, deps, state);
+  const noPort = new AbortController();
+  const loading = loadSource(source, {
+    config,
+    backend,
+    draftSource,
+    models,
+    logger,
+    stop: AbortSignal.any([stop, noPort.signal]),
+  });
+  const starting = startModel(loading, source, { config, models, metrics, logger });
+  // A failure is heard once the ports are open, or not at all where they cannot be.
+  starting.catch(() => {});
+  // A small model is in memory at once, and its engine sets itself up on another core while the ports are opened.
+  await Promise.race([settled(loading), sleep(listenAfterMs)]);
+  const listeners = await openListeners(options, deps, state).catch(async (error) => {
+    noPort.abort();
+    await settled(starting.then((started) => started.close()));
+    throw error;
+  });
   supervisor?.setPort(listeners.api.port);
   const watching = setInterval(() => {
     watch.look();
@@ -109,15 +131,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   let running: RunningModel | undefined;
   try {
     await tellState();
-    running = await startModel(source, {
-      config,
-      backend,
-      draftSource,
-      models,
-      metrics,
-      logger,
-      stop,
-    });
+    running = await starting;
     // Who reads `ready` may ask the health port.
     await tellState();
     announce(running, listeners.api, source, logger);
@@ -201,21 +215,19 @@ interface RunningModel {
   close(): Promise<void>;
 }
 
-async function startModel(
+async function loadSource(
   source: ModelSource,
   deps: Pick<ServeOptions, 'config' | 'backend' | 'stop'> & {
     readonly draftSource: ModelSource | undefined;
     readonly logger: Logger;
     readonly models: ModelRegistry;
-    readonly metrics: Metrics;
   },
-): Promise<RunningModel> {
-  const { config, backend, draftSource, logger, stop, models, metrics } = deps;
+): Promise<LoadedModel> {
+  const { config, backend, draftSource, logger, stop, models } = deps;
   logger.info({ path: source.path, sizeBytes: source.sizeBytes }, 'loading model');
   const progress = createLoadProgress(logger);
-  let loaded: LoadedModel;
   try {
-    loaded = await loadModel(source, {
+    return await loadModel(source, {
       model: config.model,
       engine: config.engine,
       backend,
@@ -230,6 +242,20 @@ async function startModel(
   } finally {
     progress.end();
   }
+}
+
+/** Starts an engine on a model as soon as that is loaded, and registers it. */
+async function startModel(
+  loading: Promise<LoadedModel>,
+  source: ModelSource,
+  deps: Pick<ServeOptions, 'config'> & {
+    readonly logger: Logger;
+    readonly models: ModelRegistry;
+    readonly metrics: Metrics;
+  },
+): Promise<RunningModel> {
+  const { config, logger, models, metrics } = deps;
+  const loaded = await loading;
   try {
     const running = await startEngine(loaded, config, metrics);
     warnAboutGuessing(running.engine, config, logger);
@@ -438,6 +464,11 @@ function warnAboutOpenDoors({ server: { host }, auth }: Config, logger: Logger):
 /** Before there is a model nobody is let in. */
 function slotCountOf({ current }: ModelRegistry): number {
   return current?.engine.info.slotCount ?? 0;
+}
+
+/** However it ends; who needs to know hears it elsewhere. */
+async function settled(promise: Promise<unknown>): Promise<void> {
+  await promise.catch(() => {});
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {

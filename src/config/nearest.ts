@@ -10,7 +10,7 @@ export function nearest(
   let best: { readonly candidate: string; readonly distance: number } | undefined;
   for (const candidate of candidates) {
     if (Math.abs(candidate.length - name.length) > maxDistance) continue;
-    const distance = editDistance(name, candidate);
+    const distance = editDistance(name, candidate, maxDistance);
     if (distance <= maxDistance && (best === undefined || distance < best.distance)) {
       best = { candidate, distance };
     }
@@ -18,10 +18,14 @@ export function nearest(
   return best?.candidate;
 }
 
-/** Optimal string alignment distance: Levenshtein's, with a swap of neighbours counted once. */
-function editDistance(left: string, right: string): number {
+/**
+ * Optimal string alignment distance: Levenshtein's, with a swap of neighbours counted once.
+ * @returns infinity for one above `limit`: a start compares thousands of names
+ */
+function editDistance(left: string, right: string, limit: number): number {
   let beforePrevious: number[] = [];
   let previous = Array.from({ length: right.length + 1 }, (_, index) => index);
+  let leastBefore = 0;
   for (let row = 1; row <= left.length; row++) {
     const current = [row];
     for (let column = 1; column <= right.length; column++) {
@@ -37,6 +41,10 @@ function editDistance(left: string, right: string): number {
         ),
       );
     }
+    // Each row is made of the two before it.
+    const least = Math.min(...current);
+    if (least > limit && leastBefore > limit) return Number.POSITIVE_INFINITY;
+    leastBefore = least;
     beforePrevious = previous;
     previous = current;
   }

@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { getLlama, type Llama, LlamaLogLevel, NoBinaryFoundError } from 'node-llama-cpp';
 import type { ModelConfig } from '../config.ts';
 import type { Logger } from '../log.ts';
@@ -8,6 +9,36 @@ export interface Backend {
   readonly llama: Llama;
   /** Why a load failed, which llama.cpp says in its log only. */
   loadFailure(): string | undefined;
+}
+
+/**
+ * Begins to open a backend, and resolves once node-llama-cpp tries its libraries in a process of their own. The many
+ * short steps before that would each wait for whatever else this process does; from then on it has time for more.
+ * @returns `backend` as of {@link openBackend}; a failure need not be heard at once
+ */
+export async function startBackend(
+  gpu: ModelConfig['gpu'],
+  logger: Logger,
+): Promise<{ readonly backend: Promise<Backend> }> {
+  const trial = nextProcess();
+  const backend = openBackend(gpu, logger);
+  const settled = backend.then(
+    () => {},
+    () => {},
+  );
+  await Promise.race([trial.started, settled]);
+  trial.forget();
+  return { backend };
+}
+
+/** Notices the next process that this one starts, whoever starts it. */
+function nextProcess() {
+  let onStart = () => {};
+  const started = new Promise<void>((resolve) => {
+    onStart = () => resolve();
+  });
+  subscribe('child_process', onStart);
+  return { started, forget: () => unsubscribe('child_process', onStart) };
 }
 
 /**

@@ -3,7 +3,7 @@
  * training and is not asked here.
  */
 import { execFileSync } from 'node:child_process';
-import { cpSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type OpenAI from 'openai';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -153,6 +153,30 @@ test('npm start without settings is soon ready for a chat, on the loopback and w
   expect(log).toContain('warn: authentication is off');
   expect(log).toContain('warn: no model is set');
   expect(log).toMatch(/ready .*model=tiny-chat bundled=true/);
+});
+
+test('llama.cpp is tried in a process of its own before the gateway opens it', async () => {
+  const folder = temporaryFolder();
+  const note = join(folder, 'note.mjs');
+  const programs = join(folder, 'programs.txt');
+  writeFileSync(
+    note,
+    `import { appendFileSync } from 'node:fs';
+    appendFileSync(${JSON.stringify(programs)}, process.argv.slice(1, 3).join(' ') + '\\n');`,
+  );
+  const { PATH = '', HOME = '' } = process.env;
+  await startShellServer('npm start', {
+    PATH,
+    HOME,
+    PORT: '0',
+    PORT_HEALTH: '0',
+    NODE_OPTIONS: `--import=${note}`,
+  });
+  const started = readFileSync(programs, 'utf8').trim().split('\n');
+  expect(started.slice(-2)).toEqual([
+    join(projectFolder, 'dist', 'cli.js') + ' gateway-process',
+    join(projectFolder, 'dist', 'testBindingBinary.js'),
+  ]);
 });
 
 /** What would go into the package, relative to the project's folder. */

@@ -142,18 +142,24 @@ const baseFlags = [
   ...['--gpu', 'off', '--threads', '1', '--flash-attention', 'off'],
 ];
 
-/** Starts a server for one test and waits until it listens; it is killed when the test is over. */
+/** Starts a server for one test and waits until it listens: it goes on loading for more than half a second. */
 export async function startLoadingServer(options: ServerOptions): Promise<TestServer> {
-  const server = spawnServer(options);
-  onTestFinished(() => server.kill());
-  await server.listening();
-  return server;
+  const slowTrial = new URL('./slow-trial.mjs', import.meta.url).href;
+  return startListeningServer({ ...options, nodeFlags: ['--import', slowTrial] });
 }
 
 /** Starts a server for one test and waits until it is ready; it is killed when the test is over. */
 export async function startServer(options: ServerOptions): Promise<TestServer> {
-  const server = await startLoadingServer(options);
+  const server = await startListeningServer(options);
   await server.line('ready');
+  return server;
+}
+
+/** It is killed when the test is over. */
+async function startListeningServer(options: ServerOptions): Promise<TestServer> {
+  const server = spawnServer(options);
+  onTestFinished(() => server.kill());
+  await server.listening();
   return server;
 }
 
