@@ -117,7 +117,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   // A failure is heard once the ports are open, or not at all where they cannot be.
   starting.catch(() => {});
   // A small model is in memory at once, and its engine sets itself up on another core while the ports are opened.
-  await Promise.race([settled(loading), sleep(listenAfterMs)]);
+  await settledWithin(loading, listenAfterMs);
   const listeners = await openListeners(options, deps, state).catch(async (error) => {
     noPort.abort();
     await settled(starting.then((started) => started.close()));
@@ -469,6 +469,13 @@ function slotCountOf({ current }: ModelRegistry): number {
 /** However it ends; who needs to know hears it elsewhere. */
 async function settled(promise: Promise<unknown>): Promise<void> {
   await promise.catch(() => {});
+}
+
+async function settledWithin(promise: Promise<unknown>, ms: number): Promise<void> {
+  const timer = new AbortController();
+  const elapsed = sleep(ms, undefined, { signal: timer.signal });
+  await Promise.race([settled(promise), settled(elapsed)]);
+  timer.abort();
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {

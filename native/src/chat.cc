@@ -72,6 +72,24 @@ std::optional<std::string> ThinkingMark(const common_chat_templates* templates) 
   }
 }
 
+// Whether llama.cpp knows how calls are written where the template is given tools. Some templates
+// show tools, but no history with a call, which it could learn that from.
+bool ReadsCalls(const common_chat_templates* templates) {
+  common_chat_templates_inputs inputs;
+  common_chat_msg message;
+  message.role = "user";
+  message.content = "Hello";
+  inputs.messages = {message};
+  inputs.tools = {{"probe", "", R"({"type": "object", "properties": {}})"}};
+  inputs.tool_choice = COMMON_CHAT_TOOL_CHOICE_REQUIRED;
+  try {
+    return !common_chat_templates_apply(templates, inputs).grammar.empty();
+  } catch (const std::exception&) {
+    // What it does not like is told to who asks for tools.
+    return true;
+  }
+}
+
 // llama.cpp always tells the template whether to reason. Without being told, some templates do
 // (Qwen3's) and some do not; where that cannot be seen, they do.
 bool ThinksByDefault(const std::string& source) {
@@ -143,7 +161,8 @@ Chat::Chat(const Model* model, const std::string& template_override)
       knows_thinking_ && ThinksByDefault(common_chat_templates_source(templates_.get()));
   const auto abilities = common_chat_templates_get_caps(templates_.get());
   calls_in_parallel_ = abilities.at("supports_parallel_tool_calls");
-  knows_tools_ = abilities.at("supports_tools") || abilities.at("supports_tool_calls");
+  knows_tools_ = (abilities.at("supports_tools") || abilities.at("supports_tool_calls")) &&
+                 ReadsCalls(templates_.get());
   if (!knows_tools_ && thinking_mark.value_or(ToolForm::kThinkingMark) == ToolForm::kThinkingMark) {
     tool_form_ = std::make_unique<const ToolForm>(model->get());
     calls_in_parallel_ = tool_form_->calls_in_parallel();
