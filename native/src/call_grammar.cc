@@ -48,6 +48,33 @@ bool IsFreeText(std::string_view item) {
   return !item.empty() && item.find_first_not_of("0123456789") == item.npos;
 }
 
+bool IsNameLetter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
+}
+
+// Rules under other names: literals, character classes, tokens, counts and comments hold none.
+std::string WithPrefix(std::string_view grammar, std::string_view prefix) {
+  constexpr std::string_view kOpeners = "\"[<{#";
+  constexpr std::string_view kClosers = "\"]>}\n";
+  std::string renamed;
+  for (size_t i = 0; i < grammar.size();) {
+    const size_t opener = kOpeners.find(grammar[i]);
+    size_t end = i + 1;
+    if (opener != std::string_view::npos) {
+      while (end < grammar.size() && grammar[end] != kClosers[opener]) {
+        end += grammar[end] == '\\' ? 2 : 1;
+      }
+      end = std::min(end + 1, grammar.size());
+    } else if (IsNameLetter(grammar[i])) {
+      while (end < grammar.size() && IsNameLetter(grammar[end])) ++end;
+      renamed += prefix;
+    }
+    renamed += grammar.substr(i, end - i);
+    i = end;
+  }
+  return renamed;
+}
+
 }  // namespace
 
 std::string CallAtOnce(const std::string& grammar, const std::string& thinking_mark) {
@@ -82,6 +109,28 @@ std::string SingleCall(const std::string& grammar) {
   if (Items(repeated).size() != 1 || !repeated.ends_with(")+")) return grammar;
   std::string single = grammar;
   return single.erase(end - 1, 1);
+}
+
+std::string EitherGrammar(const std::string& one, const std::string& other) {
+  return "root ::= one-root | other-root\n" + WithPrefix(one, "one-") + "\n" +
+         WithPrefix(other, "other-");
+}
+
+std::string WithoutFence(const std::string& grammar) {
+  constexpr std::string_view kOptional = R"("```json" space response-format space "```" | )";
+  constexpr std::string_view kOpening = R"(response-format ::= "```json" space )";
+  constexpr std::string_view kRule = "response-format ::= ";
+  constexpr std::string_view kClosing = R"( space "```")";
+  std::string bare = grammar;
+  if (const size_t at = bare.find(kOptional); at != std::string::npos) {
+    bare.erase(at, kOptional.size());
+  }
+  if (const size_t at = bare.find(kOpening); at != std::string::npos) {
+    const size_t closing = bare.find(kClosing, at);
+    if (closing != std::string::npos) bare.erase(closing, kClosing.size());
+    bare.replace(at, kOpening.size(), kRule);
+  }
+  return bare;
 }
 
 std::string FiniteNumbers(const std::string& grammar) {

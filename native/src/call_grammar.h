@@ -13,5 +13,11 @@ std::string CallAtOnce(const std::string& grammar, const std::string& thinking_m
 // is left as it is.
 std::string SingleCall(const std::string& grammar);
 
+// The grammar of a reply that follows either: both stand in it under other names.
+std::string EitherGrammar(const std::string& one, const std::string& other);
+
+// `grammar` without the Markdown fence that it allows, or wants, around JSON.
+std::string WithoutFence(const std::string& grammar);
+
 // `grammar` with at most two digits in the exponent of a JSON number, which is then finite.
 std::string FiniteNumbers(const std::string& grammar);

@@ -179,7 +179,20 @@ Prompt Chat::Prepare(const std::string& request_text) const {
       ReadRequest(request, thinks_by_default_, calls_in_parallel_);
   inputs.json_schema = WithoutMarks(inputs.json_schema, mark);
   inputs.grammar = WithoutMarks(inputs.grammar, mark);
+  const bool calls_tools =
+      !inputs.tools.empty() && inputs.tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE;
+  std::string either;
+  if (calls_tools && !inputs.json_schema.empty()) {
+    // A reply that has to call has no text.
+    if (inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_AUTO) either = CallOrSchema(request, inputs);
+    inputs.json_schema.clear();
+  }
   common_chat_params rendered = Apply(request, &inputs);
+  if (!either.empty()) {
+    rendered.grammar = std::move(either);
+    rendered.grammar_lazy = false;
+    rendered.grammar_triggers.clear();
+  }
   rendered.grammar = WithoutMarks(rendered.grammar, mark);
   rendered.parser = WithoutMarks(rendered.parser, mark);
   rendered.generation_prompt = WithoutMarks(rendered.generation_prompt, mark);
@@ -192,8 +205,6 @@ Prompt Chat::Prepare(const std::string& request_text) const {
   }
   if (prompt.tokens.empty()) throw std::runtime_error("the rendered prompt has no tokens");
   prompt.stops = rendered.additional_stops;
-  const bool calls_tools =
-      !inputs.tools.empty() && inputs.tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE;
   if (calls_tools || rendered.supports_thinking || !inputs.json_schema.empty()) {
     SetFormat(rendered, inputs, &prompt);
   }
@@ -244,6 +255,25 @@ common_chat_params Chat::ApplyInWords(const common_json& request,
   return form;
 }
 
+// llama.cpp's formats know a reply that may call and one that follows a schema, each with its
+// reasoning before it: the grammar of one or the other.
+std::string Chat::CallOrSchema(const common_json& request,
+                               const common_chat_templates_inputs& inputs) const {
+  common_chat_templates_inputs calling = inputs;
+  calling.json_schema.clear();
+  calling.tool_choice = COMMON_CHAT_TOOL_CHOICE_REQUIRED;
+  const common_chat_params calls = Apply(request, &calling);
+  common_chat_templates_inputs following = inputs;
+  // Beside calls some formats forget the schema. A form of our own does not.
+  if (!tool_form_) following.tool_choice = COMMON_CHAT_TOOL_CHOICE_NONE;
+  const common_chat_params schema = Apply(request, &following);
+  if (schema.grammar.empty() || schema.grammar_lazy || calls.grammar.empty() ||
+      schema.generation_prompt != calls.generation_prompt) {
+    throw std::invalid_argument("this model's chat format has no place for a schema beside tools");
+  }
+  return EitherGrammar(CallGrammar(calls, calling), WithoutFence(CallGrammar(schema, calling)));
+}
+
 void Chat::SetFormat(const common_chat_params& rendered, const common_chat_templates_inputs& inputs,
                      Prompt* prompt) const {
   auto format = std::make_shared<ReplyFormat>();
@@ -258,6 +288,20 @@ void Chat::SetFormat(const common_chat_params& rendered, const common_chat_templ
     const std::vector<llama_token> tokens = model_->Tokenize(text, false);
     if (tokens.size() == 1) prompt->shown_tokens.insert(tokens[0]);
   }
+}
+
+// As strict as `inputs` asks for.
+std::string Chat::CallGrammar(const common_chat_params& rendered,
+                              const common_chat_templates_inputs& inputs) {
+  std::string grammar = rendered.grammar;
+  if (inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_REQUIRED) {
+    // A prompt that ends with an empty thought has used the grammar's place for one.
+    const bool may_think =
+        inputs.enable_thinking ||
+        rendered.generation_prompt.find(rendered.thinking_start_tag) != std::string::npos;
+    grammar = CallAtOnce(grammar, may_think ? "" : rendered.thinking_start_tag);
+  }
+  return inputs.parallel_tool_calls ? grammar : SingleCall(grammar);
 }
 
 void Chat::SetGrammar(const common_chat_params& rendered,
@@ -277,15 +321,7 @@ void Chat::SetGrammar(const common_chat_params& rendered,
     return;
   }
   if (rendered.grammar.empty()) return;
-  std::string grammar = FiniteNumbers(rendered.grammar);
-  if (inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_REQUIRED) {
-    // A prompt that ends with an empty thought has used the grammar's place for one.
-    const bool may_think =
-        inputs.enable_thinking ||
-        rendered.generation_prompt.find(rendered.thinking_start_tag) != std::string::npos;
-    grammar = CallAtOnce(grammar, may_think ? "" : rendered.thinking_start_tag);
-  }
-  if (!inputs.parallel_tool_calls) grammar = SingleCall(grammar);
+  std::string grammar = FiniteNumbers(CallGrammar(rendered, inputs));
   constraints->grammar = {inputs.json_schema.empty() ? COMMON_GRAMMAR_TYPE_TOOL_CALLS
                                                      : COMMON_GRAMMAR_TYPE_OUTPUT_FORMAT,
                           std::move(grammar)};

@@ -54,7 +54,7 @@ class Chat {
   //   enforcedTools       array like `tools`; without it, `tools` are what calls have to follow
   //   toolChoice          "auto" (the default), "none" or "required"
   //   parallelToolCalls   boolean; without it, where the template has a form for it
-  //   jsonSchema          what the reply must conform to
+  //   jsonSchema          what the reply must conform to, where it calls no tool
   //   grammar             GBNF the reply must follow
   //   thinking            boolean; without it, what the template does by itself
   //   thinkingBudget      tokens of reasoning at most
@@ -81,6 +81,10 @@ class Chat {
   common_chat_params Apply(const common_json& request, common_chat_templates_inputs* inputs) const;
   common_chat_params ApplyInWords(const common_json& request,
                                   common_chat_templates_inputs* inputs) const;
+  std::string CallOrSchema(const common_json& request,
+                           const common_chat_templates_inputs& inputs) const;
+  static std::string CallGrammar(const common_chat_params& rendered,
+                                 const common_chat_templates_inputs& inputs);
   void SetFormat(const common_chat_params& rendered, const common_chat_templates_inputs& inputs,
                  Prompt* prompt) const;
   void SetGrammar(const common_chat_params& rendered, const common_chat_templates_inputs& inputs,

@@ -38,9 +38,10 @@ std::vector<ReplyDelta> ReplyParser::Push(const std::string& text, bool is_last)
   std::vector<ReplyDelta> deltas;
   common_chat_msg message;
   // A reply that was cut, or is not what the format foresees, may still begin like it.
-  if (Parse(!is_last, &message) || (is_last && Parse(true, &message))) {
+  if (Parse(!is_last, &message)) {
     Tell(message, is_last, &deltas);
   } else if (is_last) {
+    if (Parse(true, &message)) Tell(message, is_last, &deltas);
     TellRest(&deltas);
   }
   return deltas;
@@ -85,7 +86,8 @@ void ReplyParser::Tell(const common_chat_msg& message, bool is_last,
   }
 }
 
-// Text that follows no format is content: better shown than lost.
+// Text that follows no format is content: better shown than lost. Some look like a call up to
+// their end.
 void ReplyParser::TellRest(std::vector<ReplyDelta>* deltas) {
   if (!calls_.empty() || !reasoning_.empty()) return;
   TellText(ReplyDelta::Kind::kContent, text_, &content_, deltas);

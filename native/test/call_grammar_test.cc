@@ -59,3 +59,37 @@ TEST_CASE("exponents of numbers are short") {
     CHECK(FiniteNumbers(other) == other);
   }
 }
+
+TEST_CASE("a reply of either grammar") {
+  CHECK(EitherGrammar("root ::= a \"b\"\na ::= [c]\n",
+                      "root ::= a-1 | \"root\"\na-1 ::= . {2,3}\n") ==
+        "root ::= one-root | other-root\n"
+        "one-root ::= one-a \"b\"\none-a ::= [c]\n\n"
+        "other-root ::= other-a-1 | \"root\"\nother-a-1 ::= . {2,3}\n");
+}
+
+TEST_CASE("literals, classes, tokens, counts and comments keep their words") {
+  for (const std::string other : {
+           "\"a\\\"b\"",
+           "[a\\]b]",
+           "<think>",
+           "<[12]>",
+           "{1,20}",
+           "# a b\n",
+           "\"open",
+           "[open",
+           "\"end\\",
+       }) {
+    CHECK(EitherGrammar("x ::= " + other, "") ==
+          "root ::= one-root | other-root\none-x ::= " + other + "\n");
+  }
+}
+
+TEST_CASE("a fence around JSON is left out") {
+  const std::string json = "space response-format space)\n";
+  CHECK(WithoutFence("root ::= (\"```json\" space response-format space \"```\" | " + json) ==
+        "root ::= (" + json);
+  const std::string wanted = "x\nresponse-format ::= \"```json\" space schema space \"```\"\n";
+  CHECK(WithoutFence(wanted) == "x\nresponse-format ::= schema\n");
+  CHECK(WithoutFence("root ::= (" + json) == "root ::= (" + json);
+}

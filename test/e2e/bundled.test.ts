@@ -174,7 +174,7 @@ test('llama.cpp is tried in a process of its own before the gateway opens it', a
   });
   const started = readFileSync(programs, 'utf8').trim().split('\n');
   expect(started.slice(-2)).toEqual([
-    join(projectFolder, 'dist', 'cli.js') + ' gateway-process',
+    `${join(projectFolder, 'dist', 'cli.js')} gateway-process`,
     join(projectFolder, 'dist', 'testBindingBinary.js'),
   ]);
 });

@@ -31,6 +31,14 @@ describe('what reaches the engine', () => {
     [{ json_schema: person }, { jsonSchema: person }],
     [{ grammar: 'root ::= "yes" | "no"' }, { grammar: 'root ::= "yes" | "no"' }],
     [
+      { ...jsonSchema(person), tools: [tool] },
+      {
+        jsonSchema: person,
+        tools: [{ name: 'f', parameters: person }],
+        toolChoice: 'auto',
+      },
+    ],
+    [
       { json_schema: person, tools: [tool], tool_choice: 'none' },
       {
         jsonSchema: person,
@@ -84,8 +92,6 @@ describe('what is refused', () => {
     [{ ...jsonSchema(person), json_schema: person }, 'json_schema', 'invalid_value'],
     [{ ...jsonSchema(person), grammar: 'root ::= "a"' }, 'grammar', 'invalid_value'],
     [{ grammar: 'root ::= "a"', tools: [tool] }, 'grammar', 'invalid_value'],
-    [{ ...jsonSchema(person), tools: [tool] }, 'response_format', 'invalid_value'],
-    [{ json_schema: person, tools: [tool] }, 'json_schema', 'invalid_value'],
   ])('%j: %s', async (body, param, code) => {
     const { app, engine } = startGateway();
     const reply = await postChat(app, body);

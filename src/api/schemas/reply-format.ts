@@ -6,13 +6,13 @@ import { enforceableSchema } from '../../grammar/schema.ts';
 import type { ChatCompletionRequest, ResponseFormat } from './chat-completions.ts';
 import { checkDepth, missing, unsupported } from './request-errors.ts';
 
-/** What the whole reply has to follow. */
+/** What the whole reply has to follow, where it calls no tool. */
 type ReplyFormat = Pick<ChatOptions, 'jsonSchema' | 'grammar'>;
 
 /**
  * The format that a body asks for: by `response_format`, or by one of the extensions `json_schema` and
  * `grammar`.
- * @param offersCalls - whether the reply may call tools: llama.cpp knows no reply that is one or the other
+ * @param offersCalls - whether the reply may call tools instead
  * @throws {GatewayError} `invalid_value`, `unsupported_parameter`, `missing_required_parameter`
  */
 export function readReplyFormat(body: ChatCompletionRequest, offersCalls: boolean): ReplyFormat {
@@ -29,10 +29,10 @@ export function readReplyFormat(body: ChatCompletionRequest, offersCalls: boolea
       message: `\`${second}\` and \`${param}\` cannot be sent together: a reply has one format.`,
     });
   }
-  if (offersCalls) {
+  if (offersCalls && body.grammar) {
     throw new GatewayError('invalid_value', {
       param,
-      message: `\`${param}\` and \`tools\` cannot be sent together, unless \`tool_choice\` is \`none\`.`,
+      message: '`grammar` and `tools` cannot be sent together, unless `tool_choice` is `none`.',
     });
   }
   if (body.grammar) return { grammar: readGrammar(body.grammar) };
