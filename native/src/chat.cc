@@ -72,9 +72,9 @@ std::optional<std::string> ThinkingMark(const common_chat_templates* templates) 
   }
 }
 
-// Whether llama.cpp knows how calls are written where the template is given tools. Some templates
-// show tools, but no history with a call, which it could learn that from.
-bool ReadsCalls(const common_chat_templates* templates) {
+// The grammar of a reply that has to call; empty where llama.cpp cannot see how calls are written:
+// some templates show tools, but no history with a call. Nothing where the template refuses.
+std::optional<std::string> SampleCallGrammar(const common_chat_templates* templates) {
   common_chat_templates_inputs inputs;
   common_chat_msg message;
   message.role = "user";
@@ -83,10 +83,9 @@ bool ReadsCalls(const common_chat_templates* templates) {
   inputs.tools = {{"probe", "", R"({"type": "object", "properties": {}})"}};
   inputs.tool_choice = COMMON_CHAT_TOOL_CHOICE_REQUIRED;
   try {
-    return !common_chat_templates_apply(templates, inputs).grammar.empty();
+    return common_chat_templates_apply(templates, inputs).grammar;
   } catch (const std::exception&) {
-    // What it does not like is told to who asks for tools.
-    return true;
+    return std::nullopt;
   }
 }
 
@@ -161,8 +160,16 @@ Chat::Chat(const Model* model, const std::string& template_override)
       knows_thinking_ && ThinksByDefault(common_chat_templates_source(templates_.get()));
   const auto abilities = common_chat_templates_get_caps(templates_.get());
   calls_in_parallel_ = abilities.at("supports_parallel_tool_calls");
-  knows_tools_ = (abilities.at("supports_tools") || abilities.at("supports_tool_calls")) &&
-                 ReadsCalls(templates_.get());
+  const std::optional<std::string> call_grammar = SampleCallGrammar(templates_.get());
+  knows_tools_ =
+      (abilities.at("supports_tools") || abilities.at("supports_tool_calls")) && call_grammar != "";
+  // An end token that looks like a mark can mislead llama.cpp's analysis (Mistral Small 3.2). The
+  // form of a reply does not need it, and then comes from the same template without the token.
+  const std::string source = common_chat_templates_source(templates_.get());
+  if (knows_tools_ && common_chat_templates_source(templates_.get(), "tool_use").empty()) {
+    unmarked_templates_.reset(common_chat_templates_init(nullptr, source).release());
+    if (SampleCallGrammar(unmarked_templates_.get()) == call_grammar) unmarked_templates_.reset();
+  }
   if (!knows_tools_ && thinking_mark.value_or(ToolForm::kThinkingMark) == ToolForm::kThinkingMark) {
     tool_form_ = std::make_unique<const ToolForm>(model->get());
     calls_in_parallel_ = tool_form_->calls_in_parallel();
@@ -220,6 +227,15 @@ std::string Chat::Render(const std::string& request_text) const {
   return Apply(request, &inputs).prompt;
 }
 
+// The prompt of the model's template, with the reply's form of the same without its end token.
+common_chat_params Chat::ApplyTemplate(const common_chat_templates_inputs& inputs) const {
+  common_chat_params rendered = common_chat_templates_apply(templates_.get(), inputs);
+  if (!unmarked_templates_ || inputs.tools.empty()) return rendered;
+  common_chat_params form = common_chat_templates_apply(unmarked_templates_.get(), inputs);
+  form.prompt = std::move(rendered.prompt);
+  return form;
+}
+
 // Where calls have to follow less than the model is shown, the prompt is of the one rendering and
 // the grammar of the other. Leaves in `inputs` what calls have to follow.
 common_chat_params Chat::Apply(const common_json& request,
@@ -228,14 +244,14 @@ common_chat_params Chat::Apply(const common_json& request,
   const bool calls_tools =
       !inputs->tools.empty() && inputs->tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE;
   if (!calls_tools || !request.contains("enforcedTools")) {
-    return common_chat_templates_apply(templates_.get(), *inputs);
+    return ApplyTemplate(*inputs);
   }
   common_chat_templates_inputs shown = *inputs;
   // Without a call no grammar is built of these schemas, which llama.cpp may not understand.
   shown.tool_choice = COMMON_CHAT_TOOL_CHOICE_NONE;
   std::string prompt = common_chat_templates_apply(templates_.get(), shown).prompt;
   inputs->tools = common_chat_tools_parse_oaicompat(request.at("enforcedTools"));
-  common_chat_params rendered = common_chat_templates_apply(templates_.get(), *inputs);
+  common_chat_params rendered = ApplyTemplate(*inputs);
   rendered.prompt = std::move(prompt);
   return rendered;
 }

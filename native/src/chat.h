@@ -78,6 +78,7 @@ class Chat {
     void operator()(common_chat_templates* templates) const;
   };
 
+  common_chat_params ApplyTemplate(const common_chat_templates_inputs& inputs) const;
   common_chat_params Apply(const common_json& request, common_chat_templates_inputs* inputs) const;
   common_chat_params ApplyInWords(const common_json& request,
                                   common_chat_templates_inputs* inputs) const;
@@ -95,6 +96,8 @@ class Chat {
   const Model* model_;
   ControlTexts control_texts_;
   std::unique_ptr<common_chat_templates, Deleter> templates_;
+  // Where an end token misleads the analysis of `templates_`: the same without one.
+  std::unique_ptr<common_chat_templates, Deleter> unmarked_templates_;
   // Where the template has no place for tools; then they are told in words.
   std::unique_ptr<const ToolForm> tool_form_;
   bool knows_thinking_ = false;

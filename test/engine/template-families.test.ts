@@ -48,6 +48,7 @@ const scripts = new Map([
     'CohereForAI-c4ai-command-r-plus-tool_use',
     `Action:\n\`\`\`json\n[\n    {\n        "tool_name": "get_weather",\n        "parameters": ${json}\n    }\n]\`\`\``,
   ],
+  ['Mistral-Small-3.2-24B-Instruct-2506', `[TOOL_CALLS]get_weather[CALL_ID]000000001[ARGS]${json}`],
   ['LFM2-8B-A1B', lfm],
   ['LFM2.5-Instruct', lfm],
   [
@@ -86,9 +87,6 @@ const scripts = new Map([
   ],
   ['unsloth-Apriel-1.5', `<tool_calls>[${named}]</tool_calls>`],
 ]);
-
-/** llama.cpp's analysis of the template expects `[ARGS]` a second time, before the call's id. */
-const misread = new Set(['Mistral-Small-3.2-24B-Instruct-2506']);
 
 /** They think whatever they are told: a thought of random words would have no end. */
 const alwaysThinking = new Set([
@@ -248,7 +246,7 @@ describe.each(names)('%s', (name) => {
     for (const part of ['get_weather', 'Paris', 'sunny', 'Thanks.']) expect(text).toContain(part);
   });
 
-  test.skipIf(misread.has(name))('reads a call in its own words', async () => {
+  test('reads a call in its own words', async () => {
     const script = scripts.get(name) ?? (await scriptedCall(engine));
     const prompt = await engine.prepareChat(question, { tools, thinking: false });
     const addon = loadAddon('cpu');
