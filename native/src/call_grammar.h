@@ -1,5 +1,5 @@
 // Makes a grammar of llama.cpp's chat formats stricter: they let the model write before it calls,
-// and write numbers no reader can hold.
+// and write numbers no reader can hold. Joins two where a reply may follow either.
 #pragma once
 
 #include <string>

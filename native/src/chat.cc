@@ -51,14 +51,20 @@ std::string RenderSample(const common_chat_template& chat_template, std::optiona
   return jinja::runtime::gather_string_parts(results)->as_string().str();
 }
 
-// What begins a thought in replies, without blanks around it; nothing where the template has no
-// place for reasoning.
-std::optional<std::string> ThinkingMark(const common_chat_templates* templates) {
+// A chat of one message.
+common_chat_templates_inputs SampleInputs() {
   common_chat_templates_inputs inputs;
   common_chat_msg message;
   message.role = "user";
   message.content = "Hello";
   inputs.messages = {message};
+  return inputs;
+}
+
+// What begins a thought in replies, without blanks around it; nothing where the template has no
+// place for reasoning.
+std::optional<std::string> ThinkingMark(const common_chat_templates* templates) {
+  common_chat_templates_inputs inputs = SampleInputs();
   inputs.reasoning_format = COMMON_REASONING_FORMAT_DEEPSEEK;
   try {
     const common_chat_params rendered = common_chat_templates_apply(templates, inputs);
@@ -75,11 +81,7 @@ std::optional<std::string> ThinkingMark(const common_chat_templates* templates) 
 // The grammar of a reply that has to call; empty where llama.cpp cannot see how calls are written:
 // some templates show tools, but no history with a call. Nothing where the template refuses.
 std::optional<std::string> SampleCallGrammar(const common_chat_templates* templates) {
-  common_chat_templates_inputs inputs;
-  common_chat_msg message;
-  message.role = "user";
-  message.content = "Hello";
-  inputs.messages = {message};
+  common_chat_templates_inputs inputs = SampleInputs();
   inputs.tools = {{"probe", "", R"({"type": "object", "properties": {}})"}};
   inputs.tool_choice = COMMON_CHAT_TOOL_CHOICE_REQUIRED;
   try {
@@ -287,7 +289,7 @@ std::string Chat::CallOrSchema(const common_json& request,
       schema.generation_prompt != calls.generation_prompt) {
     throw std::invalid_argument("this model's chat format has no place for a schema beside tools");
   }
-  return EitherGrammar(CallGrammar(calls, calling), WithoutFence(CallGrammar(schema, calling)));
+  return EitherGrammar(ReplyGrammar(calls, calling), WithoutFence(ReplyGrammar(schema, calling)));
 }
 
 void Chat::SetFormat(const common_chat_params& rendered, const common_chat_templates_inputs& inputs,
@@ -306,10 +308,10 @@ void Chat::SetFormat(const common_chat_params& rendered, const common_chat_templ
   }
 }
 
-// As strict as `inputs` asks for.
-std::string Chat::CallGrammar(const common_chat_params& rendered,
-                              const common_chat_templates_inputs& inputs) {
-  std::string grammar = rendered.grammar;
+// The grammar of a reply, as strict as `inputs` asks for.
+std::string Chat::ReplyGrammar(const common_chat_params& rendered,
+                               const common_chat_templates_inputs& inputs) {
+  std::string grammar = FiniteNumbers(rendered.grammar);
   if (inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_REQUIRED) {
     // A prompt that ends with an empty thought has used the grammar's place for one.
     const bool may_think =
@@ -337,10 +339,9 @@ void Chat::SetGrammar(const common_chat_params& rendered,
     return;
   }
   if (rendered.grammar.empty()) return;
-  std::string grammar = FiniteNumbers(CallGrammar(rendered, inputs));
   constraints->grammar = {inputs.json_schema.empty() ? COMMON_GRAMMAR_TYPE_TOOL_CALLS
                                                      : COMMON_GRAMMAR_TYPE_OUTPUT_FORMAT,
-                          std::move(grammar)};
+                          ReplyGrammar(rendered, inputs)};
   constraints->generation_prompt = rendered.generation_prompt;
   constraints->grammar_lazy = rendered.grammar_lazy;
   for (common_grammar_trigger trigger : rendered.grammar_triggers) {

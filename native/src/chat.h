@@ -84,8 +84,8 @@ class Chat {
                                   common_chat_templates_inputs* inputs) const;
   std::string CallOrSchema(const common_json& request,
                            const common_chat_templates_inputs& inputs) const;
-  static std::string CallGrammar(const common_chat_params& rendered,
-                                 const common_chat_templates_inputs& inputs);
+  static std::string ReplyGrammar(const common_chat_params& rendered,
+                                  const common_chat_templates_inputs& inputs);
   void SetFormat(const common_chat_params& rendered, const common_chat_templates_inputs& inputs,
                  Prompt* prompt) const;
   void SetGrammar(const common_chat_params& rendered, const common_chat_templates_inputs& inputs,

@@ -12,9 +12,11 @@ export interface Backend {
 }
 
 /**
- * Begins to open a backend, and resolves once node-llama-cpp tries its libraries in a process of their own. The many
- * short steps before that would each wait for whatever else this process does; from then on it has time for more.
- * @returns `backend` as of {@link openBackend}; a failure need not be heard at once
+ * Begins to open the prebuilt llama.cpp of the wanted compute backend, and resolves once node-llama-cpp tries its
+ * libraries in a process of their own. The many short steps before that would each wait for whatever else this process
+ * does; from then on it has time for more.
+ * @returns `backend`, which rejects with a {@link StartError} of exit code 1 when the machine cannot run that backend;
+ *   that need not be heard at once
  */
 export async function startBackend(
   gpu: ModelConfig['gpu'],
@@ -22,11 +24,7 @@ export async function startBackend(
 ): Promise<{ readonly backend: Promise<Backend> }> {
   const trial = nextProcess();
   const backend = openBackend(gpu, logger);
-  const settled = backend.then(
-    () => {},
-    () => {},
-  );
-  await Promise.race([trial.started, settled]);
+  await Promise.race([trial.started, backend]).catch(() => {});
   trial.forget();
   return { backend };
 }
@@ -41,11 +39,8 @@ function nextProcess() {
   return { started, forget: () => unsubscribe('child_process', onStart) };
 }
 
-/**
- * Opens the prebuilt llama.cpp of the wanted compute backend; never builds or downloads one.
- * @throws {StartError} exit code 1 when the machine cannot run that backend
- */
-export async function openBackend(gpu: ModelConfig['gpu'], logger: Logger): Promise<Backend> {
+/** Never builds or downloads one. */
+async function openBackend(gpu: ModelConfig['gpu'], logger: Logger): Promise<Backend> {
   let loadFailure: string | undefined;
   try {
     const llama = await getLlama({

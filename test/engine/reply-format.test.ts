@@ -118,13 +118,20 @@ describe('other formats', () => {
     expect((await beside).end.finishReason).not.toBe('cancelled');
   });
 
-  test('numbers are finite', async () => {
+  test.each([
+    ['alone', 800, {}],
+    [
+      'beside tools',
+      750,
+      { tools: [{ name: 'f', description: '', parameters: { type: 'object' } }] },
+    ],
+  ])('numbers are finite, %s', async (_, maxTokens, tools) => {
     const schema = { type: 'array', items: { type: 'number' }, minItems: 20, maxItems: 20 };
     const jsonSchema = enforceableSchema(schema).schema;
     for (let seed = 1n; seed <= 8n; seed++) {
       const sampling = { ...noStrayBytes, temperature: 2, seed };
-      const { text, end } = await reply({ jsonSchema }, { maxTokens: 800, sampling });
-      if (end.finishReason === 'length') continue;
+      const { text, end } = await reply({ jsonSchema, ...tools }, { maxTokens, sampling });
+      if (end.finishReason !== 'stop') continue;
       for (const number of JSON.parse(text)) expect(Number.isFinite(number)).toBe(true);
     }
   });
