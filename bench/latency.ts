@@ -36,12 +36,15 @@ const { values } = parseArgs({
     model: { type: 'string' },
     'kv-layout': { type: 'string', default: 'auto' },
     'step-target-ms': { type: 'string', default: '50' },
+    'flash-attention': { type: 'string', default: 'auto' },
   },
 });
 const threadCount = Number(values.threads);
 const roundCount = Number(values.rounds);
 const parts = values.only.split(',');
 const stepTargetMs = Number(values['step-target-ms']);
+const flashAttention =
+  (['on', 'off'] as const).find((name) => name === values['flash-attention']) ?? 'auto';
 const kvLayout = (['unified', 'split'] as const).find((name) => name === values['kv-layout']);
 
 const llama = await getLlama({
@@ -77,7 +80,7 @@ function newEngine(slotCount: number, contextLength: number): Promise<Engine> {
     batchSize: 2048,
     ubatchSize: 512,
     stepTargetMs,
-    flashAttention: 'auto',
+    flashAttention,
     cacheTypeK: 'f16',
     cacheTypeV: 'f16',
     defaultMaxTokens: contextLength,

@@ -4,6 +4,8 @@
 #include <string_view>
 #include <vector>
 
+#include "grammar_rules.h"
+
 namespace {
 
 constexpr std::string_view kRoot = "root ::= ";
@@ -48,33 +50,6 @@ bool IsFreeText(std::string_view item) {
   return !item.empty() && item.find_first_not_of("0123456789") == item.npos;
 }
 
-bool IsNameLetter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
-}
-
-// Rules under other names: literals, character classes, tokens, counts and comments hold none.
-std::string WithPrefix(std::string_view grammar, std::string_view prefix) {
-  constexpr std::string_view kOpeners = "\"[<{#";
-  constexpr std::string_view kClosers = "\"]>}\n";
-  std::string renamed;
-  for (size_t i = 0; i < grammar.size();) {
-    const size_t opener = kOpeners.find(grammar[i]);
-    size_t end = i + 1;
-    if (opener != std::string_view::npos) {
-      while (end < grammar.size() && grammar[end] != kClosers[opener]) {
-        end += grammar[end] == '\\' ? 2 : 1;
-      }
-      end = std::min(end + 1, grammar.size());
-    } else if (IsNameLetter(grammar[i])) {
-      while (end < grammar.size() && IsNameLetter(grammar[end])) ++end;
-      renamed += prefix;
-    }
-    renamed += grammar.substr(i, end - i);
-    i = end;
-  }
-  return renamed;
-}
-
 }  // namespace
 
 std::string CallAtOnce(const std::string& grammar, const std::string& thinking_mark) {
@@ -100,15 +75,30 @@ std::string CallAtOnce(const std::string& grammar, const std::string& thinking_m
 }
 
 std::string SingleCall(const std::string& grammar) {
-  constexpr std::string_view kCalls = "\ntool-calls ::= (";
-  const size_t line = grammar.find(kCalls);
-  if (line == std::string::npos) return grammar;
-  const size_t group = line + kCalls.size() - 1;
-  const size_t end = std::min(grammar.find('\n', group), grammar.size());
-  const std::string_view repeated = std::string_view(grammar).substr(group, end - group);
-  if (Items(repeated).size() != 1 || !repeated.ends_with(")+")) return grammar;
   std::string single = grammar;
-  return single.erase(end - 1, 1);
+  for (const std::string_view calls : {"\ntool-calls ::= (", "\ntools ::= ("}) {
+    const size_t line = single.find(calls);
+    if (line == std::string::npos) continue;
+    const size_t group = line + calls.size() - 1;
+    const size_t end = std::min(single.find('\n', group), single.size());
+    const std::string_view repeated = std::string_view(single).substr(group, end - group);
+    if (Items(repeated).size() == 1 && repeated.ends_with(")+")) single.erase(end - 1, 1);
+  }
+  // Kimi K3's calls stand between marks in one rule.
+  constexpr std::string_view kRow = R"()+ "<|close|>tools<|sep|>")";
+  if (const size_t at = single.find(kRow); at != std::string::npos) single.erase(at + 1, 1);
+  return single;
+}
+
+std::string WithCallIds(const std::string& grammar) {
+  constexpr std::string_view kAnyId = R"(("[CALL_ID]" until-)";
+  std::string with_ids = grammar;
+  for (size_t at = with_ids.find(kAnyId); at != std::string::npos; at = with_ids.find(kAnyId, at)) {
+    const size_t end = with_ids.find(")?", at);
+    if (end == std::string::npos) break;
+    with_ids.replace(at, end + 2 - at, R"("[CALL_ID]" [0-9A-Za-z]{9})");
+  }
+  return with_ids;
 }
 
 std::string EitherGrammar(const std::string& one, const std::string& other) {
@@ -118,8 +108,7 @@ std::string EitherGrammar(const std::string& one, const std::string& other) {
 
 std::string WithoutFence(const std::string& grammar) {
   constexpr std::string_view kOptional = R"("```json" space response-format space "```" | )";
-  constexpr std::string_view kOpening = R"(response-format ::= "```json" space )";
-  constexpr std::string_view kRule = "response-format ::= ";
+  constexpr std::string_view kOpening = R"("```json" space )";
   constexpr std::string_view kClosing = R"( space "```")";
   std::string bare = grammar;
   if (const size_t at = bare.find(kOptional); at != std::string::npos) {
@@ -128,7 +117,7 @@ std::string WithoutFence(const std::string& grammar) {
   if (const size_t at = bare.find(kOpening); at != std::string::npos) {
     const size_t closing = bare.find(kClosing, at);
     if (closing != std::string::npos) bare.erase(closing, kClosing.size());
-    bare.replace(at, kOpening.size(), kRule);
+    bare.erase(at, kOpening.size());
   }
   return bare;
 }

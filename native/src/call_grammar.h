@@ -9,9 +9,12 @@
 // reasoning that begins with it. A root of another form is left as it is.
 std::string CallAtOnce(const std::string& grammar, const std::string& thinking_mark);
 
-// `grammar` with one call where its rule `tool-calls` allows a row of them. A rule of another form
-// is left as it is.
+// `grammar` with one call where its rule `tool-calls` or `tools` allows a row of them. A rule of
+// another form is left as it is.
 std::string SingleCall(const std::string& grammar);
+
+// `grammar` with ids of calls as models of Mistral's write them, where it allows any text for one.
+std::string WithCallIds(const std::string& grammar);
 
 // The grammar of a reply that follows either: both stand in it under other names.
 std::string EitherGrammar(const std::string& one, const std::string& other);

@@ -5,11 +5,14 @@
 #include <common/json-schema-to-grammar.h>
 #include <common/log.h>
 
+#include <algorithm>
 #include <mutex>
 #include <optional>
 #include <stdexcept>
+#include <string_view>
 #include <utility>
 
+#include "call_arguments.h"
 #include "call_grammar.h"
 #include "model.h"
 #include "reply_parser.h"
@@ -78,11 +81,18 @@ std::optional<std::string> ThinkingMark(const common_chat_templates* templates) 
   }
 }
 
+// Of the schema of the sample tool. In a grammar only where arguments are JSON.
+constexpr std::string_view kSampleValue = "sample-value";
+
 // The grammar of a reply that has to call; empty where llama.cpp cannot see how calls are written:
 // some templates show tools, but no history with a call. Nothing where the template refuses.
 std::optional<std::string> SampleCallGrammar(const common_chat_templates* templates) {
   common_chat_templates_inputs inputs = SampleInputs();
-  inputs.tools = {{"probe", "", R"({"type": "object", "properties": {}})"}};
+  const std::string parameters = std::string(R"({"type": "object", "properties": {"text":)")
+                                     .append(R"({"type": "string", "enum": [")")
+                                     .append(kSampleValue)
+                                     .append(R"("]}}, "required": ["text"]})");
+  inputs.tools = {{"probe", "", parameters}};
   inputs.tool_choice = COMMON_CHAT_TOOL_CHOICE_REQUIRED;
   try {
     return common_chat_templates_apply(templates, inputs).grammar;
@@ -102,6 +112,16 @@ bool ThinksByDefault(const std::string& source) {
   } catch (const std::exception&) {
     return true;
   }
+}
+
+// Whether the prompt ends with a thought, perhaps an empty one, that is over.
+bool HasClosedThought(const common_chat_params& rendered) {
+  const std::string& prompt = rendered.generation_prompt;
+  const size_t begin = prompt.rfind(rendered.thinking_start_tag);
+  return begin != std::string::npos &&
+         std::ranges::any_of(rendered.thinking_end_tags, [&](const std::string& tag) {
+           return prompt.find(tag, begin + rendered.thinking_start_tag.size()) != std::string::npos;
+         });
 }
 
 common_chat_templates_inputs ReadRequest(const common_json& request, bool thinks_by_default,
@@ -172,11 +192,13 @@ Chat::Chat(const Model* model, const std::string& template_override)
     unmarked_templates_.reset(common_chat_templates_init(nullptr, source).release());
     if (SampleCallGrammar(unmarked_templates_.get()) == call_grammar) unmarked_templates_.reset();
   }
+  const bool shows_values = call_grammar && call_grammar->find(kSampleValue) != std::string::npos;
   if (!knows_tools_ && thinking_mark.value_or(ToolForm::kThinkingMark) == ToolForm::kThinkingMark) {
     tool_form_ = std::make_unique<const ToolForm>(model->get());
     calls_in_parallel_ = tool_form_->calls_in_parallel();
     knows_tools_ = true;
   }
+  json_arguments_ = tool_form_ != nullptr || shows_values;
 }
 
 Chat::~Chat() = default;
@@ -205,6 +227,9 @@ Prompt Chat::Prepare(const std::string& request_text) const {
   rendered.grammar = WithoutMarks(rendered.grammar, mark);
   rendered.parser = WithoutMarks(rendered.parser, mark);
   rendered.generation_prompt = WithoutMarks(rendered.generation_prompt, mark);
+  for (common_chat_tool& tool : inputs.tools) {
+    tool.parameters = WithoutMarks(tool.parameters, mark);
+  }
 
   Prompt prompt;
   for (const std::string_view piece : PiecesBetweenMarks(rendered.prompt, mark)) {
@@ -238,6 +263,18 @@ common_chat_params Chat::ApplyTemplate(const common_chat_templates_inputs& input
   return form;
 }
 
+// What calls have to follow, for tools that are shown.
+std::vector<common_chat_tool> Chat::EnforcedTools(
+    const common_json& request, const std::vector<common_chat_tool>& shown) const {
+  std::vector<common_chat_tool> tools =
+      request.contains("enforcedTools")
+          ? common_chat_tools_parse_oaicompat(request.at("enforcedTools"))
+          : shown;
+  if (json_arguments_) return tools;
+  for (common_chat_tool& tool : tools) tool.parameters = ObjectParameters(tool.parameters);
+  return tools;
+}
+
 // Where calls have to follow less than the model is shown, the prompt is of the one rendering and
 // the grammar of the other. Leaves in `inputs` what calls have to follow.
 common_chat_params Chat::Apply(const common_json& request,
@@ -245,14 +282,18 @@ common_chat_params Chat::Apply(const common_json& request,
   if (tool_form_) return ApplyInWords(request, inputs);
   const bool calls_tools =
       !inputs->tools.empty() && inputs->tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE;
-  if (!calls_tools || !request.contains("enforcedTools")) {
-    return ApplyTemplate(*inputs);
-  }
+  if (!calls_tools) return ApplyTemplate(*inputs);
+  std::vector<common_chat_tool> enforced = EnforcedTools(request, inputs->tools);
+  const auto same = [](const common_chat_tool& one, const common_chat_tool& other) {
+    return one.parameters == other.parameters;
+  };
+  if (std::ranges::equal(enforced, inputs->tools, same)) return ApplyTemplate(*inputs);
+
   common_chat_templates_inputs shown = *inputs;
   // Without a call no grammar is built of these schemas, which llama.cpp may not understand.
   shown.tool_choice = COMMON_CHAT_TOOL_CHOICE_NONE;
   std::string prompt = common_chat_templates_apply(templates_.get(), shown).prompt;
-  inputs->tools = common_chat_tools_parse_oaicompat(request.at("enforcedTools"));
+  inputs->tools = std::move(enforced);
   common_chat_params rendered = ApplyTemplate(*inputs);
   rendered.prompt = std::move(prompt);
   return rendered;
@@ -264,9 +305,7 @@ common_chat_params Chat::ApplyInWords(const common_json& request,
   common_chat_params rendered =
       common_chat_templates_apply(templates_.get(), ToolForm::InWords(*inputs));
   if (inputs->tools.empty() || inputs->tool_choice == COMMON_CHAT_TOOL_CHOICE_NONE) return rendered;
-  if (request.contains("enforcedTools")) {
-    inputs->tools = common_chat_tools_parse_oaicompat(request.at("enforcedTools"));
-  }
+  inputs->tools = EnforcedTools(request, inputs->tools);
   common_chat_params form = tool_form_->ReplyForm(*inputs, rendered.prompt);
   form.prompt = std::move(rendered.prompt);
   form.additional_stops = std::move(rendered.additional_stops);
@@ -310,8 +349,11 @@ void Chat::SetFormat(const common_chat_params& rendered, const common_chat_templ
 
 // The grammar of a reply, as strict as `inputs` asks for.
 std::string Chat::ReplyGrammar(const common_chat_params& rendered,
-                               const common_chat_templates_inputs& inputs) {
-  std::string grammar = FiniteNumbers(rendered.grammar);
+                               const common_chat_templates_inputs& inputs) const {
+  std::string grammar = FiniteNumbers(WithCallIds(rendered.grammar));
+  const bool calls_tools =
+      !inputs.tools.empty() && inputs.tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE;
+  if (calls_tools && !json_arguments_) grammar = StrictArguments(grammar, inputs.tools);
   if (inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_REQUIRED) {
     // A prompt that ends with an empty thought has used the grammar's place for one.
     const bool may_think =
@@ -360,6 +402,7 @@ void Chat::SetGrammar(const common_chat_params& rendered,
 void Chat::SetReasoning(const common_chat_params& rendered, int32_t budget,
                         common_params_sampling* constraints) const {
   if (rendered.thinking_start_tag.empty() || rendered.thinking_end_tags.empty()) return;
+  if (HasClosedThought(rendered)) budget = -1;
   if (!constraints->grammar_lazy && budget < 0) return;
   constraints->generation_prompt = rendered.generation_prompt;
   constraints->reasoning_budget_tokens = budget;

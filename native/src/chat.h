@@ -18,6 +18,7 @@ class common_json;
 struct common_chat_params;
 struct common_chat_templates_inputs;
 struct common_chat_templates;
+struct common_chat_tool;
 struct ReplyFormat;
 class ToolForm;
 
@@ -80,12 +81,14 @@ class Chat {
 
   common_chat_params ApplyTemplate(const common_chat_templates_inputs& inputs) const;
   common_chat_params Apply(const common_json& request, common_chat_templates_inputs* inputs) const;
+  std::vector<common_chat_tool> EnforcedTools(const common_json& request,
+                                              const std::vector<common_chat_tool>& shown) const;
   common_chat_params ApplyInWords(const common_json& request,
                                   common_chat_templates_inputs* inputs) const;
   std::string CallOrSchema(const common_json& request,
                            const common_chat_templates_inputs& inputs) const;
-  static std::string ReplyGrammar(const common_chat_params& rendered,
-                                  const common_chat_templates_inputs& inputs);
+  std::string ReplyGrammar(const common_chat_params& rendered,
+                           const common_chat_templates_inputs& inputs) const;
   void SetFormat(const common_chat_params& rendered, const common_chat_templates_inputs& inputs,
                  Prompt* prompt) const;
   void SetGrammar(const common_chat_params& rendered, const common_chat_templates_inputs& inputs,
@@ -104,4 +107,6 @@ class Chat {
   bool thinks_by_default_ = false;
   bool knows_tools_ = false;
   bool calls_in_parallel_ = false;
+  // Whether calls hold their arguments as JSON, of which llama.cpp enforces all.
+  bool json_arguments_ = true;
 };

@@ -36,6 +36,10 @@ TEST_CASE("what only looks like free text stays") {
 TEST_CASE("a row of calls becomes one call") {
   CHECK(SingleCall("root ::= tool-calls\ntool-calls ::= (tool-call space)+\nx ::= \"y\"+\n") ==
         "root ::= tool-calls\ntool-calls ::= (tool-call space)\nx ::= \"y\"+\n");
+  CHECK(SingleCall("root ::= tools\ntools ::= (tool-a | tool-b)+\n") ==
+        "root ::= tools\ntools ::= (tool-a | tool-b)\n");
+  CHECK(SingleCall("k ::= (tool-a)+ \"<|close|>tools<|sep|>\"") ==
+        "k ::= (tool-a) \"<|close|>tools<|sep|>\"");
   for (const std::string grammar : {
            "root ::= tool-calls\ntool-calls ::= tool-call space\n",
            "root ::= tool-calls\ntool-calls ::= (a)+ (b)+\n",
@@ -45,6 +49,12 @@ TEST_CASE("a row of calls becomes one call") {
        }) {
     CHECK(SingleCall(grammar) == grammar);
   }
+}
+
+TEST_CASE("ids of calls are nine letters and digits") {
+  CHECK(WithCallIds("x ::= \"a\" (\"[CALL_ID]\" until-5)? \"[ARGS]\"\ny ::= \"b\"") ==
+        "x ::= \"a\" \"[CALL_ID]\" [0-9A-Za-z]{9} \"[ARGS]\"\ny ::= \"b\"");
+  CHECK(WithCallIds("x ::= \"[CALL_ID]\" id") == "x ::= \"[CALL_ID]\" id");
 }
 
 TEST_CASE("exponents of numbers are short") {
@@ -91,5 +101,6 @@ TEST_CASE("a fence around JSON is left out") {
         "root ::= (" + json);
   const std::string wanted = "x\nresponse-format ::= \"```json\" space schema space \"```\"\n";
   CHECK(WithoutFence(wanted) == "x\nresponse-format ::= schema\n");
+  CHECK(WithoutFence("root ::= a \"```json\" space b space \"```\"\n") == "root ::= a b\n");
   CHECK(WithoutFence("root ::= (" + json) == "root ::= (" + json);
 }

@@ -356,7 +356,9 @@ class SchemaReader {
     if (restricting !== undefined) {
       this.#reading.refuse(join(path, restricting), `cannot be enforced beside \`${keyword}\``);
     }
-    return keyword === 'const' ? { const: values[0] } : { enum: values };
+    // Templates that show a schema look for its type.
+    const type = typeof schema.type === 'string' && { type: schema.type };
+    return { ...type, ...(keyword === 'const' ? { const: values[0] } : { enum: values }) };
   }
 
   #alternatives(

@@ -15,20 +15,12 @@ import {
   collect,
   type LoadedModel,
   loadModel,
+  noStrayBytes,
   startEngine,
 } from '../support/start-engine.ts';
 import { chatmlTemplate } from '../support/tiny-model.ts';
 
 const messages = [{ role: 'user', content: 'Answer as you are told' }] as const;
-
-/**
- * llama.cpp's grammars count some bytes that are no UTF-8 as one character, where a reader sees several. A
- * trained model does not write them; a random one is kept from it.
- */
-const noStrayBytes: SamplingParams = {
-  temperature: 1,
-  logitBias: Array.from({ length: 128 }, (_, index) => [0x80 + index, -100]),
-};
 
 let loaded: LoadedModel;
 let engine: Engine;

@@ -226,6 +226,11 @@ describe('what is refused', () => {
       'invalid_value',
     ],
     [
+      { tools: [{ type: 'function', function: { name: 'f', parameters: { type: 'string' } } }] },
+      'tools[0].function.parameters.type',
+      'invalid_value',
+    ],
+    [
       { tools: [{ type: 'function', function: { name: 'f', parameters: deep } }] },
       'tools[0].function.parameters',
       'invalid_value',

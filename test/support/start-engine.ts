@@ -6,7 +6,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getLlama, type Llama, LlamaLogLevel, type LlamaModel } from 'node-llama-cpp';
 import { createEmbeddingEngine } from '../../src/engine/embedding-engine.ts';
-import type { ChatMessage, Engine, EngineEvent, GenerateRequest } from '../../src/engine/engine.ts';
+import type {
+  ChatMessage,
+  Engine,
+  EngineEvent,
+  GenerateRequest,
+  SamplingParams,
+} from '../../src/engine/engine.ts';
 import type { EmbeddingOptions } from '../../src/engine/lazy-embedder.ts';
 import { createNativeEngine, type EngineOptions } from '../../src/engine/native-engine.ts';
 import { type GgufSpec, writeGguf } from './gguf-writer.ts';
@@ -75,6 +81,15 @@ export async function loadModel(
     },
   };
 }
+
+/**
+ * llama.cpp's grammars count some bytes that are no UTF-8 as one character, where a reader sees several. A
+ * trained model does not write them; a random one is kept from it.
+ */
+export const noStrayBytes: SamplingParams = {
+  temperature: 1,
+  logitBias: Array.from({ length: 128 }, (_, index) => [0x80 + index, -100]),
+};
 
 /** Starts an engine on a loaded model; the KV cache has room for every slot unless told otherwise. */
 export function startEngine(

@@ -70,7 +70,11 @@ describe('a schema that is rewritten', () => {
       { type: 'boolean', nullable: true },
       { anyOf: [{ type: 'boolean' }, { type: 'null' }] },
     ],
-    ['values of another type', { type: 'string', enum: ['a', 1, null] }, { enum: ['a'] }],
+    [
+      'values of another type',
+      { type: 'string', enum: ['a', 1, null] },
+      { type: 'string', enum: ['a'] },
+    ],
     [
       'one bound of an integer',
       { type: 'integer', minimum: 105 },

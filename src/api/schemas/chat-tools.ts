@@ -47,11 +47,22 @@ function toTool({ type, function: definition }: RequestTool, index: number): Too
   const { name, description, parameters, strict } = definition;
   const param = `${path}.function.parameters`;
   checkDepth(parameters, param);
+  checkType(parameters, param);
   return {
     name,
     ...(description != null && { description }),
     ...(parameters != null && { parameters, ...readEnforced(parameters, strict === true, param) }),
   };
+}
+
+/** Arguments are an object; a schema need not say so. */
+function checkType(parameters: object | null | undefined, param: string): void {
+  const type = (parameters as { readonly type?: unknown } | null | undefined)?.type;
+  if (type === undefined || type === 'object') return;
+  throw new GatewayError('invalid_value', {
+    param: `${param}.type`,
+    message: `\`${param}.type\` must be \`object\`, received ${JSON.stringify(type).slice(0, 100)}.`,
+  });
 }
 
 /** A tool that is not strict is offered whatever its schema says; what cannot be enforced is only shown. */

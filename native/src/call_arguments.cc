@@ -1,0 +1,200 @@
+#include "call_arguments.h"
+
+#include <common/json-schema-to-grammar.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "call_form.h"
+#include "grammar_rules.h"
+#include "raw_string.h"
+#include "tool_schema.h"
+
+namespace {
+
+bool IsNumbered(std::string_view name, std::string_view stem) {
+  return name.starts_with(stem) && name.size() > stem.size() &&
+         name.find_first_not_of("0123456789", stem.size()) == name.npos;
+}
+
+// Where `body` takes arguments that need not be there in any number and order, it takes each at
+// most once, in order.
+void TakeOnce(const std::vector<std::string>& arguments, std::string* body) {
+  std::string any;
+  std::string apart;
+  std::string once;
+  for (const std::string& argument : arguments) {
+    any += Concat({any.empty() ? "(" : " | ", argument});
+    apart += Concat({apart.empty() ? "" : " ", "(space ", argument, ")?"});
+    once += Concat({once.empty() ? "" : " ", argument, "?"});
+  }
+  for (const auto& [loop, row] :
+       {std::pair{Concat({"(space ", any, "))*"}), apart}, {Concat({any, ")*"}), once}}) {
+    const size_t at = body->find(loop);
+    if (at != std::string::npos) return void(body->replace(at, loop.size(), row));
+  }
+}
+
+// A place in a rule where a string may be any text.
+struct FreeText {
+  size_t first = 0;
+  size_t size = 0;
+  // What ends it, and whether the rule says so itself, behind that place.
+  std::string closing;
+  bool is_closed = false;
+};
+
+// Strings between tags in the rules of one tool.
+class TagTightener {
+ public:
+  TagTightener(std::string_view grammar, const ToolSchema* schema, GrammarRules* rules)
+      : grammar_(grammar), schema_(schema), rules_(rules) {}
+
+  // The properties of `object` have rules that begin with `stem`, of which that of `rule` consists.
+  // NOLINTNEXTLINE(misc-no-recursion): schemas nest.
+  void TightenMembers(const std::string& rule, const std::string& stem, const common_json& object) {
+    std::string* body = rules_->Find(rule);
+    if (body == nullptr) return;
+    std::vector<std::string> optional;
+    for (const Argument& property : ToolSchema::PropertiesOf(object)) {
+      const std::string name = RuleName(Concat({stem, "-", property.name}));
+      Tighten(name, property.schema);
+      if (!property.required) optional.push_back(name);
+    }
+    if (!optional.empty()) TakeOnce(optional, body);
+  }
+
+ private:
+  // The rule of an argument, and of what is within it in a format whose tags nest.
+  void Tighten(const std::string& rule, const common_json& schema) {
+    std::string* body = rules_->Find(rule);
+    if (body == nullptr) return;
+    const FreeText text = FindFreeText(*body);
+    if (text.size == 0) return Within(rule, schema_->Resolved(schema));
+    if (const auto strings = schema_->RawStrings(schema, text.closing)) {
+      const std::string closing = text.is_closed ? "" : gbnf_format_literal(text.closing);
+      body->replace(text.first, text.size, Concat({*strings, " ", closing}));
+    }
+  }
+
+  void Within(const std::string& rule, const common_json& schema) {
+    if (schema.contains("anyOf")) {
+      int index = 0;
+      for (const common_json& choice : schema.at("anyOf")) {
+        Within(Concat({rule, "-", std::to_string(index++)}), schema_->Resolved(choice));
+      }
+    } else if (schema.value("type", "") == "object") {
+      TightenMembers(rule, rule, schema);
+    } else if (schema.value("type", "") == "array") {
+      const std::string item = rule + "-item";
+      if (rules_->Find(item) == nullptr) return;
+      if (schema.contains("prefixItems")) RefuseToWrite("an array of different items");
+      CountItems(rule, item, schema);
+      if (schema.contains("items")) Tighten(item, schema.at("items"));
+    }
+  }
+
+  void CountItems(const std::string& rule, const std::string& item, const common_json& schema) {
+    std::string* body = rules_->Find(rule);
+    const std::string any = Concat({"(space ", item, ")*"});
+    const size_t at = body == nullptr ? std::string::npos : body->find(any);
+    if (at == std::string::npos) return;
+    const int most = schema.value("maxItems", -1);
+    body->replace(at + any.size() - 1, 1,
+                  Concat({"{", std::to_string(schema.value("minItems", 0)), ",",
+                          most < 0 ? "" : std::to_string(most), "}"}));
+  }
+
+  FreeText FindFreeText(std::string_view body) const {
+    char closer = 0;
+    for (size_t i = 0; i < body.size(); ++i) {
+      const char c = body[i];
+      if (closer != 0) {
+        if (c == '\\') {
+          ++i;
+        } else if (c == closer) {
+          closer = 0;
+        }
+      } else if (c == '"' || c == '[') {
+        closer = c == '"' ? '"' : ']';
+      } else if (IsRuleLetter(c)) {
+        const size_t first = i;
+        while (i + 1 < body.size() && IsRuleLetter(body[i + 1])) ++i;
+        FreeText text = FreeTextAt(body, first, i + 1 - first);
+        if (text.size > 0) return text;
+      }
+    }
+    return {};
+  }
+
+  FreeText FreeTextAt(std::string_view body, size_t first, size_t size) const {
+    const std::string name(body.substr(first, size));
+    if (IsNumbered(name, "until-")) {
+      return {first, size, LiteralAt(body.substr(first + size)), true};
+    }
+    if (IsNumbered(name, "ac-")) return {first, size, ClosingMark(grammar_, name), false};
+    for (const char* shared : {"xml-arg-string", "ling3-arg-string"}) {
+      const std::string* rule = name == shared ? rules_->Find(name) : nullptr;
+      if (rule != nullptr) return {first, size, FindFreeText(*rule).closing, false};
+    }
+    return {};
+  }
+
+  // The text of a literal that follows, with what GBNF escapes in one.
+  static std::string LiteralAt(std::string_view rest) {
+    std::string text;
+    for (size_t i = rest.find('"') + 1; i < rest.size() && rest[i] != '"'; ++i) {
+      const bool is_escape = rest[i] == '\\' && i + 1 < rest.size();
+      if (is_escape) ++i;
+      text += is_escape && rest[i] == 'n' ? '\n' : rest[i];
+    }
+    return text;
+  }
+
+  std::string_view grammar_;
+  const ToolSchema* schema_;
+  GrammarRules* rules_;
+};
+
+// Behind arguments that have no closing mark of their own llama.cpp's parser takes no blanks,
+// although its grammar does.
+void CloseWithoutBlanks(const common_chat_tool& tool, GrammarRules* rules) {
+  const std::string* call = rules->Find(RuleName(Concat({"tool-", tool.name})));
+  std::string* wrapped = rules->Find("tool-call");
+  if (call == nullptr || wrapped == nullptr || call->ends_with('"')) return;
+  constexpr std::string_view kBlanks = ") space \"";
+  if (const size_t at = wrapped->find(kBlanks); at != std::string::npos) {
+    wrapped->replace(at, kBlanks.size(), ") \"");
+  }
+}
+
+}  // namespace
+
+std::string StrictArguments(const std::string& grammar,
+                            const std::vector<common_chat_tool>& tools) {
+  GrammarRules rules(grammar);
+  const CallForm* form = FindCallForm(grammar);
+  for (const common_chat_tool& tool : tools) {
+    const ToolSchema schema(tool.parameters);
+    if (form != nullptr) {
+      SetCallRule(*form, tool.name, schema, &rules);
+      continue;
+    }
+    TagTightener tightener(grammar, &schema, &rules);
+    const common_json arguments = schema.Object();
+    const std::string call = RuleName(Concat({"tool-", tool.name}));
+    tightener.TightenMembers(call, Concat({call, "-arg"}), arguments);
+    const std::string ling = RuleName(tool.name);
+    tightener.TightenMembers(Concat({"ling3-tool-", ling}), Concat({"ling3-arg-", ling}),
+                             arguments);
+    CloseWithoutBlanks(tool, &rules);
+  }
+  return rules.text();
+}
+
+std::string ObjectParameters(const std::string& parameters) {
+  const common_json object = ToolSchema(parameters).Object();
+  // What is the same keeps its letters: it stands in the prompt.
+  return parameters.empty() || object == common_json::parse(parameters) ? parameters
+                                                                        : object.dump();
+}

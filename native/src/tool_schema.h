@@ -1,0 +1,57 @@
+// The schema of a tool's arguments, as src/grammar/schema.ts rewrites it: a small language of
+// types, constants, alternatives and references into its own definitions.
+#pragma once
+
+#include <common/json.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+// Says that a format of llama.cpp's has no way to write `what`, by std::invalid_argument.
+[[noreturn]] void RefuseToWrite(const std::string& what);
+
+struct Argument {
+  std::string name;
+  common_json schema;
+  bool required = false;
+};
+
+class ToolSchema {
+ public:
+  // Takes what a tool calls its parameters; empty stands for any.
+  explicit ToolSchema(const std::string& parameters);
+
+  // All arguments, as an object whose properties they are: of alternatives the first. Properties
+  // that cannot be strings have a type. Throws where there is no object.
+  common_json Object() const;
+
+  // The properties of an object.
+  static std::vector<Argument> PropertiesOf(const common_json& object);
+
+  // What `schema` refers to, or itself.
+  common_json Resolved(common_json schema) const;
+
+  // Whether llama.cpp reads a value between tags as a string.
+  bool MayBeString(const common_json& schema) const;
+
+  // GBNF expressions of the strings of `schema`, as they stand raw before `closing`; nothing where
+  // any text may. Throws where it allows none that can be written.
+  std::optional<std::string> RawStrings(const common_json& schema,
+                                        const std::string& closing) const;
+
+  // A grammar of JSON that follows `schema`.
+  std::string JsonGrammar(const common_json& schema) const;
+
+ private:
+  bool CollectStrings(const common_json& schema, const std::string& closing,
+                      std::vector<std::string>* strings, int depth) const;
+  bool MayBeString(const common_json& schema, int depth) const;
+  // Empty for what may be a string, or anything.
+  std::string TypeOf(const common_json& schema, int depth) const;
+  // Null where there is none.
+  common_json FirstObject(const common_json& schema, int depth) const;
+
+  common_json root_;
+  common_json definitions_;
+};

@@ -1,0 +1,114 @@
+/**
+ * Calls in notations of their own follow their schemas as strictly as JSON does: random schemas, written
+ * by a model of random weights.
+ */
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import Schema from 'typebox/schema';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Engine, EngineEvent, Tool } from '../../src/engine/engine.ts';
+import { GrammarProblem } from '../../src/grammar/problem.ts';
+import { enforceableSchema } from '../../src/grammar/schema.ts';
+import { randomSchema } from '../support/random-schema.ts';
+import { SeededRandom, testSeed } from '../support/seeded-random.ts';
+import { type LoadedModel, loadModel, noStrayBytes, startEngine } from '../support/start-engine.ts';
+
+const source = fileURLToPath(new URL('../../build/llama.cpp', import.meta.url));
+const schemaCount = process.env.LONG ? 150 : 12;
+/** One for each way of writing arguments; the second opens a thought that has to be ended. */
+const families = [
+  'Qwen3-Coder',
+  'Kimi-K3',
+  'GLM-4.6',
+  'LFM2.5-8B-A1B',
+  'MiniMax-M2',
+  'deepseek-ai-DeepSeek-V4',
+  'google-gemma-4-31B-it',
+  'muse-glimmer',
+  'openbmb-MiniCPM5-1B',
+];
+
+let loaded: LoadedModel;
+beforeAll(async () => {
+  loaded = await loadModel({ contextLength: 8192 });
+});
+afterAll(() => loaded.dispose());
+
+/** Schemas of arguments, which are objects. */
+function* toolSchemas(random: SeededRandom): Generator<{ parameters: object; enforced: object }> {
+  for (let count = 0; count < schemaCount; ) {
+    const parameters = randomSchema(random);
+    if (parameters.type !== 'object') continue;
+    try {
+      const enforced = enforceableSchema(parameters).schema;
+      count += 1;
+      yield { parameters, enforced };
+    } catch (error) {
+      if (!(error instanceof GrammarProblem)) throw error;
+    }
+  }
+}
+
+test.each(families)(
+  '%s writes arguments that random schemas allow',
+  async (family) => {
+    const chatTemplate = execFileSync(
+      'git',
+      ['-C', source, 'show', `HEAD:models/templates/${family}.jinja`],
+      { encoding: 'utf8' },
+    );
+    const engine = await startEngine(loaded.model, {
+      chatTemplate,
+      slotCount: 4,
+      contextLength: 8192,
+    });
+    const seed = testSeed();
+    let finished = 0;
+    const one = async (tool: Tool, index: number) => {
+      const events = await call(engine, tool, index);
+      const end = events?.at(-1);
+      if (end?.type !== 'sequence-end' || end.finishReason === 'length') return;
+      const text = events
+        ?.map((event) => (event.type === 'tool-call-delta' ? event.arguments : ''))
+        .join('');
+      const told = `seed ${seed}, schema ${JSON.stringify(tool.parameters)}, arguments ${text}`;
+      expect(end.finishReason, told).toBe('tool-calls');
+      expect(Schema.Check(tool.parameters as object, JSON.parse(text ?? '')), told).toBe(true);
+      finished += 1;
+    };
+    try {
+      const tools = [...toolSchemas(new SeededRandom(seed))].map((schemas) => ({
+        name: 'get_weather',
+        ...schemas,
+      }));
+      await Promise.all(tools.map(one));
+      console.log(`seed ${seed}: ${finished} of ${tools.length} calls finished`);
+      expect(finished).toBeGreaterThan(0);
+    } finally {
+      await engine.close();
+    }
+  },
+  300_000,
+);
+
+/** Undefined where the template itself fails on the schema. */
+async function call(engine: Engine, tool: Tool, index: number): Promise<EngineEvent[] | undefined> {
+  const prompt = await engine
+    .prepareChat([{ role: 'user', content: 'Weather in Paris?' }], {
+      tools: [tool],
+      toolChoice: 'required',
+      parallelToolCalls: false,
+      thinking: false,
+      thinkingBudget: 4,
+    })
+    .catch((error: Error) => {
+      if (!error.message.includes('NotImplemented')) throw error;
+    });
+  if (prompt === undefined) return undefined;
+  const events: EngineEvent[] = [];
+  const sampling = { ...noStrayBytes, seed: BigInt(index) };
+  for await (const event of engine.generate({ prompt, sampling, maxTokens: 500 })) {
+    events.push(event);
+  }
+  return events;
+}
