@@ -4,7 +4,6 @@ import type { Engine } from '../engine/engine.ts';
 import { GatewayError } from '../errors.ts';
 import type { ModelRegistry } from '../model/registry.ts';
 import { bodyErrors, modelErrors, type RouteDoc } from '../route-doc.ts';
-import { checkUnicode } from './schemas/request-errors.ts';
 import { checkTokenIds } from './schemas/token-ids.ts';
 import {
   Content,
@@ -28,7 +27,6 @@ export const tokens: FastifyPluginAsyncTypebox<{ readonly models: ModelRegistry 
   const tokenizing = { schema: { body: TokenizeRequest }, config: { doc: tokenizeDoc } };
   app.post('/tokenize', tokenizing, async (request): Promise<Tokens> => {
     const { content, add_special: addSpecial, parse_special: parseSpecial } = request.body;
-    checkUnicode(content, 'content');
     const { engine } = models.require();
     const ids = await engine.tokenize(content, {
       addSpecial: addSpecial ?? false,

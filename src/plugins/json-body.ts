@@ -2,9 +2,12 @@ import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance } from 'fastify';
 import { GatewayError } from '../errors.ts';
 
+/** How JSON writes half of a surrogate pair, or a pair: bytes that are UTF-8 have none. */
+const surrogateEscape = /\\u[dD][89a-fA-F]/;
+
 /**
- * Reads JSON bodies. Bytes that are no UTF-8 are refused instead of being replaced, since the model would
- * then be asked something else.
+ * Reads JSON bodies. Bytes that are no UTF-8 and texts that are no Unicode are refused instead of being
+ * replaced, since the model would then be asked something else.
  */
 export function addJsonBody(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');
@@ -13,11 +16,43 @@ export function addJsonBody(app: FastifyInstance): void {
     'application/json',
     { parseAs: 'buffer' },
     (request, body, done) => {
-      if (isUtf8(body)) {
-        void parse(request, body.toString('utf8'), done);
-      } else {
+      if (!isUtf8(body)) {
         done(new GatewayError('invalid_json', { message: 'The request body is not valid UTF-8.' }));
+        return;
       }
+      const text = body.toString('utf8');
+      void parse(request, text, (error, value) => {
+        const param = error === null && surrogateEscape.test(text) ? pathOfHalf(value) : undefined;
+        done(param === undefined ? error : noUnicode(param), value);
+      });
     },
   );
+}
+
+function noUnicode(param: string): GatewayError {
+  return new GatewayError('invalid_value', {
+    param,
+    message: `\`${param}\` must be Unicode text, received one with half of a surrogate pair.`,
+  });
+}
+
+/** Where half of a surrogate pair stands, such as `messages[0].content`. A body may nest without end. */
+function pathOfHalf(body: unknown): string | undefined {
+  const open = [{ value: body, path: '' }];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const { value, path } = next;
+    if (typeof value === 'string') {
+      if (!value.isWellFormed()) return path;
+    } else if (Array.isArray(value)) {
+      for (const [index, item] of value.entries()) {
+        open.push({ value: item, path: `${path}[${index}]` });
+      }
+    } else if (typeof value === 'object' && value !== null) {
+      for (const [name, member] of Object.entries(value)) {
+        if (!name.isWellFormed()) return path;
+        open.push({ value: member, path: path === '' ? name : `${path}.${name}` });
+      }
+    }
+  }
+  return undefined;
 }

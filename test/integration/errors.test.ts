@@ -12,6 +12,43 @@ function errorBody(code: string, type = 'invalid_request_error', param: string |
   return { error: { message: expect.any(String), type, param, code } };
 }
 
+describe('half of a surrogate pair is refused where it stands', () => {
+  const half = 'a\ud800';
+  const messages = [{ role: 'user', content: 'Hi' }];
+  test.each<[param: string | null, body: object]>([
+    ['messages[0].content', { messages: [{ role: 'user', content: half }] }],
+    [
+      'messages[0].content[1].text',
+      { messages: [{ role: 'user', content: [{}, { text: half }] }] },
+    ],
+    ['messages[0].name', { messages: [{ role: 'user', content: 'Hi', name: half }] }],
+    ['stop', { messages, stop: half }],
+    ['stop[1]', { messages, stop: ['a', half] }],
+    ['tools[0].function.description', { messages, tools: [{ function: { description: half } }] }],
+    [
+      'response_format.json_schema.schema.properties',
+      {
+        messages,
+        response_format: { json_schema: { schema: { properties: { [half]: {} } } } },
+      },
+    ],
+  ])('%s', async (param, body) => {
+    const { app } = startGateway();
+    const response = await app.inject({ method: 'POST', url: path, payload: body });
+    expect(response.statusCode).toBe(400);
+    expect(response.json()).toEqual(errorBody('invalid_value', 'invalid_request_error', param));
+  });
+
+  test('a whole pair is text, however deep a body nests', async () => {
+    const { app } = startGateway();
+    const pair = String.raw`{"messages":[{"role":"user","content":"\ud83d\ude00"}]}`;
+    const options = { method: 'POST', url: path, headers: json } as const;
+    expect((await app.inject({ ...options, payload: pair })).statusCode).toBe(200);
+    const deep = `{"a":"\\ud83d\\ude00","b":${'['.repeat(100_000)}${']'.repeat(100_000)}}`;
+    expect((await app.inject({ ...options, payload: deep })).statusCode).toBe(400);
+  });
+});
+
 describe('a body that cannot be read', () => {
   test.each([
     ['is not JSON', json, '{"messages": [', 400, 'invalid_json'],

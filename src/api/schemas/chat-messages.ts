@@ -1,7 +1,7 @@
 import type { ChatMessage, ToolCall } from '../../engine/engine.ts';
 import { GatewayError } from '../../errors.ts';
 import type { ContentPart, RequestMessage, RequestToolCall } from './chat-completions.ts';
-import { checkUnicode, missing, unsupported } from './request-errors.ts';
+import { missing, unsupported } from './request-errors.ts';
 
 /** Content parts that other models take. */
 const otherMedia: ReadonlySet<string> = new Set(['image_url', 'input_audio', 'file', 'refusal']);
@@ -42,7 +42,6 @@ function toChatMessage(
   }
   if (role === 'tool' && callId == null) throw missing(`${path}.tool_call_id`);
   const content = toText(message, `${path}.content`);
-  checkUnicode(content, `${path}.content`);
   const name = message.name ?? (role === 'tool' ? toolNames.get(callId ?? '') : undefined);
   const reasoning = message.reasoning_content ?? message.reasoning;
   return {

@@ -1,7 +1,7 @@
 import { GatewayError } from '../../errors.ts';
 import { CompletionRequest, type RequestPrompt, type RequestPromptParts } from './completions.ts';
 import { type GenerationRequest, maxChoiceCount, readGeneration } from './generation-request.ts';
-import { checkUnicode, unsupported } from './request-errors.ts';
+import { unsupported } from './request-errors.ts';
 import { refuseUnsupported } from './unsupported-parameters.ts';
 
 /** One prompt of a request. */
@@ -96,13 +96,14 @@ function readBestOf(
 }
 
 function readPrompts(prompt: RequestPrompt): PromptContent[] {
-  if (typeof prompt === 'string') return [checked({ path: 'prompt', content: prompt })];
+  if (typeof prompt === 'string') return [{ path: 'prompt', content: prompt }];
   if (prompt.some((part) => typeof part === 'number')) {
-    return [checked({ path: 'prompt', content: prompt.map(requirePart) })];
+    return [{ path: 'prompt', content: prompt.map(requirePart) }];
   }
-  return prompt.map((each, index) =>
-    checked({ path: `prompt[${index}]`, content: typeof each === 'number' ? [each] : each }),
-  );
+  return prompt.map((each, index) => ({
+    path: `prompt[${index}]`,
+    content: typeof each === 'number' ? [each] : each,
+  }));
 }
 
 function requirePart(part: RequestPrompt[number], index: number): string | number {
@@ -113,25 +114,12 @@ function requirePart(part: RequestPrompt[number], index: number): string | numbe
   });
 }
 
-function checked(prompt: PromptContent): PromptContent {
-  const { path, content } = prompt;
-  if (typeof content === 'string') {
-    checkUnicode(content, path);
-  } else {
-    for (const [index, part] of content.entries()) {
-      if (typeof part === 'string') checkUnicode(part, `${path}[${index}]`);
-    }
-  }
-  return prompt;
-}
-
 /** An empty suffix asks for what any prompt does. */
 function readSuffix(
   suffix: string | null | undefined,
   prompts: readonly PromptContent[],
 ): string | undefined {
   if (suffix == null || suffix === '') return undefined;
-  checkUnicode(suffix, 'suffix');
   if (prompts.every(({ content }) => typeof content === 'string')) return suffix;
   throw new GatewayError('invalid_value', {
     param: 'suffix',

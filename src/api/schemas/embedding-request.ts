@@ -6,7 +6,6 @@ import {
   maxInputCount,
   type RequestInput,
 } from './embeddings.ts';
-import { checkUnicode } from './request-errors.ts';
 import { refuseUnsupported } from './unsupported-parameters.ts';
 
 /** One input of a request. */
@@ -44,7 +43,7 @@ export function readEmbeddingRequest(body: EmbeddingRequest): EmbeddingWork {
 }
 
 function readInputs(input: RequestInput): InputContent[] {
-  if (typeof input === 'string') return [checked({ path: 'input', content: input })];
+  if (typeof input === 'string') return [{ path: 'input', content: input }];
   if (input.some((part) => typeof part === 'number')) {
     return [{ path: 'input', content: input.map(requireToken) }];
   }
@@ -54,12 +53,10 @@ function readInputs(input: RequestInput): InputContent[] {
       message: `\`input\` may have at most ${maxInputCount} inputs, received ${input.length}.`,
     });
   }
-  return input.map((content, index) =>
-    checked({
-      path: `input[${index}]`,
-      content: typeof content === 'number' ? [content] : content,
-    }),
-  );
+  return input.map((content, index) => ({
+    path: `input[${index}]`,
+    content: typeof content === 'number' ? [content] : content,
+  }));
 }
 
 function requireToken(part: string | number | readonly number[], index: number): number {
@@ -68,9 +65,4 @@ function requireToken(part: string | number | readonly number[], index: number):
     param: `input[${index}]`,
     message: `\`input[${index}]\` must be a token id, because other items of \`input\` are; received ${typeof part === 'string' ? 'a string' : 'an array'}.`,
   });
-}
-
-function checked(input: InputContent): InputContent {
-  if (typeof input.content === 'string') checkUnicode(input.content, input.path);
-  return input;
 }

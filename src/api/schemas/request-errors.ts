@@ -15,15 +15,6 @@ export function unsupported(param: string, advice: string): GatewayError {
   });
 }
 
-/** @throws {GatewayError} `invalid_value` for half of a surrogate pair, which no UTF-8 can carry */
-export function checkUnicode(text: string, param: string): void {
-  if (text.isWellFormed()) return;
-  throw new GatewayError('invalid_value', {
-    param,
-    message: `\`${param}\` must be Unicode text, received one with half of a surrogate pair.`,
-  });
-}
-
 /** Levels of arrays and objects that llama.cpp's recursive readers are given at most. */
 const deepestLevel = 64;
 

@@ -1,7 +1,7 @@
 import { type Static, Type } from 'typebox';
 import { InputUsage, maxInputCount } from './embeddings.ts';
 import { optional } from './optional.ts';
-import { checkUnicode, unsupported } from './request-errors.ts';
+import { unsupported } from './request-errors.ts';
 
 /** A document is a text, or an object that has one. */
 export type RequestDocument = string | { readonly text: string };
@@ -59,15 +59,9 @@ const refusedFields = [
 export function readDocuments(body: RerankRequest): string[] {
   const refused = refusedFields.find((name) => (body as Record<string, unknown>)[name] != null);
   if (refused !== undefined) throw unsupported(refused, 'leave it out and shorten the documents');
-  checkUnicode(body.query, 'query');
-  return body.documents.map((document, index) => {
-    const [text, path] =
-      typeof document === 'string'
-        ? [document, `documents[${index}]`]
-        : [document.text, `documents[${index}].text`];
-    checkUnicode(text, path);
-    return text;
-  });
+  return body.documents.map((document) =>
+    typeof document === 'string' ? document : document.text,
+  );
 }
 
 /** @param scores - of the documents, in their order */
