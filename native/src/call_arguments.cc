@@ -86,17 +86,14 @@ class TagTightener {
     } else if (schema.value("type", "") == "object") {
       TightenMembers(rule, rule, schema);
     } else if (schema.value("type", "") == "array") {
-      const std::string item = rule + "-item";
-      if (rules_->Find(item) == nullptr) return;
-      if (schema.contains("prefixItems")) RefuseToWrite("an array of different items");
-      CountItems(rule, item, schema);
-      if (schema.contains("items")) Tighten(item, schema.at("items"));
+      CountItems(rule, schema);
+      if (schema.contains("items")) Tighten(rule + "-item", schema.at("items"));
     }
   }
 
-  void CountItems(const std::string& rule, const std::string& item, const common_json& schema) {
+  void CountItems(const std::string& rule, const common_json& schema) {
     std::string* body = rules_->Find(rule);
-    const std::string any = Concat({"(space ", item, ")*"});
+    const std::string any = Concat({"(space ", rule, "-item)*"});
     const size_t at = body == nullptr ? std::string::npos : body->find(any);
     if (at == std::string::npos) return;
     const int most = schema.value("maxItems", -1);
