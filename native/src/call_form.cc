@@ -257,7 +257,7 @@ class ArgumentWriter {
 
   std::string Write(const Argument& argument) {
     const common_json schema = schema_->Resolved(argument.schema);
-    std::string key = Filled(form_->key, "{}", argument.name);
+    std::string key(form_->key);
     bool is_raw = false;
     switch (form_->notation) {
       case Notation::kGemma:
@@ -278,6 +278,7 @@ class ArgumentWriter {
     const std::string value =
         is_raw ? RawString(schema) : rules_->AddGrammar(schema_->JsonGrammar(argument.schema));
     const std::string closing = form_->closing.empty() ? "" : Literal(form_->closing);
+    key = Filled(key, "{}", argument.name);
     return Concat({Literal(key), " ", value, " ", closing});
   }
 

@@ -81,6 +81,40 @@ std::optional<std::string> ThinkingMark(const common_chat_templates* templates) 
   }
 }
 
+bool IsPlain(const common_chat_templates_inputs& inputs) {
+  return inputs.tools.empty() && inputs.json_schema.empty() &&
+         inputs.continue_final_message == COMMON_CHAT_CONTINUATION_NONE;
+}
+
+common_chat_params ApplyPlainly(const common_chat_templates* templates,
+                                common_chat_templates_inputs inputs) {
+  inputs.force_pure_content = true;
+  return common_chat_templates_apply(templates, inputs);
+}
+
+// Whether plain chats of a template without reasoning need nothing but to be rendered: then
+// llama.cpp can be kept from looking anew at how its replies look, which takes most of the time.
+bool RendersPlainly(const common_chat_templates* templates) {
+  common_chat_templates_inputs inputs = SampleInputs();
+  const common_chat_msg question = inputs.messages.front();
+  common_chat_msg answer = question;
+  answer.role = "assistant";
+  common_chat_msg rules = question;
+  rules.role = "system";
+  try {
+    for (const auto& messages :
+         {std::vector{question}, {question, answer, question}, {rules, question}}) {
+      inputs.messages = messages;
+      const common_chat_params usual = common_chat_templates_apply(templates, inputs);
+      const common_chat_params plain = ApplyPlainly(templates, inputs);
+      if (usual.prompt != plain.prompt || !usual.additional_stops.empty()) return false;
+    }
+    return true;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
 // Of the schema of the sample tool. In a grammar only where arguments are JSON.
 constexpr std::string_view kSampleValue = "sample-value";
 
@@ -180,6 +214,7 @@ Chat::Chat(const Model* model, const std::string& template_override)
   knows_thinking_ = thinking_mark.has_value();
   thinks_by_default_ =
       knows_thinking_ && ThinksByDefault(common_chat_templates_source(templates_.get()));
+  renders_plainly_ = !knows_thinking_ && RendersPlainly(templates_.get());
   const auto abilities = common_chat_templates_get_caps(templates_.get());
   calls_in_parallel_ = abilities.at("supports_parallel_tool_calls");
   const std::optional<std::string> call_grammar = SampleCallGrammar(templates_.get());
@@ -256,6 +291,7 @@ std::string Chat::Render(const std::string& request_text) const {
 
 // The prompt of the model's template, with the reply's form of the same without its end token.
 common_chat_params Chat::ApplyTemplate(const common_chat_templates_inputs& inputs) const {
+  if (renders_plainly_ && IsPlain(inputs)) return ApplyPlainly(templates_.get(), inputs);
   common_chat_params rendered = common_chat_templates_apply(templates_.get(), inputs);
   if (!unmarked_templates_ || inputs.tools.empty()) return rendered;
   common_chat_params form = common_chat_templates_apply(unmarked_templates_.get(), inputs);
@@ -302,8 +338,7 @@ common_chat_params Chat::Apply(const common_json& request,
 // The prompt is the template's, the form of the reply our own.
 common_chat_params Chat::ApplyInWords(const common_json& request,
                                       common_chat_templates_inputs* inputs) const {
-  common_chat_params rendered =
-      common_chat_templates_apply(templates_.get(), ToolForm::InWords(*inputs));
+  common_chat_params rendered = ApplyTemplate(ToolForm::InWords(*inputs));
   if (inputs->tools.empty() || inputs->tool_choice == COMMON_CHAT_TOOL_CHOICE_NONE) return rendered;
   inputs->tools = EnforcedTools(request, inputs->tools);
   common_chat_params form = tool_form_->ReplyForm(*inputs, rendered.prompt);

@@ -105,6 +105,7 @@ class Chat {
   std::unique_ptr<const ToolForm> tool_form_;
   bool knows_thinking_ = false;
   bool thinks_by_default_ = false;
+  bool renders_plainly_ = false;
   bool knows_tools_ = false;
   bool calls_in_parallel_ = false;
   // Whether calls hold their arguments as JSON, of which llama.cpp enforces all.
