@@ -2,8 +2,8 @@
 
 #include <common/json-schema-to-grammar.h>
 
-#include <algorithm>
-#include <utility>
+#include <set>
+#include <string_view>
 
 #include "call_form.h"
 #include "grammar_rules.h"
@@ -20,18 +20,29 @@ bool IsNumbered(std::string_view name, std::string_view stem) {
 // Where `body` takes arguments that need not be there in any number and order, it takes each at
 // most once, in order.
 void TakeOnce(const std::vector<std::string>& arguments, std::string* body) {
-  std::string any;
-  std::string apart;
-  std::string once;
+  std::string choices;
+  std::string spaced_row;
+  std::string row;
   for (const std::string& argument : arguments) {
-    any += Concat({any.empty() ? "(" : " | ", argument});
-    apart += Concat({apart.empty() ? "" : " ", "(space ", argument, ")?"});
-    once += Concat({once.empty() ? "" : " ", argument, "?"});
+    choices += Concat({choices.empty() ? "(" : " | ", argument});
+    spaced_row += Concat({spaced_row.empty() ? "" : " ", "(space ", argument, ")?"});
+    row += Concat({row.empty() ? "" : " ", argument, "?"});
   }
-  for (const auto& [loop, row] :
-       {std::pair{Concat({"(space ", any, "))*"}), apart}, {Concat({any, ")*"}), once}}) {
-    const size_t at = body->find(loop);
-    if (at != std::string::npos) return void(body->replace(at, loop.size(), row));
+  const std::string spaced_loop = Concat({"(space ", choices, "))*"});
+  const std::string loop = Concat({choices, ")*"});
+  if (const size_t at = body->find(spaced_loop); at != std::string::npos) {
+    body->replace(at, spaced_loop.size(), spaced_row);
+  } else if (const size_t at = body->find(loop); at != std::string::npos) {
+    body->replace(at, loop.size(), row);
+  }
+}
+
+// llama.cpp keeps one rule where names differ in nothing but signs.
+void CheckNames(const std::vector<std::string>& names, std::set<std::string> taken) {
+  for (const std::string& name : names) {
+    if (!taken.insert(RuleName(name)).second) {
+      RefuseToWrite(Concat({"`", name, "` beside other names that have the same letters"}));
+    }
   }
 }
 
@@ -47,17 +58,19 @@ struct FreeText {
 // Strings between tags in the rules of one tool.
 class TagTightener {
  public:
-  TagTightener(std::string_view grammar, const ToolSchema* schema, GrammarRules* rules)
-      : grammar_(grammar), schema_(schema), rules_(rules) {}
+  TagTightener(const ToolSchema* schema, GrammarRules* rules) : schema_(schema), rules_(rules) {}
 
-  // The properties of `object` have rules that begin with `stem`, of which that of `rule` consists.
+  // `rule` is built of rules for the properties of `object`, named `stem`-<property>.
   // NOLINTNEXTLINE(misc-no-recursion): schemas nest.
-  void TightenMembers(const std::string& rule, const std::string& stem, const common_json& object) {
+  void TightenMembers(const std::string& rule, const std::string& stem, const common_json& object,
+                      bool is_within = false) {
     std::string* body = rules_->Find(rule);
     if (body == nullptr) return;
     std::vector<std::string> optional;
     for (const Argument& property : ToolSchema::PropertiesOf(object)) {
       const std::string name = RuleName(Concat({stem, "-", property.name}));
+      // Another argument's rule may have the name that one within this would have.
+      if (is_within && !Mentions(*body, name)) continue;
       Tighten(name, property.schema);
       if (!property.required) optional.push_back(name);
     }
@@ -70,31 +83,44 @@ class TagTightener {
     std::string* body = rules_->Find(rule);
     if (body == nullptr) return;
     const FreeText text = FindFreeText(*body);
-    if (text.size == 0) return Within(rule, schema_->Resolved(schema));
+    if (text.size == 0) return Within(rule, rule, schema_->Resolved(schema));
+    if (text.closing.empty()) return;
     if (const auto strings = schema_->RawStrings(schema, text.closing)) {
       const std::string closing = text.is_closed ? "" : gbnf_format_literal(text.closing);
       body->replace(text.first, text.size, Concat({*strings, " ", closing}));
     }
   }
 
-  void Within(const std::string& rule, const common_json& schema) {
+  static bool Mentions(std::string_view body, const std::string& name) {
+    for (size_t at = body.find(name); at != body.npos; at = body.find(name, at + 1)) {
+      const size_t end = at + name.size();
+      const bool begins = at == 0 || !IsRuleLetter(body[at - 1]);
+      if (begins && (end == body.size() || !IsRuleLetter(body[end]))) return true;
+    }
+    return false;
+  }
+
+  // What is within a value has rules named `stem`-<part> only where its tags nest.
+  void Within(const std::string& rule, const std::string& stem, const common_json& schema) {
     if (schema.contains("anyOf")) {
       int index = 0;
       for (const common_json& choice : schema.at("anyOf")) {
-        Within(Concat({rule, "-", std::to_string(index++)}), schema_->Resolved(choice));
+        Within(rule, Concat({stem, "-", std::to_string(index++)}), schema_->Resolved(choice));
       }
     } else if (schema.value("type", "") == "object") {
-      TightenMembers(rule, rule, schema);
+      TightenMembers(rule, stem, schema, true);
     } else if (schema.value("type", "") == "array") {
-      CountItems(rule, schema);
-      if (schema.contains("items")) Tighten(rule + "-item", schema.at("items"));
+      CountItems(rule, stem, schema);
+      const std::string item = stem + "-item";
+      if (!schema.contains("items") || !Mentions(*rules_->Find(rule), item)) return;
+      Tighten(item, schema.at("items"));
     }
   }
 
-  void CountItems(const std::string& rule, const common_json& schema) {
+  void CountItems(const std::string& rule, const std::string& stem, const common_json& schema) {
     std::string* body = rules_->Find(rule);
-    const std::string any = Concat({"(space ", rule, "-item)*"});
-    const size_t at = body == nullptr ? std::string::npos : body->find(any);
+    const std::string any = Concat({"(space ", stem, "-item)*"});
+    const size_t at = body->find(any);
     if (at == std::string::npos) return;
     const int most = schema.value("maxItems", -1);
     body->replace(at + any.size() - 1, 1,
@@ -129,7 +155,8 @@ class TagTightener {
     if (IsNumbered(name, "until-")) {
       return {first, size, LiteralAt(body.substr(first + size)), true};
     }
-    if (IsNumbered(name, "ac-")) return {first, size, ClosingMark(grammar_, name), false};
+    if (IsNumbered(name, "ac-")) return {first, size, ClosingMark(*rules_, name), false};
+    // Strings of Qwen3-Coder's and of Ling 3's arguments.
     for (const char* shared : {"xml-arg-string", "ling3-arg-string"}) {
       const std::string* rule = name == shared ? rules_->Find(name) : nullptr;
       if (rule != nullptr) return {first, size, FindFreeText(*rule).closing, false};
@@ -148,43 +175,50 @@ class TagTightener {
     return text;
   }
 
-  std::string_view grammar_;
   const ToolSchema* schema_;
   GrammarRules* rules_;
 };
 
 // Behind arguments that have no closing mark of their own llama.cpp's parser takes no blanks,
 // although its grammar does.
-void CloseWithoutBlanks(const common_chat_tool& tool, GrammarRules* rules) {
-  const std::string* call = rules->Find(RuleName(Concat({"tool-", tool.name})));
+void CloseWithoutBlanks(const std::string& tool, GrammarRules* rules) {
+  const std::string* call = rules->Find(RuleName(Concat({"tool-", tool})));
   std::string* wrapped = rules->Find("tool-call");
   if (call == nullptr || wrapped == nullptr || call->ends_with('"')) return;
   constexpr std::string_view kBlanks = ") space \"";
-  if (const size_t at = wrapped->find(kBlanks); at != std::string::npos) {
+  for (size_t at = wrapped->find(kBlanks); at != std::string::npos; at = wrapped->find(kBlanks)) {
     wrapped->replace(at, kBlanks.size(), ") \"");
   }
 }
 
 }  // namespace
 
-std::string StrictArguments(const std::string& grammar,
+std::string StrictArguments(const std::string& grammar, const CallForm* form,
                             const std::vector<common_chat_tool>& tools) {
   GrammarRules rules(grammar);
-  const CallForm* form = FindCallForm(grammar);
+  std::vector<std::string> names;
+  for (const common_chat_tool& tool : tools) names.push_back(tool.name);
+  // The names of llama.cpp's own rules without `tool-` before them.
+  CheckNames(names, {"call", "calls", "call-root", "call-first"});
   for (const common_chat_tool& tool : tools) {
     const ToolSchema schema(tool.parameters);
+    const common_json arguments = schema.Object();
+    names.clear();
+    for (const Argument& argument : ToolSchema::PropertiesOf(arguments)) {
+      names.push_back(argument.name);
+    }
+    CheckNames(names, {});
     if (form != nullptr) {
       SetCallRule(*form, tool.name, schema, &rules);
       continue;
     }
-    TagTightener tightener(grammar, &schema, &rules);
-    const common_json arguments = schema.Object();
+    TagTightener tightener(&schema, &rules);
     const std::string call = RuleName(Concat({"tool-", tool.name}));
     tightener.TightenMembers(call, Concat({call, "-arg"}), arguments);
     const std::string ling = RuleName(tool.name);
     tightener.TightenMembers(Concat({"ling3-tool-", ling}), Concat({"ling3-arg-", ling}),
                              arguments);
-    CloseWithoutBlanks(tool, &rules);
+    CloseWithoutBlanks(tool.name, &rules);
   }
   return rules.text();
 }

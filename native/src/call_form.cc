@@ -146,24 +146,21 @@ class GemmaWriter {
  public:
   GemmaWriter(const ToolSchema* schema, GrammarRules* rules) : schema_(schema), rules_(rules) {}
 
-  std::string Key(const std::string& name) const {
-    if (name.empty() || name.find_first_of(":}") != name.npos) {
-      RefuseToWrite(Concat({"the argument `", name, "`"}));
-    }
-    return Literal(name + ":");
-  }
+  static std::string Key(const std::string& name) { return Literal(KeyText(name)); }
 
   // NOLINTNEXTLINE(misc-no-recursion): schemas nest.
   std::string Value(const common_json& schema) {
     if (schema.contains("$ref")) return Reference(schema);
     if (schema.contains("const")) return Literal(TextOf(schema.at("const")));
-    for (const char* list : {"enum", "anyOf"}) {
-      if (!schema.contains(list)) continue;
-      std::vector<std::string> choices;
-      for (const common_json& each : schema.at(list)) {
-        choices.push_back(list[0] == 'e' ? Literal(TextOf(each)) : Value(each));
-      }
-      return Choice(choices);
+    if (schema.contains("enum")) {
+      std::vector<std::string> texts;
+      for (const common_json& value : schema.at("enum")) texts.push_back(Literal(TextOf(value)));
+      return Choice(texts);
+    }
+    if (schema.contains("anyOf")) {
+      std::vector<std::string> values;
+      for (const common_json& choice : schema.at("anyOf")) values.push_back(Value(choice));
+      return Choice(values);
     }
     const std::string type = schema.value("type", "");
     if (type.empty()) return "gemma4-value";
@@ -228,7 +225,14 @@ class GemmaWriter {
                       : Concat({R"("[" )", items, R"( "]")"});
   }
 
-  std::string TextOf(const common_json& value) const {
+  static std::string KeyText(const std::string& name) {
+    if (name.empty() || name.find_first_of(":}") != name.npos) {
+      RefuseToWrite(Concat({"the argument `", name, "`"}));
+    }
+    return name + ":";
+  }
+
+  static std::string TextOf(const common_json& value) {
     if (value.is_string()) {
       const auto text = value.get<std::string>();
       if (text.find(kGemmaQuote) != text.npos) RefuseToWrite("the strings that a schema asks for");
@@ -238,7 +242,7 @@ class GemmaWriter {
     std::string text;
     for (const auto& [name, member] : value.items()) {
       if (!text.empty()) text += ",";
-      if (value.is_object()) text += name + ":";
+      if (value.is_object()) text += KeyText(name);
       text += TextOf(member);
     }
     return value.is_array() ? Concat({"[", text, "]"}) : Concat({"{", text, "}"});

@@ -13,7 +13,8 @@ std::string CallAtOnce(const std::string& grammar, const std::string& thinking_m
 // another form is left as it is.
 std::string SingleCall(const std::string& grammar);
 
-// `grammar` with ids of calls as models of Mistral's write them, where it allows any text for one.
+// `grammar` with ids as models of Mistral's write them before their calls' arguments, where it
+// allows any text, or none.
 std::string WithCallIds(const std::string& grammar);
 
 // The grammar of a reply that follows either: both stand in it under other names.

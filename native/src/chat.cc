@@ -82,7 +82,10 @@ std::optional<std::string> ThinkingMark(const common_chat_templates* templates) 
 }
 
 bool IsPlain(const common_chat_templates_inputs& inputs) {
-  return inputs.tools.empty() && inputs.json_schema.empty() &&
+  const bool has_calls = std::ranges::any_of(inputs.messages, [](const common_chat_msg& message) {
+    return message.role == "tool" || !message.tool_calls.empty();
+  });
+  return !has_calls && inputs.tools.empty() && inputs.json_schema.empty() &&
          inputs.continue_final_message == COMMON_CHAT_CONTINUATION_NONE;
 }
 
@@ -217,7 +220,7 @@ Chat::Chat(const Model* model, const std::string& template_override)
   renders_plainly_ = !knows_thinking_ && RendersPlainly(templates_.get());
   const auto abilities = common_chat_templates_get_caps(templates_.get());
   calls_in_parallel_ = abilities.at("supports_parallel_tool_calls");
-  const std::optional<std::string> call_grammar = SampleCallGrammar(templates_.get());
+  std::optional<std::string> call_grammar = SampleCallGrammar(templates_.get());
   knows_tools_ =
       (abilities.at("supports_tools") || abilities.at("supports_tool_calls")) && call_grammar != "";
   // An end token that looks like a mark can mislead llama.cpp's analysis (Mistral Small 3.2). The
@@ -225,15 +228,18 @@ Chat::Chat(const Model* model, const std::string& template_override)
   const std::string source = common_chat_templates_source(templates_.get());
   if (knows_tools_ && common_chat_templates_source(templates_.get(), "tool_use").empty()) {
     unmarked_templates_.reset(common_chat_templates_init(nullptr, source).release());
-    if (SampleCallGrammar(unmarked_templates_.get()) == call_grammar) unmarked_templates_.reset();
+    std::optional<std::string> unmarked = SampleCallGrammar(unmarked_templates_.get());
+    if (unmarked == call_grammar) unmarked_templates_.reset();
+    call_grammar = std::move(unmarked);
   }
-  const bool shows_values = call_grammar && call_grammar->find(kSampleValue) != std::string::npos;
+  json_arguments_ = !call_grammar || call_grammar->find(kSampleValue) != std::string::npos;
+  if (!json_arguments_) call_form_ = FindCallForm(*call_grammar);
   if (!knows_tools_ && thinking_mark.value_or(ToolForm::kThinkingMark) == ToolForm::kThinkingMark) {
     tool_form_ = std::make_unique<const ToolForm>(model->get());
     calls_in_parallel_ = tool_form_->calls_in_parallel();
     knows_tools_ = true;
+    json_arguments_ = true;
   }
-  json_arguments_ = tool_form_ != nullptr || shows_values;
 }
 
 Chat::~Chat() = default;
@@ -388,7 +394,7 @@ std::string Chat::ReplyGrammar(const common_chat_params& rendered,
   std::string grammar = FiniteNumbers(WithCallIds(rendered.grammar));
   const bool calls_tools =
       !inputs.tools.empty() && inputs.tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE;
-  if (calls_tools && !json_arguments_) grammar = StrictArguments(grammar, inputs.tools);
+  if (calls_tools && !json_arguments_) grammar = StrictArguments(grammar, call_form_, inputs.tools);
   if (inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_REQUIRED) {
     // A prompt that ends with an empty thought has used the grammar's place for one.
     const bool may_think =

@@ -14,6 +14,7 @@
 #include "reasoning_counter.h"
 
 class Model;
+struct CallForm;
 class common_json;
 struct common_chat_params;
 struct common_chat_templates_inputs;
@@ -110,4 +111,6 @@ class Chat {
   bool calls_in_parallel_ = false;
   // Whether calls hold their arguments as JSON, of which llama.cpp enforces all.
   bool json_arguments_ = true;
+  // Of calls whose arguments are not, where llama.cpp enforces nothing of them.
+  const CallForm* call_form_ = nullptr;
 };

@@ -1,11 +1,14 @@
 #include "grammar_rules.h"
 
 #include <algorithm>
+#include <stdexcept>
 #include <utility>
 
 namespace {
 
 constexpr std::string_view kArrow = " ::= ";
+// Characters of all rules that were set. Llama.cpp's own grammar of many large tools has less.
+constexpr size_t kLargest = size_t{16} << 20;
 
 }  // namespace
 
@@ -14,7 +17,14 @@ std::string* GrammarRules::Find(const std::string& name) {
   return found == bodies_.end() ? nullptr : &found->second;
 }
 
+const std::string* GrammarRules::Find(const std::string& name) const {
+  const auto found = bodies_.find(name);
+  return found == bodies_.end() ? nullptr : &found->second;
+}
+
 void GrammarRules::Set(const std::string& name, std::string body) {
+  n_set_ += name.size() + body.size();
+  if (n_set_ > kLargest) throw std::invalid_argument("the schemas come to too large a grammar");
   bodies_.insert_or_assign(name, std::move(body));
 }
 

@@ -15,6 +15,9 @@ class GrammarRules {
 
   // Null where there is no such rule. Valid as long as the rule is.
   std::string* Find(const std::string& name);
+  const std::string* Find(const std::string& name) const;
+  // Throws std::invalid_argument where all rules together become too large: schemas repeat what
+  // they refer to.
   void Set(const std::string& name, std::string body);
 
   // A name that no rule of llama.cpp's has.
@@ -33,6 +36,7 @@ class GrammarRules {
 
   std::map<std::string, std::string> bodies_;
   int n_names_ = 0;
+  size_t n_set_ = 0;
 };
 
 // Whether a rule's name may contain `c`.

@@ -138,15 +138,6 @@ std::string OnlyCharacter(std::string_view text) {
   }
 }
 
-// The body of a rule, which stands on a line of its own.
-std::string_view BodyOf(std::string_view grammar, std::string_view name) {
-  const std::string head = std::string(name) + " ::= ";
-  size_t at = grammar.starts_with(head) ? 0 : grammar.find("\n" + head);
-  if (at == grammar.npos) return {};
-  at += head.size() + (grammar[at] == '\n' ? 1 : 0);
-  return grammar.substr(at, std::min(grammar.find('\n', at), grammar.size()) - at);
-}
-
 }  // namespace
 
 std::string RawStringRule(std::string_view pattern, std::string_view closing) {
@@ -169,24 +160,24 @@ std::string RawStringRule(std::string_view pattern, std::string_view closing) {
                                       [&](const auto& each) { return IsOne(escape, each.first); });
       if (known == kEscapes.end()) Refuse();
       ranges = {{known->second, known->second}};
-    } else if (!IsOne(ranges, excluded)) {
-      ranges = Without(excluded, ranges);
+    } else if (std::vector<Range> rest = Without(excluded, ranges); !rest.empty()) {
+      ranges = std::move(rest);
     }
     rule += ClassOf(ranges);
   }
   return rule.empty() ? "\"\"" : rule;
 }
 
-std::string ClosingMark(std::string_view grammar, std::string_view name) {
+std::string ClosingMark(const GrammarRules& rules, const std::string& name) {
   std::string mark;
   // A state leads to the next one, or to the end, with one character of the mark.
   for (int state = 0;; ++state) {
     std::array<char, 16> index;
     std::snprintf(index.data(), index.size(), "-%02d", state);
-    const std::string rule = std::string(name) + (state == 0 ? "" : index.data());
+    const std::string* rule = rules.Find(state == 0 ? name : name + index.data());
     std::snprintf(index.data(), index.size(), "-%02d", state + 1);
-    const std::string next = "] " + std::string(name) + index.data();
-    std::string_view rest = BodyOf(grammar, rule);
+    const std::string next = Concat({"] ", name, index.data()});
+    std::string_view rest = rule == nullptr ? std::string_view() : *rule;
     std::string_view step;
     bool is_last = false;
     while (!rest.empty() && step.empty()) {

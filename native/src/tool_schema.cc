@@ -49,7 +49,8 @@ common_json ToolSchema::FirstObject(const common_json& reference, int depth) con
       if (!object.is_null()) return object;
     }
   }
-  const bool is_object = schema.empty() || schema.value("type", "") == "object";
+  const bool has_values = schema.contains("const") || schema.contains("enum");
+  const bool is_object = !has_values && schema.value("type", "object") == "object";
   if (!is_object && depth == 0) RefuseToWrite("arguments that are no object");
   return is_object ? schema : common_json(nullptr);
 }
@@ -61,9 +62,9 @@ std::string ToolSchema::TypeOf(const common_json& reference, int depth) const {
   // Without a type it may be read as a string, and as something else.
   if (MayBeString(schema)) return "";
   if (schema.contains("anyOf")) return TypeOf(schema.at("anyOf").at(0), depth + 1);
-  const char* list = schema.contains("enum") ? "enum" : "const";
-  if (!schema.contains(list)) return "";
-  const common_json& value = list[0] == 'e' ? schema.at(list).at(0) : schema.at(list);
+  const bool is_listed = schema.contains("enum");
+  if (!is_listed && !schema.contains("const")) return "";
+  const common_json& value = is_listed ? schema.at("enum").at(0) : schema.at("const");
   if (value.is_object()) return "object";
   if (value.is_array()) return "array";
   if (value.is_boolean()) return "boolean";
@@ -98,10 +99,15 @@ bool ToolSchema::MayBeString(const common_json& reference, int depth) const {
   if (depth == kMaxDepth) return false;
   const common_json schema = Resolved(reference);
   if (schema.contains("const")) return schema.at("const").is_string();
-  for (const char* list : {"enum", "anyOf"}) {
-    if (!schema.contains(list)) continue;
-    for (const common_json& each : schema.at(list)) {
-      if (list[0] == 'e' ? each.is_string() : MayBeString(each, depth + 1)) return true;
+  if (schema.contains("enum")) {
+    for (const common_json& value : schema.at("enum")) {
+      if (value.is_string()) return true;
+    }
+    return false;
+  }
+  if (schema.contains("anyOf")) {
+    for (const common_json& choice : schema.at("anyOf")) {
+      if (MayBeString(choice, depth + 1)) return true;
     }
     return false;
   }
@@ -124,7 +130,9 @@ bool ToolSchema::CollectStrings(const common_json& reference, const std::string&
   const auto add = [&](const common_json& value) {
     if (!value.is_string()) return;
     const auto text = value.get<std::string>();
-    if (text.find(closing) == text.npos) strings->push_back(gbnf_format_literal(text));
+    // A grammar's text ends at a NUL.
+    const bool can_stand = text.find(closing) == text.npos && text.find('\0') == text.npos;
+    if (can_stand) strings->push_back(gbnf_format_literal(text));
   };
   if (schema.contains("anyOf")) {
     for (const common_json& choice : schema.at("anyOf")) {
@@ -134,7 +142,7 @@ bool ToolSchema::CollectStrings(const common_json& reference, const std::string&
     add(schema.at("const"));
   } else if (schema.contains("enum")) {
     for (const common_json& value : schema.at("enum")) add(value);
-  } else if (schema.empty()) {
+  } else if (!schema.contains("type")) {
     return false;
   } else if (schema.value("type", "") == "string") {
     if (!schema.contains("pattern")) return false;
@@ -146,6 +154,6 @@ bool ToolSchema::CollectStrings(const common_json& reference, const std::string&
 
 std::string ToolSchema::JsonGrammar(const common_json& schema) const {
   common_json whole = schema.empty() ? common_json::parse(kAnyValue) : schema;
-  if (!definitions_.empty()) whole["$defs"] = definitions_;
+  if (schema.dump().find("\"$ref\"") != std::string::npos) whole["$defs"] = definitions_;
   return FiniteNumbers(json_schema_to_grammar(whole));
 }

@@ -22,8 +22,8 @@ class ToolSchema {
   // Takes what a tool calls its parameters; empty stands for any.
   explicit ToolSchema(const std::string& parameters);
 
-  // All arguments, as an object whose properties they are: of alternatives the first. Properties
-  // that cannot be strings have a type. Throws where there is no object.
+  // All arguments, as an object whose properties they are: the first one, where there are
+  // alternatives. Properties that cannot be strings have a type. Throws where there is no object.
   common_json Object() const;
 
   // The properties of an object.

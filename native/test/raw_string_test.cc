@@ -20,6 +20,7 @@ TEST_CASE("what begins the closing mark is in no class of several characters") {
   CHECK(RawStringRule("^[\\U00000020-\\U0000007e]$", "</v>") ==
         "[\\U00000020-\\U0000003b\\U0000003d-\\U0000007e]");
   CHECK(RawStringRule("^[\\U0000003c]$", "</v>") == "[\\U0000003c]");
+  CHECK(RawStringRule("^[\\U0000003c\\U0000003c]$", "</v>") == "[\\U0000003c\\U0000003c]");
   CHECK(RawStringRule("^[\\U0000ff5b-\\U0000ff5d]$", "｜") == "[\\U0000ff5b\\U0000ff5d]");
 }
 
@@ -31,15 +32,15 @@ TEST_CASE("a pattern of another form is refused") {
 }
 
 TEST_CASE("a closing mark is read from its automaton") {
-  const std::string grammar =
+  const GrammarRules rules(
       "x ::= ac-1\n"
       "ac-1 ::= [<] ac-1-01 | [^<] ac-1\n"
       "ac-1-01 ::= [<] ac-1-01 | [/] ac-1-02 | [^/<] ac-1\n"
       "ac-1-02 ::= [<] ac-1-01 | [\\]] ac-1-03 | [^\\]<] ac-1\n"
       "ac-1-03 ::= [\\xF6] ac-1-04 | [<] ac-1-01 | [^<\\xF6] ac-1\n"
       "ac-1-04 ::= [\\uFF5C] ac-1-05 | [<] ac-1-01 | [^<\\uFF5C] ac-1\n"
-      "ac-1-05 ::= [\\n] | [<] ac-1-01 | [^\\n<] ac-1\n";
-  CHECK(ClosingMark(grammar, "ac-1") == "</]ö｜\n");
-  CHECK(ClosingMark(grammar, "ac-2").empty());
-  CHECK(ClosingMark(grammar, "x").empty());
+      "ac-1-05 ::= [\\n] | [<] ac-1-01 | [^\\n<] ac-1\n");
+  CHECK(ClosingMark(rules, "ac-1") == "</]ö｜\n");
+  CHECK(ClosingMark(rules, "ac-2").empty());
+  CHECK(ClosingMark(rules, "x").empty());
 }

@@ -11,11 +11,7 @@ export type Definitions = Map<string, { readonly path: string; readonly schema: 
  * @throws {GrammarProblem}
  */
 export function checkRecursion(root: RawSchema, definitions: Definitions): void {
-  for (const [name, { path }] of definitions) {
-    if (returns(name, definitions, new Set())) {
-      throw new GrammarProblem(path, 'comes back to itself and describes nothing');
-    }
-  }
+  checkAlternatives(definitions);
   const finite = new Set<string>();
   let before = -1;
   while (finite.size > before) {
@@ -27,6 +23,9 @@ export function checkRecursion(root: RawSchema, definitions: Definitions): void 
   }
   if (!canEnd(root, finite)) throw new GrammarProblem('', 'describes values that never end');
 }
+
+/** Of a definition, those of what it refers to included. */
+const maxAlternatives = 1000;
 
 /** Comparisons of two schemas before they count as overlapping. */
 const maxComparisons = 10_000;
@@ -117,15 +116,34 @@ function alternativesOf(schema: RawSchema): readonly RawSchema[] {
   return Array.isArray(schema.anyOf) ? schema.anyOf : [];
 }
 
-function returns(name: string, definitions: Definitions, seen: ReadonlySet<string>): boolean {
-  if (seen.has(name)) return true;
-  const reaches = (schema: RawSchema | undefined): boolean => {
-    if (schema === undefined) return false;
-    const next = nameOf(schema);
-    if (next !== undefined) return returns(next, definitions, new Set([...seen, name]));
-    return alternativesOf(schema).some(reaches);
+/**
+ * Alternatives of a definition once references to others are followed: readers of a schema follow each.
+ * One that is being counted when it is met comes back to itself.
+ */
+function checkAlternatives(definitions: Definitions): void {
+  const counts = new Map<string, number | 'open'>();
+  const countOf = (name: string): number => {
+    const known = counts.get(name);
+    const { path, schema } = definitions.get(name) ?? { path: '', schema: {} };
+    if (known === 'open') {
+      throw new GrammarProblem(path, 'comes back to itself and describes nothing');
+    }
+    if (known !== undefined) return known;
+    counts.set(name, 'open');
+    const count = sumOf(schema);
+    if (count > maxAlternatives) {
+      throw new GrammarProblem(path, `comes to more than ${maxAlternatives} alternatives`);
+    }
+    counts.set(name, count);
+    return count;
   };
-  return reaches(definitions.get(name)?.schema);
+  const sumOf = (schema: RawSchema): number => {
+    const next = nameOf(schema);
+    if (next !== undefined) return countOf(next);
+    if (schema.anyOf === undefined) return 1;
+    return alternativesOf(schema).reduce((sum, each) => sum + sumOf(each), 0);
+  };
+  for (const name of definitions.keys()) countOf(name);
 }
 
 function canEnd(schema: RawSchema, finite: ReadonlySet<string>): boolean {

@@ -357,7 +357,8 @@ class SchemaReader {
       this.#reading.refuse(join(path, restricting), `cannot be enforced beside \`${keyword}\``);
     }
     // Templates that show a schema look for its type.
-    const type = typeof schema.type === 'string' && { type: schema.type };
+    const isOfType = types?.length === 1 && typeof schema.type === 'string';
+    const type = isOfType && { type: schema.type };
     return { ...type, ...(keyword === 'const' ? { const: values[0] } : { enum: values }) };
   }
 

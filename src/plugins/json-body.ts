@@ -22,17 +22,19 @@ export function addJsonBody(app: FastifyInstance): void {
       }
       const text = body.toString('utf8');
       void parse(request, text, (error, value) => {
-        const param = error === null && surrogateEscape.test(text) ? pathOfHalf(value) : undefined;
-        done(param === undefined ? error : noUnicode(param), value);
+        const mayHaveHalf = error === null && surrogateEscape.test(text);
+        const path = mayHaveHalf ? pathOfHalf(value ?? {}) : undefined;
+        done(path === undefined ? error : noUnicode(path), value);
       });
     },
   );
 }
 
-function noUnicode(param: string): GatewayError {
+function noUnicode(path: string): GatewayError {
+  const param = path.slice(0, 200);
   return new GatewayError('invalid_value', {
-    param,
-    message: `\`${param}\` must be Unicode text, received one with half of a surrogate pair.`,
+    ...(param !== '' && { param }),
+    message: `\`${param || 'the body'}\` must be Unicode text, received one with half of a surrogate pair.`,
   });
 }
 
@@ -43,15 +45,15 @@ function pathOfHalf(body: unknown): string | undefined {
     const { value, path } = next;
     if (typeof value === 'string') {
       if (!value.isWellFormed()) return path;
-    } else if (Array.isArray(value)) {
-      for (const [index, item] of value.entries()) {
-        open.push({ value: item, path: `${path}[${index}]` });
-      }
-    } else if (typeof value === 'object' && value !== null) {
-      for (const [name, member] of Object.entries(value)) {
-        if (!name.isWellFormed()) return path;
-        open.push({ value: member, path: path === '' ? name : `${path}.${name}` });
-      }
+      continue;
+    }
+    const isArray = Array.isArray(value);
+    // The first member comes off the stack first.
+    for (const [name, member] of Object.entries(value as object).reverse()) {
+      if (!isArray && !name.isWellFormed()) return path;
+      if (typeof member !== 'string' && (typeof member !== 'object' || member === null)) continue;
+      const place = isArray ? `${path}[${name}]` : path === '' ? name : `${path}.${name}`;
+      open.push({ value: member, path: place });
     }
   }
   return undefined;

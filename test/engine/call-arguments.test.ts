@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import Schema from 'typebox/schema';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Engine, EngineEvent, Tool } from '../../src/engine/engine.ts';
 import { GrammarProblem } from '../../src/grammar/problem.ts';
 import { enforceableSchema } from '../../src/grammar/schema.ts';
@@ -14,7 +14,7 @@ import { SeededRandom, testSeed } from '../support/seeded-random.ts';
 import { type LoadedModel, loadModel, noStrayBytes, startEngine } from '../support/start-engine.ts';
 
 const source = fileURLToPath(new URL('../../build/llama.cpp', import.meta.url));
-const schemaCount = process.env.LONG ? 150 : 12;
+const schemaCount = process.env.LONG ? 150 : 6;
 /** One for each way of writing arguments; the second opens a thought that has to be ended. */
 const families = [
   'Qwen3-Coder',
@@ -49,19 +49,16 @@ function* toolSchemas(random: SeededRandom): Generator<{ parameters: object; enf
   }
 }
 
+function startFamily(family: string): Promise<Engine> {
+  const path = `HEAD:models/templates/${family}.jinja`;
+  const chatTemplate = execFileSync('git', ['-C', source, 'show', path], { encoding: 'utf8' });
+  return startEngine(loaded.model, { chatTemplate, slotCount: 4, contextLength: 8192 });
+}
+
 test.each(families)(
   '%s writes arguments that random schemas allow',
   async (family) => {
-    const chatTemplate = execFileSync(
-      'git',
-      ['-C', source, 'show', `HEAD:models/templates/${family}.jinja`],
-      { encoding: 'utf8' },
-    );
-    const engine = await startEngine(loaded.model, {
-      chatTemplate,
-      slotCount: 4,
-      contextLength: 8192,
-    });
+    const engine = await startFamily(family);
     const seed = testSeed();
     let finished = 0;
     const one = async (tool: Tool, index: number) => {
@@ -91,13 +88,68 @@ test.each(families)(
   300_000,
 );
 
+describe.each(['Qwen3-Coder', 'GLM-4.6', 'MiniMax-M3'])('%s', (family) => {
+  let engine: Engine;
+  beforeAll(async () => {
+    engine = await startFamily(family);
+  });
+  afterAll(() => engine.close());
+
+  const toolOf = (properties: object): Tool => ({
+    name: 'get_weather',
+    parameters: { type: 'object', properties, required: Object.keys(properties) },
+  });
+
+  test('writes what an argument without a type allows', async () => {
+    expect(await call(engine, toolOf({ value: { description: 'anything' } }), 1)).toBeDefined();
+  });
+
+  test('tells what is within an argument from one of a name like it', async () => {
+    const name = { type: 'string', enum: ['inner'] };
+    const user = { type: 'object', properties: { name }, required: ['name'] };
+    const properties = { user, 'user name': { type: 'string', enum: ['outer'] } };
+    const tool = toolOf(family === 'MiniMax-M3' ? { user } : properties);
+    const events = (await call(engine, tool, 1)) ?? [];
+    const text = events.map((event) => (event.type === 'tool-call-delta' ? event.arguments : ''));
+    expect(JSON.parse(text.join(''))).toEqual({
+      user: { name: 'inner' },
+      ...(family !== 'MiniMax-M3' && { 'user name': 'outer' }),
+    });
+  });
+
+  test('refuses names that differ in signs only', async () => {
+    const boolean = { type: 'boolean' };
+    await expect(call(engine, toolOf({ 'a-b': boolean, a_b: boolean }), 1)).rejects.toThrow(
+      '`a_b` beside other names that have the same letters',
+    );
+  });
+
+  test('closes each of several calls', async () => {
+    const tool = toolOf({ loud: { type: 'boolean' } });
+    let finished = 0;
+    for (let seed = 0; seed < 6; seed++) {
+      const events = (await call(engine, tool, seed, true)) ?? [];
+      const end = events.at(-1);
+      if (end?.type !== 'sequence-end' || end.finishReason === 'length') continue;
+      finished += 1;
+      expect(end.finishReason, JSON.stringify(events)).toBe('tool-calls');
+    }
+    expect(finished).toBeGreaterThan(0);
+  });
+});
+
 /** Undefined where the template itself fails on the schema. */
-async function call(engine: Engine, tool: Tool, index: number): Promise<EngineEvent[] | undefined> {
+async function call(
+  engine: Engine,
+  tool: Tool,
+  index: number,
+  parallelToolCalls = false,
+): Promise<EngineEvent[] | undefined> {
   const prompt = await engine
     .prepareChat([{ role: 'user', content: 'Weather in Paris?' }], {
       tools: [tool],
       toolChoice: 'required',
-      parallelToolCalls: false,
+      parallelToolCalls,
       thinking: false,
       thinkingBudget: 4,
     })

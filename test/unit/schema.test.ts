@@ -319,10 +319,22 @@ describe('a schema made to take long', () => {
     ),
   });
 
+  /** Each is met when what it refers to is known, so that no depth grows. */
+  const known = {
+    properties: Object.fromEntries(levels.map((name) => [name, { $ref: `#/$defs/${name}` }])),
+    $defs: Object.fromEntries(
+      levels.map((name, level) => {
+        const before = { $ref: `#/$defs/d${level - 1}` };
+        return [name, level === 0 ? text : { anyOf: [before, { ...before, title: 'again' }] }];
+      }),
+    ),
+  };
+
   test.each([
     ['references that double by allOf', doubling('allOf', { minLength: 1 })],
     ['references that double by anyOf', doubling('anyOf', { minLength: 1 })],
     ['references that double by oneOf', doubling('oneOf')],
+    ['references to what doubles already', known],
     ['a long list of long names', { required: Array.from({ length: 5000 }, (_, i) => `n${i}`) }],
     ['many branches', { oneOf: Array.from({ length: 256 }, (_, i) => ({ const: i })) }],
     ['a pattern of many choices', { pattern: `^(${'a|'.repeat(400)}b){0,50}$` }],

@@ -58,7 +58,7 @@ function toTool({ type, function: definition }: RequestTool, index: number): Too
 /** Arguments are an object; a schema need not say so. */
 function checkType(parameters: object | null | undefined, param: string): void {
   const type = (parameters as { readonly type?: unknown } | null | undefined)?.type;
-  if (type === undefined || type === 'object') return;
+  if (type === undefined || [type].flat().includes('object')) return;
   throw new GatewayError('invalid_value', {
     param: `${param}.type`,
     message: `\`${param}.type\` must be \`object\`, received ${JSON.stringify(type).slice(0, 100)}.`,
