@@ -41,9 +41,10 @@ export class AccessLog implements TraceObserver {
   }
 }
 
-/** Fields without a value do not show. */
+/** Fields without a value do not show; `reason` is what was wrong with a key. */
 function toFields({ generation, inputTokenCount, ...record }: RequestRecord) {
   const { requestId, keyId, client, method, status, failure, durationMs, sentBytes } = record;
+  const reason = record.keyFailure;
   const base = {
     requestId,
     keyId,
@@ -52,6 +53,7 @@ function toFields({ generation, inputTokenCount, ...record }: RequestRecord) {
     path: record.path.slice(0, pathLimit),
     status,
     code: failure,
+    reason,
     durationMs: rounded(durationMs),
     sentBytes,
   };

@@ -78,6 +78,9 @@ export interface GatewayDeps {
 /** The HTTP interface: `listen`, `close`, and `inject` for tests. */
 export type Gateway = ReturnType<typeof buildGateway>;
 
+/** Connections that are kept open between requests: longer than proxies keep theirs (60 s, as a rule). */
+const idleConnectionMs = 72_000;
+
 /** Registers plugins, then routes. Opens nothing. */
 export function buildGateway({
   logger,
@@ -108,6 +111,7 @@ export function buildGateway({
     genReqId: chooseRequestId,
     bodyLimit: limits.bodyBytes,
     requestTimeout: requestTimeoutOf(limits),
+    keepAliveTimeout: idleConnectionMs,
     ...transport(limits, tls),
     trustProxy: trustedProxies.length === 0 ? false : [...trustedProxies],
     // While closing, generation is refused by the drain and health still answers.

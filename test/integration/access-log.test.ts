@@ -6,10 +6,10 @@ import { bearer, secrets, withKeys } from '../support/test-keys.ts';
 
 const secret = 'sk-very-secret';
 
-function start(format: 'text' | 'json' = 'json') {
+function start(format: 'text' | 'json' = 'json', options: Parameters<typeof startGateway>[0] = {}) {
   const fileLines: string[] = [];
   const file = { write: (line: string) => fileLines.push(line) };
-  const gateway = startGateway({ accessLog: { format, file } });
+  const gateway = startGateway({ ...options, accessLog: { format, file } });
   const lines = () => gateway.logLines.filter(({ msg }) => msg === 'request completed');
   return { ...gateway, fileLines, lines };
 }
@@ -69,6 +69,23 @@ describe('the access log', () => {
       { status: 405, code: 'method_not_allowed', path: '/v1/models' },
       { status: 400, code: 'bad_request', path: '/%ff' },
     ]);
+  });
+
+  test('says what was wrong with a key, at level info', async () => {
+    const authentication = await withKeys(`old:${secrets.bob}::2020-01-01`);
+    const { app, lines } = start('json', { authentication });
+    const ask = (headers: Record<string, string>) => app.inject({ url: '/v1/models', headers });
+    await ask({});
+    await ask(bearer(secrets.alice));
+    await ask(bearer(secrets.bob));
+    expect(lines()).toMatchObject(
+      ['missing', 'unknown', 'expired'].map((reason) => ({
+        level: 30,
+        code: 'invalid_api_key',
+        reason,
+        client: '127.0.0.1',
+      })),
+    );
   });
 
   test('tells of a stream that failed after it had begun', async () => {

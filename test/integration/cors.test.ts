@@ -105,6 +105,11 @@ describe('a reply to a page', () => {
     );
   });
 
+  test('have the wildcard whoever asks, also without an origin', async () => {
+    const { app } = startGateway({ corsOrigins: ['*'] });
+    expect((await app.inject('/ping')).headers['access-control-allow-origin']).toBe('*');
+  });
+
   test('in a stream can be read as well, and has one such header', async () => {
     const { app } = startGateway({ corsOrigins });
     const { baseUrl } = await listen(app);

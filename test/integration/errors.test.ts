@@ -82,6 +82,16 @@ describe('a body that cannot be read', () => {
     expect(reply.json()).toEqual(errorBody(code));
   });
 
+  test('of exactly the largest size is read', async () => {
+    const body = JSON.stringify({ messages: [{ role: 'user', content: 'Hi' }] });
+    const bodyBytes = 1000;
+    const { app } = startGateway({ limits: { bodyBytes } });
+    const send = (payload: string) =>
+      app.inject({ method: 'POST', url: path, headers: json, payload });
+    expect((await send(body.padEnd(bodyBytes))).statusCode).toBe(200);
+    expect((await send(body.padEnd(bodyBytes + 1))).statusCode).toBe(413);
+  });
+
   test('is refused by its declared length, and the limit is named', async () => {
     const { app } = startGateway({ limits: { bodyBytes: 1000 } });
     const reply = await app.inject({

@@ -77,6 +77,17 @@ describe('requests a minute', () => {
     expect((await app.inject({ url: '/v1/models', headers })).statusCode).toBe(429);
   });
 
+  test.each([
+    ['GET', '/metrics'],
+    ['POST', '/reload'],
+  ] as const)('count %s %s, too', async (method, url) => {
+    const authentication = await withKeys(`alice:${secrets.alice}:1`, { protectedMetrics: true });
+    const { app } = startGateway({ authentication, limitStore: new MemoryStore() });
+    const headers = bearer(secrets.alice);
+    expect((await app.inject({ method, url, headers })).statusCode).toBe(200);
+    expect((await app.inject({ method, url, headers })).statusCode).toBe(429);
+  });
+
   test('are looked at before a body is read, and after the key', async () => {
     const { app } = await start(
       `alice:${secrets.alice}:1\nalice:${secrets.bob}:1:2020-01-01T00:00:00Z`,
