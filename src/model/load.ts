@@ -350,7 +350,8 @@ async function estimateEmbedding(
   };
 }
 
-async function logOffload(model: LlamaModel, logger: Logger): Promise<void> {
+/** Says what computes the model: the backend, its devices, and what of the model is on them. */
+export async function logOffload(model: LlamaModel, logger: Logger): Promise<void> {
   const { llama } = model;
   const layerCount = model.fileInsights.totalLayers;
   if (llama.gpu === false) {

@@ -1,7 +1,8 @@
+import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { BenchClient } from '../../../src/bench/client.ts';
 import {
   type ChatScript,
@@ -194,6 +195,26 @@ describe('a request fails', () => {
   ] satisfies [string, ChatScript][])('when nothing comes %s', async (_when, chat) => {
     const failure = await failureOf(chat, { timeoutMs: 80 });
     expect(failure).toEqual({ kind: 'timeout', message: 'nothing came for 0.08 s' });
+  });
+
+  test('when no connection opens within ten seconds', async () => {
+    const silent = createServer((socket) => {
+      onTestFinished(() => void socket.destroy());
+    }).listen(0, '127.0.0.1');
+    onTestFinished(() => void silent.close());
+    await once(silent, 'listening');
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    // It takes the connection, and says nothing to the client's first words of TLS.
+    const { port } = silent.address() as AddressInfo;
+    const asked = clientOf(new URL(`https://127.0.0.1:${port}`)).chat(body, {});
+    await once(silent, 'connection');
+    vi.advanceTimersByTime(10_000);
+    const outcome = await asked;
+    expect(outcome).toMatchObject({
+      ok: false,
+      failure: { kind: 'connect-timeout', message: 'no connection within 10 s' },
+    });
   });
 
   test('when the reply is no stream', async () => {
