@@ -5,10 +5,12 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import type OpenAI from 'openai';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { runCli } from '../support/cli-process.ts';
-import { projectFolder, startShellServer } from '../support/shell-process.ts';
+import { projectFolder, runShell, startShellServer } from '../support/shell-process.ts';
 import {
   startServer,
   startSharedServer,
@@ -153,6 +155,18 @@ test('npm start without settings is soon ready for a chat, on the loopback and w
   expect(log).toContain('warn: authentication is off');
   expect(log).toContain('warn: no model is set');
   expect(log).toMatch(/ready .*model=tiny-chat bundled=true/);
+});
+
+test('SIGTERM to npm alone ends what npm started', async () => {
+  const { PATH = '', HOME = '' } = process.env;
+  const npm = runShell('exec npm start', { PATH, HOME, PORT: '0', PORT_HEALTH: '0' });
+  let log = '';
+  // The lines end when the last process that may write one has ended.
+  for await (const line of createInterface({ input: npm.stderr as Readable })) {
+    log += `${line}\n`;
+    if (line.startsWith('[gateway] ready ')) npm.kill('SIGTERM');
+  }
+  expect(log).toContain('[gateway] stopped');
 });
 
 test('llama.cpp is tried in a process of its own before the gateway opens it', async () => {
