@@ -60,14 +60,14 @@ class TagTightener {
  public:
   TagTightener(const ToolSchema* schema, GrammarRules* rules) : schema_(schema), rules_(rules) {}
 
-  // `rule` is built of rules for the properties of `object`, named `stem`-<property>.
+  // `rule` is built of rules for `properties`, named `stem`-<property>.
   // NOLINTNEXTLINE(misc-no-recursion): schemas nest.
-  void TightenMembers(const std::string& rule, const std::string& stem, const common_json& object,
-                      bool is_within = false) {
+  void TightenMembers(const std::string& rule, const std::string& stem,
+                      const std::vector<Argument>& properties, bool is_within = false) {
     std::string* body = rules_->Find(rule);
     if (body == nullptr) return;
     std::vector<std::string> optional;
-    for (const Argument& property : ToolSchema::PropertiesOf(object)) {
+    for (const Argument& property : properties) {
       const std::string name = RuleName(Concat({stem, "-", property.name}));
       // Another argument's rule may have the name that one within this would have.
       if (is_within && !Mentions(*body, name)) continue;
@@ -108,7 +108,7 @@ class TagTightener {
         Within(rule, Concat({stem, "-", std::to_string(index++)}), schema_->Resolved(choice));
       }
     } else if (schema.value("type", "") == "object") {
-      TightenMembers(rule, stem, schema, true);
+      TightenMembers(rule, stem, ToolSchema::PropertiesOf(schema), true);
     } else if (schema.value("type", "") == "array") {
       CountItems(rule, stem, schema);
       const std::string item = stem + "-item";
@@ -202,14 +202,12 @@ std::string StrictArguments(const std::string& grammar, const CallForm* form,
   CheckNames(names, {"call", "calls", "call-root", "call-first"});
   for (const common_chat_tool& tool : tools) {
     const ToolSchema schema(tool.parameters);
-    const common_json arguments = schema.Object();
+    const std::vector<Argument> arguments = ToolSchema::PropertiesOf(schema.Object());
     names.clear();
-    for (const Argument& argument : ToolSchema::PropertiesOf(arguments)) {
-      names.push_back(argument.name);
-    }
+    for (const Argument& argument : arguments) names.push_back(argument.name);
     CheckNames(names, {});
     if (form != nullptr) {
-      SetCallRule(*form, tool.name, schema, &rules);
+      SetCallRule(*form, tool.name, arguments, schema, &rules);
       continue;
     }
     TagTightener tightener(&schema, &rules);

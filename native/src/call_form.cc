@@ -308,11 +308,12 @@ const CallForm* FindCallForm(std::string_view grammar) {
   return found == std::end(kForms) ? nullptr : found;
 }
 
-void SetCallRule(const CallForm& form, const std::string& name, const ToolSchema& schema,
+void SetCallRule(const CallForm& form, const std::string& name,
+                 const std::vector<Argument>& arguments, const ToolSchema& schema,
                  GrammarRules* rules) {
   ArgumentWriter writer(&form, &schema, rules);
   MemberList members(form.separator, rules);
-  for (const Argument& argument : ToolSchema::PropertiesOf(schema.Object())) {
+  for (const Argument& argument : arguments) {
     members.Add(writer.Write(argument), argument.required);
   }
   // llama.cpp reads no call without arguments in this notation, if the tool has any.

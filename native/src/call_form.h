@@ -14,6 +14,8 @@ struct CallForm;
 // The form of the calls of `grammar`, one of llama.cpp's; null for any other.
 const CallForm* FindCallForm(std::string_view grammar);
 
-// Replaces the rule for calls of the tool `name` by one that follows `schema`.
-void SetCallRule(const CallForm& form, const std::string& name, const ToolSchema& schema,
+// Replaces the rule for calls of the tool `name` by one with these arguments, whose schemas belong
+// to `schema`.
+void SetCallRule(const CallForm& form, const std::string& name,
+                 const std::vector<Argument>& arguments, const ToolSchema& schema,
                  GrammarRules* rules);

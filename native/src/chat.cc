@@ -264,13 +264,12 @@ Prompt Chat::Prepare(const std::string& request_text) const {
     rendered.grammar = std::move(either);
     rendered.grammar_lazy = false;
     rendered.grammar_triggers.clear();
+  } else if (calls_tools) {
+    EnforceArguments(inputs, &rendered);
   }
   rendered.grammar = WithoutMarks(rendered.grammar, mark);
   rendered.parser = WithoutMarks(rendered.parser, mark);
   rendered.generation_prompt = WithoutMarks(rendered.generation_prompt, mark);
-  for (common_chat_tool& tool : inputs.tools) {
-    tool.parameters = WithoutMarks(tool.parameters, mark);
-  }
 
   Prompt prompt;
   for (const std::string_view piece : PiecesBetweenMarks(rendered.prompt, mark)) {
@@ -317,6 +316,12 @@ std::vector<common_chat_tool> Chat::EnforcedTools(
   return tools;
 }
 
+void Chat::EnforceArguments(const common_chat_templates_inputs& inputs,
+                            common_chat_params* calls) const {
+  if (json_arguments_) return;
+  calls->grammar = StrictArguments(calls->grammar, call_form_, inputs.tools);
+}
+
 // Where calls have to follow less than the model is shown, the prompt is of the one rendering and
 // the grammar of the other. Leaves in `inputs` what calls have to follow.
 common_chat_params Chat::Apply(const common_json& request,
@@ -360,7 +365,8 @@ std::string Chat::CallOrSchema(const common_json& request,
   common_chat_templates_inputs calling = inputs;
   calling.json_schema.clear();
   calling.tool_choice = COMMON_CHAT_TOOL_CHOICE_REQUIRED;
-  const common_chat_params calls = Apply(request, &calling);
+  common_chat_params calls = Apply(request, &calling);
+  EnforceArguments(calling, &calls);
   common_chat_templates_inputs following = inputs;
   // Beside calls some formats forget the schema. A form of our own does not.
   if (!tool_form_) following.tool_choice = COMMON_CHAT_TOOL_CHOICE_NONE;
@@ -390,11 +396,8 @@ void Chat::SetFormat(const common_chat_params& rendered, const common_chat_templ
 
 // The grammar of a reply, as strict as `inputs` asks for.
 std::string Chat::ReplyGrammar(const common_chat_params& rendered,
-                               const common_chat_templates_inputs& inputs) const {
+                               const common_chat_templates_inputs& inputs) {
   std::string grammar = FiniteNumbers(WithCallIds(rendered.grammar));
-  const bool calls_tools =
-      !inputs.tools.empty() && inputs.tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE;
-  if (calls_tools && !json_arguments_) grammar = StrictArguments(grammar, call_form_, inputs.tools);
   if (inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_REQUIRED) {
     // A prompt that ends with an empty thought has used the grammar's place for one.
     const bool may_think =

@@ -88,8 +88,10 @@ class Chat {
                                   common_chat_templates_inputs* inputs) const;
   std::string CallOrSchema(const common_json& request,
                            const common_chat_templates_inputs& inputs) const;
-  std::string ReplyGrammar(const common_chat_params& rendered,
-                           const common_chat_templates_inputs& inputs) const;
+  void EnforceArguments(const common_chat_templates_inputs& inputs,
+                        common_chat_params* calls) const;
+  static std::string ReplyGrammar(const common_chat_params& rendered,
+                                  const common_chat_templates_inputs& inputs);
   void SetFormat(const common_chat_params& rendered, const common_chat_templates_inputs& inputs,
                  Prompt* prompt) const;
   void SetGrammar(const common_chat_params& rendered, const common_chat_templates_inputs& inputs,

@@ -49,8 +49,9 @@ common_json ToolSchema::FirstObject(const common_json& reference, int depth) con
       if (!object.is_null()) return object;
     }
   }
-  const bool has_values = schema.contains("const") || schema.contains("enum");
-  const bool is_object = !has_values && schema.value("type", "object") == "object";
+  const bool is_other =
+      schema.contains("anyOf") || schema.contains("const") || schema.contains("enum");
+  const bool is_object = !is_other && schema.value("type", "object") == "object";
   if (!is_object && depth == 0) RefuseToWrite("arguments that are no object");
   return is_object ? schema : common_json(nullptr);
 }

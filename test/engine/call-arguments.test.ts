@@ -138,6 +138,32 @@ describe.each(['Qwen3-Coder', 'GLM-4.6', 'MiniMax-M3'])('%s', (family) => {
   });
 });
 
+test.each(['Qwen3-Coder', 'LFM2.5-8B-A1B', 'google-gemma-4-31B-it'])(
+  '%s replies with a call that has texts, or as a schema wants it',
+  async (family) => {
+    const engine = await startFamily(family);
+    try {
+      const properties = { text: { type: 'string' }, unit: { type: 'string', enum: ['a', 'b'] } };
+      const prompt = await engine.prepareChat([{ role: 'user', content: 'Weather?' }], {
+        tools: [{ name: 'get_weather', parameters: { type: 'object', properties } }],
+        jsonSchema: { type: 'boolean' },
+        thinking: false,
+      });
+      const ends = Array.from({ length: 4 }, async (_, seed) => {
+        const sampling = { ...noStrayBytes, seed: BigInt(seed) };
+        const events: EngineEvent[] = [];
+        for await (const event of engine.generate({ prompt, sampling, maxTokens: 60 })) {
+          events.push(event);
+        }
+        return events.at(-1)?.type;
+      });
+      expect(await Promise.all(ends)).toEqual(Array(4).fill('sequence-end'));
+    } finally {
+      await engine.close();
+    }
+  },
+);
+
 /** Undefined where the template itself fails on the schema. */
 async function call(
   engine: Engine,
