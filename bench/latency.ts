@@ -37,6 +37,7 @@ const { values } = parseArgs({
     'kv-layout': { type: 'string', default: 'auto' },
     'step-target-ms': { type: 'string', default: '50' },
     'flash-attention': { type: 'string', default: 'auto' },
+    'prompt-lane': { type: 'string', default: 'on' },
   },
 });
 const threadCount = Number(values.threads);
@@ -83,6 +84,7 @@ function newEngine(slotCount: number, contextLength: number): Promise<Engine> {
     flashAttention,
     cacheTypeK: 'f16',
     cacheTypeV: 'f16',
+    promptLane: values['prompt-lane'] === 'on',
     defaultMaxTokens: contextLength,
     samplingDefaults: {},
   });

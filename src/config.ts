@@ -113,6 +113,8 @@ export interface EngineConfig {
   readonly slotCount: number | undefined;
   readonly kvTokenCount: number | undefined;
   readonly kvLayout: SettingValues['KV_LAYOUT'];
+  /** Whether long prompts may have a context of their own. */
+  readonly promptLane: boolean;
   /** 0 leaves the choice to the engine. */
   readonly threadCount: number;
   /** ggml's busy-wait between graphs, 0 to 100. */
@@ -333,6 +335,7 @@ function assemble(
       processors: values.CPU_AFFINITY,
       batchSize: values.BATCH_SIZE,
       ubatchSize: derived.ubatchSize,
+      promptLane: values.PROMPT_LANE,
       stepTargetMs: values.STEP_TARGET_MS,
       flashAttention: values.FLASH_ATTENTION,
       cacheTypeK: values.CACHE_TYPE_K,

@@ -259,6 +259,7 @@ async function startModel(
   try {
     const running = await startEngine(loaded, config, metrics);
     warnAboutGuessing(running.engine, config, logger);
+    warnAboutLane(running.engine, logger);
     const { notes: _notes, embedding: _embedding, ...found } = source;
     const { bosToken, eosToken } = loaded;
     models.setReady({
@@ -296,6 +297,7 @@ async function startEngine(
     contextLength: fit.contextLength,
     kvTokenCount: fit.kvTokenCount,
     kvLayout: config.kvLayout,
+    promptLane: fit.promptLane,
     threadCount,
     threadPoll: config.threadPoll,
     processors: config.processors,
@@ -359,13 +361,18 @@ function warnAboutGuessing({ info }: Engine, { engine }: Config, logger: Logger)
   logger.warn(`SPECULATIVE=${engine.speculative.kind} has no effect: the model ${reason}`);
 }
 
+function warnAboutLane({ info }: Engine, logger: Logger): void {
+  if (info.noPromptLane === undefined) return;
+  logger.warn(`PROMPT_LANE has no effect: ${info.noPromptLane}`);
+}
+
 function announce(
   { engine }: RunningModel,
   { address }: ApiListener,
   { id, bundled }: ModelSource,
   logger: Logger,
 ): void {
-  const { backend, slotCount, contextLength, kvTokenCount, speculative } = engine.info;
+  const { backend, slotCount, contextLength, kvTokenCount, speculative, promptLane } = engine.info;
   logger.info(
     {
       address,
@@ -376,6 +383,7 @@ function announce(
       context: contextLength,
       kvTokens: kvTokenCount,
       speculative,
+      promptLane,
     },
     'ready',
   );

@@ -13,8 +13,6 @@ constexpr int32_t kContextPadding = 256;  // llama.cpp pads contexts to this man
 // be copied. A share of the context that costs about as much to compute.
 constexpr int32_t kSplitCopyPart = 64;
 constexpr int32_t kLeastSplitCopy = 64;
-// Cells are copied by way of a buffer, which must stay small beside the cache. In bytes.
-constexpr size_t kMostCopiedBytes = size_t{256} << 20;
 
 // The share of a unified cache that finished prefixes may fill, unless one whole context is more. A
 // step pays for every cell in use, also for those it skips: on a CPU with flash attention about 1.2
@@ -31,6 +29,18 @@ int32_t ScoredRows(const llama_model* model) {
   const int64_t n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model));
   const int64_t n_rows = kScoredBytes / (n_vocab * static_cast<int64_t>(sizeof(float)));
   return static_cast<int32_t>(std::clamp<int64_t>(n_rows, kLeastScoredRows, kMostScoredRows));
+}
+
+llama_context_params BaseParams(const ContextOptions& options) {
+  llama_context_params params = llama_context_default_params();
+  params.n_ubatch = options.n_ubatch;
+  params.n_threads = options.n_threads;
+  params.n_threads_batch = options.n_threads;
+  params.flash_attn_type = options.flash_attention;
+  params.type_k = options.cache_type_k;
+  params.type_v = options.cache_type_v;
+  params.no_perf = true;
+  return params;
 }
 
 int32_t Padded(int32_t n) { return (n + kContextPadding - 1) / kContextPadding * kContextPadding; }
@@ -58,19 +68,12 @@ Context::Context(const ContextOptions& options, const std::atomic<bool>* abortin
   if (unified_) n_ids_ = recurrent ? std::min(n_most_ids, 2 * options.n_slots + 2) : n_most_ids;
   const int32_t n_seq_max = recurrent ? n_ids_ : options.n_slots;
 
-  llama_context_params params = llama_context_default_params();
+  llama_context_params params = BaseParams(options);
   params.n_ctx = static_cast<uint32_t>(unified_ ? Padded(options.n_kv_tokens) : n_split_cells);
   params.kv_unified = unified_;
   params.n_seq_max = n_seq_max;
   params.n_outputs_max = n_seq_max + n_scored_rows_ + options.n_drafted;
   params.n_batch = options.n_batch;
-  params.n_ubatch = options.n_ubatch;
-  params.n_threads = options.n_threads;
-  params.n_threads_batch = options.n_threads;
-  params.flash_attn_type = options.flash_attention;
-  params.type_k = options.cache_type_k;
-  params.type_v = options.cache_type_v;
-  params.no_perf = true;
   params.abort_callback = [](void* flag) noexcept {
     return static_cast<const std::atomic<bool>*>(flag)->load(std::memory_order_relaxed);
   };
@@ -81,7 +84,7 @@ Context::Context(const ContextOptions& options, const std::atomic<bool>* abortin
     throw std::runtime_error("llama.cpp could not create a context with a KV cache of " +
                              std::to_string(params.n_ctx) + " tokens; its log says why");
   }
-  llama_attach_threadpool(context_.get(), threads_.get(), threads_.get());
+  LendThreads(context_.get());
 
   cuts_ = !recurrent && CutsInTrial();
   // A memory of another kind that cannot be cut may end the process over a copy (DeepSeek 4).
@@ -178,24 +181,58 @@ bool Context::Copy(const CacheEdit& edit) {
   return !cuts_ || llama_memory_seq_rm(memory, edit.id, edit.n_tokens, -1);
 }
 
-// False when nothing was done. Several copies of one sequence read it once. What llama.cpp copies
-// by itself it copies with the next decode: until then nobody may look at the cells, or write them.
+// False when nothing was done. Several copies of one sequence read it once.
 bool Context::CopyCells(const CacheEdit& edit) {
   if (!copies_cells_ || has_pending_copies_) return false;
-  llama_context* context = context_.get();
   if (edit.source != copied_id_) {
-    const size_t n_bytes = llama_state_seq_get_size(context, edit.source);
-    const int32_t n_cells = 1 + llama_memory_seq_pos_max(llama_get_memory(context), edit.source);
-    if (n_bytes > kMostCopiedBytes || 2 * n_cells > n_ctx_) return false;
+    const size_t n_bytes = llama_state_seq_get_size(context_.get(), edit.source);
+    if (n_bytes > kMostCopiedBytes || 2 * n_held(edit.source) > n_ctx_) return false;
     copied_id_ = -1;
-    copied_cells_.resize(n_bytes);
-    const size_t n_read =
-        llama_state_seq_get_data(context, copied_cells_.data(), n_bytes, edit.source);
-    if (n_read != n_bytes) return false;
+    if (!ReadCells(edit.source, &copied_cells_)) return false;
     copied_id_ = edit.source;
   }
   const size_t n_bytes = copied_cells_.size();
-  return llama_state_seq_set_data(context, copied_cells_.data(), n_bytes, edit.id) == n_bytes;
+  return llama_state_seq_set_data(context_.get(), copied_cells_.data(), n_bytes, edit.id) ==
+         n_bytes;
+}
+
+// What llama.cpp copies by itself it copies with the next decode: until then nobody may look at the
+// cells, or write them.
+bool Context::ReadCells(CacheId id, CellBytes* cells) {
+  return !has_pending_copies_ && ReadCellsOf(context_.get(), id, cells);
+}
+
+bool ReadCellsOf(llama_context* context, llama_seq_id id, CellBytes* cells) {
+  const size_t n_bytes = llama_state_seq_get_size(context, id);
+  cells->reserve(n_bytes + kMostRestreamGrowth);
+  cells->resize(n_bytes);
+  return llama_state_seq_get_data(context, cells->data(), n_bytes, id) == n_bytes;
+}
+
+bool Context::WriteCells(CacheId id, CellBytes* cells) {
+  if (id == copied_id_) copied_id_ = -1;
+  const bool done =
+      !has_pending_copies_ && Restream(llama_n_seq_max(context_.get()), cells) &&
+      llama_state_seq_set_data(context_.get(), cells->data(), cells->size(), id) == cells->size();
+  if (!done) Clear(id);
+  return done;
+}
+
+int32_t Context::n_held(CacheId id) const {
+  return 1 + llama_memory_seq_pos_max(llama_get_memory(context_.get()), id);
+}
+
+llama_context_params Context::ParamsForOne(const ContextOptions& options) const {
+  llama_context_params params = BaseParams(options);
+  params.n_ctx = static_cast<uint32_t>(Padded(options.n_ctx));
+  params.n_seq_max = 1;
+  params.n_outputs_max = 1;
+  params.n_batch = params.n_ubatch;
+  return params;
+}
+
+void Context::LendThreads(llama_context* other) const {
+  llama_attach_threadpool(other, threads_.get(), threads_.get());
 }
 
 // Removing all of a sequence never fails.

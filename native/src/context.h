@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "cell_bytes.h"
 #include "compute_threads.h"
 #include "llama-cpp.h"
 #include "llama.h"
@@ -44,7 +45,12 @@ struct ContextOptions {
   llama_flash_attn_type flash_attention = LLAMA_FLASH_ATTN_TYPE_AUTO;
   ggml_type cache_type_k = GGML_TYPE_F16;
   ggml_type cache_type_v = GGML_TYPE_F16;
+  // Whether long prompts may be computed in a context of their own, where that is of use.
+  bool prompt_lane = false;
 };
+
+// Reads what a context holds of a sequence. False when it cannot be read.
+bool ReadCellsOf(llama_context* context, llama_seq_id id, CellBytes* cells);
 
 class Context {
  public:
@@ -69,6 +75,24 @@ class Context {
 
   // Makes one change of the memory. False when it could not be made: then the id is empty.
   bool Apply(const CacheEdit& edit);
+
+  // Whether cells can come from another context and go to it: they lie in the host's memory, and
+  // each sequence has its own.
+  bool moves_cells() const { return copies_cells_; }
+  // In bytes: moved and copied cells go through a buffer, which must stay small beside the cache.
+  static constexpr size_t kMostCopiedBytes = size_t{256} << 20;
+  // What a sequence holds. False when that is not known before the next Decode.
+  bool ReadCells(CacheId id, CellBytes* cells);
+  // Gives a sequence what was read in another context, in place of what it holds. `cells` are of
+  // no use afterwards. False when it could not be done: then the id is empty.
+  bool WriteCells(CacheId id, CellBytes* cells);
+  // Tokens the memory holds of a sequence that is not cut in front.
+  int32_t n_held(CacheId id) const;
+
+  // Like this context, for one sequence whose outputs nobody wants.
+  llama_context_params ParamsForOne(const ContextOptions& options) const;
+  // Makes another context compute on this one's threads, while this one does not.
+  void LendThreads(llama_context* other) const;
 
   // What the memory of this model is capable of. What it returns must not outlive the context.
   CacheLimits cache_limits() const;
@@ -110,7 +134,7 @@ class Context {
   bool has_pending_copies_ = false;
   // The cells of one sequence, as they were copied last since the memory changed; -1 for none.
   CacheId copied_id_ = -1;
-  std::vector<uint8_t> copied_cells_;
+  CellBytes copied_cells_;
   ComputeThreads threads_;
   llama_context_ptr context_;
   TokenBatch batch_;

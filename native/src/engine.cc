@@ -17,7 +17,8 @@ struct Overloaded : Functions... {
 // microseconds.
 constexpr int64_t kParallelEffort = 1'000'000;
 
-SchedulerLimits LimitsOf(const EngineOptions& options, bool drafts, Context* context) {
+SchedulerLimits LimitsOf(const EngineOptions& options, bool drafts, int32_t n_lane_tokens,
+                         Context* context) {
   return {
       .n_slots = options.context.n_slots,
       .n_batch = static_cast<int32_t>(llama_n_batch(context->get())),
@@ -27,6 +28,7 @@ SchedulerLimits LimitsOf(const EngineOptions& options, bool drafts, Context* con
       .n_drafted = drafts ? options.context.n_drafted : 0,
       .n_draft_min = options.drafts.n_min,
       .n_draft_max = options.drafts.n_max,
+      .n_lane_tokens = n_lane_tokens,
       .cache = context->cache_limits(),
   };
 }
@@ -107,6 +109,7 @@ void Engine::Run() noexcept {
   }
   EndEverything(failure);
   drafter_.reset();
+  lane_.reset();
   context_.reset();
   events_.push_back(Stopped{});
   PublishStats();
@@ -116,12 +119,16 @@ void Engine::Run() noexcept {
 void Engine::RunSteps() {
   context_.emplace(options_.context, &closing_);
   std::string no_drafts = StartDrafter();
-  scheduler_.emplace(LimitsOf(options_, drafter_.has_value(), &*context_));
+  std::string no_lane = OpenLane();
+  scheduler_.emplace(
+      LimitsOf(options_, drafter_.has_value(), lane_ ? lane_->n_most_tokens() : 0, &*context_));
   events_.push_back(Started{
       .n_batch = static_cast<int32_t>(llama_n_batch(context_->get())),
       .n_ubatch = static_cast<int32_t>(llama_n_ubatch(context_->get())),
       .unified_kv = context_->unified(),
       .no_drafts = std::move(no_drafts),
+      .prompt_lane = lane_.has_value(),
+      .no_prompt_lane = std::move(no_lane),
   });
   bool idle = false;
   while (!closing_.load(std::memory_order_relaxed)) {
@@ -144,6 +151,18 @@ std::string Engine::StartDrafter() {
                      &closing_);
   }
   return reason;
+}
+
+// Where a lane would be of no use there is no reason to tell.
+std::string Engine::OpenLane() {
+  if (!options_.context.prompt_lane || !context_->moves_cells()) return "";
+  if (options_.context.n_slots == 1) return "";
+  try {
+    lane_.emplace(options_.context, &*context_, &closing_);
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+  return "";
 }
 
 void Engine::Handle(Message message) {
@@ -184,20 +203,35 @@ bool Engine::Step() {
   const Clock::time_point begin = Clock::now();
   ProposeDrafts();
   const StepPlan plan = scheduler_->Plan();
+  if (in_lane_ && (!plan.lane || plan.lane->id != *in_lane_)) {
+    lane_->Abandon();
+    in_lane_.reset();
+  }
   if (!ApplyEdits(plan)) return true;
   if (plan.empty()) return false;
 
+  if (!plan.work.empty()) ComputeBatch(plan);
+  if (plan.lane) {
+    // Readers need not wait for what they have no part in.
+    Flush();
+    RunLane(*plan.lane);
+  }
+  stats_.step_ms += MillisecondsSince(begin);
+  return true;
+}
+
+void Engine::ComputeBatch(const StepPlan& plan) {
   FillBatch(plan);
-  const Clock::time_point before_decode = Clock::now();
+  const Clock::time_point begin = Clock::now();
   const DecodeStatus status = context_->Decode();
-  stats_.decode_ms += MillisecondsSince(before_decode);
+  stats_.decode_ms += MillisecondsSince(begin);
   ++stats_.n_decode_calls;
   switch (status) {
     case DecodeStatus::kOk:
       scheduler_->Commit(plan);
       CountProgress(plan);
       SampleAll(plan);
-      scheduler_->Measured(plan, MillisecondsSince(before_decode));
+      scheduler_->Measured(plan, MillisecondsSince(begin));
       break;
     case DecodeStatus::kNoRoom:
       // Alone, a sequence that finds no room never will.
@@ -209,8 +243,38 @@ bool Engine::Step() {
       FailSequences(plan, "llama_decode could not compute the batch");
       break;
   }
-  stats_.step_ms += MillisecondsSince(begin);
-  return true;
+}
+
+// What is computed moves in steps of their own: that takes a while, too.
+void Engine::RunLane(const LaneWork& work) {
+  const Clock::time_point begin = Clock::now();
+  const int32_t target = work.first + work.n_tokens;
+  Sequence& sequence = sequences_.at(work.id);
+  bool goes_on = true;
+  bool emptied = false;
+  if (in_lane_ != work.id) {
+    sequence.MarkStarted(begin);
+    scratch_tokens_.clear();
+    sequence.CopyTokens(0, sequence.n_tokens(), &scratch_tokens_);
+    goes_on = lane_->Begin(scratch_tokens_, work.first, work.cache_id);
+    in_lane_ = work.id;
+  } else if (lane_->n_computed() < target) {
+    goes_on = lane_->Run(target, work.ms, work.slack_ms);
+    stats_.n_decode_calls += lane_->last_effort().n_calls;
+    stats_.n_decoded_tokens += lane_->last_effort().n_tokens;
+    stats_.n_lane_tokens += lane_->last_effort().n_tokens;
+  } else if (!lane_->has_read()) {
+    goes_on = lane_->Read();
+  } else if (lane_->WriteTo(work.cache_id)) {
+    const int32_t n_new = lane_->n_computed() - work.first;
+    scheduler_->CommitLane(work, n_new);
+    CountComputed(work.first, n_new, &sequence);
+  } else {
+    goes_on = false;
+    emptied = true;
+  }
+  if (!goes_on) scheduler_->LaneFailed(work, emptied);
+  stats_.decode_ms += MillisecondsSince(begin);
 }
 
 void Engine::ProposeDrafts() {
@@ -268,14 +332,17 @@ void Engine::FillBatch(const StepPlan& plan) {
 void Engine::CountProgress(const StepPlan& plan) {
   stats_.n_decoded_tokens += context_->batch_size();
   for (const StepWork& work : plan.work) {
-    Sequence& sequence = sequences_.at(work.id);
-    const bool found_none = sequence.n_cached_tokens() == 0;
-    const Sequence::Progress progress = sequence.MarkComputed(work.first, work.n_tokens);
-    stats_.n_prefilled_tokens += progress.n_prefilled;
-    stats_.n_cached_tokens += progress.n_cached;
-    stats_.n_recomputed_tokens += progress.n_recomputed;
-    if (found_none && progress.n_cached > 0) ++stats_.n_prefix_hits;
+    CountComputed(work.first, work.n_tokens, &sequences_.at(work.id));
   }
+}
+
+void Engine::CountComputed(int32_t first, int32_t n_tokens, Sequence* sequence) {
+  const bool found_none = sequence->n_cached_tokens() == 0;
+  const Sequence::Progress progress = sequence->MarkComputed(first, n_tokens);
+  stats_.n_prefilled_tokens += progress.n_prefilled;
+  stats_.n_cached_tokens += progress.n_cached;
+  stats_.n_recomputed_tokens += progress.n_recomputed;
+  if (found_none && progress.n_cached > 0) ++stats_.n_prefix_hits;
 }
 
 // Tokens are chosen and scored on several threads, where that is worth waking them; what follows

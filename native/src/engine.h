@@ -21,6 +21,7 @@
 #include "mailbox.h"
 #include "messages.h"
 #include "model.h"
+#include "prompt_lane.h"
 #include "scheduler.h"
 #include "sequence.h"
 #include "worker_pool.h"
@@ -75,13 +76,19 @@ class Engine : public LiveThread {
   void CancelSequence(SequenceId id);
   // Sets up guessing where it was asked for. Returns why it is not done all the same.
   std::string StartDrafter();
+  std::string OpenLane();
   // One step of all sequences. False when there was nothing to compute.
   bool Step();
   void ProposeDrafts();
   // False when an edit failed, so that the plan is void.
   bool ApplyEdits(const StepPlan& plan);
+  // Computes the batch and what follows from it.
+  void ComputeBatch(const StepPlan& plan);
+  // Gives the lane its time; when its prompt is computed, that moves to the others.
+  void RunLane(const LaneWork& work);
   void FillBatch(const StepPlan& plan);
   void CountProgress(const StepPlan& plan);
+  void CountComputed(int32_t first, int32_t n_tokens, Sequence* sequence);
   // Scores prompts and chooses the next tokens.
   void SampleAll(const StepPlan& plan);
   void FindSamples(const StepPlan& plan);
@@ -137,6 +144,9 @@ class Engine : public LiveThread {
   // Owned by the thread.
   std::optional<Context> context_;
   std::optional<Drafter> drafter_;
+  std::optional<PromptLane> lane_;
+  // What the lane holds.
+  std::optional<SequenceId> in_lane_;
   std::optional<Scheduler> scheduler_;
   std::unordered_map<SequenceId, Sequence> sequences_;
   std::vector<Event> events_;

@@ -98,6 +98,7 @@ ContextOptions ContextOptionsFrom(const Napi::Object& options) {
   result.flash_attention = FlashAttention(String(options, "flashAttention"));
   result.cache_type_k = CacheType(String(options, "cacheTypeK"));
   result.cache_type_v = CacheType(String(options, "cacheTypeV"));
+  Read(options, "promptLane", &result.prompt_lane);
   return result;
 }
 

@@ -70,6 +70,10 @@ struct Started {
   // Why tokens are not guessed although they were to be, as the end of a sentence about the model;
   // empty otherwise.
   std::string no_drafts = {};
+  // Whether long prompts have a lane of their own, and why not although they were to; empty
+  // otherwise.
+  bool prompt_lane = false;
+  std::string no_prompt_lane = {};
 };
 
 // The next tokens of a prompt that is scored. They come before any text.
@@ -132,6 +136,8 @@ struct EngineStats {
   uint64_t n_prefilled_tokens = 0;
   uint64_t n_cached_tokens = 0;
   uint64_t n_recomputed_tokens = 0;
+  // Tokens that were computed in the prompt lane, some of them for prompts that ended before.
+  uint64_t n_lane_tokens = 0;
   uint64_t n_sampled_tokens = 0;
   // Time spent in steps, and the parts of it in llama_decode and in choosing tokens, milliseconds.
   double step_ms = 0;

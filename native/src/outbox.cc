@@ -67,6 +67,8 @@ struct ToJs {
     object.Set("ubatchSize", started.n_ubatch);
     object.Set("unifiedKv", started.unified_kv);
     object.Set("noDrafts", started.no_drafts);
+    object.Set("promptLane", started.prompt_lane);
+    object.Set("noPromptLane", started.no_prompt_lane);
     Push(0, object);
   }
 

@@ -27,6 +27,12 @@ constexpr int32_t kPlainPlans = 64;
 // than the target: each pays for the guesses of all.
 constexpr double kLongestStep = 1.5;
 
+// Tokens that a prompt must miss for the prompt lane to be worth its price: what it computes is
+// moved, and no other long prompt can have it meanwhile.
+constexpr int32_t kLeastInLane = 128;
+// The part of what prompts get by which the lane may exceed its time.
+constexpr double kLaneSlack = 1.0 / 3;
+
 // Whether it is the next token of a sequence that decodes.
 bool IsDecode(const StepWork& work) { return work.n_tokens == 1 && work.samples; }
 
@@ -81,6 +87,7 @@ CacheId Scheduler::Forget(SequenceId id) {
   } else {
     std::erase(waiting_, id);
   }
+  if (in_lane_ == id) in_lane_.reset();
   sequences_.erase(found);
   return cache_id;
 }
@@ -154,6 +161,7 @@ StepPlan Scheduler::Plan() {
   PauseHeld(kPatiencePlans);
   Admit();
   AddDecodes(&plan);
+  AddLane(&plan);
   AddPrefills(&plan);
   if (plan.empty()) {
     // Nobody computes, so no further plan would come to take from the held ones.
@@ -178,7 +186,7 @@ void Scheduler::SharePrefixes() {
   if (!cache_.limits().copies) return;
   for (size_t at = 0; at < running_.size(); ++at) {
     const Sequence& sequence = sequences_.at(running_[at]);
-    if (!IsPrefilling(sequence)) continue;
+    if (!IsPrefilling(sequence) || running_[at] == in_lane_) continue;
     const PrefixMatch match = Find(sequence);
     Follow(at, match.n_tokens);
     if (sequence.n_followed > 0) continue;
@@ -284,22 +292,62 @@ void Scheduler::AddDecodes(StepPlan* plan) {
   }
 }
 
-// While somebody decodes, prompts get what the time allows. Else the oldest ones share a ubatch,
-// and those behind that can be finished come along up to a whole batch: prompts that arrive
-// together then sample together, and none waits for the decoding of the others.
-void Scheduler::AddPrefills(StepPlan* plan) {
-  const auto n_decoding = static_cast<int32_t>(
-      std::count_if(plan->work.begin(), plan->work.end(),
+// A sequence that has sampled must not wait for the prompts of others.
+int32_t Scheduler::n_decoding(const StepPlan& plan) const {
+  return static_cast<int32_t>(
+      std::count_if(plan.work.begin(), plan.work.end(),
                     [this](const StepWork& work) { return sequences_.at(work.id).n_sampled > 0; }));
+}
+
+bool Scheduler::MayUseLane(const Sequence& sequence) const {
+  return IsPrefilling(sequence) && !sequence.is_scoring() && sequence.n_followed == 0 &&
+         !sequence.avoids_lane && sequence.n_tokens() <= limits_.n_lane_tokens;
+}
+
+// While somebody decodes, the oldest long prompt is computed apart: all but its last token, which
+// is sampled from. Where younger ones branch off it is given to the cache, for them to go on from.
+void Scheduler::AddLane(StepPlan* plan) {
+  if (limits_.n_lane_tokens == 0) return;
+  if (in_lane_ && !MayUseLane(sequences_.at(*in_lane_))) in_lane_.reset();
+  const int32_t n = n_decoding(*plan);
+  if (!in_lane_ && n > 0) {
+    const auto found = std::ranges::find_if(running_, [this](SequenceId id) {
+      const Sequence& sequence = sequences_.at(id);
+      return MayUseLane(sequence) && n_missing(sequence) > kLeastInLane;
+    });
+    if (found != running_.end()) in_lane_ = *found;
+  }
+  if (!in_lane_) return;
+  const Sequence& sequence = sequences_.at(*in_lane_);
+  const int32_t n_done = n_cached(sequence);
+  const int32_t n_most = sequence.n_tokens() - 1;
+  const int32_t end = sequence.branch > n_done ? std::min(sequence.branch, n_most) : n_most;
+  const double ms = n > 0 ? pacer_.PromptMs(n) : limits_.step_target_ms;
+  plan->lane = LaneWork{.id = *in_lane_,
+                        .cache_id = sequence.cache_id,
+                        .first = n_done,
+                        .n_tokens = end - n_done,
+                        .ms = ms,
+                        .slack_ms = kLaneSlack * std::max(ms, pacer_.DecodeMs(n))};
+}
+
+// While somebody decodes, prompts get what the time allows, and half of it beside the lane. Else
+// the oldest ones share a ubatch, and those behind that can be finished come along up to a whole
+// batch: prompts that arrive together then sample together, and none waits for the decoding of the
+// others.
+void Scheduler::AddPrefills(StepPlan* plan) {
+  const int32_t n_decodes = n_decoding(*plan);
   const auto n_work = static_cast<int32_t>(plan->work.size());
   int32_t n_spare = limits_.n_batch - n_work;
   int32_t n_chunk = std::min(n_spare, std::max(1, limits_.n_ubatch - n_work));
-  if (n_decoding > 0) n_spare = n_chunk = std::min(n_chunk, pacer_.Chunk(n_decoding));
+  const double share = plan->lane ? 0.5 : 1;
+  if (n_decodes > 0) n_spare = n_chunk = std::min(n_chunk, pacer_.Chunk(n_decodes, share));
   int32_t n_rows = limits_.n_scored_rows;
 
   for (const SequenceId id : running_) {
     const Sequence& sequence = sequences_.at(id);
     if (!IsPrefilling(sequence) || sequence.n_followed > 0 || n_spare <= 0) continue;
+    if (id == in_lane_) continue;
     const bool fits = n_missing(sequence) <= std::min(n_spare, limits_.n_ubatch);
     int32_t n_most = n_chunk <= 0 || fits ? n_spare : n_chunk;
     if (sequence.is_scoring()) n_most = std::min(n_most, n_rows);
@@ -311,6 +359,7 @@ void Scheduler::AddPrefills(StepPlan* plan) {
     n_chunk -= n;
     n_spare -= n;
     if (sequence.is_scoring()) n_rows -= n;
+    if (plan->lane) plan->lane->ms = share * pacer_.PromptMs(n_decodes);
   }
 }
 
@@ -377,6 +426,18 @@ void Scheduler::Commit(const StepPlan& plan) {
   }
 }
 
+void Scheduler::CommitLane(const LaneWork& work, int32_t n_tokens) {
+  const Sequence& sequence = sequences_.at(work.id);
+  cache_.Extend(work.cache_id, std::span(sequence.tokens).subspan(work.first, n_tokens));
+  in_lane_.reset();
+}
+
+void Scheduler::LaneFailed(const LaneWork& work, bool emptied) {
+  sequences_.at(work.id).avoids_lane = true;
+  if (emptied) cache_.Lost(work.cache_id);
+  in_lane_.reset();
+}
+
 void Scheduler::Measured(const StepPlan& plan, double ms) {
   int32_t n_decoding = 0;
   int32_t n_prefill = 0;
@@ -431,6 +492,7 @@ SequenceId Scheduler::Victim() const {
 void Scheduler::Pause(SequenceId id) {
   Sequence& sequence = sequences_.at(id);
   std::erase(running_, id);
+  if (in_lane_ == id) in_lane_.reset();
   waiting_.push_front(id);
   cache_.Keep(sequence.cache_id, /*resumes=*/true);
   sequence.cache_id = -1;
@@ -467,6 +529,8 @@ void Scheduler::CheckIntegrity() const {
             "the cache holds other tokens than its sequence");
   }
   require(cache_.n_open() == n_running(), "a cache id leaked");
+  require(!in_lane_ || std::ranges::find(running_, *in_lane_) != running_.end(),
+          "the prompt lane works for a sequence that does not run");
   for (const SequenceId id : waiting_) {
     require(sequences_.at(id).cache_id == -1, "a waiting sequence holds cells");
   }

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -35,6 +36,8 @@ struct SchedulerLimits {
   // Tokens of one guess.
   int32_t n_draft_min = 1;
   int32_t n_draft_max = 1;
+  // Tokens a sequence may have whose prompt is computed in the prompt lane; 0: there is no lane.
+  int32_t n_lane_tokens = 0;
   CacheLimits cache = {};
 };
 
@@ -56,12 +59,27 @@ struct StepWork {
   int32_t n_outputs() const { return scores ? n_tokens : samples ? 1 : 0; }
 };
 
+// The share of the prompt lane in a step: a long prompt that is computed apart from the batch.
+struct LaneWork {
+  SequenceId id = 0;
+  CacheId cache_id = 0;
+  // Index of its first token that is not in the cache, and how many are to be computed from there,
+  // whether they take one step or many.
+  int32_t first = 0;
+  int32_t n_tokens = 0;
+  // For how long, and by how much that may be exceeded, in milliseconds.
+  double ms = 0;
+  double slack_ms = 0;
+};
+
 struct StepPlan {
   // To be made before the work, in order; there may be some although nothing is to be computed.
   std::vector<CacheEdit> edits;
+  // The batch.
   std::vector<StepWork> work;
+  std::optional<LaneWork> lane;
 
-  bool empty() const { return work.empty(); }
+  bool empty() const { return work.empty() && !lane; }
   int32_t n_drafted() const;
 };
 
@@ -110,19 +128,27 @@ class Scheduler {
   void MeasuredDrafting(int32_t n_drafted, double ms);
 
   // Decides the next step. Decoding sequences come first, one token each; then prompts, oldest
-  // first, as many tokens as the time allows; then guesses, where neither prompts nor cells stand
-  // in their way. A waiting sequence is taken in, in order, when there is a slot and room for all
-  // its tokens; it starts from the longest prefix that is cached, and where an older one is
-  // computing more of what both share, it waits for that. Finished prefixes give way to whatever
-  // runs. Two things make a running sequence wait at the front of the queue again: no room for the
-  // others' next tokens, and being held while somebody waits. Held sequences go first, then the
-  // youngest.
+  // first, as many tokens as the time allows, a long one in the prompt lane; then guesses, where
+  // neither prompts nor cells stand in their way. A waiting sequence is taken in, in order, when
+  // there is a slot and room for all its tokens; it starts from the longest prefix that is cached,
+  // and where an older one is computing more of what both share, it waits for that. Finished
+  // prefixes give way to whatever runs. Two things make a running sequence wait at the front of the
+  // queue again: no room for the others' next tokens, and being held while somebody waits. Held
+  // sequences go first, then the youngest.
   StepPlan Plan();
 
   // The step was computed: its tokens are in the cache, guessed ones as well.
   void Commit(const StepPlan& plan);
 
-  // How long the step took, from which the size of the next ones follows.
+  // Of the plan's lane work `n_tokens` were computed and are in the cache, at least one: all of
+  // them, or more if less was planned later than at first.
+  void CommitLane(const LaneWork& work, int32_t n_tokens);
+
+  // The lane could not do its work: the sequence is computed in batches. What it held of the cache
+  // is lost if `emptied`.
+  void LaneFailed(const LaneWork& work, bool emptied);
+
+  // How long the batch took, from which the size of the next ones follows.
   void Measured(const StepPlan& plan, double ms);
 
   // Tokens were sampled after a commit, at least one. Those that were guessed are in the cache
@@ -167,6 +193,8 @@ class Scheduler {
     int32_t n_followed = 0;
     // Where a younger sequence that follows branches off; 0 when none does.
     int32_t branch = 0;
+    // Whether the prompt lane has failed it.
+    bool avoids_lane = false;
     DraftRecord drafts;
 
     int32_t n_tokens() const { return static_cast<int32_t>(tokens.size()); }
@@ -192,6 +220,7 @@ class Scheduler {
   void PauseHeld(int32_t n_plans);
   void Admit();
   void AddDecodes(StepPlan* plan);
+  void AddLane(StepPlan* plan);
   void AddPrefills(StepPlan* plan);
   void AddDrafts(StepPlan* plan);
   void MakeRoomFor(const StepPlan& plan);
@@ -218,6 +247,9 @@ class Scheduler {
   // Keeps a copy of a prompt that is almost computed, where it could not be cut out later.
   void CheckpointIfDue(const Sequence& sequence);
   void AddWork(SequenceId id, int32_t n_tokens, StepPlan* plan) const;
+  // Of the plan so far.
+  int32_t n_decoding(const StepPlan& plan) const;
+  bool MayUseLane(const Sequence& sequence) const;
   // Whom to pause: the youngest held sequence, else the youngest.
   SequenceId Victim() const;
   void Pause(SequenceId id);
@@ -235,6 +267,8 @@ class Scheduler {
   std::map<SequenceId, Sequence> sequences_;
   // In order of admission: the last one is the youngest.
   std::vector<SequenceId> running_;
+  // Whose prompt the lane computes.
+  std::optional<SequenceId> in_lane_;
   std::deque<SequenceId> waiting_;
   uint64_t n_paused_ = 0;
 };

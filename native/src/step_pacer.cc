@@ -37,10 +37,14 @@ void StepPacer::Observe(int32_t n_decoding, int32_t n_prefill, double ms) {
   Blend(ms, &decode_ms_[n_decoding]);
 }
 
-int32_t StepPacer::Chunk(int32_t n_decoding) const {
-  if (prefill_ms_ == 0) return kLeastChunk;
+double StepPacer::PromptMs(int32_t n_decoding) const {
   const double decode_ms = DecodeMs(n_decoding);
-  const double ms = std::max(target_ms_ - decode_ms, std::min(target_ms_, kFairShare * decode_ms));
+  return std::max(target_ms_ - decode_ms, std::min(target_ms_, kFairShare * decode_ms));
+}
+
+int32_t StepPacer::Chunk(int32_t n_decoding, double share) const {
+  if (prefill_ms_ == 0) return kLeastChunk;
+  const double ms = share * PromptMs(n_decoding);
   return std::max(kLeastChunk, static_cast<int32_t>(std::min(ms / prefill_ms_, kMostChunk)));
 }
 

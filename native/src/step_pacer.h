@@ -15,9 +15,12 @@ class StepPacer {
   // A step of `n_decoding` single tokens and `n_prefill` prompt tokens took `ms`.
   void Observe(int32_t n_decoding, int32_t n_prefill, double ms);
 
-  // Prompt tokens to add to a step that decodes `n_decoding` sequences. Never so few that a prompt
-  // stands still, even where decoding alone takes longer than the target.
-  int32_t Chunk(int32_t n_decoding) const;
+  // What prompts get of a step that decodes `n_decoding` sequences, in milliseconds.
+  double PromptMs(int32_t n_decoding) const;
+
+  // Prompt tokens to add to such a step, when they get this `share` of what prompts get. Never so
+  // few that a prompt stands still, even where decoding alone takes longer than the target.
+  int32_t Chunk(int32_t n_decoding, double share = 1) const;
 
   // What a step that only decodes `n_decoding` sequences takes, in milliseconds; 0 before the
   // first.

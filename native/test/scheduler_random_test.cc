@@ -39,6 +39,7 @@ class RandomTraffic {
       }
     }
     REQUIRE(n_finished_ > n_steps / 200);
+    REQUIRE((n_in_lane_ > 0) == (limits_.n_lane_tokens > 0));
     REQUIRE(n_found_ > 0);
     if (limits_.n_drafted > 0) REQUIRE((n_guessed_right_ > 0) == limits_.cache.cuts);
   }
@@ -157,6 +158,18 @@ class RandomTraffic {
     REQUIRE(plan.n_drafted() <= limits_.n_drafted);
     if (plan.n_drafted() > 0) REQUIRE(n_tokens <= limits_.n_ubatch);
     REQUIRE(static_cast<int32_t>(plan.work.size()) <= limits_.n_slots);
+    if (plan.lane) {
+      const LaneWork& lane = *plan.lane;
+      const Known& sequence = known_.at(lane.id);
+      REQUIRE(!sequence.held);
+      REQUIRE(worked.count(lane.id) == 0);
+      REQUIRE(lane.n_tokens > 0);
+      REQUIRE(lane.ms > 0);
+      REQUIRE(lane.first + lane.n_tokens < static_cast<int32_t>(sequence.tokens.size()));
+      REQUIRE(static_cast<int32_t>(sequence.tokens.size()) <= limits_.n_lane_tokens);
+      const std::span<const Token> tokens(sequence.tokens);
+      memory_.RequireHolds(lane.cache_id, tokens.first(lane.first), sequence.scope);
+    }
     RequireProgress(plan);
     if (Below(100) == 0) return;  // The batch was not computed; the plan is forgotten.
 
@@ -171,12 +184,31 @@ class RandomTraffic {
     }
     scheduler_.Commit(plan);
     // Guesses cost little, so that they go on.
-    if (!plan.empty()) {
+    if (!plan.work.empty()) {
       scheduler_.Measured(plan, 0.01 * Below(plan.n_drafted() > 0 ? 100 : 10'000));
     }
     for (const StepWork& work : plan.work) {
       if (work.samples) Grow(work);
     }
+    if (plan.lane) RunLane(*plan.lane);
+  }
+
+  // It takes some steps, may have got further than is asked for by now, and may fail.
+  void RunLane(const LaneWork& work) {
+    if (Below(4) > 0) return;
+    if (Below(20) == 0) {
+      const bool emptied = Below(2) == 0;
+      if (emptied && work.first > 0) memory_.Apply({{CacheEdit::Kind::kClear, work.cache_id}});
+      scheduler_.LaneFailed(work, emptied);
+      return;
+    }
+    const Known& sequence = known_.at(work.id);
+    const std::span<const Token> tokens(sequence.tokens);
+    const auto n_left = static_cast<int32_t>(tokens.size()) - 1 - work.first;
+    const int32_t n = Below(10) == 0 ? n_left : work.n_tokens;
+    memory_.Compute(work.cache_id, tokens.subspan(work.first, n), sequence.scope);
+    scheduler_.CommitLane(work, n);
+    ++n_in_lane_;
   }
 
   // Somebody computes as long as somebody could.
@@ -217,6 +249,7 @@ class RandomTraffic {
   int n_finished_ = 0;
   int n_found_ = 0;
   int n_guessed_right_ = 0;
+  int n_in_lane_ = 0;
 };
 
 SchedulerLimits Limits() {
@@ -243,6 +276,14 @@ TEST_CASE("random traffic on a split cache") {
   limits.cache = {.n_ids = 6, .n_cells = 6 * 300, .shares_cells = false, .n_min_copy = 32};
   CAPTURE(RandomSeed());
   RandomTraffic(limits, RandomSeed()).Run(RandomSteps() / 2);
+}
+
+TEST_CASE("random traffic with a prompt lane") {
+  SchedulerLimits limits = Limits();
+  limits.n_lane_tokens = 250;
+  limits.cache = {.n_ids = 6, .n_cells = 6 * 300, .shares_cells = false, .n_min_copy = 32};
+  CAPTURE(RandomSeed());
+  RandomTraffic(limits, RandomSeed()).Run(RandomSteps());
 }
 
 TEST_CASE("random traffic on a memory that cannot be cut") {

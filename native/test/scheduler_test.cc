@@ -94,6 +94,125 @@ TEST_CASE("beside a running decode a long prompt gets what the target leaves") {
   }
 }
 
+namespace {
+
+SchedulerLimits LaneLimits() {
+  SchedulerLimits limits = Limits(4, 4 * 1000);
+  limits.step_target_ms = 40;
+  limits.n_lane_tokens = 900;
+  limits.cache.n_ids = 4;
+  limits.cache.shares_cells = false;
+  return limits;
+}
+
+}  // namespace
+
+TEST_CASE("beside a running decode a long prompt has the lane, and its last token the batch") {
+  Scheduler scheduler(LaneLimits());
+  AddUnique(&scheduler, 1, 10);
+  RunStep(&scheduler);
+  AddUnique(&scheduler, 2, 500);
+  for (int i = 0; i < 3; ++i) {
+    const StepPlan plan = RunStep(&scheduler);
+    REQUIRE(plan.lane);
+    CHECK(plan.lane->id == 2);
+    CHECK(plan.lane->first == 0);
+    CHECK(plan.lane->n_tokens == 499);
+    CHECK(plan.lane->ms <= 40);
+    CHECK(plan.lane->slack_ms > 0);
+    CHECK(WorkOf(plan, 1) != nullptr);
+    CHECK(WorkOf(plan, 2) == nullptr);
+    if (i == 2) scheduler.CommitLane(*plan.lane, 499);
+  }
+  const StepPlan plan = RunStep(&scheduler);
+  CHECK(!plan.lane);
+  REQUIRE(WorkOf(plan, 2) != nullptr);
+  CHECK(WorkOf(plan, 2)->first == 499);
+  CHECK(WorkOf(plan, 2)->samples);
+}
+
+TEST_CASE("the lane is for long prompts that fit it, and for nobody while nobody decodes") {
+  Scheduler scheduler(LaneLimits());
+  AddUnique(&scheduler, 1, 500);
+  CHECK(!RunStep(&scheduler).lane);
+  while (!RunStep(&scheduler).work[0].samples) {
+  }
+  AddUnique(&scheduler, 2, 60);
+  CHECK(!RunStep(&scheduler).lane);
+  AddUnique(&scheduler, 3, 901);
+  CHECK(!RunStep(&scheduler).lane);
+  scheduler.Add(4, Range(400'000, 500), "", /*scores_prompt=*/true);
+  CHECK(!RunStep(&scheduler).lane);
+}
+
+TEST_CASE("a prompt beside the one in the lane gets half the time of prompts") {
+  Scheduler scheduler(LaneLimits());
+  AddUnique(&scheduler, 1, 10);
+  RunStep(&scheduler);
+  AddUnique(&scheduler, 2, 500);
+  RunStep(&scheduler);
+  const double whole_ms = RunStep(&scheduler).lane->ms;
+  AddUnique(&scheduler, 3, 500);
+  const StepPlan plan = RunStep(&scheduler);
+  REQUIRE(WorkOf(plan, 3) != nullptr);
+  CHECK(WorkOf(plan, 3)->n_tokens == static_cast<int32_t>(whole_ms / 2));
+  CHECK(plan.lane->id == 2);
+  CHECK(plan.lane->ms == doctest::Approx(whole_ms / 2));
+}
+
+TEST_CASE("a prompt goes on in the lane when nobody decodes any more") {
+  Scheduler scheduler(LaneLimits());
+  AddUnique(&scheduler, 1, 10);
+  RunStep(&scheduler);
+  AddUnique(&scheduler, 2, 500);
+  RunStep(&scheduler);
+  scheduler.Finish(1);
+  const StepPlan plan = RunStep(&scheduler);
+  CHECK(!plan.empty());
+  CHECK(plan.work.empty());
+  REQUIRE(plan.lane);
+  CHECK(plan.lane->ms == doctest::Approx(40));
+}
+
+TEST_CASE("a prompt in the lane comes out where a younger one branches off") {
+  Scheduler scheduler(LaneLimits());
+  AddUnique(&scheduler, 1, 10);
+  RunStep(&scheduler);
+  scheduler.Add(2, Range(0, 500), "");
+  CHECK(RunStep(&scheduler).lane->n_tokens == 499);
+  scheduler.Add(3, Joined(Range(0, 300), Range(900'000, 20)), "");
+  StepPlan plan = RunStep(&scheduler);
+  CHECK(plan.lane->n_tokens == 300);
+  CHECK(WorkOf(plan, 3) == nullptr);
+  // By then it had already got further.
+  scheduler.CommitLane(*plan.lane, 350);
+  plan = RunStep(&scheduler);
+  REQUIRE(WorkOf(plan, 3) != nullptr);
+  CHECK(WorkOf(plan, 3)->first == 300);
+  CHECK(plan.lane->id == 2);
+  CHECK(plan.lane->first == 350);
+}
+
+TEST_CASE("whoever leaves the lane frees it, and whom it failed does not come back") {
+  Scheduler scheduler(LaneLimits());
+  AddUnique(&scheduler, 1, 10);
+  RunStep(&scheduler);
+  AddUnique(&scheduler, 2, 500);
+  AddUnique(&scheduler, 3, 500);
+  CHECK(RunStep(&scheduler).lane->id == 2);
+  scheduler.SetHeld(2, true);
+  CHECK(RunStep(&scheduler).lane->id == 3);
+  scheduler.SetHeld(2, false);
+  scheduler.Finish(3);
+  StepPlan plan = RunStep(&scheduler);
+  CHECK(plan.lane->id == 2);
+  scheduler.LaneFailed(*plan.lane, /*emptied=*/true);
+  plan = RunStep(&scheduler);
+  CHECK(!plan.lane);
+  REQUIRE(WorkOf(plan, 2) != nullptr);
+  CHECK(WorkOf(plan, 2)->first == 0);
+}
+
 TEST_CASE("alone, a long prompt gets a ubatch a step") {
   Scheduler scheduler(Limits(2, 1000));
   AddUnique(&scheduler, 1, 150);

@@ -29,6 +29,15 @@ TEST_CASE("a prompt gets twice what the decodes take, and never more than the ta
   CHECK(pacer.Chunk(2) == 50);
 }
 
+TEST_CASE("prompts share what they get of a step") {
+  StepPacer pacer(50);
+  pacer.Observe(4, 0, 20);
+  pacer.Observe(4, 10, 30);
+  CHECK(pacer.PromptMs(4) == doctest::Approx(40));
+  CHECK(pacer.Chunk(4) == 40);
+  CHECK(pacer.Chunk(4, 0.5) == 20);
+}
+
 TEST_CASE("before anything was measured a prompt still gets on, in small steps") {
   StepPacer pacer(50);
   CHECK(pacer.Chunk(4) > 0);

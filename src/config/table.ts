@@ -171,6 +171,12 @@ export const settings = {
     512,
     'tokens computed at once; at most BATCH_SIZE',
   ),
+  PROMPT_LANE: withDefault(
+    'Engine',
+    truth(),
+    true,
+    'on a CPU, compute long prompts in a context of their own while others decode (memory of one more slot)',
+  ),
   STEP_TARGET_MS: withDefault(
     'Engine',
     integer({ min: 1, max: 60_000 }),

@@ -38,6 +38,8 @@ export interface NativeEngineOptions {
   /** ggml type names. */
   readonly cacheTypeK: string;
   readonly cacheTypeV: string;
+  /** Whether long prompts may be computed in a context of their own, where that is of use. */
+  readonly promptLane: boolean;
   /** Left out: tokens are not guessed. */
   readonly speculative?: {
     readonly kind: 'ngram' | 'draft';
@@ -100,6 +102,10 @@ export type NativePayload =
       readonly unifiedKv: boolean;
       /** Why tokens are not guessed although they were to be; else empty. */
       readonly noDrafts: string;
+      /** Whether long prompts are computed in a context of their own. */
+      readonly promptLane: boolean;
+      /** Why there is none although it would be of use; else empty. */
+      readonly noPromptLane: string;
     }
   | { readonly type: 'engine-failed'; readonly message: string }
   | { readonly type: 'stopped' };

@@ -142,6 +142,7 @@ const nothingGenerated: EngineStats = {
   prefilledTokenCount: 0,
   cachedTokenCount: 0,
   recomputedTokenCount: 0,
+  laneTokenCount: 0,
   sampledTokenCount: 0,
   prefixHitCount: 0,
   pausedSequenceCount: 0,

@@ -290,6 +290,8 @@ export interface EngineStats {
   readonly cachedTokenCount: number;
   /** Tokens computed once more, for sequences that had lost their cache to a neighbour. */
   readonly recomputedTokenCount: number;
+  /** Tokens computed in the prompt lane, those of prompts that were given up included. */
+  readonly laneTokenCount: number;
   /** Tokens sampled. */
   readonly sampledTokenCount: number;
   /** Sequences that found a part of their prompt in the cache. */
@@ -347,6 +349,10 @@ export interface EngineInfo {
   readonly speculative?: 'ngram' | 'draft';
   /** Why none are, although they were to be. */
   readonly notSpeculative?: string;
+  /** Whether long prompts are computed in a context of their own while others decode. */
+  readonly promptLane?: boolean;
+  /** Why they are not, although that would be of use. */
+  readonly noPromptLane?: string;
 }
 
 /** One of many inputs cannot be computed; {@link index} says which. */

@@ -73,6 +73,11 @@ export interface EngineOptions {
   readonly flashAttention: 'auto' | 'on' | 'off';
   readonly cacheTypeK: string;
   readonly cacheTypeV: string;
+  /**
+   * Whether long prompts may be computed in a context of their own while others decode, which has the memory of
+   * one more slot; default false. It is done on a CPU with a split KV cache of two slots or more.
+   */
+  readonly promptLane?: boolean;
   /** Guess tokens and check several in one step; left out: every token takes a step. */
   readonly speculative?: SpeculativeOptions | undefined;
   /** Jinja text that replaces the model's own chat template. */
@@ -484,7 +489,12 @@ class NativeEngine implements Engine {
         return;
       case 'started':
         this.#running = true;
-        this.info = { ...this.info, ...speculation(this.#options.speculative, payload.noDrafts) };
+        this.info = {
+          ...this.info,
+          ...speculation(this.#options.speculative, payload.noDrafts),
+          promptLane: payload.promptLane,
+          ...(payload.noPromptLane !== '' && { noPromptLane: payload.noPromptLane }),
+        };
         this.#settleStarted?.resolve();
         this.#keepAlive(this.#sequences.size > 0);
         return;
@@ -548,6 +558,7 @@ function nativeOptions(options: EngineOptions) {
     flashAttention: chosenFlashAttention(options),
     cacheTypeK,
     cacheTypeV,
+    promptLane: options.promptLane ?? false,
     ...(options.speculative && { speculative: nativeSpeculative(options.speculative) }),
   } satisfies NativeEngineOptions;
 }

@@ -81,6 +81,11 @@ const engineCounters: readonly Row[] = [
     (stats) => stats.recomputedTokenCount,
   ],
   [
+    'gateway_engine_lane_tokens_total',
+    'Prompt tokens computed in the prompt lane, beside those who decode.',
+    (stats) => stats.laneTokenCount,
+  ],
+  [
     'gateway_prefix_cache_hit_sequences_total',
     'Sequences that found a part of their prompt in the cache.',
     (stats) => stats.prefixHitCount,

@@ -45,7 +45,10 @@ export interface LoadedModel {
   /** Whether it continues texts; one that does not only embeds or ranks. */
   readonly generates: boolean;
   readonly embedding: EmbeddingOptions;
-  readonly fit: EngineFit;
+  readonly fit: EngineFit & {
+    /** Whether there is memory for a context for long prompts, too. */
+    readonly promptLane: boolean;
+  };
   readonly threadCount: number;
   /** The file's own chat template, as Jinja text. */
   readonly chatTemplate: string | undefined;
@@ -199,7 +202,7 @@ async function fitToMemory(
   source: ModelSource,
   freeRamBytes: number,
   engine: EngineConfig,
-): Promise<EngineFit> {
+): Promise<LoadedModel['fit']> {
   const models = draft === undefined ? [model] : [model, draft];
   const usesGpu = models.some(({ gpuLayers }) => gpuLayers > 0);
   const weights = await Promise.all(
@@ -215,7 +218,7 @@ async function fitToMemory(
   const { trainedContextLength, embedding } = source;
   if (!embedding.generates) {
     requirePositions(engine.contextLength, trainedContextLength);
-    return fitEngine({
+    const fit = await fitEngine({
       slotCount: 1,
       contextLength: engine.contextLength,
       kvTokenCount: undefined,
@@ -224,21 +227,41 @@ async function fitToMemory(
       free,
       estimate: (shape) => estimateEmbedding(model, engine, { ...embedding, ...shape }),
     });
+    return { ...fit, promptLane: false };
   }
   const reserves = expectsEmbeddings(engine.pooling, embedding);
-  return fitEngine({
+  const estimate = async (shape: ContextShape) => {
+    const contexts = models.map((each) => estimateContext(each, engine, shape));
+    if (reserves) contexts.push(estimateEmbedding(model, engine, { ...embedding, ...shape }));
+    return total(await Promise.all(contexts));
+  };
+  const fit = await fitEngine({
     slotCount: engine.slotCount,
     contextLength: engine.contextLength,
     kvTokenCount: engine.kvTokenCount,
     trainedContextLength,
     usesGpu,
     free,
-    estimate: async (shape) => {
-      const contexts = models.map((each) => estimateContext(each, engine, shape));
-      if (reserves) contexts.push(estimateEmbedding(model, engine, { ...embedding, ...shape }));
-      return total(await Promise.all(contexts));
-    },
+    estimate,
   });
+  if (usesGpu || hasStates(model) || !wantsPromptLane(fit, engine)) {
+    return { ...fit, promptLane: false };
+  }
+  const { contextLength } = fit;
+  const lane = { slotCount: 1, contextLength, kvTokenCount: contextLength };
+  const need = await Promise.all([estimate(fit), estimateContext(model, engine, lane)]);
+  if (fits(total(need), free)) return { ...fit, promptLane: true };
+  const message = `PROMPT_LANE has no effect: ${amounts(need[1])} more are not free`;
+  return { ...fit, promptLane: false, notes: [...fit.notes, { level: 'info', message }] };
+}
+
+/** Whether a context for long prompts is of use: the slots do not share one cache (`native/src/prompt_lane.h`). */
+export function wantsPromptLane(
+  { slotCount, contextLength, kvTokenCount }: ContextShape,
+  { promptLane, kvLayout }: Pick<EngineConfig, 'promptLane' | 'kvLayout'>,
+): boolean {
+  const hasParts = kvLayout !== 'unified' && kvTokenCount >= slotCount * contextLength;
+  return promptLane && hasParts && slotCount > 1;
 }
 
 function total(parts: readonly MemoryAmounts[]): MemoryAmounts {

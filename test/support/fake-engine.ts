@@ -255,6 +255,7 @@ export class FakeEngine implements Engine {
       sampledTokenCount: 0,
       cachedTokenCount: 0,
       recomputedTokenCount: 0,
+      laneTokenCount: 0,
       prefixHitCount: 0,
       pausedSequenceCount: 0,
       draftCount: 0,

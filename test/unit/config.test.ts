@@ -186,6 +186,8 @@ describe('loadConfig', () => {
     [{ BATCH_SIZE: '64' }, { engine: { batchSize: 64, ubatchSize: 64 } }],
     [{ CPU_AFFINITY: '8, 0-2' }, { engine: { processors: [0, 1, 2, 8] } }],
     [{ THREAD_POLL: '50' }, { engine: { threadPoll: 50 } }],
+    [{}, { engine: { promptLane: true } }],
+    [{ PROMPT_LANE: 'off' }, { engine: { promptLane: false } }],
     [{ DATA_DIR: '/x' }, { model: { modelsDir: '/x/models' } }],
     [{ DATA_DIR: '/x', MODELS_DIR: '/y' }, { model: { modelsDir: '/y' } }],
     [
