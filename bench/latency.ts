@@ -6,6 +6,8 @@
  *   length; and how many prompt tokens the engine computed for them.
  * - `stall`: four running streams while a prompt of 4000 tokens arrives: the gaps between their tokens,
  *   and the speed of the long prefill against its speed alone.
+ * - `late`: a short chat that comes while a prompt of 4000 tokens is computed alone: time to its first
+ *   token; and whether the long prompt pays for that when nobody comes.
  * - `turns`: a conversation of ten turns whose last asks what the first one asked: time to the first
  *   token of both, and prompt tokens computed at the last. The bundled model is asked what it knows how
  *   to answer and stops where it wants to; any other is given words and goes on for 24 tokens.
@@ -32,7 +34,7 @@ const { values } = parseArgs({
   options: {
     threads: { type: 'string', default: '2' },
     rounds: { type: 'string', default: '3' },
-    only: { type: 'string', default: 'shared,stall,turns' },
+    only: { type: 'string', default: 'shared,stall,late,turns' },
     model: { type: 'string' },
     'kv-layout': { type: 'string', default: 'auto' },
     'step-target-ms': { type: 'string', default: '50' },
@@ -207,6 +209,39 @@ async function stall(): Promise<void> {
   console.log(`prefill speed beside them / alone: ${median(speeds).toFixed(2)}\n`);
 }
 
+/** A short chat that comes while a long prompt is computed and nobody decodes. */
+async function late(): Promise<void> {
+  const engine = await newEngine(4, 8192);
+  const long = () => ask(engine, [user(words(longTokenCount))], 2);
+  const short = () => ask(engine, [user(words(20))], 4);
+  await ask(engine, [user(words(600))], 16);
+  const calm: number[] = [];
+  const beside: number[] = [];
+  const longMs: number[] = [];
+  for (let round = 0; round < roundCount; round++) {
+    calm.push((await short()).timesMs[0] ?? Number.NaN);
+    longMs.push((await long()).prefillMs);
+    const running = long();
+    for (let chat = 0; chat < 4; chat++) {
+      await new Promise((resolve) => setTimeout(resolve, 800));
+      beside.push((await short()).timesMs[0] ?? Number.NaN);
+    }
+    await running;
+    progress('late', round);
+  }
+  await engine.close();
+  const worst = statsOf(beside).max ?? Number.NaN;
+  console.log(
+    toTable([
+      [`a short chat while ${longTokenCount} tokens are prefilled`, 'ms'],
+      ['first token, nobody else there', median(calm).toFixed(0)],
+      ['first token, median', median(beside).toFixed(0)],
+      ['first token, longest', worst.toFixed(0)],
+      ['the long prompt, nobody else there', median(longMs).toFixed(0)],
+    ]),
+  );
+}
+
 async function turns(): Promise<void> {
   const engine = await newEngine(4, 4096);
   await ask(engine, [user(words(600))], 4);
@@ -250,6 +285,7 @@ async function turns(): Promise<void> {
 
 if (parts.includes('shared')) await shared();
 if (parts.includes('stall')) await stall();
+if (parts.includes('late')) await late();
 if (parts.includes('turns')) await turns();
 await model.dispose();
 await llama.dispose();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <stdexcept>
 #include <utility>
 
@@ -63,7 +64,7 @@ bool PromptLane::Begin(std::span<const llama_token> tokens, int32_t n_held, Cach
   }
   tokens_.assign(tokens.begin(), tokens.end());
   n_computed_ = n_target_ = n_held;
-  n_piece_ = kLeastPiece;
+  n_piece_ = std::min(kLeastPiece, n_ubatch_);
   failed_ = false;
   abandoned_.store(false, std::memory_order_relaxed);
   thread_.emplace([this](SlicedThread* thread) { Compute(thread); });
@@ -86,7 +87,8 @@ void PromptLane::Compute(SlicedThread* thread) noexcept {
       thread->Pause();
       continue;
     }
-    const int32_t n = std::min(n_target_ - n_computed_, std::min(n_piece_, n_ubatch_));
+    if (std::isinf(slack_ms_)) n_piece_ = n_ubatch_;
+    const int32_t n = std::min(n_target_ - n_computed_, n_piece_);
     longest_ = {};
     began_at_ = Clock::now();
     try {

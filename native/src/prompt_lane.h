@@ -33,7 +33,8 @@ class PromptLane {
   bool Begin(std::span<const llama_token> tokens, int32_t n_held, CacheId source);
 
   // Computes for about `ms`, towards token `n_target`. An operation that has begun is finished, and
-  // pieces are chosen so that it takes no longer than about `slack_ms`. False when it cannot go on.
+  // pieces are chosen so that it takes no longer than about `slack_ms`; where that is infinite they
+  // are as large as they can be. False when it cannot go on.
   bool Run(int32_t n_target, double ms, double slack_ms);
 
   // Tokens of the sequence that are computed.

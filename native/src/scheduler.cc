@@ -305,15 +305,17 @@ bool Scheduler::MayUseLane(const Sequence& sequence) const {
 }
 
 // While somebody decodes, the oldest long prompt is computed apart: all but its last token, which
-// is sampled from. Where younger ones branch off it is given to the cache, for them to go on from.
+// is sampled from. While nobody does, so is one of several steps, or whoever comes next would wait
+// for one of them. Where younger ones branch off it is given to the cache, for them to go on from.
 void Scheduler::AddLane(StepPlan* plan) {
   if (limits_.n_lane_tokens == 0) return;
   if (in_lane_ && !MayUseLane(sequences_.at(*in_lane_))) in_lane_.reset();
   const int32_t n = n_decoding(*plan);
-  if (!in_lane_ && n > 0) {
-    const auto found = std::ranges::find_if(running_, [this](SequenceId id) {
+  if (!in_lane_) {
+    const int32_t n_least = n > 0 ? kLeastInLane : limits_.n_ubatch;
+    const auto found = std::ranges::find_if(running_, [&](SequenceId id) {
       const Sequence& sequence = sequences_.at(id);
-      return MayUseLane(sequence) && n_missing(sequence) > kLeastInLane;
+      return MayUseLane(sequence) && n_missing(sequence) > n_least;
     });
     if (found != running_.end()) in_lane_ = *found;
   }
@@ -322,13 +324,14 @@ void Scheduler::AddLane(StepPlan* plan) {
   const int32_t n_done = n_cached(sequence);
   const int32_t n_most = sequence.n_tokens() - 1;
   const int32_t end = sequence.branch > n_done ? std::min(sequence.branch, n_most) : n_most;
-  const double ms = n > 0 ? pacer_.PromptMs(n) : limits_.step_target_ms;
+  const double ms = pacer_.PromptMs(n);
+  const double slack_ms = kLaneSlack * std::max(ms, pacer_.DecodeMs(n));
   plan->lane = LaneWork{.id = *in_lane_,
                         .cache_id = sequence.cache_id,
                         .first = n_done,
                         .n_tokens = end - n_done,
                         .ms = ms,
-                        .slack_ms = kLaneSlack * std::max(ms, pacer_.DecodeMs(n))};
+                        .slack_ms = n > 0 ? slack_ms : LaneWork::kNoLimit};
 }
 
 // While somebody decodes, prompts get what the time allows, and half of it beside the lane. Else
@@ -348,6 +351,9 @@ void Scheduler::AddPrefills(StepPlan* plan) {
     const Sequence& sequence = sequences_.at(id);
     if (!IsPrefilling(sequence) || sequence.n_followed > 0 || n_spare <= 0) continue;
     if (id == in_lane_) continue;
+    // It has the lane next.
+    const bool waits = plan->lane && n_decodes == 0 && MayUseLane(sequence);
+    if (waits && n_missing(sequence) > limits_.n_ubatch) continue;
     const bool fits = n_missing(sequence) <= std::min(n_spare, limits_.n_ubatch);
     int32_t n_most = n_chunk <= 0 || fits ? n_spare : n_chunk;
     if (sequence.is_scoring()) n_most = std::min(n_most, n_rows);

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <map>
 #include <optional>
 #include <span>
@@ -70,6 +71,8 @@ struct LaneWork {
   // For how long, and by how much that may be exceeded, in milliseconds.
   double ms = 0;
   double slack_ms = 0;
+  // Of a slack: nobody is waiting.
+  static constexpr double kNoLimit = std::numeric_limits<double>::infinity();
 };
 
 struct StepPlan {

@@ -38,7 +38,7 @@ void StepPacer::Observe(int32_t n_decoding, int32_t n_prefill, double ms) {
 }
 
 double StepPacer::PromptMs(int32_t n_decoding) const {
-  const double decode_ms = DecodeMs(n_decoding);
+  const double decode_ms = n_decoding > 0 ? DecodeMs(n_decoding) : 0;
   return std::max(target_ms_ - decode_ms, std::min(target_ms_, kFairShare * decode_ms));
 }
 

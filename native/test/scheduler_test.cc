@@ -97,7 +97,7 @@ TEST_CASE("beside a running decode a long prompt gets what the target leaves") {
 namespace {
 
 SchedulerLimits LaneLimits() {
-  SchedulerLimits limits = Limits(4, 4 * 1000);
+  SchedulerLimits limits = Limits(4, 4 * 1000, 512, 256);
   limits.step_target_ms = 40;
   limits.n_lane_tokens = 900;
   limits.cache.n_ids = 4;
@@ -131,18 +131,40 @@ TEST_CASE("beside a running decode a long prompt has the lane, and its last toke
   CHECK(WorkOf(plan, 2)->samples);
 }
 
-TEST_CASE("the lane is for long prompts that fit it, and for nobody while nobody decodes") {
+TEST_CASE("the lane is for long prompts that fit it") {
   Scheduler scheduler(LaneLimits());
-  AddUnique(&scheduler, 1, 500);
-  CHECK(!RunStep(&scheduler).lane);
-  while (!RunStep(&scheduler).work[0].samples) {
-  }
-  AddUnique(&scheduler, 2, 60);
+  AddUnique(&scheduler, 1, 10);
+  RunStep(&scheduler);
+  AddUnique(&scheduler, 2, 128);
   CHECK(!RunStep(&scheduler).lane);
   AddUnique(&scheduler, 3, 901);
   CHECK(!RunStep(&scheduler).lane);
   scheduler.Add(4, Range(400'000, 500), "", /*scores_prompt=*/true);
   CHECK(!RunStep(&scheduler).lane);
+}
+
+TEST_CASE(
+    "while nobody decodes, a prompt of several steps has the lane, and who comes goes first") {
+  Scheduler scheduler(LaneLimits());
+  AddUnique(&scheduler, 1, 256);
+  CHECK(!RunStep(&scheduler).lane);
+  scheduler.Finish(1);
+  AddUnique(&scheduler, 2, 600);
+  StepPlan plan = RunStep(&scheduler);
+  REQUIRE(plan.lane);
+  CHECK(plan.lane->id == 2);
+  CHECK(plan.lane->slack_ms == LaneWork::kNoLimit);
+  CHECK(plan.work.empty());
+  // The one is as long, the other is computed at once.
+  AddUnique(&scheduler, 3, 600);
+  AddUnique(&scheduler, 4, 256);
+  plan = RunStep(&scheduler);
+  CHECK(plan.lane->id == 2);
+  CHECK(WorkOf(plan, 3) == nullptr);
+  REQUIRE(WorkOf(plan, 4) != nullptr);
+  CHECK(WorkOf(plan, 4)->samples);
+  plan = RunStep(&scheduler);
+  CHECK(plan.lane->slack_ms < 40);
 }
 
 TEST_CASE("a prompt beside the one in the lane gets half the time of prompts") {

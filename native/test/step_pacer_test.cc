@@ -33,6 +33,7 @@ TEST_CASE("prompts share what they get of a step") {
   StepPacer pacer(50);
   pacer.Observe(4, 0, 20);
   pacer.Observe(4, 10, 30);
+  CHECK(pacer.PromptMs(0) == doctest::Approx(50));
   CHECK(pacer.PromptMs(4) == doctest::Approx(40));
   CHECK(pacer.Chunk(4) == 40);
   CHECK(pacer.Chunk(4, 0.5) == 20);

@@ -349,7 +349,7 @@ export interface EngineInfo {
   readonly speculative?: 'ngram' | 'draft';
   /** Why none are, although they were to be. */
   readonly notSpeculative?: string;
-  /** Whether long prompts are computed in a context of their own while others decode. */
+  /** Whether long prompts are computed in a context of their own, between the steps of others. */
   readonly promptLane?: boolean;
   /** Why they are not, although that would be of use. */
   readonly noPromptLane?: string;

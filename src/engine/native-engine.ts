@@ -74,8 +74,8 @@ export interface EngineOptions {
   readonly cacheTypeK: string;
   readonly cacheTypeV: string;
   /**
-   * Whether long prompts may be computed in a context of their own while others decode, which has the memory of
-   * one more slot; default false. It is done on a CPU with a split KV cache of two slots or more.
+   * Whether long prompts may be computed in a context of their own, between the steps of others, which has the
+   * memory of one more slot; default false. It is done on a CPU with a split KV cache of two slots or more.
    */
   readonly promptLane?: boolean;
   /** Guess tokens and check several in one step; left out: every token takes a step. */

@@ -82,7 +82,7 @@ const engineCounters: readonly Row[] = [
   ],
   [
     'gateway_engine_lane_tokens_total',
-    'Prompt tokens computed in the prompt lane, beside those who decode.',
+    'Prompt tokens computed in the prompt lane, between the steps of others.',
     (stats) => stats.laneTokenCount,
   ],
   [

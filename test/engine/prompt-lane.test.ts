@@ -61,25 +61,30 @@ describe('a long prompt beside a stream', () => {
     ['on', 'f16'],
     ['off', 'f16'],
   ] as const)('gives the text it gives alone: flash attention %s, %s', async (attention, type) => {
-    const engine = await startEngine(loaded.model, {
+    const options = {
       ...laneOptions,
       flashAttention: attention,
       cacheTypeK: type,
       cacheTypeV: type,
-    });
+    } as const;
+    const plain = await startEngine(loaded.model, { ...options, promptLane: false });
+    const engine = await startEngine(loaded.model, options);
     try {
       expect(engine.info).toMatchObject({ promptLane: true });
       expect(engine.info.noPromptLane).toBeUndefined();
       for (const seed of ['a', 'b']) {
         const chat = [user(words(seed, 500))];
+        const expected = await complete(plain, chat, { maxTokens: 16 });
         const alone = await complete(engine, chat, { maxTokens: 16, cacheScope: 'alone' });
+        expect(alone.text).toBe(expected.text);
+        expect(alone.end.usage).toEqual(expected.end.usage);
         const before = engine.stats();
         const { result } = await besideStream(engine, () =>
           complete(engine, chat, { maxTokens: 16, cacheScope: 'beside' }),
         );
         const after = engine.stats();
-        expect(result.text).toBe(alone.text);
-        expect(result.end.usage).toEqual(alone.end.usage);
+        expect(result.text).toBe(expected.text);
+        expect(result.end.usage).toEqual(expected.end.usage);
         const promptTokens = result.end.usage.promptTokenCount;
         expect(after.laneTokenCount - before.laneTokenCount).toBe(promptTokens - 1);
         expect(after.prefilledTokenCount - before.prefilledTokenCount).toBeGreaterThanOrEqual(
@@ -87,6 +92,7 @@ describe('a long prompt beside a stream', () => {
         );
       }
     } finally {
+      await plain.close();
       await engine.close();
     }
   });
@@ -96,12 +102,13 @@ describe('a long prompt beside a stream', () => {
     try {
       const chat = [user(words('a', 300))];
       const first = await complete(engine, chat, { maxTokens: 8 });
+      const before = engine.stats().laneTokenCount;
       const next = [...chat, { role: 'assistant', content: first.text } as const];
       const long = [...next, user(words('b', 300))];
       const { result } = await besideStream(engine, () => complete(engine, long, { maxTokens: 8 }));
       expect(result.end.usage.cachedTokenCount).toBeGreaterThan(250);
       const computed = result.end.usage.promptTokenCount - result.end.usage.cachedTokenCount;
-      expect(engine.stats().laneTokenCount).toBe(computed - 1);
+      expect(engine.stats().laneTokenCount - before).toBe(computed - 1);
       const again = await complete(engine, long, { maxTokens: 8 });
       expect(again.text).toBe(result.text);
       expect(again.end.usage.cachedTokenCount).toBe(again.end.usage.promptTokenCount - 1);
