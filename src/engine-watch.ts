@@ -34,7 +34,7 @@ export class EngineWatch {
     // A machine that slept, or a container that was paused, is not a stuck engine.
     const elapsedMs = Math.min(seenAt - this.#seenAt, 2 * this.intervalMs);
     const stats = this.#models.current?.engine.stats();
-    const stepCount = stats?.decodeCallCount ?? -1;
+    const stepCount = stats?.stepCount ?? -1;
     const isStalled = (stats?.awaitedCount ?? 0) > 0 && stepCount === this.#stepCount;
     this.#stalledMs = isStalled ? this.#stalledMs + elapsedMs : 0;
     this.#stepCount = stepCount;

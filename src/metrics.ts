@@ -32,7 +32,7 @@ export interface MetricsOptions {
 export type MetricsFormat = 'prometheus' | 'openmetrics';
 
 /** A delay of the event loop below this is not seen; the monitor adds as much to every one. */
-const eventLoopResolutionMs = 1;
+const eventLoopResolutionMs = 10;
 
 /** Every number there is about this server. */
 export class Metrics implements TraceObserver {

@@ -43,6 +43,17 @@ llama_context_params BaseParams(const ContextOptions& options) {
   return params;
 }
 
+// Whether a token's position means another thing in a shorter context: llama.cpp has two sets of
+// RoPE factors for such models (LongRoPE) and takes one by the size of the context.
+bool RotatesByContext(const llama_model* model) {
+  std::array<char, 64> architecture{};
+  llama_model_meta_val_str(model, "general.architecture", architecture.data(), architecture.size());
+  const std::string key =
+      std::string(architecture.data()) + ".rope.scaling.original_context_length";
+  std::array<char, 32> value{};
+  return llama_model_meta_val_str(model, key.c_str(), value.data(), value.size()) >= 0;
+}
+
 int32_t Padded(int32_t n) { return (n + kContextPadding - 1) / kContextPadding * kContextPadding; }
 
 }  // namespace
@@ -52,6 +63,7 @@ Context::Context(const ContextOptions& options, const std::atomic<bool>* abortin
       n_cells_(options.n_kv_tokens),
       n_scored_rows_(ScoredRows(options.model)),
       n_window_(llama_model_n_swa(options.model)),
+      copies_long_(options.prompt_lane),
       threads_(StartComputeThreads(options.n_threads, options.poll, options.processors)) {
   const int64_t n_split_cells = static_cast<int64_t>(Padded(options.n_ctx)) * options.n_slots;
   const bool has_room =
@@ -104,6 +116,7 @@ bool Context::CutsInTrial() {
     if (Decode() != DecodeStatus::kOk) return false;
   }
   const bool cuts = llama_memory_seq_rm(llama_get_memory(context_.get()), 0, 1, -1);
+  if (cuts) cell_bytes_ = llama_state_seq_get_size(context_.get(), 0);
   Clear(0);
   return cuts;
 }
@@ -186,7 +199,8 @@ bool Context::CopyCells(const CacheEdit& edit) {
   if (!copies_cells_ || has_pending_copies_) return false;
   if (edit.source != copied_id_) {
     const size_t n_bytes = llama_state_seq_get_size(context_.get(), edit.source);
-    if (n_bytes > kMostCopiedBytes || 2 * n_held(edit.source) > n_ctx_) return false;
+    const bool is_long = !copies_long_ && 2 * n_held(edit.source) > n_ctx_;
+    if (n_bytes > kMostCopiedBytes || is_long) return false;
     copied_id_ = -1;
     if (!ReadCells(edit.source, &copied_cells_)) return false;
     copied_id_ = edit.source;
@@ -222,9 +236,15 @@ int32_t Context::n_held(CacheId id) const {
   return 1 + llama_memory_seq_pos_max(llama_get_memory(context_.get()), id);
 }
 
+int32_t Context::n_movable() const {
+  const size_t n_cells = kMostCopiedBytes / std::max<size_t>(1, cell_bytes_);
+  return static_cast<int32_t>(std::min<size_t>(n_ctx_, n_cells));
+}
+
 llama_context_params Context::ParamsForOne(const ContextOptions& options) const {
   llama_context_params params = BaseParams(options);
-  params.n_ctx = static_cast<uint32_t>(Padded(options.n_ctx));
+  const int32_t n_ctx = RotatesByContext(options.model) ? n_ctx_ : n_movable();
+  params.n_ctx = static_cast<uint32_t>(Padded(n_ctx));
   params.n_seq_max = 1;
   params.n_outputs_max = 1;
   params.n_batch = params.n_ubatch;

@@ -79,9 +79,11 @@ class Context {
   // Whether cells can come from another context and go to it: they lie in the host's memory, and
   // each sequence has its own.
   bool moves_cells() const { return copies_cells_; }
+  // Whether llama.cpp is to copy something with the next Decode. Until then no cells are moved.
+  bool has_pending_copies() const { return has_pending_copies_; }
   // In bytes: moved and copied cells go through a buffer, which must stay small beside the cache.
   static constexpr size_t kMostCopiedBytes = size_t{256} << 20;
-  // What a sequence holds. False when that is not known before the next Decode.
+  // What a sequence holds. False when it cannot be read.
   bool ReadCells(CacheId id, CellBytes* cells);
   // Gives a sequence what was read in another context, in place of what it holds. `cells` are of
   // no use afterwards. False when it could not be done: then the id is empty.
@@ -89,7 +91,11 @@ class Context {
   // Tokens the memory holds of a sequence that is not cut in front.
   int32_t n_held(CacheId id) const;
 
-  // Like this context, for one sequence whose outputs nobody wants.
+  // Tokens whose cells fit the buffer; where cells can be moved.
+  int32_t n_movable() const;
+
+  // Like this context, for one sequence of as many tokens as can be moved, whose outputs nobody
+  // wants.
   llama_context_params ParamsForOne(const ContextOptions& options) const;
   // Makes another context compute on this one's threads, while this one does not.
   void LendThreads(llama_context* other) const;
@@ -128,8 +134,13 @@ class Context {
   bool copies_ = true;
   // Positions a layer with a sliding window looks back over; 0 without one.
   int32_t n_window_ = 0;
-  // Whether the cells that a sequence uses can be copied for less than a slot's whole memory.
+  // Whether the cells that a sequence uses can be copied for less than a slot's whole memory, and
+  // whether they are also where llama.cpp would be faster, because a copy that is pending would
+  // keep cells from moving.
   bool copies_cells_ = false;
+  bool copies_long_ = false;
+  // What moving one cell takes, in bytes, or a little more.
+  size_t cell_bytes_ = 0;
   // Whether llama.cpp was asked for copies that it makes with the next decode.
   bool has_pending_copies_ = false;
   // The cells of one sequence, as they were copied last since the memory changed; -1 for none.

@@ -36,8 +36,9 @@ SchedulerLimits LimitsOf(const EngineOptions& options, bool drafts, int32_t n_la
 constexpr char kNoRoom[] = "the KV cache has no room for the sequence";
 
 // Requests that arrive together are prefilled together, which takes a fraction of the time that one
-// after the other does: after a rest the first one waits this long for the next, and so on, and as
-// long as prompts are being prepared, but no longer than a step may take.
+// after the other does: where others are expected after a rest, the first one waits this long for
+// the next, and so on, and in any case as long as prompts are being prepared, but no longer than a
+// step may take.
 constexpr std::chrono::microseconds kQuiet{3000};
 constexpr std::chrono::microseconds kLongestGathering{50000};
 
@@ -67,6 +68,7 @@ Engine::Engine(const Model* model, EngineOptions options, EventSink sink)
     : model_(model),
       options_(Checked(options)),
       sink_(std::move(sink)),
+      bursts_(kQuiet),
       samplers_(std::min(options_.n_sampling_threads, options_.context.n_slots)),
       thread_([this] { Run(); }) {}
 
@@ -121,7 +123,7 @@ void Engine::RunSteps() {
   std::string no_drafts = StartDrafter();
   std::string no_lane = OpenLane();
   scheduler_.emplace(
-      LimitsOf(options_, drafter_.has_value(), lane_ ? lane_->n_most_tokens() : 0, &*context_));
+      LimitsOf(options_, drafter_.has_value(), lane_ ? context_->n_movable() : 0, &*context_));
   events_.push_back(Started{
       .n_batch = static_cast<int32_t>(llama_n_batch(context_->get())),
       .n_ubatch = static_cast<int32_t>(llama_n_ubatch(context_->get())),
@@ -135,12 +137,25 @@ void Engine::RunSteps() {
     if (idle) scheduler_->CheckIntegrity();
     PublishStats();
     Flush();
-    const auto more_to_come = [this] { return n_announced_->load(std::memory_order_relaxed) > 0; };
-    auto messages = idle ? mailbox_.WaitAndTakeAll(kQuiet, kLongestGathering, more_to_come)
-                         : mailbox_.TakeAll();
-    for (Message& message : messages) Handle(std::move(message));
+    for (Message& message : TakeMessages(idle)) Handle(std::move(message));
     idle = !Step();
   }
+}
+
+std::vector<Message> Engine::TakeMessages(bool idle) {
+  const auto more_to_come = [this] { return n_announced_->load(std::memory_order_relaxed) > 0; };
+  auto messages = idle ? mailbox_.WaitAndTakeAll(bursts_.quiet(), kLongestGathering, more_to_come)
+                       : mailbox_.TakeAll();
+  int32_t n_submits = 0;
+  for (const Message& message : messages) {
+    const auto* submit = std::get_if<Submit>(&message);
+    if (submit == nullptr) continue;
+    ++n_submits;
+    if (!idle) bursts_.Came(submit->submitted_at - last_submit_);
+    last_submit_ = submit->submitted_at;
+  }
+  if (idle) bursts_.Began(n_submits);
+  return messages;
 }
 
 std::string Engine::StartDrafter() {
@@ -210,17 +225,18 @@ bool Engine::Step() {
   if (!ApplyEdits(plan)) return true;
   if (plan.empty()) return false;
 
-  if (!plan.work.empty()) ComputeBatch(plan);
-  if (plan.lane) {
+  ++stats_.n_steps;
+  const bool goes_on = plan.work.empty() || ComputeBatch(plan);
+  if (plan.lane && goes_on) {
     // Readers need not wait for what they have no part in.
     Flush();
-    RunLane(*plan.lane);
+    RunLane(*plan.lane, MillisecondsSince(begin));
   }
   stats_.step_ms += MillisecondsSince(begin);
   return true;
 }
 
-void Engine::ComputeBatch(const StepPlan& plan) {
+bool Engine::ComputeBatch(const StepPlan& plan) {
   FillBatch(plan);
   const Clock::time_point begin = Clock::now();
   const DecodeStatus status = context_->Decode();
@@ -243,38 +259,47 @@ void Engine::ComputeBatch(const StepPlan& plan) {
       FailSequences(plan, "llama_decode could not compute the batch");
       break;
   }
+  return status == DecodeStatus::kOk;
 }
 
-// What is computed moves in steps of their own: that takes a while, too.
-void Engine::RunLane(const LaneWork& work) {
-  const Clock::time_point begin = Clock::now();
+// Cells move in steps of their own, since that takes a while, too.
+void Engine::RunLane(const LaneWork& work, double batch_ms) {
   const int32_t target = work.first + work.n_tokens;
   Sequence& sequence = sequences_.at(work.id);
-  bool goes_on = true;
-  bool emptied = false;
-  if (in_lane_ != work.id) {
-    sequence.MarkStarted(begin);
+  const bool begins = in_lane_ != work.id;
+  const bool moves_cells = begins ? work.first > 0 : lane_->has_read();
+  if (moves_cells && context_->has_pending_copies()) {
+    // They are made with the next batch, of which the sequence is to be a part then.
+    scheduler_->LaneFailed(work, /*emptied=*/false);
+  } else if (begins) {
+    sequence.MarkStarted(Clock::now());
     scratch_tokens_.clear();
     sequence.CopyTokens(0, sequence.n_tokens(), &scratch_tokens_);
-    goes_on = lane_->Begin(scratch_tokens_, work.first, work.cache_id);
     in_lane_ = work.id;
-  } else if (lane_->n_computed() < target) {
-    goes_on = lane_->Run(target, work.ms, work.slack_ms);
+    if (!lane_->Begin(scratch_tokens_, work.first, work.cache_id)) {
+      scheduler_->LaneFailed(work, /*emptied=*/false);
+    }
+  } else if (lane_->has_read()) {
+    // What was read is written, whatever the target has become.
+    const int32_t n_new = lane_->n_computed() - work.first;
+    if (lane_->WriteTo(work.cache_id)) {
+      scheduler_->CommitLane(work, n_new);
+      CountComputed(work.first, n_new, &sequence);
+    } else {
+      scheduler_->LaneFailed(work, /*emptied=*/true);
+    }
+  } else if (lane_->n_computed() < target || lane_->is_within_piece()) {
+    const Clock::time_point begin = Clock::now();
+    const double ms = work.as_batch ? std::max(work.ms, batch_ms) : work.ms;
+    const bool goes_on = lane_->Run(target, ms, work.slack_ms);
+    stats_.decode_ms += MillisecondsSince(begin);
     stats_.n_decode_calls += lane_->last_effort().n_calls;
     stats_.n_decoded_tokens += lane_->last_effort().n_tokens;
     stats_.n_lane_tokens += lane_->last_effort().n_tokens;
-  } else if (!lane_->has_read()) {
-    goes_on = lane_->Read();
-  } else if (lane_->WriteTo(work.cache_id)) {
-    const int32_t n_new = lane_->n_computed() - work.first;
-    scheduler_->CommitLane(work, n_new);
-    CountComputed(work.first, n_new, &sequence);
-  } else {
-    goes_on = false;
-    emptied = true;
+    if (!goes_on) scheduler_->LaneFailed(work, /*emptied=*/false);
+  } else if (!lane_->Read()) {
+    scheduler_->LaneFailed(work, /*emptied=*/false);
   }
-  if (!goes_on) scheduler_->LaneFailed(work, emptied);
-  stats_.decode_ms += MillisecondsSince(begin);
 }
 
 void Engine::ProposeDrafts() {

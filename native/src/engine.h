@@ -15,6 +15,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "burst_guess.h"
 #include "context.h"
 #include "drafter.h"
 #include "live_threads.h"
@@ -71,6 +72,8 @@ class Engine : public LiveThread {
   // The thread, in calling order.
   void Run() noexcept;
   void RunSteps();
+  // What has arrived; after a rest also what comes with it.
+  std::vector<Message> TakeMessages(bool idle);
   void Handle(Message message);
   void Start(Submit submit);
   void CancelSequence(SequenceId id);
@@ -82,10 +85,12 @@ class Engine : public LiveThread {
   void ProposeDrafts();
   // False when an edit failed, so that the plan is void.
   bool ApplyEdits(const StepPlan& plan);
-  // Computes the batch and what follows from it.
-  void ComputeBatch(const StepPlan& plan);
-  // Gives the lane its time; when its prompt is computed, that moves to the others.
-  void RunLane(const LaneWork& work);
+  // Computes the batch and what follows from it. False when it could not be computed, so that the
+  // rest of the plan is void.
+  bool ComputeBatch(const StepPlan& plan);
+  // Gives the lane its time, after a batch that took so long; when its prompt is computed, that
+  // moves to the others.
+  void RunLane(const LaneWork& work, double batch_ms);
   void FillBatch(const StepPlan& plan);
   void CountProgress(const StepPlan& plan);
   void CountComputed(int32_t first, int32_t n_tokens, Sequence* sequence);
@@ -132,6 +137,9 @@ class Engine : public LiveThread {
   const EngineOptions options_;
   const EventSink sink_;
   Mailbox<Message> mailbox_;
+  // Owned by the thread: whether others come with a request, and when the latest was submitted.
+  BurstGuess bursts_;
+  Clock::time_point last_submit_{};
   // Prompts being prepared.
   const std::shared_ptr<std::atomic<int32_t>> n_announced_ =
       std::make_shared<std::atomic<int32_t>>(0);

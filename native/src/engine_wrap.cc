@@ -181,6 +181,7 @@ Napi::Value EngineWrap::Stats(const Napi::CallbackInfo& info) {
   result.Set("decodedTokenCount", static_cast<double>(stats.n_decoded_tokens));
   result.Set("prefilledTokenCount", static_cast<double>(stats.n_prefilled_tokens));
   result.Set("cachedTokenCount", static_cast<double>(stats.n_cached_tokens));
+  result.Set("stepCount", static_cast<double>(stats.n_steps));
   result.Set("recomputedTokenCount", static_cast<double>(stats.n_recomputed_tokens));
   result.Set("laneTokenCount", static_cast<double>(stats.n_lane_tokens));
   result.Set("sampledTokenCount", static_cast<double>(stats.n_sampled_tokens));

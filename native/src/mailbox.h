@@ -29,7 +29,8 @@ class Mailbox {
 
   // The reader: sleeps until there is a message, then takes everything that comes until nothing has
   // come for `quiet` and nothing is known to be on its way, but waits no longer than `longest`
-  // after the first. `more_to_come` is asked under the mailbox's lock.
+  // after the first. Without `quiet` it takes what is there, unless more is on its way.
+  // `more_to_come` is asked under the mailbox's lock.
   template <class Duration, class Condition>
   std::vector<Message> WaitAndTakeAll(Duration quiet, Duration longest, Condition more_to_come) {
     std::unique_lock lock(mutex_);
@@ -38,8 +39,10 @@ class Mailbox {
     const auto end = now + longest;
     size_t n_seen = 0;
     while (now < end && (n_seen < messages_.size() || more_to_come())) {
+      const bool knows_of_more = n_seen == messages_.size();
       n_seen = messages_.size();
-      arrived_.wait_until(lock, std::min(end, now + quiet),
+      const Duration pause = knows_of_more ? std::max<Duration>(quiet, kLook) : quiet;
+      arrived_.wait_until(lock, std::min(end, now + pause),
                           [&] { return messages_.size() > n_seen; });
       now = std::chrono::steady_clock::now();
     }
@@ -47,6 +50,9 @@ class Mailbox {
   }
 
  private:
+  // How often it looks whether what was on its way still is.
+  static constexpr std::chrono::milliseconds kLook{1};
+
   std::mutex mutex_;
   std::condition_variable arrived_;
   std::vector<Message> messages_;

@@ -129,6 +129,8 @@ using Event = std::variant<Started, PromptDelta, TextDelta, SequenceEnd, Sequenc
 
 // Counters since the start, and gauges of the last step.
 struct EngineStats {
+  // Times the engine computed something: a batch, a slice of the prompt lane, or both.
+  uint64_t n_steps = 0;
   uint64_t n_decode_calls = 0;
   uint64_t n_decoded_tokens = 0;
   // Prompt tokens that were computed, each counted once; those found in the cache instead; tokens

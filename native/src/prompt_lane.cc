@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <exception>
 #include <stdexcept>
 #include <utility>
 
@@ -38,37 +39,32 @@ PromptLane::PromptLane(const ContextOptions& options, Context* context,
 
 PromptLane::~PromptLane() { Abandon(); }
 
-// Computes a token, moves it, and looks whether it has arrived. From what it takes follows how many
-// there may be.
+// Computes a token, moves it, and looks whether it has arrived.
 bool PromptLane::MovesInTrial() {
   constexpr std::array<llama_token, 1> kAnyToken{0};
-  if (!Begin(kAnyToken, 0, -1) || !Run(1, 1e9, 1)) return false;
-  const size_t n_bytes = llama_state_seq_get_size(context_.get(), 0);
+  if (!Begin(kAnyToken, 0, -1) || !Run(1, 1e9, 1) || n_computed_ != 1) return false;
   const bool moves = Read() && WriteTo(0) && main_->n_held(0) == 1;
   main_->Apply({CacheEdit::Kind::kClear, 0});
-  if (!moves || n_bytes == 0) return false;
-  n_most_tokens_ = static_cast<int32_t>(
-      std::min<size_t>(llama_n_ctx_seq(context_.get()), Context::kMostCopiedBytes / n_bytes));
-  return true;
+  return moves;
 }
 
+// The thread may not start, the cells may not find memory: then there is a lane for others.
 bool PromptLane::Begin(std::span<const llama_token> tokens, int32_t n_held, CacheId source) {
   Abandon();
-  if (n_held > 0) {
-    CellBytes cells;
-    if (!main_->ReadCells(source, &cells) || !Restream(1, &cells)) return false;
-    if (llama_state_seq_set_data(context_.get(), cells.data(), cells.size(), 0) != cells.size()) {
+  try {
+    if (n_held > 0 && !(main_->ReadCells(source, &incoming_) && Restream(1, &incoming_))) {
       return false;
     }
-    if (!llama_memory_seq_rm(llama_get_memory(context_.get()), 0, n_held, -1)) return false;
+    tokens_.assign(tokens.begin(), tokens.end());
+    n_computed_ = n_target_ = n_held;
+    n_piece_ = std::min(kLeastPiece, n_ubatch_);
+    within_piece_ = failed_ = false;
+    abandoned_.store(false, std::memory_order_relaxed);
+    thread_.emplace([this](SlicedThread* thread) { Compute(thread); });
+    return true;
+  } catch (const std::exception&) {
+    return false;
   }
-  tokens_.assign(tokens.begin(), tokens.end());
-  n_computed_ = n_target_ = n_held;
-  n_piece_ = std::min(kLeastPiece, n_ubatch_);
-  failed_ = false;
-  abandoned_.store(false, std::memory_order_relaxed);
-  thread_.emplace([this](SlicedThread* thread) { Compute(thread); });
-  return true;
 }
 
 bool PromptLane::Run(int32_t n_target, double ms, double slack_ms) {
@@ -82,22 +78,15 @@ bool PromptLane::Run(int32_t n_target, double ms, double slack_ms) {
 
 void PromptLane::Compute(SlicedThread* thread) noexcept {
   slices_ = thread;
-  while (!stops()) {
+  failed_ = !TakeOver();
+  while (!failed_ && !stops()) {
     if (n_computed_ >= n_target_) {
       thread->Pause();
       continue;
     }
     if (std::isinf(slack_ms_)) n_piece_ = n_ubatch_;
     const int32_t n = std::min(n_target_ - n_computed_, n_piece_);
-    longest_ = {};
-    began_at_ = Clock::now();
-    try {
-      batch_.Clear();
-      batch_.Add(0, n_computed_, std::span(tokens_).subspan(n_computed_, n), 0);
-      failed_ = batch_.DecodeIn(context_.get()) != DecodeStatus::kOk || stops();
-    } catch (...) {
-      failed_ = true;
-    }
+    failed_ = !ComputePiece(n);
     if (failed_) return;
     n_computed_ += n;
     last_effort_.n_tokens += n;
@@ -108,6 +97,33 @@ void PromptLane::Compute(SlicedThread* thread) noexcept {
       n_piece_ = std::clamp(n_piece_, std::min(kLeastPiece, n_ubatch_), n_ubatch_);
     }
   }
+}
+
+// The cells it begins behind; `source` may have held more of them.
+bool PromptLane::TakeOver() noexcept {
+  if (incoming_.empty()) return true;
+  const CellBytes cells = std::exchange(incoming_, {});
+  const bool done =
+      llama_state_seq_set_data(context_.get(), cells.data(), cells.size(), 0) == cells.size() &&
+      llama_memory_seq_rm(llama_get_memory(context_.get()), 0, n_computed_, -1);
+  slices_->PauseIfDue({});
+  return done;
+}
+
+bool PromptLane::ComputePiece(int32_t n) noexcept {
+  within_piece_ = true;
+  longest_ = {};
+  began_at_ = Clock::now();
+  bool done = false;
+  try {
+    batch_.Clear();
+    batch_.Add(0, n_computed_, std::span(tokens_).subspan(n_computed_, n), 0);
+    done = batch_.DecodeIn(context_.get()) == DecodeStatus::kOk && !stops();
+  } catch (...) {
+    // As any other failure: the sequence is computed elsewhere.
+  }
+  within_piece_ = false;
+  return done;
 }
 
 bool PromptLane::stops() const {
@@ -129,16 +145,23 @@ bool PromptLane::ComesBy(const ggml_tensor* tensor, bool asks) {
   return !stops();
 }
 
-bool PromptLane::Read() { return ReadCellsOf(context_.get(), 0, &cells_); }
+bool PromptLane::Read() {
+  try {
+    return ReadCellsOf(context_.get(), 0, &outgoing_);
+  } catch (const std::exception&) {
+    return false;
+  }
+}
 
 bool PromptLane::WriteTo(CacheId id) {
-  CellBytes cells = std::exchange(cells_, {});
+  CellBytes cells = std::exchange(outgoing_, {});
   return main_->WriteCells(id, &cells);
 }
 
 void PromptLane::Abandon() {
   abandoned_.store(true, std::memory_order_relaxed);
   thread_.reset();
-  cells_ = {};
+  incoming_ = {};
+  outgoing_ = {};
   llama_memory_seq_rm(llama_get_memory(context_.get()), 0, -1, -1);
 }

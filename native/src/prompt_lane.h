@@ -25,11 +25,8 @@ class PromptLane {
   PromptLane(const PromptLane&) = delete;
   PromptLane& operator=(const PromptLane&) = delete;
 
-  // Tokens that the lane computes of one sequence at most, those it begins behind included.
-  int32_t n_most_tokens() const { return n_most_tokens_; }
-
-  // Starts over with `tokens`, of which the first `n_held` are held by `source` in the context.
-  // False when these could not be taken over.
+  // Starts over with `tokens`, of which the first `n_held` are read from `source` in the context.
+  // False when that failed.
   bool Begin(std::span<const llama_token> tokens, int32_t n_held, CacheId source);
 
   // Computes for about `ms`, towards token `n_target`. An operation that has begun is finished, and
@@ -39,6 +36,8 @@ class PromptLane {
 
   // Tokens of the sequence that are computed.
   int32_t n_computed() const { return n_computed_; }
+  // Whether the last Run has ended amid a piece: its tokens have cells, but nothing is in them yet.
+  bool is_within_piece() const { return within_piece_; }
   // Tokens computed by the last Run, and the calls of llama_decode that took.
   struct Effort {
     int32_t n_tokens = 0;
@@ -47,10 +46,10 @@ class PromptLane {
   Effort last_effort() const { return last_effort_; }
 
   // Gives all that is computed to `id` of the context, in place of what that holds: first it is
-  // read, then written. Each takes about as long as a step may, and nothing may be computed in
-  // between. False when it failed; after writing, `id` is empty then.
+  // read, not amid a piece, then written; nothing is computed in between. False when it failed;
+  // after writing, `id` is empty then.
   bool Read();
-  bool has_read() const { return !cells_.empty(); }
+  bool has_read() const { return !outgoing_.empty(); }
   bool WriteTo(CacheId id);
 
   // Forgets the sequence.
@@ -59,6 +58,8 @@ class PromptLane {
  private:
   // The work of the thread.
   void Compute(SlicedThread* thread) noexcept;
+  bool TakeOver() noexcept;
+  bool ComputePiece(int32_t n) noexcept;
   // Whether what is computed is of no use any more.
   bool stops() const;
   // llama.cpp asks where it may be interrupted (`asks`), and comes by there. False ends the piece.
@@ -68,7 +69,6 @@ class PromptLane {
   Context* const main_;
   const std::atomic<bool>* const aborting_;
   const int32_t n_ubatch_;
-  int32_t n_most_tokens_ = 0;
   llama_context_ptr context_;
   TokenBatch batch_;
 
@@ -77,11 +77,13 @@ class PromptLane {
   int32_t n_target_ = 0;
   int32_t n_piece_ = 0;
   double slack_ms_ = 0;
+  bool within_piece_ = false;
   bool failed_ = false;
   std::atomic<bool> abandoned_{false};
   Effort last_effort_;
-  // What was read and is to be written.
-  CellBytes cells_;
+  // What was read from the context and is still to be taken over, and what is to be written to it.
+  CellBytes incoming_;
+  CellBytes outgoing_;
   // The longest operation of the piece, and when the latest one began.
   SlicedThread::Clock::duration longest_{};
   SlicedThread::Clock::time_point began_at_{};

@@ -27,9 +27,10 @@ constexpr int32_t kPlainPlans = 64;
 // than the target: each pays for the guesses of all.
 constexpr double kLongestStep = 1.5;
 
-// Tokens that a prompt must miss for the prompt lane to be worth its price: what it computes is
-// moved, and no other long prompt can have it meanwhile.
+// Tokens that a prompt must miss for the prompt lane to be worth its price, and their least share
+// of those that are cached: all of them are moved.
 constexpr int32_t kLeastInLane = 128;
+constexpr int32_t kLeastPartInLane = 16;
 // The part of what prompts get by which the lane may exceed its time.
 constexpr double kLaneSlack = 1.0 / 3;
 
@@ -315,7 +316,8 @@ void Scheduler::AddLane(StepPlan* plan) {
     const int32_t n_least = n > 0 ? kLeastInLane : limits_.n_ubatch;
     const auto found = std::ranges::find_if(running_, [&](SequenceId id) {
       const Sequence& sequence = sequences_.at(id);
-      return MayUseLane(sequence) && n_missing(sequence) > n_least;
+      const int32_t n_worth = std::max(n_least, n_cached(sequence) / kLeastPartInLane);
+      return MayUseLane(sequence) && n_missing(sequence) > n_worth;
     });
     if (found != running_.end()) in_lane_ = *found;
   }
@@ -344,6 +346,7 @@ void Scheduler::AddPrefills(StepPlan* plan) {
   int32_t n_spare = limits_.n_batch - n_work;
   int32_t n_chunk = std::min(n_spare, std::max(1, limits_.n_ubatch - n_work));
   const double share = plan->lane ? 0.5 : 1;
+  if (plan->lane) n_spare = n_chunk;
   if (n_decodes > 0) n_spare = n_chunk = std::min(n_chunk, pacer_.Chunk(n_decodes, share));
   int32_t n_rows = limits_.n_scored_rows;
 
@@ -365,14 +368,14 @@ void Scheduler::AddPrefills(StepPlan* plan) {
     n_chunk -= n;
     n_spare -= n;
     if (sequence.is_scoring()) n_rows -= n;
-    if (plan->lane) plan->lane->ms = share * pacer_.PromptMs(n_decodes);
+    if (plan->lane) ShareWithBatch(n_decodes, &*plan->lane);
   }
 }
 
 // Guesses never take time from a prompt or a cell from a sequence.
 void Scheduler::AddDrafts(StepPlan* plan) {
   auto proposals = std::exchange(proposals_, {});
-  if (!std::ranges::all_of(plan->work, IsDecode)) return;
+  if (plan->lane || !std::ranges::all_of(plan->work, IsDecode)) return;
   int32_t n_room = n_draft_room(static_cast<int32_t>(plan->work.size()));
   for (StepWork& work : plan->work) {
     const auto found = proposals.find(work.id);
@@ -381,6 +384,13 @@ void Scheduler::AddDrafts(StepPlan* plan) {
     work.draft.resize(std::min(work.draft.size(), static_cast<size_t>(n_room)));
     n_room -= static_cast<int32_t>(work.draft.size());
   }
+}
+
+// Each has half of the time; while nobody decodes, that of the batch is not bounded.
+void Scheduler::ShareWithBatch(int32_t n_decodes, LaneWork* lane) const {
+  lane->ms = pacer_.PromptMs(n_decodes) / 2;
+  lane->slack_ms = kLaneSlack * std::max(lane->ms, pacer_.DecodeMs(n_decodes));
+  lane->as_batch = n_decodes == 0;
 }
 
 int32_t Scheduler::Stretch(const Sequence& sequence, int32_t n_most) const {

@@ -73,6 +73,8 @@ struct LaneWork {
   double slack_ms = 0;
   // Of a slack: nobody is waiting.
   static constexpr double kNoLimit = std::numeric_limits<double>::infinity();
+  // Whether it is to last as long as the batch, if that takes longer: both compute prompts.
+  bool as_batch = false;
 };
 
 struct StepPlan {
@@ -144,7 +146,7 @@ class Scheduler {
   void Commit(const StepPlan& plan);
 
   // Of the plan's lane work `n_tokens` were computed and are in the cache, at least one: all of
-  // them, or more if less was planned later than at first.
+  // them, or others of the prompt where the plan has changed on the way.
   void CommitLane(const LaneWork& work, int32_t n_tokens);
 
   // The lane could not do its work: the sequence is computed in batches. What it held of the cache
@@ -253,6 +255,7 @@ class Scheduler {
   // Of the plan so far.
   int32_t n_decoding(const StepPlan& plan) const;
   bool MayUseLane(const Sequence& sequence) const;
+  void ShareWithBatch(int32_t n_decodes, LaneWork* lane) const;
   // Whom to pause: the youngest held sequence, else the youngest.
   SequenceId Victim() const;
   void Pause(SequenceId id);

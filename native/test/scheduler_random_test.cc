@@ -205,7 +205,7 @@ class RandomTraffic {
     const Known& sequence = known_.at(work.id);
     const std::span<const Token> tokens(sequence.tokens);
     const auto n_left = static_cast<int32_t>(tokens.size()) - 1 - work.first;
-    const int32_t n = Below(10) == 0 ? n_left : work.n_tokens;
+    const int32_t n = Below(10) == 0 ? n_left : Below(10) == 0 ? 1 + Below(n_left) : work.n_tokens;
     memory_.Compute(work.cache_id, tokens.subspan(work.first, n), sequence.scope);
     scheduler_.CommitLane(work, n);
     ++n_in_lane_;

@@ -137,6 +137,7 @@ class EmbeddingEngine implements Engine {
 }
 
 const nothingGenerated: EngineStats = {
+  stepCount: 0,
   decodeCallCount: 0,
   decodedTokenCount: 0,
   prefilledTokenCount: 0,

@@ -280,6 +280,8 @@ export type EmbeddingInput = string | readonly number[];
 
 /** Counters since the engine started, and gauges of this moment. */
 export interface EngineStats {
+  /** Times the engine computed something: a batch, a slice of the prompt lane, or both. */
+  readonly stepCount: number;
   /** Calls of `llama_decode`. */
   readonly decodeCallCount: number;
   /** Tokens given to those calls. */

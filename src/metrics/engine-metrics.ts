@@ -54,7 +54,7 @@ const llamaGauges: readonly Row[] = [
 
 /** What neither of them tells. */
 const engineCounters: readonly Row[] = [
-  ['gateway_engine_steps_total', 'Steps of the engine.', (stats) => stats.decodeCallCount],
+  ['gateway_engine_steps_total', 'Steps of the engine.', (stats) => stats.stepCount],
   [
     'gateway_engine_step_seconds_total',
     'Time spent in steps; divided by the steps it is the time of one.',

@@ -76,6 +76,9 @@ export interface LoadOptions {
 /** llama.cpp's LLAMA_MAX_SEQ. */
 const maxSequenceCount = 256;
 
+/** Cells of a prompt that move between contexts, at most (`native/src/context.h`). */
+const laneBufferBytes = 256 * 2 ** 20;
+
 /** Left for the operating system and for what estimates miss, in bytes. */
 const ramReserveBytes = 256 * 2 ** 20;
 
@@ -249,9 +252,11 @@ async function fitToMemory(
   }
   const { contextLength } = fit;
   const lane = { slotCount: 1, contextLength, kvTokenCount: contextLength };
-  const need = await Promise.all([estimate(fit), estimateContext(model, engine, lane)]);
-  if (fits(total(need), free)) return { ...fit, promptLane: true };
-  const message = `PROMPT_LANE has no effect: ${amounts(need[1])} more are not free`;
+  const { ramBytes } = await estimateContext(model, engine, lane);
+  // What it has computed goes through a buffer on its way to the slot.
+  const laneNeed = { ramBytes: ramBytes + Math.min(ramBytes, laneBufferBytes), vramBytes: 0 };
+  if (fits(total([await estimate(fit), laneNeed]), free)) return { ...fit, promptLane: true };
+  const message = `PROMPT_LANE has no effect: ${amounts(laneNeed)} more are not free`;
   return { ...fit, promptLane: false, notes: [...fit.notes, { level: 'info', message }] };
 }
 

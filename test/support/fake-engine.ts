@@ -246,6 +246,7 @@ export class FakeEngine implements Engine {
 
   stats(): EngineStats {
     return {
+      stepCount: 0,
       decodeCallCount: 0,
       stepMs: 0,
       decodeMs: 0,

@@ -35,22 +35,22 @@ describe('EngineWatch', () => {
   it('calls an engine stuck that does no step while sequences wait for one', () => {
     const { engine, models, watch, look, state } = start();
     models.setReady({ card, engine });
-    const waiting = { awaitedCount: 1, decodeCallCount: 5 };
+    const waiting = { awaitedCount: 1, stepCount: 5 };
     for (let second = 0; second < 10; second++) expect(look(waiting)).toBe(false);
     expect(watch.stalledMs).toBe(9000);
     expect(state()).toBe('ready');
     expect(look(waiting)).toBe(true);
     expect(state()).toBe('stuck');
-    expect(look({ ...waiting, decodeCallCount: 6 })).toBe(false);
+    expect(look({ ...waiting, stepCount: 6 })).toBe(false);
     expect(state()).toBe('ready');
   });
 
   it('does not mind an engine that has nothing to do', () => {
     const { engine, models, watch, look } = start();
     models.setReady({ card, engine });
-    for (let second = 0; second < 60; second++) look({ awaitedCount: 0, decodeCallCount: 5 });
+    for (let second = 0; second < 60; second++) look({ awaitedCount: 0, stepCount: 5 });
     expect(watch.stalledMs).toBe(0);
-    for (let second = 0; second < 9; second++) look({ awaitedCount: 1, decodeCallCount: 5 });
+    for (let second = 0; second < 9; second++) look({ awaitedCount: 1, stepCount: 5 });
     expect(watch.isStuck).toBe(false);
   });
 
@@ -63,15 +63,15 @@ describe('EngineWatch', () => {
   it('does not mind a machine that slept', () => {
     const { engine, models, watch, look } = start();
     models.setReady({ card, engine });
-    look({ awaitedCount: 1, decodeCallCount: 5 });
-    expect(look({ awaitedCount: 1, decodeCallCount: 5 }, 3600)).toBe(false);
+    look({ awaitedCount: 1, stepCount: 5 });
+    expect(look({ awaitedCount: 1, stepCount: 5 }, 3600)).toBe(false);
     expect(watch.stalledMs).toBe(2000);
   });
 
   it('can be told to keep quiet', () => {
     const { engine, models, watch, look } = start(0);
     models.setReady({ card, engine });
-    for (let second = 0; second <= 100; second++) look({ awaitedCount: 1, decodeCallCount: 5 });
+    for (let second = 0; second <= 100; second++) look({ awaitedCount: 1, stepCount: 5 });
     expect(watch.isStuck).toBe(false);
     expect(watch.stalledMs).toBe(100_000);
   });
