@@ -155,10 +155,14 @@ bool Context::CanCut(CacheId id, int32_t n_tokens) const {
 }
 
 DecodeStatus Context::Decode() {
-  copied_id_ = -1;
-  copied_cells_ = {};
+  EndCopies();
   has_pending_copies_ = false;
   return batch_.DecodeIn(context_.get());
+}
+
+void Context::EndCopies() {
+  copied_id_ = -1;
+  copied_cells_ = {};
 }
 
 bool Context::Apply(const CacheEdit& edit) {
@@ -220,7 +224,7 @@ bool ReadCellsOf(llama_context* context, llama_seq_id id, CellBytes* cells) {
   const size_t n_bytes = llama_state_seq_get_size(context, id);
   cells->reserve(n_bytes + kMostRestreamGrowth);
   cells->resize(n_bytes);
-  return llama_state_seq_get_data(context, cells->data(), n_bytes, id) == n_bytes;
+  return n_bytes > 0 && llama_state_seq_get_data(context, cells->data(), n_bytes, id) == n_bytes;
 }
 
 bool Context::WriteCells(CacheId id, CellBytes* cells) {

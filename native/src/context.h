@@ -72,6 +72,8 @@ class Context {
   int32_t batch_size() const { return batch_.size(); }
   // llama.cpp has computed in the context by itself, and not through Decode.
   void ComputedElsewhere() { copied_id_ = -1; }
+  // No more copies of the sequence that was copied last are to come for now: frees the buffer.
+  void EndCopies();
 
   // Makes one change of the memory. False when it could not be made: then the id is empty.
   bool Apply(const CacheEdit& edit);

@@ -229,11 +229,19 @@ bool Engine::Step() {
   const bool goes_on = plan.work.empty() || ComputeBatch(plan);
   if (plan.lane && goes_on) {
     // Readers need not wait for what they have no part in.
+    PublishStats();
     Flush();
-    RunLane(*plan.lane, MillisecondsSince(begin));
+    RunLane(*plan.lane, DecodesNext(plan) ? 0 : MillisecondsSince(begin));
   }
   stats_.step_ms += MillisecondsSince(begin);
   return true;
+}
+
+// Whether somebody has sampled who will do so again.
+bool Engine::DecodesNext(const StepPlan& plan) const {
+  return std::ranges::any_of(plan.work, [this](const StepWork& work) {
+    return work.samples && sequences_.contains(work.id);
+  });
 }
 
 bool Engine::ComputeBatch(const StepPlan& plan) {
@@ -266,7 +274,8 @@ bool Engine::ComputeBatch(const StepPlan& plan) {
 void Engine::RunLane(const LaneWork& work, double batch_ms) {
   const int32_t target = work.first + work.n_tokens;
   Sequence& sequence = sequences_.at(work.id);
-  const bool begins = in_lane_ != work.id;
+  // Also where the cache has got ahead of it.
+  const bool begins = in_lane_ != work.id || lane_->n_computed() < work.first;
   const bool moves_cells = begins ? work.first > 0 : lane_->has_read();
   if (moves_cells && context_->has_pending_copies()) {
     // They are made with the next batch, of which the sequence is to be a part then.
@@ -324,6 +333,7 @@ bool Engine::ApplyEdits(const StepPlan& plan) {
                               std::ranges::find(emptied, edit.source) != emptied.end();
     if (from_nothing || !context_->Apply(edit)) emptied.push_back(edit.id);
   }
+  context_->EndCopies();
   for (const CacheId id : emptied) {
     context_->Apply({CacheEdit::Kind::kClear, id});
     scheduler_->EditFailed(id);

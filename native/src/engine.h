@@ -88,7 +88,8 @@ class Engine : public LiveThread {
   // Computes the batch and what follows from it. False when it could not be computed, so that the
   // rest of the plan is void.
   bool ComputeBatch(const StepPlan& plan);
-  // Gives the lane its time, after a batch that took so long; when its prompt is computed, that
+  bool DecodesNext(const StepPlan& plan) const;
+  // Gives the lane its time, which may be as long as `batch_ms`; when its prompt is computed, that
   // moves to the others.
   void RunLane(const LaneWork& work, double batch_ms);
   void FillBatch(const StepPlan& plan);

@@ -78,6 +78,7 @@ bool PromptLane::Run(int32_t n_target, double ms, double slack_ms) {
 
 void PromptLane::Compute(SlicedThread* thread) noexcept {
   slices_ = thread;
+  if (stops()) return;
   failed_ = !TakeOver();
   while (!failed_ && !stops()) {
     if (n_computed_ >= n_target_) {

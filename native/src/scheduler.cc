@@ -301,8 +301,14 @@ int32_t Scheduler::n_decoding(const StepPlan& plan) const {
 }
 
 bool Scheduler::MayUseLane(const Sequence& sequence) const {
-  return IsPrefilling(sequence) && !sequence.is_scoring() && sequence.n_followed == 0 &&
-         !sequence.avoids_lane && sequence.n_tokens() <= limits_.n_lane_tokens;
+  return cache_.limits().cuts && IsPrefilling(sequence) && !sequence.is_scoring() &&
+         sequence.n_followed == 0 && !sequence.avoids_lane &&
+         sequence.n_tokens() <= limits_.n_lane_tokens;
+}
+
+bool Scheduler::WantsLane(const Sequence& sequence, int32_t n_least) const {
+  const int32_t n_worth = std::max(n_least, n_cached(sequence) / kLeastPartInLane);
+  return MayUseLane(sequence) && n_missing(sequence) > n_worth;
 }
 
 // While somebody decodes, the oldest long prompt is computed apart: all but its last token, which
@@ -316,8 +322,7 @@ void Scheduler::AddLane(StepPlan* plan) {
     const int32_t n_least = n > 0 ? kLeastInLane : limits_.n_ubatch;
     const auto found = std::ranges::find_if(running_, [&](SequenceId id) {
       const Sequence& sequence = sequences_.at(id);
-      const int32_t n_worth = std::max(n_least, n_cached(sequence) / kLeastPartInLane);
-      return MayUseLane(sequence) && n_missing(sequence) > n_worth;
+      return WantsLane(sequence, n_least);
     });
     if (found != running_.end()) in_lane_ = *found;
   }
@@ -355,8 +360,7 @@ void Scheduler::AddPrefills(StepPlan* plan) {
     if (!IsPrefilling(sequence) || sequence.n_followed > 0 || n_spare <= 0) continue;
     if (id == in_lane_) continue;
     // It has the lane next.
-    const bool waits = plan->lane && n_decodes == 0 && MayUseLane(sequence);
-    if (waits && n_missing(sequence) > limits_.n_ubatch) continue;
+    if (plan->lane && n_decodes == 0 && WantsLane(sequence, limits_.n_ubatch)) continue;
     const bool fits = n_missing(sequence) <= std::min(n_spare, limits_.n_ubatch);
     int32_t n_most = n_chunk <= 0 || fits ? n_spare : n_chunk;
     if (sequence.is_scoring()) n_most = std::min(n_most, n_rows);

@@ -73,7 +73,7 @@ struct LaneWork {
   double slack_ms = 0;
   // Of a slack: nobody is waiting.
   static constexpr double kNoLimit = std::numeric_limits<double>::infinity();
-  // Whether it is to last as long as the batch, if that takes longer: both compute prompts.
+  // Whether it may last as long as the batch, if that takes longer: both compute prompts.
   bool as_batch = false;
 };
 
@@ -255,6 +255,8 @@ class Scheduler {
   // Of the plan so far.
   int32_t n_decoding(const StepPlan& plan) const;
   bool MayUseLane(const Sequence& sequence) const;
+  // Whether it misses so much, more than `n_least`, that the lane is worth its price.
+  bool WantsLane(const Sequence& sequence, int32_t n_least) const;
   void ShareWithBatch(int32_t n_decodes, LaneWork* lane) const;
   // Whom to pause: the youngest held sequence, else the youngest.
   SequenceId Victim() const;

@@ -167,6 +167,24 @@ TEST_CASE(
   CHECK(plan.lane->slack_ms < 40);
 }
 
+TEST_CASE("a prompt that misses too little of what is cached does not wait for the lane") {
+  SchedulerLimits limits = LaneLimits();
+  limits.n_ubatch = 16;
+  Scheduler scheduler(limits);
+  scheduler.Add(1, Range(0, 600), "");
+  StepPlan plan = RunStep(&scheduler);
+  scheduler.CommitLane(*plan.lane, 599);
+  RunStep(&scheduler);
+  scheduler.Finish(1);
+  AddUnique(&scheduler, 2, 500);
+  CHECK(RunStep(&scheduler).lane->id == 2);
+  scheduler.Add(3, Joined(Range(0, 600), Range(900'000, 30)), "");
+  plan = RunStep(&scheduler);
+  CHECK(plan.lane->id == 2);
+  REQUIRE(WorkOf(plan, 3) != nullptr);
+  CHECK(WorkOf(plan, 3)->first == 600);
+}
+
 TEST_CASE("a prompt beside the one in the lane gets half the time of prompts") {
   Scheduler scheduler(LaneLimits());
   AddUnique(&scheduler, 1, 10);

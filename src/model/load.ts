@@ -33,6 +33,7 @@ import {
   type MemoryAmounts,
 } from './fit.ts';
 import { availableMemoryBytes, usableCoreCount } from './machine.ts';
+import { laneBytes, wantsPromptLane } from './prompt-lane.ts';
 import type { ModelSource } from './source.ts';
 
 /** A model in memory, and the engine that fits beside it. */
@@ -75,9 +76,6 @@ export interface LoadOptions {
 
 /** llama.cpp's LLAMA_MAX_SEQ. */
 const maxSequenceCount = 256;
-
-/** Cells of a prompt that move between contexts, at most (`native/src/context.h`). */
-const laneBufferBytes = 256 * 2 ** 20;
 
 /** Left for the operating system and for what estimates miss, in bytes. */
 const ramReserveBytes = 256 * 2 ** 20;
@@ -247,26 +245,17 @@ async function fitToMemory(
     free,
     estimate,
   });
-  if (usesGpu || hasStates(model) || !wantsPromptLane(fit, engine)) {
+  if (!keepsEveryTokenInRam(model) || !wantsPromptLane(fit, engine)) {
     return { ...fit, promptLane: false };
   }
-  const { contextLength } = fit;
-  const lane = { slotCount: 1, contextLength, kvTokenCount: contextLength };
-  const { ramBytes } = await estimateContext(model, engine, lane);
-  // What it has computed goes through a buffer on its way to the slot.
-  const laneNeed = { ramBytes: ramBytes + Math.min(ramBytes, laneBufferBytes), vramBytes: 0 };
-  if (fits(total([await estimate(fit), laneNeed]), free)) return { ...fit, promptLane: true };
-  const message = `PROMPT_LANE has no effect: ${amounts(laneNeed)} more are not free`;
+  const ramBytes = await laneBytes(fit.contextLength, rotatesByContext(model), async (length) => {
+    const shape = { slotCount: 1, contextLength: length, kvTokenCount: length };
+    return (await estimateContext(model, engine, shape)).ramBytes;
+  });
+  const lane = { ramBytes, vramBytes: 0 };
+  if (fits(total([await estimate(fit), lane]), free)) return { ...fit, promptLane: true };
+  const message = `PROMPT_LANE has no effect: ${amounts(lane)} more are not free`;
   return { ...fit, promptLane: false, notes: [...fit.notes, { level: 'info', message }] };
-}
-
-/** Whether a context for long prompts is of use: the slots do not share one cache (`native/src/prompt_lane.h`). */
-export function wantsPromptLane(
-  { slotCount, contextLength, kvTokenCount }: ContextShape,
-  { promptLane, kvLayout }: Pick<EngineConfig, 'promptLane' | 'kvLayout'>,
-): boolean {
-  const hasParts = kvLayout !== 'unified' && kvTokenCount >= slotCount * contextLength;
-  return promptLane && hasParts && slotCount > 1;
 }
 
 function total(parts: readonly MemoryAmounts[]): MemoryAmounts {
@@ -338,6 +327,17 @@ async function estimateContext(
 function hasStates({ fileInfo }: LlamaModel): boolean {
   const { ssm, shortconv, wkv, kda } = fileInfo.architectureMetadata;
   return [ssm, shortconv, wkv, kda].some((part) => part !== undefined);
+}
+
+/** Whether what is computed of a prompt can move to another context: there is a cell for each token, and no GPU. */
+function keepsEveryTokenInRam(model: LlamaModel): boolean {
+  const windows = model.fileInfo.architectureMetadata.attention?.sliding_window;
+  return model.llama.gpu === false && windows === undefined && !hasStates(model);
+}
+
+/** Whether RoPE factors depend on the size of the context (LongRoPE). */
+function rotatesByContext({ fileInfo }: LlamaModel): boolean {
+  return fileInfo.architectureMetadata.rope?.scaling?.original_context_length !== undefined;
 }
 
 /**
