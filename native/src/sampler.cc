@@ -3,10 +3,8 @@
 #include <common/sampling.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cmath>
-#include <limits>
 #include <stdexcept>
 
 #include "model.h"
@@ -20,42 +18,62 @@ constexpr float kLeastTemperature = 1e-6f;
 // it; a grammar that refuses the first choice walks all of it.
 constexpr int32_t kSamplerPasses = 10;
 constexpr int32_t kGrammarPasses = 100;
+constexpr int32_t kTopPasses = 2;
 // All sequences wait while one is sampled: a grammar that needs so long is given up.
 constexpr std::chrono::seconds kLongestSample{3};
+
+bool IsPenalised(const common_params_sampling& params) {
+  return params.penalty_last_n != 0 &&
+         (params.penalty_repeat != 1.0f || params.penalty_freq != 0.0f ||
+          params.penalty_present != 0.0f);
+}
 
 // Whether the sampler chain would always end at the token with the highest logit. What only cuts
 // the tail (top-k, top-p, min-p, top-n-sigma) or rescales (temperature) does not matter then; what
 // can move or drop the head does.
 bool IsGreedy(const common_params_sampling& params) {
   const auto& samplers = params.samplers;
-  const bool penalised =
-      params.penalty_last_n != 0 && (params.penalty_repeat != 1.0f || params.penalty_freq != 0.0f ||
-                                     params.penalty_present != 0.0f);
   const bool cools = std::find(samplers.begin(), samplers.end(), COMMON_SAMPLER_TYPE_TEMPERATURE) !=
                      samplers.end();
-  return cools && params.temp <= 0.0f && params.dynatemp_range == 0.0f && !penalised &&
+  return cools && params.temp <= 0.0f && params.dynatemp_range == 0.0f && !IsPenalised(params) &&
          params.dry_multiplier == 0.0f && params.xtc_probability == 0.0f && params.typ_p >= 1.0f &&
          params.mirostat == 0 && params.adaptive_target < 0.0f && params.grammar.empty() &&
          params.logit_bias.empty() && params.reasoning_budget_start.empty();
 }
 
-// Index of the highest value; of equal ones, the first. Lanes keep the pass free of branches, so
-// that the compiler vectorises it: a vocabulary is 30k to 250k values, read once a step for each
-// sequence.
-int32_t ArgMax(const float* values, int32_t n) {
-  constexpr int32_t kLanes = 16;
-  std::array<float, kLanes> best;
-  best.fill(-std::numeric_limits<float>::infinity());
-  int32_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (int32_t lane = 0; lane < kLanes; ++lane) {
-      best[lane] = values[i + lane] > best[lane] ? values[i + lane] : best[lane];
+// Whether llama.cpp watches for a thought that takes too long.
+bool HasBudget(const common_params_sampling& params) {
+  return !params.reasoning_budget_start.empty() &&
+         (params.reasoning_budget_tokens >= 0 || params.grammar_lazy || params.reasoning_control);
+}
+
+// To how many tokens the sampler chain cuts the vocabulary before anything has changed the logits;
+// 0 where it does not. From these tokens the chain then chooses as it would from all.
+int32_t FirstCut(const common_params_sampling& params) {
+  constexpr int32_t kMostTop = 256;
+  const bool chooses_otherwise =
+      params.mirostat != 0 || !params.grammar.empty() || HasBudget(params);
+  const bool biased = std::ranges::any_of(
+      params.logit_bias, [](const llama_logit_bias& each) { return each.bias != -INFINITY; });
+  if (chooses_otherwise || biased || params.top_k < 1 || params.top_k > kMostTop) return 0;
+  for (const common_sampler_type sampler : params.samplers) {
+    switch (sampler) {
+      case COMMON_SAMPLER_TYPE_TOP_K:
+        return params.top_k;
+      case COMMON_SAMPLER_TYPE_PENALTIES:
+        if (IsPenalised(params)) return 0;
+        break;
+      case COMMON_SAMPLER_TYPE_DRY:
+        if (params.dry_multiplier != 0.0f) return 0;
+        break;
+      case COMMON_SAMPLER_TYPE_TOP_N_SIGMA:
+        if (params.top_n_sigma > 0.0f) return 0;
+        break;
+      default:
+        return 0;
     }
   }
-  float highest = *std::max_element(best.begin(), best.end());
-  for (; i < n; ++i) highest = std::max(highest, values[i]);
-  const float* found = std::find(values, values + n, highest);
-  return found == values + n ? -1 : static_cast<int32_t>(found - values);
+  return 0;
 }
 
 }  // namespace
@@ -86,6 +104,14 @@ Sampler::Sampler(const Model* model, common_params_sampling params,
     }
   }
   effort_ = params.grammar.empty() ? kSamplerPasses : kGrammarPasses;
+  n_top_ = FirstCut(params);
+  if (n_top_ > 0) {
+    effort_ = kTopPasses;
+    excluded_ = model->suppressed_tokens();
+    for (const llama_logit_bias& each : params.logit_bias) {
+      if (each.token >= 0 && each.token < model->n_vocab()) excluded_.push_back(each.token);
+    }
+  }
   sampler_.reset(common_sampler_init(model->get(), params));
   if (!sampler_) throw std::runtime_error("the sampler could not be created");
   ShowPrompt(params, prompt);
@@ -118,19 +144,39 @@ llama_token Sampler::SampleInTime(llama_context* context, int32_t batch_index) {
   return token;
 }
 
+llama_token Sampler::SampleFromTop(llama_context* context, int32_t batch_index) {
+  const float* logits = Logits(context, batch_index);
+  candidates_.clear();
+  for (const auto& [token, logit] : top_.Find({logits, size_t(model_->n_vocab())}, n_top_)) {
+    candidates_.push_back({token, logit, 0.0f});
+  }
+  if (candidates_.empty()) throw std::runtime_error("no token is left that may follow");
+  llama_token_data_array candidates{candidates_.data(), candidates_.size(), -1, /*sorted=*/true};
+  llama_sampler_apply(common_sampler_get(sampler_.get()), &candidates);
+  const bool chosen =
+      candidates.selected >= 0 && static_cast<size_t>(candidates.selected) < candidates.size;
+  if (!chosen) throw std::runtime_error("no token was chosen");
+  return candidates.data[candidates.selected].id;
+}
+
+float* Sampler::Logits(llama_context* context, int32_t batch_index) const {
+  float* logits = llama_get_logits_ith(context, batch_index);
+  if (logits == nullptr) throw std::runtime_error("the step left no logits");
+  for (const llama_token token : excluded_) logits[token] = -INFINITY;
+  return logits;
+}
+
 Sampler::~Sampler() = default;
 Sampler::Sampler(Sampler&&) noexcept = default;
 
 llama_token Sampler::Sample(llama_context* context, int32_t batch_index) {
   if (sampler_) {
-    const llama_token token = SampleInTime(context, batch_index);
+    const llama_token token =
+        n_top_ > 0 ? SampleFromTop(context, batch_index) : SampleInTime(context, batch_index);
     common_sampler_accept(sampler_.get(), token, true);
     return token;
   }
-  float* logits = llama_get_logits_ith(context, batch_index);
-  if (logits == nullptr) throw std::runtime_error("the step left no logits");
-  for (const llama_token token : excluded_) logits[token] = -INFINITY;
-  const int32_t token = ArgMax(logits, model_->n_vocab());
-  if (token < 0) throw std::runtime_error("the model computed no usable logits (NaN)");
-  return token;
+  const auto best = top_.Find({Logits(context, batch_index), size_t(model_->n_vocab())}, 1);
+  if (best.empty()) throw std::runtime_error("the model computed no usable logits (NaN)");
+  return best.front().token;
 }

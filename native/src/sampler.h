@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "llama.h"
+#include "top_candidates.h"
 
 class Model;
 struct common_params_sampling;
@@ -29,6 +30,9 @@ class Sampler {
  private:
   // Throws std::runtime_error where nothing may follow, or the choice took far too long.
   llama_token SampleInTime(llama_context* context, int32_t batch_index);
+  llama_token SampleFromTop(llama_context* context, int32_t batch_index);
+  // Those of the batch, without what is excluded.
+  float* Logits(llama_context* context, int32_t batch_index) const;
   void ShowPrompt(const common_params_sampling& params, const std::vector<llama_token>& prompt);
 
   struct Deleter {
@@ -40,6 +44,12 @@ class Sampler {
   // Null when the parameters amount to "the most likely token": then no sampler is needed, and the
   // step is spared a pass that sorts the vocabulary.
   std::unique_ptr<common_sampler, Deleter> sampler_;
-  // Tokens the greedy choice leaves out.
+  // Tokens that are left out of a choice from the logits themselves: the greedy one, and that of
+  // the likeliest ones.
   std::vector<llama_token> excluded_;
+  // Above 0 where the sampler starts by cutting the vocabulary to so many tokens, which are found
+  // faster than it does.
+  int32_t n_top_ = 0;
+  TopCandidates top_;
+  std::vector<llama_token_data> candidates_;
 };

@@ -1,0 +1,76 @@
+/**
+ * Sampling that starts from the likeliest tokens, instead of from the whole vocabulary, chooses what llama.cpp's
+ * sampler chain chooses. A bias of 0 changes nothing, but makes the engine take the whole chain.
+ */
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Engine, SamplingParams } from '../../src/engine/engine.ts';
+import { complete, type LoadedModel, loadModel, startEngine } from '../support/start-engine.ts';
+
+const bundledModel = fileURLToPath(new URL('../../models/tiny-chat.gguf', import.meta.url));
+let models: LoadedModel[];
+let engines: Engine[];
+
+beforeAll(async () => {
+  models = [await loadModel(bundledModel), await loadModel()];
+  engines = await Promise.all(models.map(({ model }) => startEngine(model)));
+});
+afterAll(async () => {
+  for (const engine of engines) await engine.close();
+  for (const model of models) await model.dispose();
+});
+
+const cases: readonly SamplingParams[] = [
+  {},
+  { temperature: 1.5 },
+  { temperature: 0.7, topP: 0.5 },
+  { topK: 1 },
+  { topK: 5, minP: 0, topP: 1 },
+  { topK: 200, temperature: 2 },
+  { topK: 256, typicalP: 0.8 },
+  { xtcProbability: 0.5, xtcThreshold: 0.05 },
+  { temperature: 1, dynatempRange: 0.5 },
+  { ignoreEos: true, temperature: 1.2 },
+  { samplers: ['top_k', 'temperature'], topK: 12 },
+  { samplers: ['top_k', 'penalties', 'temperature'], topK: 12, repeatPenalty: 1.4 },
+];
+
+test.each(cases.map((sampling) => [JSON.stringify(sampling), sampling] as const))(
+  'the same tokens as by the whole chain: %s',
+  async (_name, sampling) => {
+    for (const engine of engines) {
+      for (let seed = 1n; seed <= 6n; seed++) {
+        const ask = (logitBias: SamplingParams['logitBias']) =>
+          complete(engine, `Say something, number ${seed}.`, {
+            maxTokens: 40,
+            sampling: { ...sampling, seed, ...(logitBias && { logitBias }) },
+          });
+        const [fast, whole] = await Promise.all([ask(undefined), ask([[7, 0]])]);
+        expect(fast.text).toBe(whole.text);
+        expect(fast.end.usage).toEqual(whole.end.usage);
+      }
+    }
+  },
+);
+
+test('what is excluded is never chosen', async () => {
+  const [, engine] = engines;
+  if (engine === undefined) throw new Error('no engine');
+  const sampling = { temperature: 2, topK: 40, seed: 3n, ignoreEos: true };
+  const free = await complete(engine, 'go on', { maxTokens: 60, sampling });
+  expect(free.end.usage.completionTokenCount).toBe(60);
+  const banned = Array.from(
+    { length: 200 },
+    (_, token) => [token, Number.NEGATIVE_INFINITY] as const,
+  );
+  const rest = await complete(engine, 'go on', {
+    maxTokens: 60,
+    sampling: { ...sampling, logitBias: banned },
+  });
+  const chain = await complete(engine, 'go on', {
+    maxTokens: 60,
+    sampling: { ...sampling, logitBias: [...banned, [250, 0] as const] },
+  });
+  expect(rest.text).toBe(chain.text);
+  expect(rest.text).not.toBe(free.text);
+});
