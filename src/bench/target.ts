@@ -27,8 +27,8 @@ const withoutField: Readonly<Record<OptionalField, string>> = {
 
 const wordsAsTokens: WordScale = { tokensPerWord: 1, templateTokenCount: 0 };
 
-/** Words of the two prompts that tell how many tokens a word is. */
-const probeWordCounts = [16, 80] as const;
+/** Words of the prompt that, once and twice, tells how many tokens a word is and what the template adds. */
+const probeWordCount = 40;
 
 /** A server under test: which model to name, which fields it takes, how it counts tokens. */
 export class Target {
@@ -104,23 +104,24 @@ export class Target {
   }
 
   /**
-   * Measures how many tokens a word is to this model, with prompts of two lengths and then one of the
+   * Measures how many tokens a word is to this model, with a text, the same text twice, and then one of the
    * length that is wanted. Where the server does not count, a word is taken for a token.
    */
   async measureWords(tokenCount: number, seed: string, signal: AbortSignal): Promise<WordScale> {
-    const count = (words: number) => this.#countPrompt(words, `${seed}/${words}`, signal);
-    const [shortWords, longWords] = probeWordCounts;
-    const [short, long] = [await count(shortWords), await count(longWords)];
-    if (short === undefined || long === undefined) {
+    const text = (words: number) => randomText(new SeededRandom(`${seed}/${words}`), words);
+    const probe = text(probeWordCount);
+    const once = await this.#countPrompt(probe, signal);
+    const twice = await this.#countPrompt(`${probe} ${probe}`, signal);
+    if (once === undefined || twice === undefined) {
       if (signal.aborted) return wordsAsTokens;
       this.notes.add('it does not count prompt tokens: one word of a prompt is taken for a token');
       return wordsAsTokens;
     }
-    const tokensPerWord = Math.max(0.1, (long - short) / (longWords - shortWords));
-    const templateTokenCount = Math.max(0, Math.round(short - shortWords * tokensPerWord));
+    const tokensPerWord = Math.max(0.1, (twice - once) / probeWordCount);
+    const templateTokenCount = Math.max(0, 2 * once - twice);
     const words = Math.round((tokenCount - templateTokenCount) / tokensPerWord);
-    if (words <= longWords) return { tokensPerWord, templateTokenCount };
-    const actual = await count(words);
+    if (words <= 2 * probeWordCount) return { tokensPerWord, templateTokenCount };
+    const actual = await this.#countPrompt(text(words), signal);
     return {
       tokensPerWord:
         actual === undefined ? tokensPerWord : Math.max(0.1, (actual - templateTokenCount) / words),
@@ -128,8 +129,7 @@ export class Target {
     };
   }
 
-  async #countPrompt(words: number, key: string, signal: AbortSignal): Promise<number | undefined> {
-    const content = randomText(new SeededRandom(key), words);
+  async #countPrompt(content: string, signal: AbortSignal): Promise<number | undefined> {
     const outcome = await this.chat([{ role: 'user', content }], 1, { signal });
     return outcome?.ok === true ? outcome.completion.tokens.prompt : undefined;
   }
