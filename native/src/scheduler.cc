@@ -331,14 +331,8 @@ void Scheduler::AddLane(StepPlan* plan) {
   const int32_t n_done = n_cached(sequence);
   const int32_t n_most = sequence.n_tokens() - 1;
   const int32_t end = sequence.branch > n_done ? std::min(sequence.branch, n_most) : n_most;
-  const double ms = pacer_.PromptMs(n);
-  const double slack_ms = kLaneSlack * std::max(ms, pacer_.DecodeMs(n));
-  plan->lane = LaneWork{.id = *in_lane_,
-                        .cache_id = sequence.cache_id,
-                        .first = n_done,
-                        .n_tokens = end - n_done,
-                        .ms = ms,
-                        .slack_ms = n > 0 ? slack_ms : LaneWork::kNoLimit};
+  plan->lane = LaneWork{
+      .id = *in_lane_, .cache_id = sequence.cache_id, .first = n_done, .n_tokens = end - n_done};
 }
 
 // While somebody decodes, prompts get what the time allows, and half of it beside the lane. Else
@@ -372,7 +366,10 @@ void Scheduler::AddPrefills(StepPlan* plan) {
     n_chunk -= n;
     n_spare -= n;
     if (sequence.is_scoring()) n_rows -= n;
-    if (plan->lane) ShareWithBatch(n_decodes, &*plan->lane);
+  }
+  if (plan->lane) {
+    const bool shares = plan->work.size() > static_cast<size_t>(n_work);
+    TimeLane(n_decodes, shares, &*plan->lane);
   }
 }
 
@@ -390,11 +387,14 @@ void Scheduler::AddDrafts(StepPlan* plan) {
   }
 }
 
-// Each has half of the time; while nobody decodes, that of the batch is not bounded.
-void Scheduler::ShareWithBatch(int32_t n_decodes, LaneWork* lane) const {
-  lane->ms = pacer_.PromptMs(n_decodes) / 2;
-  lane->slack_ms = kLaneSlack * std::max(lane->ms, pacer_.DecodeMs(n_decodes));
-  lane->as_batch = n_decodes == 0;
+// Prompts in the batch and the one in the lane each have half of the time; while nobody decodes,
+// that of the batch is not bounded.
+void Scheduler::TimeLane(int32_t n_decodes, bool shares, LaneWork* lane) const {
+  lane->ms = pacer_.PromptMs(n_decodes) / (shares ? 2 : 1);
+  lane->as_batch = shares && n_decodes == 0;
+  lane->slack_ms = shares || n_decodes > 0
+                       ? kLaneSlack * std::max(lane->ms, pacer_.DecodeMs(n_decodes))
+                       : LaneWork::kNoLimit;
 }
 
 int32_t Scheduler::Stretch(const Sequence& sequence, int32_t n_most) const {

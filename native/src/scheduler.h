@@ -257,7 +257,8 @@ class Scheduler {
   bool MayUseLane(const Sequence& sequence) const;
   // Whether it misses so much, more than `n_least`, that the lane is worth its price.
   bool WantsLane(const Sequence& sequence, int32_t n_least) const;
-  void ShareWithBatch(int32_t n_decodes, LaneWork* lane) const;
+  // `shares`: the batch computes prompts as well.
+  void TimeLane(int32_t n_decodes, bool shares, LaneWork* lane) const;
   // Whom to pause: the youngest held sequence, else the youngest.
   SequenceId Victim() const;
   void Pause(SequenceId id);

@@ -175,7 +175,7 @@ export const settings = {
     'Engine',
     truth(),
     true,
-    'on a CPU, compute long prompts in a context of their own, between the steps of others (memory of one more slot, at most 512 MB)',
+    'on a CPU, compute long prompts in a context of their own, between the steps of others (memory of one more slot)',
   ),
   STEP_TARGET_MS: withDefault(
     'Engine',
