@@ -165,7 +165,12 @@ describe('a text completion', () => {
       for (const { index, text } of chunk.choices) texts[index] += text;
     }
     expect(texts).toEqual(twice.map((text, index) => prompts[Math.floor(index / 2)] + text));
-    expect(chunks.at(-1)).toMatchObject({ choices: [], usage: together.usage });
+    // What the cache gave depends on which of the six began first, so it is not compared.
+    const { completion_tokens, prompt_tokens, total_tokens } = together.usage ?? {};
+    expect(chunks.at(-1)).toMatchObject({
+      choices: [],
+      usage: { completion_tokens, prompt_tokens, total_tokens },
+    });
   });
 
   test('with a stop string ends before it', async () => {
