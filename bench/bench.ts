@@ -45,11 +45,11 @@ async function main(argv: readonly string[]): Promise<number> {
   const llama = await getLlama({
     build: 'never',
     skipDownload: true,
-    gpu: false,
+    gpu: options.gpu === 'off' ? false : options.gpu,
     maxThreads: options.threadCount,
     logLevel: LlamaLogLevel.error,
   });
-  const model = await llama.loadModel({ modelPath });
+  const model = await llama.loadModel({ modelPath, gpuLayers: 'max' });
   const contestants: Contestant[] = [];
   try {
     for (const start of starters(options, modelPath, llama, model)) {
@@ -75,7 +75,7 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 function writeModel(options: BenchOptions, progress: Progress): Promise<string> {
-  return benchModel(options.weightType, (writtenBytes, totalBytes) => {
+  return benchModel(options.shapeName, options.weightType, (writtenBytes, totalBytes) => {
     progress.update(writtenBytes / totalBytes, 'writing the model');
   });
 }
@@ -86,10 +86,20 @@ function starters(
   llama: Llama,
   model: LlamaModel,
 ): (() => Promise<Contestant>)[] {
-  const { threadCount, contextLength, peerUrl } = options;
+  const { threadCount, contextLength, kvLayout, peerUrl, gpu } = options;
   const prompts = new PromptSource(model);
   const slotCount = Math.max(...options.streamCounts);
-  const shared = { modelPath, model, llama, threadCount, contextLength, slotCount, prompts };
+  const shared = {
+    modelPath,
+    model,
+    llama,
+    gpu,
+    kvLayout,
+    threadCount,
+    contextLength,
+    slotCount,
+    prompts,
+  };
   const byName = {
     limit: () => startRawLoop(shared),
     engine: () => startEngine(shared),

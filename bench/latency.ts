@@ -1,6 +1,6 @@
 /**
- * What streams feel of each other, in process, on the benchmark's 135M-parameter model (`--model` takes
- * another file, `bundled` the bundled one):
+ * What streams feel of each other, in process, on the benchmark's 135M-parameter model (`--shape` and
+ * `--gpu` as in `npm run bench`; `--model` takes another file, `bundled` the bundled one):
  *
  * - `shared`: 16 chats at once over one new prefix of 1000 tokens, against one cold prefill of that
  *   length; and how many prompt tokens the engine computed for them.
@@ -22,7 +22,8 @@ import { median, statsOf } from '../src/bench/statistics.ts';
 import type { ChatMessage, Engine, TokenUsage } from '../src/engine/engine.ts';
 import { createNativeEngine } from '../src/engine/native-engine.ts';
 import { toTable } from '../src/table.ts';
-import { benchModel } from './model.ts';
+import { benchModel, shapeNames } from './model.ts';
+import { gpuNames } from './options.ts';
 import { PromptSource } from './prompts.ts';
 
 const sharedTokenCount = 1000;
@@ -36,6 +37,8 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     only: { type: 'string', default: 'shared,stall,late,turns' },
     model: { type: 'string' },
+    shape: { type: 'string', default: '135m' },
+    gpu: { type: 'string', default: 'off' },
     'kv-layout': { type: 'string', default: 'auto' },
     'step-target-ms': { type: 'string', default: '50' },
     'flash-attention': { type: 'string', default: 'auto' },
@@ -48,19 +51,21 @@ const parts = values.only.split(',');
 const stepTargetMs = Number(values['step-target-ms']);
 const flashAttention =
   (['on', 'off'] as const).find((name) => name === values['flash-attention']) ?? 'auto';
+const gpu = gpuNames.find((name) => name === values.gpu) ?? 'off';
+const shapeName = shapeNames.find((name) => name === values.shape) ?? '135m';
 const kvLayout = (['unified', 'split'] as const).find((name) => name === values['kv-layout']);
 
 const llama = await getLlama({
   build: 'never',
   skipDownload: true,
-  gpu: false,
+  gpu: gpu === 'off' ? false : gpu,
   logLevel: LlamaLogLevel.error,
 });
 const isBundled = values.model === 'bundled';
 const modelPath = isBundled
   ? fileURLToPath(new URL('../models/tiny-chat.gguf', import.meta.url))
-  : (values.model ?? (await benchModel('Q8_0')));
-const model = await llama.loadModel({ modelPath });
+  : (values.model ?? (await benchModel(shapeName, 'Q8_0')));
+const model = await llama.loadModel({ modelPath, gpuLayers: 'max' });
 const prompts = new PromptSource(model);
 
 /** When each piece of a reply came, from the moment it was asked for, and what it cost. */

@@ -1,8 +1,15 @@
 import { parseArgs } from 'node:util';
 import type { TensorType } from '../test/support/gguf-writer.ts';
+import { type ShapeName, shapeNames } from './model.ts';
 
 export const contestantNames = ['limit', 'engine', 'http', 'node-llama-cpp'] as const;
 export type ContestantName = (typeof contestantNames)[number];
+
+export const gpuNames = ['off', 'cuda', 'vulkan', 'metal'] as const;
+export type GpuName = (typeof gpuNames)[number];
+
+export const kvLayouts = ['auto', 'split', 'unified'] as const;
+export type KvLayout = (typeof kvLayouts)[number];
 
 /** What to measure and how long. */
 export interface BenchOptions {
@@ -16,7 +23,13 @@ export interface BenchOptions {
   readonly contextLength: number;
   /** A model to use instead of the random one. */
   readonly modelPath: string | undefined;
+  /** The random model to use otherwise. */
+  readonly shapeName: ShapeName;
   readonly weightType: TensorType;
+  /** Of the engine and the server. */
+  readonly kvLayout: KvLayout;
+  /** Where the whole model computes. */
+  readonly gpu: GpuName;
   /** Base URL of another OpenAI-compatible server that serves the same model. */
   readonly peerUrl: string | undefined;
   readonly contestants: readonly ContestantName[];
@@ -38,8 +51,11 @@ engine and the server as ratios to a bare llama.cpp loop. All contestants take t
   --prompt-tokens N         prompt of a whole request, chat template included (58)
   --completion-tokens N     tokens generated for each request (48)
   --context N               KV cells per stream (512)
-  --weights TYPE            Q8_0, F16 or F32: weights of the random 135M-parameter model (Q8_0)
+  --shape NAME              ${shapeNames.join(', ')}: size of the random model (135m)
+  --weights TYPE            Q8_0, F16 or F32: its weights (Q8_0)
   --model PATH              a GGUF file to use instead
+  --gpu NAME                ${gpuNames.join(', ')}: where the model computes (off)
+  --kv-layout NAME          ${kvLayouts.join(', ')}: of the engine and the server (auto)
   --peer URL                another OpenAI-compatible server with the same model, such as
                             http://127.0.0.1:8080
   --only LIST               some of ${contestantNames.join(',')}
@@ -63,6 +79,9 @@ export function parseOptions(argv: readonly string[]): BenchOptions | null {
     completionTokenCount: count('--completion-tokens', values['completion-tokens']),
     contextLength: count('--context', values.context),
     modelPath: values.model,
+    shapeName: oneOf('--shape', shapeNames, values.shape),
+    kvLayout: oneOf('--kv-layout', kvLayouts, values['kv-layout']),
+    gpu: oneOf('--gpu', gpuNames, values.gpu),
     weightType: oneOf('--weights', ['Q8_0', 'F16', 'F32'] as const, values.weights),
     peerUrl: values.peer,
     contestants: (values.only?.split(',') ?? contestantNames).map((name) =>
@@ -91,6 +110,9 @@ function parse(argv: readonly string[]) {
         'prompt-tokens': { type: 'string', default: '58' },
         'completion-tokens': { type: 'string', default: '48' },
         context: { type: 'string', default: '512' },
+        shape: { type: 'string', default: '135m' },
+        'kv-layout': { type: 'string', default: 'auto' },
+        gpu: { type: 'string', default: 'off' },
         weights: { type: 'string', default: 'Q8_0' },
         model: { type: 'string' },
         peer: { type: 'string' },

@@ -2,7 +2,9 @@
 // node-llama-cpp ships. All prompts are prefilled together, then every sequence takes one token per
 // step, chosen by argmax; the end of generation is ignored. One thread pool serves all rounds.
 //
-//   raw-loop MODEL BACKEND_DIR THREADS CONTEXT_PER_SEQUENCE
+//   raw-loop MODEL BACKEND_DIR THREADS CONTEXT_PER_SEQUENCE GPU
+//
+// GPU is `off` or anything else: then all layers are offloaded to what the backends find.
 //
 // Reads rounds from stdin and answers each with one line of JSON on stdout. A round is a line
 // "SEQUENCES COMPLETION_TOKENS", then one line of token ids, separated by spaces, per sequence.
@@ -21,6 +23,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ggml-backend.h"
@@ -124,10 +127,10 @@ double SecondsSince(std::chrono::steady_clock::time_point start) {
 
 class RawLoop {
  public:
-  RawLoop(const char* model_path, int n_threads, uint32_t n_ctx_per_sequence)
+  RawLoop(const char* model_path, int n_threads, uint32_t n_ctx_per_sequence, bool offloads)
       : n_threads_(n_threads), n_ctx_per_sequence_(n_ctx_per_sequence), pool_(n_threads) {
     llama_model_params params = llama_model_default_params();
-    params.n_gpu_layers = 0;
+    params.n_gpu_layers = offloads ? -1 : 0;
     model_.reset(llama_model_load_from_file(model_path, params));
     if (!model_) Fail(std::string("cannot load ") + model_path);
     n_vocab_ = llama_vocab_n_tokens(llama_model_get_vocab(model_.get()));
@@ -241,13 +244,14 @@ void LogWarnings(ggml_log_level level, const char* text, void*) {
 }
 
 int Main(int argc, char** argv) {
-  if (argc != 5) {
-    std::cerr << "usage: raw-loop MODEL BACKEND_DIR THREADS CONTEXT_PER_SEQUENCE\n";
+  if (argc != 6) {
+    std::cerr << "usage: raw-loop MODEL BACKEND_DIR THREADS CONTEXT_PER_SEQUENCE GPU\n";
     return 2;
   }
   llama_log_set(LogWarnings, nullptr);
   ggml_backend_load_all_from_path(argv[2]);
-  RawLoop loop(argv[1], std::stoi(argv[3]), static_cast<uint32_t>(std::stoul(argv[4])));
+  const bool offloads = std::string_view(argv[5]) != "off";
+  RawLoop loop(argv[1], std::stoi(argv[3]), static_cast<uint32_t>(std::stoul(argv[4])), offloads);
   std::cout << "{\"ready\":true}" << std::endl;
   while (const std::optional<Round> round = ReadRound(std::cin)) {
     const Timings timings = loop.Run(*round);

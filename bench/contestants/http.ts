@@ -105,10 +105,16 @@ function lastChunks(response: IncomingMessage): Promise<string> {
   });
 }
 
+/** A server may have closed a connection that was kept; then the request is sent once more, on another. */
 function send(url: string, agent: Agent, body?: string): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const headers = { 'content-type': 'application/json', authorization: 'Bearer bench' };
     const method = body === undefined ? 'GET' : 'POST';
-    request(url, { agent, method, headers }, resolve).on('error', reject).end(body);
+    const sent = request(url, { agent, method, headers }, resolve);
+    sent.on('error', (error) => {
+      if (sent.reusedSocket) send(url, agent, body).then(resolve, reject);
+      else reject(error);
+    });
+    sent.end(body);
   });
 }

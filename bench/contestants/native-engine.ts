@@ -2,6 +2,7 @@
 import type { Llama, LlamaModel } from 'node-llama-cpp';
 import type { Engine } from '../../src/engine/engine.ts';
 import { createNativeEngine } from '../../src/engine/native-engine.ts';
+import type { KvLayout } from '../options.ts';
 import type { PromptSource } from '../prompts.ts';
 import { type Contestant, secondsOf } from './contestant.ts';
 
@@ -11,12 +12,13 @@ const bareTemplate = '{% for message in messages %}{{ message.content }}{% endfo
 export async function startEngine(options: {
   readonly llama: Llama;
   readonly model: LlamaModel;
+  readonly kvLayout: KvLayout;
   readonly threadCount: number;
   readonly slotCount: number;
   readonly contextLength: number;
   readonly prompts: PromptSource;
 }): Promise<Contestant> {
-  const { llama, model, threadCount, slotCount, contextLength, prompts } = options;
+  const { llama, model, kvLayout, threadCount, slotCount, contextLength, prompts } = options;
   const engine = await createNativeEngine({
     model,
     llamaGpu: llama.gpu,
@@ -24,6 +26,7 @@ export async function startEngine(options: {
     contextLength,
     kvTokenCount: slotCount * contextLength,
     threadCount,
+    kvLayout,
     batchSize: 2048,
     ubatchSize: 512,
     flashAttention: 'auto',

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import type { GpuName, KvLayout } from '../options.ts';
 import type { PromptSource } from '../prompts.ts';
 import type { Contestant } from './contestant.ts';
 import { connectHttp } from './http.ts';
@@ -12,6 +13,8 @@ const program = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 
 export async function startOwnServer(options: {
   readonly modelPath: string;
+  readonly gpu: GpuName;
+  readonly kvLayout: KvLayout;
   readonly threadCount: number;
   readonly slotCount: number;
   readonly contextLength: number;
@@ -20,7 +23,8 @@ export async function startOwnServer(options: {
   if (!existsSync(program)) throw new Error(`${program} is missing: run \`npm run build\` first`);
   const flags = {
     'model-path': options.modelPath,
-    gpu: 'off',
+    gpu: options.gpu,
+    'kv-layout': options.kvLayout,
     threads: options.threadCount,
     parallel: options.slotCount,
     ctx: options.contextLength,

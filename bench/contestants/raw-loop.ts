@@ -5,11 +5,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import type { GpuName } from '../options.ts';
 import type { PromptSource } from '../prompts.ts';
 import type { Contestant, Measurement, Workload } from './contestant.ts';
 
 const benchFolder = fileURLToPath(new URL('..', import.meta.url));
-const buildFolder = join(benchFolder, '..', 'build', 'bench', 'raw-loop');
 
 /** The program's answer to a round; its very first line only says that the model is loaded. */
 interface RoundAnswer {
@@ -21,16 +21,19 @@ interface RoundAnswer {
 
 export async function startRawLoop(options: {
   readonly modelPath: string;
+  readonly gpu: GpuName;
   readonly threadCount: number;
   readonly contextLength: number;
   readonly prompts: PromptSource;
 }): Promise<Contestant> {
-  build();
+  const variant = options.gpu === 'off' ? 'cpu' : options.gpu;
+  const buildFolder = join(benchFolder, '..', 'build', 'bench', `raw-loop-${variant}`);
+  build(buildFolder, variant);
   const backendFolder = readFileSync(join(buildFolder, 'backend-dir'), 'utf8');
   const { modelPath, threadCount, contextLength, prompts } = options;
   const child = spawn(
     join(buildFolder, 'raw-loop'),
-    [modelPath, backendFolder, String(threadCount), String(contextLength)],
+    [modelPath, backendFolder, String(threadCount), String(contextLength), options.gpu],
     { stdio: ['pipe', 'pipe', 'inherit'] },
   );
   // A program that has died is noticed by the end of its answers.
@@ -57,10 +60,11 @@ export async function startRawLoop(options: {
 }
 
 /** CMake knows what is up to date; a build with nothing to do takes a tenth of a second. */
-function build(): void {
+function build(buildFolder: string, variant: string): void {
   try {
     const key = `-DPLATFORM_KEY=${process.platform === 'darwin' ? 'mac' : process.platform}-${process.arch}`;
-    execFileSync('cmake', ['-S', benchFolder, '-B', buildFolder, key], { stdio: 'pipe' });
+    const configure = ['-S', benchFolder, '-B', buildFolder, key, `-DVARIANT=${variant}`];
+    execFileSync('cmake', configure, { stdio: 'pipe' });
     execFileSync('cmake', ['--build', buildFolder], { stdio: 'pipe' });
   } catch (error) {
     const output = error instanceof Error && 'stdout' in error ? String(error.stdout) : '';

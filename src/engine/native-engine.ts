@@ -62,9 +62,8 @@ export interface EngineOptions {
   readonly batchSize: number;
   readonly ubatchSize: number;
   /**
-   * One KV cache for all sequences, or a part for each slot. `auto`, the default, is unified with flash
-   * attention, which skips the cells of others, and split without. Split needs room for a whole context
-   * in every slot; where there is less the cache is unified whatever this says.
+   * One KV cache for all sequences, or a part for each slot; `auto`, the default, is split. Split needs room
+   * for a whole context in every slot; where there is less the cache is unified whatever this says.
    */
   readonly kvLayout?: 'auto' | 'unified' | 'split';
   /** By how much a prompt may delay a step in which others decode, in milliseconds, above 0; default 50. */

@@ -85,7 +85,7 @@ describe('what is refused', () => {
     [{ json_schema: unenforceable }, 'json_schema.properties.a.not', 'unsupported_parameter'],
     [{ json_schema: true }, 'json_schema', 'invalid_value'],
     [{ grammar: 5 }, 'grammar', 'invalid_value'],
-    [{ grammar: 'root ::=' + ' "a"'.repeat(20_000) }, 'grammar', 'invalid_value'],
+    [{ grammar: `root ::=${' "a"'.repeat(20_000)}` }, 'grammar', 'invalid_value'],
     [{ grammar: '%llguidance {}' }, 'grammar', 'unsupported_parameter'],
     [{ grammar: 'root ::= (' }, 'grammar', 'unsupported_parameter'],
     [{ json_schema: person, grammar: 'root ::= "a"' }, 'grammar', 'invalid_value'],

@@ -24,6 +24,11 @@ export interface Tensor {
   readonly shape: readonly number[];
   /** Fills the values of one row; called once per row, in order. */
   readonly fillRow: (row: Float32Array, rowIndex: number) => void;
+  /**
+   * Rows that are made; the ones after them repeat them. For files of gigabytes whose values nobody
+   * looks at: to make every value would take minutes. All rows unless given.
+   */
+  readonly distinctRowCount?: number;
 }
 
 export interface GgufSpec {
@@ -182,8 +187,23 @@ function sizeOf(tensor: Tensor): number {
 
 /** The data of a tensor in chunks; each is valid until the next one is asked for. */
 function* encodeTensor(tensor: Tensor): Generator<Uint8Array> {
-  const rowBytes = rowBytesOf(tensor);
   const rowCount = rowCountOf(tensor);
+  const madeCount = Math.min(tensor.distinctRowCount ?? rowCount, rowCount);
+  const size = sizeOf(tensor);
+  if (madeCount === rowCount) {
+    yield* encodeRows(tensor, rowCount);
+  } else {
+    const copies: Buffer[] = [];
+    for (const chunk of encodeRows(tensor, madeCount)) copies.push(Buffer.from(chunk));
+    const rows = Buffer.concat(copies);
+    for (let left = size; left > 0; left -= rows.length) yield rows.subarray(0, left);
+  }
+  if (aligned(size) > size) yield Buffer.alloc(aligned(size) - size);
+}
+
+/** The first rows of a tensor; all chunks share one buffer. */
+function* encodeRows(tensor: Tensor, rowCount: number): Generator<Uint8Array> {
+  const rowBytes = rowBytesOf(tensor);
   const row = new Float32Array(rowLengthOf(tensor));
   const rowsPerChunk = Math.max(1, Math.floor(chunkBytes / rowBytes));
   const chunk = Buffer.alloc(rowBytes * Math.min(rowsPerChunk, rowCount));
@@ -199,8 +219,6 @@ function* encodeTensor(tensor: Tensor): Generator<Uint8Array> {
     }
   }
   if (usedBytes > 0) yield chunk.subarray(0, usedBytes);
-  const size = rowBytes * rowCount;
-  if (aligned(size) > size) yield Buffer.alloc(aligned(size) - size);
 }
 
 type RowEncoder = (row: Float32Array, target: Buffer, offset: number) => void;

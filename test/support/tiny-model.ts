@@ -47,6 +47,8 @@ export interface ModelShape {
   readonly endTokenGain: number;
   /** Whether greedy text may contain bytes above 0x7f, most of them not valid UTF-8. */
   readonly highBytes: boolean;
+  /** Rows of a matrix that differ; the others repeat them. Null makes every row. */
+  readonly distinctRowCount: number | null;
   /** What the file says beyond the usual. */
   readonly metadata: readonly (readonly [string, MetadataValue])[];
 }
@@ -66,6 +68,7 @@ const tinyShape: Omit<ModelShape, 'vocabulary'> = {
   seed: 1,
   endTokenGain: 0,
   highBytes: false,
+  distinctRowCount: null,
   metadata: [],
 };
 
@@ -173,6 +176,7 @@ function tensorsOf(shape: ModelShape): Tensor[] {
     type: shape.weightType,
     shape: [columns, rows],
     fillRow: randomRows(shape.seed, name, spread),
+    ...(shape.distinctRowCount === null ? {} : { distinctRowCount: shape.distinctRowCount }),
   });
   const vector = (name: string, length: number, fillRow: Tensor['fillRow']): Tensor => ({
     name,

@@ -65,6 +65,21 @@ describe('the GGUF container', () => {
     expect(data.readInt8(2 + 24)).toBe(64); // 0.5 * 127, rounded
   });
 
+  it('repeats the rows that are made where there are fewer of them', () => {
+    const tensor: Tensor = {
+      name: 't',
+      type: 'F32',
+      shape: [2, 5],
+      distinctRowCount: 2,
+      fillRow: (row, rowIndex) => row.fill(rowIndex),
+    };
+    const data = encoded(tensor);
+    expect(Array.from({ length: 10 }, (_, index) => data.readFloatLE(4 * index))).toEqual([
+      0, 0, 1, 1, 0, 0, 1, 1, 0, 0,
+    ]);
+    expect(data.length).toBe(64);
+  });
+
   it('refuses Q8_0 rows that do not fill their blocks and leaves no file', () => {
     const path = inFolder('refused.gguf');
     const tensor = tensorOf('Q8_0', [1, 2, 3]);
