@@ -8,6 +8,8 @@
  *   and the speed of the long prefill against its speed alone.
  * - `late`: a short chat that comes while a prompt of 4000 tokens is computed alone: time to its first
  *   token; and whether the long prompt pays for that when nobody comes.
+ * - `gaps`: sixteen streams of which every other one ends: time between the tokens of the eight that are
+ *   left, against that of eight which came alone.
  * - `turns`: a conversation of ten turns whose last asks what the first one asked: time to the first
  *   token of both, and prompt tokens computed at the last. The bundled model is asked what it knows how
  *   to answer and stops where it wants to; any other is given words and goes on for 24 tokens.
@@ -35,7 +37,7 @@ const { values } = parseArgs({
   options: {
     threads: { type: 'string', default: '2' },
     rounds: { type: 'string', default: '3' },
-    only: { type: 'string', default: 'shared,stall,late,turns' },
+    only: { type: 'string', default: 'shared,stall,late,gaps,turns' },
     model: { type: 'string' },
     shape: { type: 'string', default: '135m' },
     gpu: { type: 'string', default: 'off' },
@@ -247,6 +249,47 @@ async function late(): Promise<void> {
   );
 }
 
+/** Streams that lie apart in the cache, because those between them have ended. */
+async function gaps(): Promise<void> {
+  const engine = await newEngine(chatCount, 1024);
+  const half = chatCount / 2;
+  const longMax = 160;
+  const ratios: number[] = [];
+  const alone: number[] = [];
+  const moved = engine.stats().movedSequenceCount;
+  const streams = (count: number, maxTokensOf: (index: number) => number) =>
+    Promise.all(
+      Array.from({ length: count }, (_, index) =>
+        ask(engine, [user(words(20))], maxTokensOf(index)),
+      ),
+    );
+  /** Of the last hundred tokens, when only the long streams run. */
+  const gapOf = (timelines: readonly Timeline[]) =>
+    median(
+      timelines
+        .filter(({ timesMs }) => timesMs.length > longMax / 2)
+        .map(({ timesMs }) => ((timesMs.at(-1) ?? 0) - (timesMs.at(-101) ?? 0)) / 100),
+    );
+  await streams(chatCount, () => 8);
+  for (let round = 0; round < roundCount; round++) {
+    const fresh = gapOf(await streams(half, () => longMax));
+    const left = gapOf(await streams(chatCount, (index) => (index % 2 === 0 ? longMax : 16)));
+    alone.push(fresh);
+    ratios.push(left / fresh);
+    progress('gaps', round);
+  }
+  const moves = (engine.stats().movedSequenceCount - moved) / roundCount;
+  await engine.close();
+  console.log(
+    toTable([
+      [`${half} streams left of ${chatCount}`, 'median'],
+      [`time between tokens of ${half} that came alone, ms`, median(alone).toFixed(1)],
+      [`of ${half} that are left ÷ that`, median(ratios).toFixed(2)],
+      ['sequences moved a round', moves.toFixed(1)],
+    ]),
+  );
+}
+
 async function turns(): Promise<void> {
   const engine = await newEngine(4, 4096);
   await ask(engine, [user(words(600))], 4);
@@ -291,6 +334,7 @@ async function turns(): Promise<void> {
 if (parts.includes('shared')) await shared();
 if (parts.includes('stall')) await stall();
 if (parts.includes('late')) await late();
+if (parts.includes('gaps')) await gaps();
 if (parts.includes('turns')) await turns();
 await model.dispose();
 await llama.dispose();

@@ -19,6 +19,10 @@ constexpr int32_t kLeastSplitCopy = 64;
 // ns of one core for each cell, layer and head.
 constexpr int32_t kKeptPart = 4;
 
+// Passes over the model's weights that closing a gap may cost, counted by the bytes it reads and
+// writes: it saves one in each step until somebody comes or goes.
+constexpr double kWorthPasses = 16;
+
 // Memory for the logits of prompt tokens that are scored, which llama.cpp reserves whether any is
 // or not. Few rows make many steps of a prompt, beyond a hundred gains nothing.
 constexpr int32_t kScoredBytes = 16 << 20;
@@ -138,6 +142,15 @@ CacheLimits Context::cache_limits() const {
     limits.can_cut = [this](CacheId id, int32_t n_tokens) { return CanCut(id, n_tokens); };
   }
   return limits;
+}
+
+int32_t Context::n_worth_moves() const {
+  if (unified_ || !cuts_) return 0;
+  // The slot, and that of a prefix that has to make way for it, are read and written.
+  const double moved_bytes = 4.0 * static_cast<double>(cell_bytes_) * n_ctx_;
+  const auto pass_bytes = static_cast<double>(llama_model_size(llama_get_model(context_.get())));
+  const double n_moves = kWorthPasses * pass_bytes / std::max(1.0, moved_bytes);
+  return static_cast<int32_t>(std::min(n_moves, static_cast<double>(n_ids_)));
 }
 
 std::string Context::ReasonNotToGuess() const {

@@ -105,6 +105,10 @@ class Context {
   // What the memory of this model is capable of. What it returns must not outlive the context.
   CacheLimits cache_limits() const;
 
+  // Sequences that may be moved from one id to another to save a pass over the model's weights; 0
+  // where ids need not be neighbours to be computed together.
+  int32_t n_worth_moves() const;
+
   // Tokens whose logits a batch can keep, beside one for each slot.
   int32_t n_scored_rows() const { return n_scored_rows_; }
 

@@ -29,6 +29,7 @@ SchedulerLimits LimitsOf(const EngineOptions& options, bool drafts, int32_t n_la
       .n_draft_min = options.drafts.n_min,
       .n_draft_max = options.drafts.n_max,
       .n_lane_tokens = n_lane_tokens,
+      .n_worth_moves = context->n_worth_moves(),
       .cache = context->cache_limits(),
   };
 }
@@ -578,7 +579,10 @@ void Engine::PublishStats() {
   stats_.n_used_kv_tokens = scheduler_ ? scheduler_->cache().n_open_cells() : 0;
   stats_.n_kept_kv_tokens = scheduler_ ? scheduler_->cache().n_used() - stats_.n_used_kv_tokens : 0;
   stats_.n_kept_prefixes = scheduler_ ? scheduler_->cache().n_kept() : 0;
-  if (scheduler_) stats_.n_paused = scheduler_->n_paused();
+  if (scheduler_) {
+    stats_.n_paused = scheduler_->n_paused();
+    stats_.n_moved = scheduler_->n_moved();
+  }
   const std::lock_guard lock(stats_mutex_);
   published_stats_ = stats_;
 }

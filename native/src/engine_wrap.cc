@@ -187,6 +187,7 @@ Napi::Value EngineWrap::Stats(const Napi::CallbackInfo& info) {
   result.Set("sampledTokenCount", static_cast<double>(stats.n_sampled_tokens));
   result.Set("prefixHitCount", static_cast<double>(stats.n_prefix_hits));
   result.Set("pausedSequenceCount", static_cast<double>(stats.n_paused));
+  result.Set("movedSequenceCount", static_cast<double>(stats.n_moved));
   result.Set("draftCount", static_cast<double>(stats.n_drafts));
   result.Set("draftedTokenCount", static_cast<double>(stats.n_drafted_tokens));
   result.Set("acceptedTokenCount", static_cast<double>(stats.n_accepted_tokens));

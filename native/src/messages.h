@@ -148,6 +148,8 @@ struct EngineStats {
   // Sequences that found a part of their prompt in the cache, and those that had to give way.
   uint64_t n_prefix_hits = 0;
   uint64_t n_paused = 0;
+  // Sequences that were moved in a split cache to be computed in one pass with others.
+  uint64_t n_moved = 0;
   // Guesses that were checked, their tokens, those that were right, and these by their place in the
   // guess.
   uint64_t n_drafts = 0;

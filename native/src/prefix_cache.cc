@@ -85,6 +85,34 @@ CacheId PrefixCache::Open(const std::string& scope, int32_t n_prompt, PrefixMatc
   return id;
 }
 
+void PrefixCache::Swap(CacheId a, CacheId b) { std::swap(entries_[a], entries_[b]); }
+
+void PrefixCache::Rename(CacheId id, CacheId to) {
+  if (entries_[to].state == State::kKept) {
+    if (n_held(id) == 0) {
+      const Entry open = std::exchange(entries_[id], {});
+      Move(to, id);
+      entries_[to] = open;
+      return;
+    }
+    const CacheId place = FreeId(/*spared=*/to);
+    if (place == to) {
+      Clear(to);
+    } else {
+      Move(to, place);
+    }
+  }
+  Move(id, to);
+}
+
+void PrefixCache::Move(CacheId id, CacheId to) {
+  if (n_held(id) > 0) {
+    edits_.push_back({CacheEdit::Kind::kCopy, to, id, n_held(id)});
+    edits_.push_back({CacheEdit::Kind::kClear, id});
+  }
+  entries_[to] = std::exchange(entries_[id], {});
+}
+
 void PrefixCache::Adopt(CacheId id, PrefixMatch match) {
   Entry& source = entries_[match.id];
   if (source.state == State::kKept) source.last_used = ++clock_;

@@ -77,6 +77,14 @@ class PrefixCache {
   // prefix that is worth least.
   CacheId Open(const std::string& scope, int32_t n_prompt, PrefixMatch match);
 
+  // Two open ids that hold nothing change places.
+  void Swap(CacheId a, CacheId b);
+
+  // An open id becomes another one, which is not open, and takes along what it holds; a prefix that
+  // is kept there goes elsewhere, and the one worth least is dropped for it if there is no free id.
+  // For caches whose ids share no cells.
+  void Rename(CacheId id, CacheId to);
+
   // Replaces what an open id holds with a longer prefix.
   void Adopt(CacheId id, PrefixMatch match);
 
@@ -127,12 +135,14 @@ class PrefixCache {
   // Whether an open id holds exactly these tokens.
   bool Holds(CacheId id, std::span<const Token> tokens) const;
 
+  // What an id is in use for.
+  enum class State : uint8_t { kFree, kOpen, kKept };
+  State state(CacheId id) const { return entries_[id].state; }
+
   // Throws std::logic_error when the books do not balance.
   void CheckIntegrity() const;
 
  private:
-  enum class State { kFree, kOpen, kKept };
-
   struct Entry {
     State state = State::kFree;
     std::vector<Token> tokens;
@@ -166,6 +176,8 @@ class PrefixCache {
   // The kept id worth least among those `allowed` allows, or -1.
   CacheId LeastWorth(const std::function<bool(CacheId)>& allowed) const;
   void Copy(CacheId id, PrefixMatch match);
+  // To a free id.
+  void Move(CacheId id, CacheId to);
   // Takes cells off the books, from token `n_tokens` on.
   void Release(CacheId id, int32_t n_tokens);
   void DropSuperseded(CacheId id);

@@ -1,6 +1,7 @@
 #include "scheduler.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <stdexcept>
 #include <utility>
@@ -21,6 +22,8 @@ constexpr int32_t kLeastCheckpoint = 16;
 // Steps of a prefill for which a newcomer leaves the others room to decode. Who needs more is
 // paused.
 constexpr int32_t kMostStepsAhead = 64;
+// Steps for which a gap between those that compute is left to whoever comes next.
+constexpr int32_t kGapPatience = 4;
 // Plans without guesses after the memory had no room for some.
 constexpr int32_t kPlainPlans = 64;
 // How much longer than it is a step of several sequences may become by guesses, where that is more
@@ -161,6 +164,7 @@ StepPlan Scheduler::Plan() {
   MakeRoomToDecode();
   PauseHeld(kPatiencePlans);
   Admit();
+  CloseGaps();
   AddDecodes(&plan);
   AddLane(&plan);
   AddPrefills(&plan);
@@ -182,6 +186,7 @@ void Scheduler::SharePrefixes() {
   for (const SequenceId id : running_) {
     Sequence& sequence = sequences_.at(id);
     sequence.n_followed = sequence.branch = 0;
+    sequence.is_new = false;
     if (sequence.held) ++sequence.n_held_plans;
   }
   if (!cache_.limits().copies) return;
@@ -263,8 +268,64 @@ void Scheduler::Admit() {
     const PrefixMatch match = Find(sequence);
     sequence.cache_id = cache_.Open(sequence.scope, sequence.n_prompt, match);
     sequence.n_followed = sequence.branch = 0;
+    sequence.is_new = true;
     Follow(running_.size() - 1, n_cached(sequence));
   }
+}
+
+// Those that come have little to move, and are moved at once. Of the others one is, when nobody has
+// come for some steps to fill the gap that a finished one has left.
+void Scheduler::CloseGaps() {
+  if (limits_.n_worth_moves == 0) return;
+  SortNew();
+  const bool all_move = n_gap_plans_ >= kGapPatience;
+  std::vector<IdUse> uses = IdUses(all_move);
+  n_gap_plans_ = CountRuns(uses) > 1 ? n_gap_plans_ + 1 : 0;
+  while (const auto move = NextGapMove(uses, limits_.n_worth_moves)) {
+    const auto found = std::ranges::find_if(
+        running_, [&](SequenceId id) { return sequences_.at(id).cache_id == move->from; });
+    Sequence& sequence = sequences_.at(*found);
+    cache_.Rename(move->from, move->to);
+    sequence.cache_id = move->to;
+    ++n_moved_;
+    if (!sequence.is_new) {
+      n_gap_plans_ = 0;
+      return;
+    }
+    uses = IdUses(all_move);
+  }
+}
+
+// They are computed in the order in which they came, a few at a time.
+void Scheduler::SortNew() {
+  std::vector<SequenceId> empty;
+  std::ranges::copy_if(running_, std::back_inserter(empty), [this](SequenceId id) {
+    return sequences_.at(id).is_new && n_cached(sequences_.at(id)) == 0;
+  });
+  for (size_t i = 0; i < empty.size(); ++i) {
+    Sequence& sequence = sequences_.at(empty[i]);
+    for (size_t j = i + 1; j < empty.size(); ++j) {
+      Sequence& later = sequences_.at(empty[j]);
+      if (later.cache_id > sequence.cache_id) continue;
+      cache_.Swap(sequence.cache_id, later.cache_id);
+      std::swap(sequence.cache_id, later.cache_id);
+    }
+  }
+}
+
+std::vector<IdUse> Scheduler::IdUses(bool all_move) const {
+  std::vector<IdUse> uses(cache_.limits().n_ids);
+  for (CacheId id = 0; id < cache_.limits().n_ids; ++id) {
+    uses[id] = cache_.state(id) == PrefixCache::State::kKept ? IdUse::kKept : IdUse::kFree;
+  }
+  for (const SequenceId id : running_) {
+    const Sequence& sequence = sequences_.at(id);
+    const bool waits = sequence.held || id == in_lane_ || sequence.n_followed > 0;
+    uses[sequence.cache_id] = waits                         ? IdUse::kWaits
+                              : all_move || sequence.is_new ? IdUse::kMoves
+                                                            : IdUse::kStays;
+  }
+  return uses;
 }
 
 // What a scoring sequence has not seen the logits of it cannot take over.

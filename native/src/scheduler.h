@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "draft_pacer.h"
+#include "gaps.h"
 #include "prefix_cache.h"
 #include "step_pacer.h"
 
@@ -39,6 +40,9 @@ struct SchedulerLimits {
   int32_t n_draft_max = 1;
   // Tokens a sequence may have whose prompt is computed in the prompt lane; 0: there is no lane.
   int32_t n_lane_tokens = 0;
+  // Ids of a split cache lie together, or a step takes a pass over the model's weights for each run
+  // of neighbours: this many may be moved to save one pass; 0: none are.
+  int32_t n_worth_moves = 0;
   CacheLimits cache = {};
 };
 
@@ -175,6 +179,8 @@ class Scheduler {
   int32_t n_waiting() const { return static_cast<int32_t>(waiting_.size()); }
   // Sequences that had to give way, since the start.
   uint64_t n_paused() const { return n_paused_; }
+  // Sequences that got another cache id to lie beside others, since the start.
+  uint64_t n_moved() const { return n_moved_; }
 
   // Throws std::logic_error when the books do not balance. Costs a pass over all sequences.
   void CheckIntegrity() const;
@@ -198,6 +204,8 @@ class Scheduler {
     int32_t n_followed = 0;
     // Where a younger sequence that follows branches off; 0 when none does.
     int32_t branch = 0;
+    // Whether it was taken in with this plan.
+    bool is_new = false;
     // Whether the prompt lane has failed it.
     bool avoids_lane = false;
     DraftRecord drafts;
@@ -224,12 +232,17 @@ class Scheduler {
   void MakeRoomToDecode();
   void PauseHeld(int32_t n_plans);
   void Admit();
+  void CloseGaps();
   void AddDecodes(StepPlan* plan);
   void AddLane(StepPlan* plan);
   void AddPrefills(StepPlan* plan);
   void AddDrafts(StepPlan* plan);
   void MakeRoomFor(const StepPlan& plan);
 
+  // The newly taken in that hold nothing get their cache ids in order.
+  void SortNew();
+  // Of all cache ids; who may be moved, if not only the newly taken in, is `all_move`.
+  std::vector<IdUse> IdUses(bool all_move) const;
   // The longest cached prefix that a sequence can start from.
   PrefixMatch Find(const Sequence& sequence) const;
   // Whether a waiting sequence finds a slot, cells for all its tokens, and enough beside them for
@@ -269,6 +282,9 @@ class Scheduler {
   PrefixCache cache_;
   StepPacer pacer_;
   DraftPacer drafts_;
+  // Plans since those that compute lie in more than one run.
+  int32_t n_gap_plans_ = 0;
+  uint64_t n_moved_ = 0;
   // For the next plan.
   std::map<SequenceId, std::vector<Token>> proposals_;
   // Plans to come without guesses.

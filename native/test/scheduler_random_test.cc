@@ -41,6 +41,7 @@ class RandomTraffic {
     REQUIRE(n_finished_ > n_steps / 200);
     REQUIRE((n_in_lane_ > 0) == (limits_.n_lane_tokens > 0));
     REQUIRE(n_found_ > 0);
+    REQUIRE((scheduler_.n_moved() > 0) == (limits_.n_worth_moves > 0));
     if (limits_.n_drafted > 0) REQUIRE((n_guessed_right_ > 0) == limits_.cache.cuts);
   }
 
@@ -278,9 +279,19 @@ TEST_CASE("random traffic on a split cache") {
   RandomTraffic(limits, RandomSeed()).Run(RandomSteps() / 2);
 }
 
+TEST_CASE("random traffic on a split cache whose sequences move together") {
+  SchedulerLimits limits = Limits();
+  limits.n_slots = 12;
+  limits.n_worth_moves = 3;
+  limits.cache = {.n_ids = 12, .n_cells = 12 * 300, .shares_cells = false, .n_min_copy = 32};
+  CAPTURE(RandomSeed());
+  RandomTraffic(limits, RandomSeed()).Run(RandomSteps());
+}
+
 TEST_CASE("random traffic with a prompt lane") {
   SchedulerLimits limits = Limits();
   limits.n_lane_tokens = 250;
+  limits.n_worth_moves = 6;
   limits.cache = {.n_ids = 6, .n_cells = 6 * 300, .shares_cells = false, .n_min_copy = 32};
   CAPTURE(RandomSeed());
   RandomTraffic(limits, RandomSeed()).Run(RandomSteps());

@@ -274,6 +274,92 @@ TEST_CASE("behind a prompt that takes a ubatch come those that can be finished")
   CHECK(WorkOf(plan, 4)->samples);
 }
 
+namespace {
+
+SchedulerLimits SplitLimits(int32_t n_slots) {
+  SchedulerLimits limits = Limits(n_slots, n_slots * 512);
+  limits.n_worth_moves = n_slots;
+  limits.cache = {
+      .n_ids = n_slots, .n_cells = n_slots * 512, .shares_cells = false, .n_min_copy = 64};
+  return limits;
+}
+
+// The cache ids of a step, in order.
+std::vector<CacheId> IdsOf(const StepPlan& plan) {
+  std::vector<CacheId> ids;
+  for (const StepWork& work : plan.work) ids.push_back(work.cache_id);
+  std::ranges::sort(ids);
+  return ids;
+}
+
+bool AreNeighbours(const StepPlan& plan) {
+  const std::vector<CacheId> ids = IdsOf(plan);
+  return ids.back() - ids.front() + 1 == static_cast<CacheId>(ids.size());
+}
+
+}  // namespace
+
+TEST_CASE("who is left of many moves together, when nobody comes to fill the gaps") {
+  Scheduler scheduler(SplitLimits(8));
+  for (SequenceId id = 0; id < 8; ++id) AddUnique(&scheduler, id, 10);
+  CHECK(IdsOf(RunStep(&scheduler)) == std::vector<CacheId>{0, 1, 2, 3, 4, 5, 6, 7});
+  for (const SequenceId id : {1, 2, 4, 6}) scheduler.Finish(id);
+  CHECK(!AreNeighbours(RunStep(&scheduler)));
+  StepPlan plan;
+  for (int step = 0; step < 30; ++step) {
+    plan = RunStep(&scheduler);
+    CHECK(plan.work.size() == 4);
+  }
+  CHECK(AreNeighbours(plan));
+  CHECK(scheduler.n_moved() <= 3);
+  // What was kept had to make way: the oldest is gone, since there was no free id to go to.
+  CHECK(scheduler.cache().n_kept() == 3);
+}
+
+TEST_CASE("who comes is computed beside the others at once") {
+  Scheduler scheduler(SplitLimits(8));
+  // Ids 0 to 7 hold prefixes, 2 and 3 those that were used longest ago.
+  for (SequenceId id = 0; id < 8; ++id) AddUnique(&scheduler, id, 10);
+  RunStep(&scheduler);
+  for (const SequenceId id : {2, 3, 0, 1, 4, 5, 6, 7}) scheduler.Finish(id);
+  AddUnique(&scheduler, 10, 10);
+  RunStep(&scheduler);
+  // Continues what id 7 holds.
+  scheduler.Add(11, Joined(Range(700'000, 10), {-1, -2, -3}), "");
+  const StepPlan plan = RunStep(&scheduler);
+  CHECK(AreNeighbours(plan));
+  REQUIRE(WorkOf(plan, 11) != nullptr);
+  CHECK(WorkOf(plan, 11)->first == 10);
+  CHECK(scheduler.n_moved() == 1);
+}
+
+TEST_CASE("those that come together get their ids in order") {
+  SchedulerLimits limits = SplitLimits(4);
+  limits.n_batch = 64;
+  Scheduler scheduler(limits);
+  for (SequenceId id = 0; id < 4; ++id) AddUnique(&scheduler, id, 10);
+  RunStep(&scheduler);
+  for (const SequenceId id : {2, 0, 3, 1}) scheduler.Finish(id);
+  for (SequenceId id = 10; id < 14; ++id) AddUnique(&scheduler, id, 30);
+  const StepPlan plan = RunStep(&scheduler);
+  CHECK(plan.work.size() == 3);
+  for (size_t i = 0; i < plan.work.size(); ++i) {
+    CHECK(plan.work[i].id == 10 + i);
+    CHECK(plan.work[i].cache_id == static_cast<CacheId>(i));
+  }
+}
+
+TEST_CASE("nobody moves where a gap costs less than moves would") {
+  SchedulerLimits limits = SplitLimits(8);
+  limits.n_worth_moves = 1;
+  Scheduler scheduler(limits);
+  for (SequenceId id = 0; id < 8; ++id) AddUnique(&scheduler, id, 10);
+  RunStep(&scheduler);
+  for (const SequenceId id : {2, 3, 6, 7}) scheduler.Finish(id);
+  for (int step = 0; step < 20; ++step) RunStep(&scheduler);
+  CHECK(scheduler.n_moved() == 0);
+}
+
 TEST_CASE("no more sequences run than there are slots") {
   Scheduler scheduler(Limits(3, 1000));
   for (SequenceId id = 1; id <= 4; ++id) AddUnique(&scheduler, id, 5);

@@ -147,6 +147,7 @@ const nothingGenerated: EngineStats = {
   sampledTokenCount: 0,
   prefixHitCount: 0,
   pausedSequenceCount: 0,
+  movedSequenceCount: 0,
   draftCount: 0,
   draftedTokenCount: 0,
   acceptedTokenCount: 0,

@@ -300,6 +300,8 @@ export interface EngineStats {
   readonly prefixHitCount: number;
   /** Times a sequence had to give way to a neighbour and waited to be resumed. */
   readonly pausedSequenceCount: number;
+  /** Times a sequence was moved in a split KV cache, to be computed in one pass with others. */
+  readonly movedSequenceCount: number;
   /** Guesses of what comes next that were checked; 0 where the engine does not guess ... */
   readonly draftCount: number;
   /** ... their tokens ... */

@@ -86,6 +86,11 @@ const engineCounters: readonly Row[] = [
     (stats) => stats.laneTokenCount,
   ],
   [
+    'gateway_engine_moved_sequences_total',
+    'Sequences moved in a split KV cache, to be computed in one pass with others.',
+    (stats) => stats.movedSequenceCount,
+  ],
+  [
     'gateway_prefix_cache_hit_sequences_total',
     'Sequences that found a part of their prompt in the cache.',
     (stats) => stats.prefixHitCount,

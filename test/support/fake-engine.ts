@@ -259,6 +259,7 @@ export class FakeEngine implements Engine {
       laneTokenCount: 0,
       prefixHitCount: 0,
       pausedSequenceCount: 0,
+      movedSequenceCount: 0,
       draftCount: 0,
       draftedTokenCount: 0,
       acceptedTokenCount: 0,

@@ -1,0 +1,92 @@
+/**
+ * Sequences of a split cache that are moved to lie beside each other: their texts stay those they give
+ * alone, what is kept stays cached, and a step that was scattered takes one pass again.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { ChatMessage, Engine } from '../../src/engine/engine.ts';
+import { complete, type LoadedModel, loadModel, startEngine } from '../support/start-engine.ts';
+
+const user = (content: string): ChatMessage => ({ role: 'user', content });
+/** Twelve chats, of which every other one ends soon; they begin in no certain order. */
+const chats = Array.from({ length: 12 }, (_, index) => ({
+  messages: [user(`${'abcdefghijkl'[index]} `.repeat(20 + 15 * index))],
+  maxTokens: index % 2 === 0 ? 8 : 100,
+}));
+const splitOptions = { kvLayout: 'split', slotCount: 12, contextLength: 1024 } as const;
+
+const ask = (engine: Engine, { messages, maxTokens }: (typeof chats)[number]) =>
+  complete(engine, messages, { maxTokens, sampling: { temperature: 0, ignoreEos: true } });
+
+describe.each(['llama', 'olmo2'] as const)('%s', (architecture) => {
+  let loaded: LoadedModel;
+  beforeAll(async () => {
+    loaded = await loadModel({ architecture, contextLength: 1024 });
+  });
+  afterAll(() => loaded.dispose());
+
+  test.each([
+    ['off', 'f32'],
+    ['on', 'f16'],
+    ['off', 'f16'],
+  ] as const)(
+    'gives the texts they give alone: flash attention %s, %s',
+    async (attention, type) => {
+      const engine = await startEngine(loaded.model, {
+        ...splitOptions,
+        flashAttention: attention,
+        cacheTypeK: type,
+        cacheTypeV: type,
+      });
+      try {
+        const alone: string[] = [];
+        for (const chat of chats) alone.push((await ask(engine, chat)).text);
+        for (let round = 0; round < 3; round++) {
+          const together = await Promise.all(chats.map((chat) => ask(engine, chat)));
+          expect(together.map(({ text }) => text)).toEqual(alone);
+        }
+        expect(engine.stats().movedSequenceCount).toBeGreaterThan(0);
+      } finally {
+        await engine.close();
+      }
+    },
+  );
+});
+
+describe('a conversation', () => {
+  let loaded: LoadedModel;
+  beforeAll(async () => {
+    loaded = await loadModel({ contextLength: 1024 });
+  });
+  afterAll(() => loaded.dispose());
+
+  test('is cached wherever it was moved to', async () => {
+    const engine = await startEngine(loaded.model, splitOptions);
+    try {
+      await Promise.all(chats.map((chat) => ask(engine, chat)));
+      const first = await Promise.all(chats.map((chat) => ask(engine, chat)));
+      expect(engine.stats().movedSequenceCount).toBeGreaterThan(0);
+      let cachedCount = 0;
+      for (const [index, reply] of first.entries()) {
+        const { messages = [] } = chats[index] ?? {};
+        const answer = { role: 'assistant', content: reply.text } as const;
+        const next = [...messages, answer, user('And then?')];
+        const { usage } = (await complete(engine, next, { maxTokens: 4 })).end;
+        if (usage.cachedTokenCount >= reply.end.usage.promptTokenCount) cachedCount += 1;
+      }
+      // While every slot holds something, the first move costs the prefix worth least.
+      expect(cachedCount).toBeGreaterThanOrEqual(chats.length - 1);
+    } finally {
+      await engine.close();
+    }
+  });
+
+  test('nobody is moved in a unified cache', async () => {
+    const engine = await startEngine(loaded.model, { ...splitOptions, kvLayout: 'unified' });
+    try {
+      await Promise.all(chats.map((chat) => ask(engine, chat)));
+      expect(engine.stats().movedSequenceCount).toBe(0);
+    } finally {
+      await engine.close();
+    }
+  });
+});
