@@ -145,7 +145,7 @@ export const settings = {
     'Engine',
     integer({ min: 0, max: maxProcessor + 1 }),
     0,
-    'CPU threads; 0 = choose',
+    'CPU threads that compute; 0 = the cores there are, less one in eight for the rest from 3 on',
   ),
   THREAD_POLL: withDefault(
     'Engine',

@@ -4,6 +4,7 @@
 import { availableParallelism } from 'node:os';
 import type { LlamaModel } from 'node-llama-cpp';
 import { GatewayError } from '../errors.ts';
+import { computeThreadCount } from '../model/machine.ts';
 import {
   type Addon,
   type AddonVariant,
@@ -128,9 +129,6 @@ type SequenceErrorCode = Extract<NativePayload, { type: 'sequence-error' }>['cod
 
 /** Events one request may have waiting before its sequence is held. */
 const queueHigh = 256;
-
-/** llama.cpp's compute threads beyond this gain nothing measurable on one socket. */
-const maxDefaultThreads = 16;
 
 const defaultStepTargetMs = 50;
 
@@ -526,7 +524,7 @@ class NativeEngine implements Engine {
 
 /** Compute threads where `threadCount` leaves the choice. */
 export function chosenThreadCount(threadCount: number): number {
-  return threadCount || Math.min(availableParallelism(), maxDefaultThreads);
+  return threadCount || computeThreadCount(availableParallelism());
 }
 
 /** What a model that says nothing of embeddings is embedded with. */

@@ -32,7 +32,7 @@ import {
   formatBytes,
   type MemoryAmounts,
 } from './fit.ts';
-import { availableMemoryBytes, usableCoreCount } from './machine.ts';
+import { availableMemoryBytes, computeThreadCount, usableCoreCount } from './machine.ts';
 import { laneBytes, wantsPromptLane } from './prompt-lane.ts';
 import type { ModelSource } from './source.ts';
 
@@ -400,11 +400,11 @@ export async function logOffload(model: LlamaModel, logger: Logger): Promise<voi
   );
 }
 
-/** What was asked for, else the cores that help with arithmetic, or fewer where less is granted. */
+/** What was asked for, else a thread for each core that helps with arithmetic and is not needed for the rest. */
 function threadCountOf({ threadCount, processors }: EngineConfig, mathCoreCount: number): number {
   if (threadCount > 0) return threadCount;
-  const granted = Math.min(mathCoreCount, usableCoreCount(), processors?.length ?? mathCoreCount);
-  return Math.max(1, granted);
+  const granted = computeThreadCount(usableCoreCount());
+  return Math.max(1, Math.min(mathCoreCount, granted, processors?.length ?? granted));
 }
 
 function flashAttention({ flashAttention: setting }: EngineConfig): boolean | 'auto' {

@@ -47,6 +47,15 @@ export function usableCoreCount(
   return Math.max(1, Math.floor(Math.min(machineCount, ...quotas)));
 }
 
+/**
+ * Threads that compute on so many cores. The JavaScript thread writes a frame for every token, and while it has the
+ * core of a compute thread all the others wait: on 4 and on 16 cores a thread for each halved the speed over HTTP
+ * and worse. Two cores are too few to spare one.
+ */
+export function computeThreadCount(coreCount: number): number {
+  return coreCount <= 2 ? coreCount : coreCount - Math.ceil(coreCount / 8);
+}
+
 interface ControlGroup {
   readonly folder: string;
   /** Version 2, where all controllers share one tree. */

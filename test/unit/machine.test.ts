@@ -1,5 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { availableMemoryBytes, usableCoreCount } from '../../src/model/machine.ts';
+import {
+  availableMemoryBytes,
+  computeThreadCount,
+  usableCoreCount,
+} from '../../src/model/machine.ts';
 
 const GiB = 2 ** 30;
 const reader = (files: Record<string, string>) => (path: string) => files[path];
@@ -58,6 +62,21 @@ describe('availableMemoryBytes', () => {
     ],
   ])('is %s', (_name, files, expected) => {
     expect(availableMemoryBytes(reader(files), 16 * GiB)).toBe(expected);
+  });
+});
+
+describe('computeThreadCount', () => {
+  it.each([
+    [1, 1],
+    [2, 2],
+    [3, 2],
+    [4, 3],
+    [8, 7],
+    [9, 7],
+    [16, 14],
+    [64, 56],
+  ])('of %i cores is %i', (coreCount, expected) => {
+    expect(computeThreadCount(coreCount)).toBe(expected);
   });
 });
 
