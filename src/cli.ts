@@ -1,7 +1,14 @@
 #!/usr/bin/env node
 import { text as readText } from 'node:stream/consumers';
 import { helpText, parseCommand } from './command.ts';
-import { benchKeys, keysFile, loadConfig, loadConfigOrDefaults, usageFolder } from './config.ts';
+import {
+  benchKeys,
+  keysFile,
+  loadConfig,
+  loadConfigOrDefaults,
+  placeKernelCache,
+  usageFolder,
+} from './config.ts';
 import { runKeys } from './keys/keys-command.ts';
 import { type Logger, neutralise } from './log.ts';
 import { type LogOutput, openLog } from './log-output.ts';
@@ -107,7 +114,9 @@ async function runGateway(options: Omit<ServeOptions, 'backend'>): Promise<numbe
   return untilItEnds(options.log, async () => {
     // The rest of the program is read while a process of its own tries llama.cpp's libraries.
     const { startBackend } = await import('./model/backend.ts');
-    const { backend } = await startBackend(options.config.model.gpu, options.log.logger);
+    const { gpu, kernelCache } = options.config.model;
+    if (kernelCache !== undefined) placeKernelCache(kernelCache);
+    const { backend } = await startBackend(gpu, options.log.logger);
     const { serve } = await import('./server.ts');
     await serve({ ...options, backend });
     return 0;

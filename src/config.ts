@@ -105,6 +105,11 @@ export interface ModelConfig {
   readonly alias: string | undefined;
   readonly gpu: SettingValues['GPU'];
   readonly gpuLayers: SettingValues['NGL'];
+  /**
+   * Folder in which NVIDIA's driver keeps kernels that it compiled: what the environment says, or in the data folder;
+   * undefined without one: then it is the user's home, which containers lose or do not have.
+   */
+  readonly kernelCache: string | undefined;
 }
 
 /** How the engine runs. */
@@ -242,6 +247,7 @@ export function loadConfig(input: ConfigInput = {}): {
   if (problems.length > 0) throw new ConfigError(problems);
 
   const hasData = pathExists(dataDir);
+  const kernelCache = env.CUDA_CACHE_PATH ?? (hasData ? join(dataDir, 'cuda-cache') : undefined);
   const logFolder = values.LOG_DIR ?? (hasData ? join(dataDir, 'logs') : undefined);
   const logFiles = logFolder === undefined ? undefined : logFilesIn(logFolder, values, env);
   const ledger =
@@ -249,7 +255,9 @@ export function loadConfig(input: ConfigInput = {}): {
       ? { folder: join(dataDir, usageFolderName), instance: instanceName(values, env) }
       : undefined;
   return {
-    config: deepFreeze(assemble(values, { dataDir, chatTemplate, ubatchSize, ledger, logFiles })),
+    config: deepFreeze(
+      assemble(values, { dataDir, kernelCache, chatTemplate, ubatchSize, ledger, logFiles }),
+    ),
     warnings,
   };
 }
@@ -263,6 +271,11 @@ const textSettings = [
   'WORKER_TYPE',
   'INSTANCE_ID',
 ];
+
+/** Before CUDA is loaded, whose driver looks for the folder in the environment. */
+export function placeKernelCache(folder: string): void {
+  process.env.CUDA_CACHE_PATH = folder;
+}
 
 /** For those who must go on where settings are wrong: then only folders and names are as they were set. */
 export function loadConfigOrDefaults(
@@ -285,6 +298,7 @@ function assemble(
   values: SettingValues,
   derived: {
     readonly dataDir: string;
+    readonly kernelCache: string | undefined;
     readonly chatTemplate: string | undefined;
     readonly ubatchSize: number;
     readonly ledger: LedgerPlace | undefined;
@@ -324,6 +338,7 @@ function assemble(
       alias: values.MODEL_ALIAS,
       gpu: values.GPU,
       gpuLayers: values.NGL,
+      kernelCache: derived.kernelCache,
     },
     engine: {
       contextLength: values.CTX,

@@ -1,14 +1,29 @@
-// Module registration, nothing else.
+// Module registration, and what belongs to no class.
 #include <napi.h>
 
+#include "cuda_driver.h"
 #include "embedder_wrap.h"
 #include "engine_wrap.h"
 #include "reply_parser_wrap.h"
+
+static Napi::Value GetCudaDriver(const Napi::CallbackInfo& info) {
+  const std::optional<CudaDriver> driver = FindCudaDriver();
+  if (!driver) return info.Env().Null();
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("version", driver->version);
+  Napi::Array capabilities = Napi::Array::New(info.Env(), driver->capabilities.size());
+  for (size_t i = 0; i < driver->capabilities.size(); ++i) {
+    capabilities[static_cast<uint32_t>(i)] = driver->capabilities[i];
+  }
+  result.Set("capabilities", capabilities);
+  return result;
+}
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Embedder", EmbedderWrap::Define(env));
   exports.Set("Engine", EngineWrap::Define(env));
   exports.Set("ReplyParser", ReplyParserWrap::Define(env));
+  exports.Set("cudaDriver", Napi::Function::New<GetCudaDriver>(env, "cudaDriver"));
   exports.Set("nodeLlamaCppVersion", NODE_LLAMA_CPP_VERSION);
   return exports;
 }

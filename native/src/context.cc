@@ -4,6 +4,7 @@
 #include <array>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -108,6 +109,7 @@ Context::Context(const ContextOptions& options, const std::atomic<bool>* abortin
   if (!copies_) n_ids_ = options.n_slots;
   // On a GPU a whole slot is copied faster than its cells come and go through the host's memory.
   const bool on_host = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_GPU) == nullptr;
+  if (!on_host) ComputeAllSizes();
   copies_cells_ = on_host && !unified_ && cuts_ && n_window_ == 0;
 }
 
@@ -123,6 +125,32 @@ bool Context::CutsInTrial() {
   if (cuts) cell_bytes_ = llama_state_seq_get_size(context_.get(), 0);
   Clear(0);
   return cuts;
+}
+
+// A GPU computes a few tokens with other kernels than many, and compiles or loads each when it is
+// first used, which takes up to seconds: now, and not when somebody waits for it.
+void Context::ComputeAllSizes() {
+  const auto n_most =
+      static_cast<int32_t>(std::min<uint32_t>(llama_n_ubatch(context_.get()), n_ctx_));
+  const std::vector<llama_token> tokens(n_most, 0);
+  for (const int32_t n : {3, 12, 48, n_most}) {
+    if (n > n_most) continue;
+    BeginBatch();
+    Add(0, 0, std::span(tokens).first(n), 1);
+    Decode();
+    // One more behind them looks at a longer context.
+    BeginBatch();
+    if (n < n_ctx_) {
+      Add(0, n, std::span(tokens).first(1), 1);
+      Decode();
+    }
+    Clear(0);
+  }
+  BeginBatch();
+  const int32_t n_slots = std::min(n_ids_, static_cast<int32_t>(llama_n_seq_max(context_.get())));
+  for (CacheId id = 0; id < n_slots; ++id) Add(id, 0, std::span(tokens).first(1), 1);
+  Decode();
+  for (CacheId id = 0; id < n_slots; ++id) Clear(id);
 }
 
 CacheLimits Context::cache_limits() const {

@@ -127,6 +127,7 @@ class Context {
   bool CopyCells(const CacheEdit& edit);
   void Clear(CacheId id);
   bool CutsInTrial();
+  void ComputeAllSizes();
   bool CanCut(CacheId id, int32_t n_tokens) const;
 
   bool unified_ = false;

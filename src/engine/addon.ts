@@ -3,6 +3,7 @@
  * The only file that knows a `.node` path.
  */
 import { createRequire } from 'node:module';
+import type { CudaDriver } from '../model/cuda-build.ts';
 import { packagePath, pinnedNodeLlamaCppVersion } from '../package-info.ts';
 import type {
   ChatAbilities,
@@ -275,6 +276,8 @@ export interface NativeEmbedder {
 export interface Addon {
   /** The release of node-llama-cpp it was compiled against. */
   readonly nodeLlamaCppVersion: string;
+  /** NVIDIA's driver and its devices; null where there is none. */
+  cudaDriver(): CudaDriver | null;
   readonly Engine: {
     new (options: NativeEngineOptions, onEvents: (events: NativeEvents) => void): NativeHandle;
     /**

@@ -7,11 +7,13 @@ import {
   type LlamaModelOptions,
 } from 'node-llama-cpp';
 import type { CacheType, EngineConfig, ModelConfig } from '../config.ts';
+import { loadAddon } from '../engine/addon.ts';
 import type { EmbeddingOptions } from '../engine/lazy-embedder.ts';
 import type { Logger } from '../log.ts';
 import { pinnedNodeLlamaCppVersion } from '../package-info.ts';
 import { StartError } from '../start-error.ts';
 import type { Backend } from './backend.ts';
+import { checkCudaKernels, openCudaBuild } from './cuda-build.ts';
 import {
   chosenPooling,
   type EmbeddingShape,
@@ -96,6 +98,9 @@ export async function loadModel(source: ModelSource, options: LoadOptions): Prom
   };
   try {
     signal.throwIfAborted();
+    if (llama.gpu === 'cuda') {
+      checkCudaKernels(loadAddon('cuda').cudaDriver(), openCudaBuild(), logger);
+    }
     const freeRamBytes = availableMemoryBytes();
     // First, since the model takes what GPU memory it finds.
     const draft =

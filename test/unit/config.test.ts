@@ -162,6 +162,7 @@ describe('loadConfig', () => {
     [{ MOCK_BACKEND: 'on' }, { model: { mockBackend: true } }],
     [{ MOCK_BACKEND: '0', MODEL_PATH: 'm' }, { model: { mockBackend: false, path: 'm' } }],
     [{ MOCK_BACKEND: 'true', MODEL_PATH: '' }, { model: { mockBackend: true, path: undefined } }],
+    [{ CUDA_CACHE_PATH: '/cache' }, { model: { kernelCache: '/cache' } }],
     [{ NGL: '99' }, { model: { gpuLayers: 'max' } }],
     [{ NGL: 'MAX' }, { model: { gpuLayers: 'max' } }],
     [{ NGL: '0' }, { model: { gpuLayers: 0 } }],

@@ -30,6 +30,7 @@ function resolve(config: Partial<ModelConfig>, bundledPath?: string) {
     alias: undefined,
     gpu: 'auto',
     gpuLayers: 'auto',
+    kernelCache: undefined,
   } as const;
   return resolveModelSource({ ...unset, ...config }, bundledPath);
 }

@@ -1,0 +1,130 @@
+/**
+ * Whether the CUDA kernels that node-llama-cpp ships run on a GPU. They come as machine code for some GPUs and as PTX,
+ * which the driver compiles, for others: only a driver as new as the toolkit that wrote the PTX can. llama.cpp finds
+ * out with its first kernel, and ends the process.
+ */
+import { readFileSync } from 'node:fs';
+import type { Logger } from '../log.ts';
+import { StartError } from '../start-error.ts';
+
+/** What a driver says; from the addon. */
+export interface CudaDriver {
+  /** The newest CUDA it can compile kernels of: 13000 is 13.0. */
+  readonly version: number;
+  /** Compute capabilities of the devices: 90 is 9.0. */
+  readonly capabilities: readonly number[];
+}
+
+/** What one `libggml-cuda` holds. Capabilities as in {@link CudaDriver}. */
+export interface CudaBuild {
+  /** Of CUDA, as drivers count. */
+  readonly toolkitVersion: number;
+  /** The first driver that knows this toolkit. */
+  readonly driver: number;
+  /** GPUs with machine code of their own, which others of the same generation run if they are newer. */
+  readonly machineCode: readonly number[];
+  readonly ptx: readonly number[];
+}
+
+/** Of the pinned release; `test/unit/cuda-build.test.ts` holds them against the installed files. */
+export const cudaBuilds = {
+  cuda13: {
+    toolkitVersion: 13_010,
+    driver: 590,
+    machineCode: [86, 89, 120, 121],
+    ptx: [75, 80, 90],
+  },
+  cuda12: {
+    toolkitVersion: 12_040,
+    driver: 550,
+    machineCode: [86],
+    ptx: [50, 61, 70, 75, 80],
+  },
+} as const satisfies Record<string, CudaBuild>;
+
+export type CudaBuildName = keyof typeof cudaBuilds;
+
+/** Which build is open in this process; undefined where that cannot be seen. */
+export function openCudaBuild(readMaps = readProcessMaps): CudaBuildName | undefined {
+  const path = /\S*libggml-cuda\.so/.exec(readMaps())?.[0];
+  if (path === undefined) return undefined;
+  return /\/fallback\/[^/]*$/.test(path) ? 'cuda12' : 'cuda13';
+}
+
+function readProcessMaps(): string {
+  try {
+    return readFileSync('/proc/self/maps', 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/**
+ * How a device runs a build: with its machine code (`runs`), after the driver has compiled it (`compiles`), or not,
+ * because the driver is too old (`old driver`) or the device is (`old device`).
+ */
+export function cudaFit(
+  build: CudaBuild,
+  driverVersion: number,
+  capability: number,
+): 'runs' | 'compiles' | 'old driver' | 'old device' {
+  const generation = (of: number) => Math.floor(of / 10);
+  const isMade = build.machineCode.some(
+    (made) => generation(made) === generation(capability) && made <= capability,
+  );
+  if (isMade) return 'runs';
+  if (!build.ptx.some((made) => made <= capability)) return 'old device';
+  return driverVersion >= build.toolkitVersion ? 'compiles' : 'old driver';
+}
+
+/**
+ * Says that kernels will be compiled, which takes a while the first time.
+ * @throws {StartError} exit code 1 when a device cannot run them
+ */
+export function checkCudaKernels(
+  driver: CudaDriver | null,
+  name: CudaBuildName | undefined,
+  logger: Logger,
+): void {
+  if (driver === null || name === undefined) return;
+  const build = cudaBuilds[name];
+  for (const capability of driver.capabilities) {
+    const gpu = `a GPU of compute capability ${Math.floor(capability / 10)}.${capability % 10}`;
+    const written = cudaVersion(build.toolkitVersion);
+    switch (cudaFit(build, driver.version, capability)) {
+      case 'runs':
+        break;
+      case 'compiles':
+        logger.info(
+          `the driver compiles the kernels of CUDA ${written} for ${gpu}, and keeps them: the first start takes longer`,
+        );
+        break;
+      case 'old driver':
+        throw new StartError(
+          1,
+          `${gpu} needs kernels that its driver compiles, and the driver, which knows CUDA up to ` +
+            `${cudaVersion(driver.version)}, cannot compile those of CUDA ${written}; ` +
+            `install driver ${build.driver} or newer${otherBuild(name, driver.version, capability)}, or use GPU=off`,
+        );
+      case 'old device':
+        throw new StartError(
+          1,
+          `${gpu} is too old for the kernels of CUDA ${written}` +
+            `${otherBuild(name, driver.version, capability)}; use GPU=vulkan or GPU=off`,
+        );
+    }
+  }
+}
+
+function otherBuild(name: CudaBuildName, driverVersion: number, capability: number): string {
+  const other = name === 'cuda12' ? 'cuda13' : 'cuda12';
+  const fit = cudaFit(cudaBuilds[other], driverVersion, capability);
+  return fit === 'runs' || fit === 'compiles'
+    ? `, or use the build for CUDA ${other.slice(4)} (docs/troubleshooting.md says how)`
+    : '';
+}
+
+/** `13000` as `13.0`. */
+function cudaVersion(version: number): string {
+  return `${Math.floor(version / 1000)}.${Math.floor((version % 1000) / 10)}`;
+}
