@@ -122,8 +122,8 @@ export interface EngineConfig {
   readonly promptLane: boolean;
   /** 0 leaves the choice to the engine. */
   readonly threadCount: number;
-  /** ggml's busy-wait between graphs, 0 to 100. */
-  readonly threadPoll: number;
+  /** ggml's busy-wait between graphs, 0 to 100; undefined leaves the choice to the engine. */
+  readonly threadPoll: number | undefined;
   /** Processors the compute threads may run on; undefined: any. */
   readonly processors: readonly number[] | undefined;
   readonly batchSize: number;

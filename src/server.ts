@@ -280,7 +280,7 @@ async function startModel(
 }
 
 async function startEngine(
-  { model, draft, gpu, generates, embedding, fit, threadCount, dispose }: LoadedModel,
+  { model, draft, gpu, generates, embedding, fit, threadCount, threadPoll, dispose }: LoadedModel,
   { engine: config }: Config,
   metrics: Metrics,
 ): Promise<RunningModel> {
@@ -299,7 +299,7 @@ async function startEngine(
     kvLayout: config.kvLayout,
     promptLane: fit.promptLane,
     threadCount,
-    threadPoll: config.threadPoll,
+    threadPoll,
     processors: config.processors,
     batchSize: config.batchSize,
     ubatchSize: config.ubatchSize,

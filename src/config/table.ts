@@ -147,11 +147,11 @@ export const settings = {
     0,
     'CPU threads that compute; 0 = the cores there are, less one in eight for the rest from 3 on',
   ),
-  THREAD_POLL: withDefault(
+  THREAD_POLL: optional(
     'Engine',
     integer({ min: 0, max: 100 }),
-    0,
-    'how long CPU threads spin between computations before they sleep; 0 = sleep at once',
+    'how long CPU threads spin between computations before they sleep; 0 = sleep at once, 1 = some milliseconds',
+    '1 on a CPU with more cores than THREADS, else 0',
   ),
   CPU_AFFINITY: optional(
     'Engine',

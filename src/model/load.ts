@@ -53,6 +53,7 @@ export interface LoadedModel {
     readonly promptLane: boolean;
   };
   readonly threadCount: number;
+  readonly threadPoll: number;
   /** The file's own chat template, as Jinja text. */
   readonly chatTemplate: string | undefined;
   /** Texts of the tokens that begin a prompt and end a completion. */
@@ -113,6 +114,7 @@ export async function loadModel(source: ModelSource, options: LoadOptions): Prom
     const fit = await fitToMemory({ model, draft }, source, freeRamBytes, options.engine);
     for (const { level, message } of fit.notes) logger[level](message);
     signal.throwIfAborted();
+    const threadCount = threadCountOf(options.engine, llama.cpuMathCores);
     return {
       model,
       draft,
@@ -120,7 +122,8 @@ export async function loadModel(source: ModelSource, options: LoadOptions): Prom
       generates: source.embedding.generates,
       embedding: embeddingOptions(model, source, options.engine, fit),
       fit,
-      threadCount: threadCountOf(options.engine, llama.cpuMathCores),
+      threadCount,
+      threadPoll: threadPollOf(options.engine, llama.gpu, threadCount),
       chatTemplate: chatTemplateOf(model),
       bosToken: model.tokens.bosString ?? undefined,
       eosToken: model.tokens.eosString ?? undefined,
@@ -410,6 +413,19 @@ function threadCountOf({ threadCount, processors }: EngineConfig, mathCoreCount:
   if (threadCount > 0) return threadCount;
   const granted = computeThreadCount(usableCoreCount());
   return Math.max(1, Math.min(mathCoreCount, granted, processors?.length ?? granted));
+}
+
+/**
+ * What was asked for, else a few milliseconds where cores are left for everything else: with none left a thread that
+ * spins is in the way, and while a GPU computes it burns a core for nothing. Many threads that sleep after each step
+ * take as long to wake as a small model's step.
+ */
+function threadPollOf(
+  { threadPoll }: EngineConfig,
+  gpu: Llama['gpu'],
+  threadCount: number,
+): number {
+  return threadPoll ?? (gpu === false && threadCount < usableCoreCount() ? 1 : 0);
 }
 
 function flashAttention({ flashAttention: setting }: EngineConfig): boolean | 'auto' {
