@@ -1,5 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { AdmissionLimits } from './admission/admission.ts';
 import { chooseDataDirectory } from './config/data-directory.ts';
 import { readExtraArgs } from './config/extra-args.ts';
@@ -272,9 +272,17 @@ const textSettings = [
   'INSTANCE_ID',
 ];
 
-/** Before CUDA is loaded, whose driver looks for the folder in the environment. */
+/**
+ * Before CUDA is loaded, whose driver looks for the folder in the environment. Where it could not be made the driver keeps
+ * to the user's home.
+ */
 export function placeKernelCache(folder: string): void {
-  process.env.CUDA_CACHE_PATH = folder;
+  try {
+    accessSync(existsSync(folder) ? folder : dirname(folder), constants.W_OK);
+    process.env.CUDA_CACHE_PATH = folder;
+  } catch {
+    // It is a cache.
+  }
 }
 
 /** For those who must go on where settings are wrong: then only folders and names are as they were set. */

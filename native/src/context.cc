@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -19,10 +20,6 @@ constexpr int32_t kLeastSplitCopy = 64;
 // step pays for every cell in use, also for those it skips: on a CPU with flash attention about 1.2
 // ns of one core for each cell, layer and head.
 constexpr int32_t kKeptPart = 4;
-
-// Passes over the model's weights that closing a gap may cost, counted by the bytes it reads and
-// writes: it saves one in each step until somebody comes or goes.
-constexpr double kWorthPasses = 16;
 
 // Memory for the logits of prompt tokens that are scored, which llama.cpp reserves whether any is
 // or not. Few rows make many steps of a prompt, beyond a hundred gains nothing.
@@ -48,15 +45,27 @@ llama_context_params BaseParams(const ContextOptions& options) {
   return params;
 }
 
+// The value of a number under the architecture's name, 0 for none.
+int32_t ArchitectureNumber(const llama_model* model, const char* name) {
+  std::array<char, 64> text{};
+  llama_model_meta_val_str(model, "general.architecture", text.data(), text.size());
+  const std::string key = std::string(text.data()) + "." + name;
+  if (llama_model_meta_val_str(model, key.c_str(), text.data(), text.size()) < 0) return 0;
+  return std::atoi(text.data());
+}
+
 // Whether a token's position means another thing in a shorter context: llama.cpp has two sets of
 // RoPE factors for such models (LongRoPE) and takes one by the size of the context.
 bool RotatesByContext(const llama_model* model) {
-  std::array<char, 64> architecture{};
-  llama_model_meta_val_str(model, "general.architecture", architecture.data(), architecture.size());
-  const std::string key =
-      std::string(architecture.data()) + ".rope.scaling.original_context_length";
-  std::array<char, 32> value{};
-  return llama_model_meta_val_str(model, key.c_str(), value.data(), value.size()) >= 0;
+  return ArchitectureNumber(model, "rope.scaling.original_context_length") > 0;
+}
+
+// What a step of a few tokens reads of the model: of experts only those that are used.
+double PassBytes(const llama_model* model) {
+  const auto n_bytes = static_cast<double>(llama_model_size(model));
+  const int32_t n_experts = ArchitectureNumber(model, "expert_count");
+  const int32_t n_used = ArchitectureNumber(model, "expert_used_count");
+  return n_experts > n_used && n_used > 0 ? n_bytes * n_used / n_experts : n_bytes;
 }
 
 int32_t Padded(int32_t n) { return (n + kContextPadding - 1) / kContextPadding * kContextPadding; }
@@ -108,9 +117,9 @@ Context::Context(const ContextOptions& options, const std::atomic<bool>* abortin
   copies_ = cuts_ || recurrent;
   if (!copies_) n_ids_ = options.n_slots;
   // On a GPU a whole slot is copied faster than its cells come and go through the host's memory.
-  const bool on_host = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_GPU) == nullptr;
-  if (!on_host) ComputeAllSizes();
-  copies_cells_ = on_host && !unified_ && cuts_ && n_window_ == 0;
+  on_host_ = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_GPU) == nullptr;
+  if (!on_host_) ComputeAllSizes(options.n_slots);
+  copies_cells_ = on_host_ && !unified_ && cuts_ && n_window_ == 0;
 }
 
 // Whether a sequence of two tokens can lose the second. llama.cpp has no other way to ask.
@@ -129,7 +138,7 @@ bool Context::CutsInTrial() {
 
 // A GPU computes a few tokens with other kernels than many, and compiles or loads each when it is
 // first used, which takes up to seconds: now, and not when somebody waits for it.
-void Context::ComputeAllSizes() {
+void Context::ComputeAllSizes(int32_t n_slots) {
   const auto n_most =
       static_cast<int32_t>(std::min<uint32_t>(llama_n_ubatch(context_.get()), n_ctx_));
   const std::vector<llama_token> tokens(n_most, 0);
@@ -147,7 +156,6 @@ void Context::ComputeAllSizes() {
     Clear(0);
   }
   BeginBatch();
-  const int32_t n_slots = std::min(n_ids_, static_cast<int32_t>(llama_n_seq_max(context_.get())));
   for (CacheId id = 0; id < n_slots; ++id) Add(id, 0, std::span(tokens).first(1), 1);
   Decode();
   for (CacheId id = 0; id < n_slots; ++id) Clear(id);
@@ -161,6 +169,9 @@ CacheLimits Context::cache_limits() const {
   limits.shares_cells = unified_;
   limits.cuts = cuts_;
   limits.copies = copies_;
+  // Where a prompt is computed fast, a gap in every step costs more than a prefix that is lost.
+  if (copies_cells_) limits.n_most_swap = n_movable();
+  limits.drops_to_move = !on_host_;
   if (unified_) {
     limits.n_min_copy = 1;
   } else {
@@ -172,12 +183,11 @@ CacheLimits Context::cache_limits() const {
   return limits;
 }
 
-int32_t Context::n_worth_moves() const {
+int32_t Context::n_worth_moves(int32_t n_passes) const {
   if (unified_ || !cuts_) return 0;
   // The slot, and that of a prefix that has to make way for it, are read and written.
   const double moved_bytes = 4.0 * static_cast<double>(cell_bytes_) * n_ctx_;
-  const auto pass_bytes = static_cast<double>(llama_model_size(llama_get_model(context_.get())));
-  const double n_moves = kWorthPasses * pass_bytes / std::max(1.0, moved_bytes);
+  const double n_moves = n_passes * PassBytes(llama_get_model(context_.get())) / moved_bytes;
   return static_cast<int32_t>(std::min(n_moves, static_cast<double>(n_ids_)));
 }
 
@@ -219,6 +229,9 @@ bool Context::Apply(const CacheEdit& edit) {
     case CacheEdit::Kind::kClear:
       Clear(edit.id);
       break;
+    case CacheEdit::Kind::kSwap:
+      done = Swap(edit);
+      break;
   }
   if (edit.id == copied_id_) copied_id_ = -1;
   if (!done) Clear(edit.id);
@@ -253,6 +266,22 @@ bool Context::CopyCells(const CacheEdit& edit) {
   const size_t n_bytes = copied_cells_.size();
   return llama_state_seq_set_data(context_.get(), copied_cells_.data(), n_bytes, edit.id) ==
          n_bytes;
+}
+
+bool Context::Swap(const CacheEdit& edit) {
+  CellBytes ours;
+  CellBytes theirs;
+  bool done = ReadCells(edit.id, &ours) && ReadCells(edit.source, &theirs);
+  Clear(edit.id);
+  Clear(edit.source);
+  copied_id_ = -1;
+  const auto write = [this](CacheId id, const CellBytes& cells) {
+    const size_t n_bytes = cells.size();
+    return llama_state_seq_set_data(context_.get(), cells.data(), n_bytes, id) == n_bytes;
+  };
+  done = done && write(edit.id, theirs) && write(edit.source, ours);
+  if (!done) Clear(edit.source);
+  return done;
 }
 
 // What llama.cpp copies by itself it copies with the next decode: until then nobody may look at the

@@ -105,9 +105,9 @@ class Context {
   // What the memory of this model is capable of. What it returns must not outlive the context.
   CacheLimits cache_limits() const;
 
-  // Sequences that may be moved from one id to another to save a pass over the model's weights; 0
-  // where ids need not be neighbours to be computed together.
-  int32_t n_worth_moves() const;
+  // Sequences that can be moved from one id to another for the price of `n_passes` over the model's
+  // weights; 0 where ids need not be neighbours to be computed together.
+  int32_t n_worth_moves(int32_t n_passes) const;
 
   // Tokens whose logits a batch can keep, beside one for each slot.
   int32_t n_scored_rows() const { return n_scored_rows_; }
@@ -125,12 +125,15 @@ class Context {
  private:
   bool Copy(const CacheEdit& edit);
   bool CopyCells(const CacheEdit& edit);
+  bool Swap(const CacheEdit& edit);
   void Clear(CacheId id);
   bool CutsInTrial();
-  void ComputeAllSizes();
+  void ComputeAllSizes(int32_t n_slots);
   bool CanCut(CacheId id, int32_t n_tokens) const;
 
   bool unified_ = false;
+  // No GPU computes.
+  bool on_host_ = true;
   int32_t n_ctx_ = 0;
   int32_t n_cells_ = 0;
   // Sequence ids there are.

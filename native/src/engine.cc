@@ -29,7 +29,7 @@ SchedulerLimits LimitsOf(const EngineOptions& options, bool drafts, int32_t n_la
       .n_draft_min = options.drafts.n_min,
       .n_draft_max = options.drafts.n_max,
       .n_lane_tokens = n_lane_tokens,
-      .n_worth_moves = context->n_worth_moves(),
+      .n_worth_moves = context->n_worth_moves(kWorthPasses),
       .cache = context->cache_limits(),
   };
 }
@@ -247,6 +247,8 @@ bool Engine::DecodesNext(const StepPlan& plan) const {
 
 bool Engine::ComputeBatch(const StepPlan& plan) {
   FillBatch(plan);
+  // They are made within the call, and say nothing of later ones.
+  const bool copies = context_->has_pending_copies();
   const Clock::time_point begin = Clock::now();
   const DecodeStatus status = context_->Decode();
   stats_.decode_ms += MillisecondsSince(begin);
@@ -256,7 +258,7 @@ bool Engine::ComputeBatch(const StepPlan& plan) {
       scheduler_->Commit(plan);
       CountProgress(plan);
       SampleAll(plan);
-      scheduler_->Measured(plan, MillisecondsSince(begin));
+      if (!copies) scheduler_->Measured(plan, MillisecondsSince(begin));
       break;
     case DecodeStatus::kNoRoom:
       // Alone, a sequence that finds no room never will.
@@ -332,7 +334,9 @@ bool Engine::ApplyEdits(const StepPlan& plan) {
   for (const CacheEdit& edit : plan.edits) {
     const bool from_nothing = edit.kind == CacheEdit::Kind::kCopy &&
                               std::ranges::find(emptied, edit.source) != emptied.end();
-    if (from_nothing || !context_->Apply(edit)) emptied.push_back(edit.id);
+    if (!from_nothing && context_->Apply(edit)) continue;
+    emptied.push_back(edit.id);
+    if (edit.kind == CacheEdit::Kind::kSwap) emptied.push_back(edit.source);
   }
   context_->EndCopies();
   for (const CacheId id : emptied) {

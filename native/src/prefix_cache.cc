@@ -87,20 +87,33 @@ CacheId PrefixCache::Open(const std::string& scope, int32_t n_prompt, PrefixMatc
 
 void PrefixCache::Swap(CacheId a, CacheId b) { std::swap(entries_[a], entries_[b]); }
 
+bool PrefixCache::MayMove(CacheId id) const {
+  if (n_held(id) == 0 || limits_.drops_to_move || LowestFree() >= 0) return true;
+  // What is copied before a swap may not be there to be read yet.
+  const bool copies = std::ranges::any_of(
+      edits_, [](const CacheEdit& edit) { return edit.kind == CacheEdit::Kind::kCopy; });
+  return !copies && n_held(id) <= limits_.n_most_swap;
+}
+
 void PrefixCache::Rename(CacheId id, CacheId to) {
-  if (entries_[to].state == State::kKept) {
-    if (n_held(id) == 0) {
-      const Entry open = std::exchange(entries_[id], {});
-      Move(to, id);
-      entries_[to] = open;
+  if (entries_[to].state == State::kKept && n_held(id) > 0) {
+    CacheId place = LowestFree();
+    if (place < 0 && !limits_.drops_to_move) {
+      edits_.push_back({CacheEdit::Kind::kSwap, to, id});
+      std::swap(entries_[id], entries_[to]);
       return;
     }
-    const CacheId place = FreeId(/*spared=*/to);
+    if (place < 0) place = FreeId(/*spared=*/to);
     if (place == to) {
       Clear(to);
     } else {
       Move(to, place);
     }
+  } else if (entries_[to].state == State::kKept) {
+    const Entry open = std::exchange(entries_[id], {});
+    Move(to, id);
+    entries_[to] = open;
+    return;
   }
   Move(id, to);
 }
@@ -200,9 +213,8 @@ void PrefixCache::Lost(CacheId id) {
 
 CacheId PrefixCache::FreeId(CacheId spared) {
   // The lowest: a split KV cache computes neighbouring ids together, and a gap splits the batch.
-  for (CacheId id = 0; id < limits_.n_ids; ++id) {
-    if (entries_[id].state == State::kFree) return id;
-  }
+  const CacheId free = LowestFree();
+  if (free >= 0) return free;
   const CacheId victim = LeastWorth([](CacheId) { return true; });
   if (victim >= 0 && victim != spared) Clear(victim);
   return victim;
@@ -298,6 +310,13 @@ int32_t PrefixCache::n_open_cells(PrefixMatch match) const {
   if (match.id < 0 || !limits_.shares_cells) return 0;
   if (entries_[match.id].state == State::kOpen) return match.n_tokens;
   return std::min(match.n_tokens, MostShared(match.id, /*open_only=*/true));
+}
+
+CacheId PrefixCache::LowestFree() const {
+  for (CacheId id = 0; id < limits_.n_ids; ++id) {
+    if (entries_[id].state == State::kFree) return id;
+  }
+  return -1;
 }
 
 int32_t PrefixCache::Count(State state) const {

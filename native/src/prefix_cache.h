@@ -34,6 +34,10 @@ struct CacheLimits {
   bool copies = true;
   // Tokens from which a copy is worth its price.
   int32_t n_min_copy = 1;
+  // To move what an id holds to one where a prefix is kept, while none is free: tokens that two ids
+  // may hold to change places, and whether the prefix worth least may be dropped for it instead.
+  int32_t n_most_swap = 0;
+  bool drops_to_move = false;
   // Where `cuts` depends on the id and the length, because old cells may be gone (sliding window).
   std::function<bool(CacheId, int32_t)> can_cut = nullptr;
 };
@@ -47,6 +51,8 @@ struct CacheEdit {
     kCut,
     // `id` loses everything.
     kClear,
+    // `id` and `source`, of which neither is empty, change what they hold.
+    kSwap,
   };
   Kind kind = Kind::kClear;
   CacheId id = 0;
@@ -80,9 +86,12 @@ class PrefixCache {
   // Two open ids that hold nothing change places.
   void Swap(CacheId a, CacheId b);
 
+  // Whether what an open or kept id holds can be moved, by what the limits say.
+  bool MayMove(CacheId id) const;
+
   // An open id becomes another one, which is not open, and takes along what it holds; a prefix that
-  // is kept there goes elsewhere, and the one worth least is dropped for it if there is no free id.
-  // For caches whose ids share no cells.
+  // is kept there goes to a free id, or to where the open one was. Both may move. For caches whose
+  // ids share no cells.
   void Rename(CacheId id, CacheId to);
 
   // Replaces what an open id holds with a longer prefix.
@@ -167,6 +176,8 @@ class PrefixCache {
   int32_t MostShared(CacheId id, bool open_only) const;
 
   int32_t Count(State state) const;
+  // The lowest free id, -1 for none.
+  CacheId LowestFree() const;
   // Whether the first `n_tokens` of an id can be given to another.
   bool Serves(CacheId id, int32_t n_tokens) const;
   bool StartsWith(const Entry& entry, const Entry& prefix) const;

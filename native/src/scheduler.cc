@@ -22,8 +22,10 @@ constexpr int32_t kLeastCheckpoint = 16;
 // Steps of a prefill for which a newcomer leaves the others room to decode. Who needs more is
 // paused.
 constexpr int32_t kMostStepsAhead = 64;
-// Steps for which a gap between those that compute is left to whoever comes next.
+// Steps for which a gap between those that compute is left to whoever comes next, at least.
 constexpr int32_t kGapPatience = 4;
+// What a sequence may hold to be moved as soon as it comes.
+constexpr int32_t kFewTokens = 512;
 // Plans without guesses after the memory had no room for some.
 constexpr int32_t kPlainPlans = 64;
 // How much longer than it is a step of several sequences may become by guesses, where that is more
@@ -273,12 +275,17 @@ void Scheduler::Admit() {
   }
 }
 
-// Those that come have little to move, and are moved at once. Of the others one is, when nobody has
-// come for some steps to fill the gap that a finished one has left.
+// Those that come and hold little are moved at once. Of the others one is, when nobody has come to
+// fill the gap that a finished one has left for as many steps as the move costs passes: then it
+// never costs more than twice of what the best choice would have.
 void Scheduler::CloseGaps() {
   if (limits_.n_worth_moves == 0) return;
   SortNew();
-  const bool all_move = n_gap_plans_ >= kGapPatience;
+  const bool comes =
+      std::ranges::any_of(running_, [this](SequenceId id) { return sequences_.at(id).is_new; });
+  if (comes) n_gap_plans_ = 0;
+  const bool all_move =
+      n_gap_plans_ >= std::max(kGapPatience, kWorthPasses / limits_.n_worth_moves);
   std::vector<IdUse> uses = IdUses(all_move);
   n_gap_plans_ = CountRuns(uses) > 1 ? n_gap_plans_ + 1 : 0;
   while (const auto move = NextGapMove(uses, limits_.n_worth_moves)) {
@@ -288,7 +295,7 @@ void Scheduler::CloseGaps() {
     cache_.Rename(move->from, move->to);
     sequence.cache_id = move->to;
     ++n_moved_;
-    if (!sequence.is_new) {
+    if (all_move) {
       n_gap_plans_ = 0;
       return;
     }
@@ -316,14 +323,15 @@ void Scheduler::SortNew() {
 std::vector<IdUse> Scheduler::IdUses(bool all_move) const {
   std::vector<IdUse> uses(cache_.limits().n_ids);
   for (CacheId id = 0; id < cache_.limits().n_ids; ++id) {
-    uses[id] = cache_.state(id) == PrefixCache::State::kKept ? IdUse::kKept : IdUse::kFree;
+    if (cache_.state(id) != PrefixCache::State::kKept) continue;
+    uses[id] = cache_.MayMove(id) ? IdUse::kKept : IdUse::kWaits;
   }
   for (const SequenceId id : running_) {
     const Sequence& sequence = sequences_.at(id);
     const bool waits = sequence.held || id == in_lane_ || sequence.n_followed > 0;
-    uses[sequence.cache_id] = waits                         ? IdUse::kWaits
-                              : all_move || sequence.is_new ? IdUse::kMoves
-                                                            : IdUse::kStays;
+    const bool is_light = sequence.is_new && n_cached(sequence) <= kFewTokens;
+    const bool moves = (all_move || is_light) && cache_.MayMove(sequence.cache_id);
+    uses[sequence.cache_id] = waits ? IdUse::kWaits : moves ? IdUse::kMoves : IdUse::kStays;
   }
   return uses;
 }

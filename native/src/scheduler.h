@@ -22,6 +22,10 @@
 
 using SequenceId = uint64_t;
 
+// Passes over the model's weights that closing a gap may cost: it saves one in each step until
+// somebody comes or goes.
+inline constexpr int32_t kWorthPasses = 16;
+
 struct SchedulerLimits {
   // Sequences that run at once, at least 1.
   int32_t n_slots = 1;
@@ -41,7 +45,8 @@ struct SchedulerLimits {
   // Tokens a sequence may have whose prompt is computed in the prompt lane; 0: there is no lane.
   int32_t n_lane_tokens = 0;
   // Ids of a split cache lie together, or a step takes a pass over the model's weights for each run
-  // of neighbours: this many may be moved to save one pass; 0: none are.
+  // of neighbours: this many may be moved to save one pass; 0: none are. Together they cost at most
+  // kWorthPasses passes.
   int32_t n_worth_moves = 0;
   CacheLimits cache = {};
 };
@@ -241,7 +246,7 @@ class Scheduler {
 
   // The newly taken in that hold nothing get their cache ids in order.
   void SortNew();
-  // Of all cache ids; who may be moved, if not only the newly taken in, is `all_move`.
+  // Of all cache ids. Whether `all_move`, or only the newly taken in that hold little.
   std::vector<IdUse> IdUses(bool all_move) const;
   // The longest cached prefix that a sequence can start from.
   PrefixMatch Find(const Sequence& sequence) const;

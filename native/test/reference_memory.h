@@ -38,6 +38,11 @@ class ReferenceMemory {
           REQUIRE(edit.n_tokens < static_cast<int32_t>(cells.size()));
           cells.resize(edit.n_tokens);
           break;
+        case CacheEdit::Kind::kSwap:
+          REQUIRE(!cells.empty());
+          REQUIRE(!ids_[edit.source].empty());
+          std::swap(ids_[edit.id], ids_[edit.source]);
+          break;
         case CacheEdit::Kind::kClear:
           REQUIRE(!cells.empty());
           cells.clear();

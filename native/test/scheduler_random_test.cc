@@ -42,6 +42,8 @@ class RandomTraffic {
     REQUIRE((n_in_lane_ > 0) == (limits_.n_lane_tokens > 0));
     REQUIRE(n_found_ > 0);
     REQUIRE((scheduler_.n_moved() > 0) == (limits_.n_worth_moves > 0));
+    // Somebody comes every third step.
+    REQUIRE(scheduler_.n_moved() < static_cast<uint64_t>(n_steps) / 2);
     if (limits_.n_drafted > 0) REQUIRE((n_guessed_right_ > 0) == limits_.cache.cuts);
   }
 
@@ -285,14 +287,19 @@ TEST_CASE("random traffic on a split cache whose sequences move together") {
   limits.n_worth_moves = 3;
   limits.cache = {.n_ids = 12, .n_cells = 12 * 300, .shares_cells = false, .n_min_copy = 32};
   CAPTURE(RandomSeed());
-  RandomTraffic(limits, RandomSeed()).Run(RandomSteps());
+  for (const int32_t n_most_swap : {0, 100}) {
+    limits.cache.n_most_swap = n_most_swap;
+    limits.cache.drops_to_move = n_most_swap == 0;
+    RandomTraffic(limits, RandomSeed()).Run(RandomSteps() / 2);
+  }
 }
 
 TEST_CASE("random traffic with a prompt lane") {
   SchedulerLimits limits = Limits();
   limits.n_lane_tokens = 250;
   limits.n_worth_moves = 6;
-  limits.cache = {.n_ids = 6, .n_cells = 6 * 300, .shares_cells = false, .n_min_copy = 32};
+  limits.cache = {
+      .n_ids = 6, .n_cells = 6 * 300, .shares_cells = false, .n_min_copy = 32, .n_most_swap = 300};
   CAPTURE(RandomSeed());
   RandomTraffic(limits, RandomSeed()).Run(RandomSteps());
 }

@@ -3,6 +3,7 @@
 #include <doctest.h>
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <stdexcept>
 
@@ -279,8 +280,11 @@ namespace {
 SchedulerLimits SplitLimits(int32_t n_slots) {
   SchedulerLimits limits = Limits(n_slots, n_slots * 512);
   limits.n_worth_moves = n_slots;
-  limits.cache = {
-      .n_ids = n_slots, .n_cells = n_slots * 512, .shares_cells = false, .n_min_copy = 64};
+  limits.cache = {.n_ids = n_slots,
+                  .n_cells = n_slots * 512,
+                  .shares_cells = false,
+                  .n_min_copy = 64,
+                  .n_most_swap = 512};
   return limits;
 }
 
@@ -312,8 +316,63 @@ TEST_CASE("who is left of many moves together, when nobody comes to fill the gap
   }
   CHECK(AreNeighbours(plan));
   CHECK(scheduler.n_moved() <= 3);
-  // What was kept had to make way: the oldest is gone, since there was no free id to go to.
-  CHECK(scheduler.cache().n_kept() == 3);
+  // What was kept had to make way, and is there still.
+  CHECK(scheduler.cache().n_kept() == 4);
+}
+
+TEST_CASE("without a free id a prefix is dropped for a move, or nobody moves") {
+  for (const bool drops : {true, false}) {
+    CAPTURE(drops);
+    SchedulerLimits limits = SplitLimits(8);
+    limits.cache.n_most_swap = 9;
+    limits.cache.drops_to_move = drops;
+    Scheduler scheduler(limits);
+    for (SequenceId id = 0; id < 8; ++id) AddUnique(&scheduler, id, 10);
+    RunStep(&scheduler);
+    for (const SequenceId id : {1, 2, 4, 6}) scheduler.Finish(id);
+    StepPlan plan;
+    for (int step = 0; step < 30; ++step) plan = RunStep(&scheduler);
+    CHECK(AreNeighbours(plan) == drops);
+    CHECK((scheduler.n_moved() > 0) == drops);
+    CHECK(scheduler.cache().n_kept() == (drops ? 3 : 4));
+  }
+}
+
+TEST_CASE("as many conversations as slots keep their prefixes, whoever speaks at the same time") {
+  constexpr SequenceId kChats = 6;
+  Scheduler scheduler(SplitLimits(kChats));
+  std::vector<std::vector<Token>> chats(kChats);
+  SequenceId next_id = 1;
+  for (int round = 0; round < 40; ++round) {
+    // Two or three speak, one after the other in the order of a dance.
+    std::map<SequenceId, size_t> speakers;
+    const int n_speakers = 2 + round % 2;
+    for (int i = 0; i < n_speakers; ++i) {
+      const size_t chat = (round + i * (1 + round % 3)) % kChats;
+      if (std::ranges::any_of(speakers, [&](const auto& item) { return item.second == chat; })) {
+        continue;
+      }
+      const auto n_cached = static_cast<int32_t>(chats[chat].size());
+      const Token first = static_cast<Token>(1'000'000 * (chat + 1) + 100 * round);
+      for (int32_t token = 0; token < 7; ++token) chats[chat].push_back(first + token);
+      scheduler.Add(next_id, chats[chat], "");
+      speakers[next_id++] = chat;
+      if (n_cached == 0) continue;
+      const StepPlan plan = scheduler.Plan();
+      const StepWork* work = WorkOf(plan, next_id - 1);
+      REQUIRE(work != nullptr);
+      // All but the last token, which was sampled and not computed.
+      CHECK(work->first >= n_cached - 1);
+    }
+    for (int step = 0; step < 12; ++step) {
+      const StepPlan plan = RunStep(&scheduler);
+      for (const StepWork& work : plan.work) {
+        if (work.samples) chats[speakers.at(work.id)].push_back(-1);
+      }
+    }
+    for (const auto& [id, chat] : speakers) scheduler.Finish(id);
+  }
+  CHECK(scheduler.n_moved() > 0);
 }
 
 TEST_CASE("who comes is computed beside the others at once") {

@@ -44,9 +44,9 @@ export const cudaBuilds = {
 
 export type CudaBuildName = keyof typeof cudaBuilds;
 
-/** Which build is open in this process; undefined where that cannot be seen. */
+/** Which of them is open in this process; undefined for a build made here, and where it cannot be seen. */
 export function openCudaBuild(readMaps = readProcessMaps): CudaBuildName | undefined {
-  const path = /\S*libggml-cuda\.so/.exec(readMaps())?.[0];
+  const path = /\S*\/@node-llama-cpp\/\S*libggml-cuda\.so/.exec(readMaps())?.[0];
   if (path === undefined) return undefined;
   return /\/fallback\/[^/]*$/.test(path) ? 'cuda12' : 'cuda13';
 }

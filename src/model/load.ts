@@ -420,12 +420,14 @@ function threadCountOf({ threadCount, processors }: EngineConfig, mathCoreCount:
  * spins is in the way, and while a GPU computes it burns a core for nothing. Many threads that sleep after each step
  * take as long to wake as a small model's step.
  */
-function threadPollOf(
-  { threadPoll }: EngineConfig,
+export function threadPollOf(
+  { threadPoll, processors }: Pick<EngineConfig, 'threadPoll' | 'processors'>,
   gpu: Llama['gpu'],
   threadCount: number,
+  coreCount = usableCoreCount(),
 ): number {
-  return threadPoll ?? (gpu === false && threadCount < usableCoreCount() ? 1 : 0);
+  const granted = Math.min(coreCount, processors?.length ?? coreCount);
+  return threadPoll ?? (gpu === false && threadCount < granted ? 1 : 0);
 }
 
 function flashAttention({ flashAttention: setting }: EngineConfig): boolean | 'auto' {

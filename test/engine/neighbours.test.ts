@@ -1,6 +1,6 @@
 /**
  * Sequences of a split cache that are moved to lie beside each other: their texts stay those they give
- * alone, what is kept stays cached, and a step that was scattered takes one pass again.
+ * alone, and what is kept stays cached.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ChatMessage, Engine } from '../../src/engine/engine.ts';
@@ -17,7 +17,11 @@ const splitOptions = { kvLayout: 'split', slotCount: 12, contextLength: 1024 } a
 const ask = (engine: Engine, { messages, maxTokens }: (typeof chats)[number]) =>
   complete(engine, messages, { maxTokens, sampling: { temperature: 0, ignoreEos: true } });
 
-describe.each(['llama', 'olmo2'] as const)('%s', (architecture) => {
+// A model with a sliding window, as olmo2 is, moves nobody while every slot holds something.
+describe.each([
+  ['llama', 12],
+  ['olmo2', 14],
+] as const)('%s', (architecture, slotCount) => {
   let loaded: LoadedModel;
   beforeAll(async () => {
     loaded = await loadModel({ architecture, contextLength: 1024 });
@@ -31,12 +35,8 @@ describe.each(['llama', 'olmo2'] as const)('%s', (architecture) => {
   ] as const)(
     'gives the texts they give alone: flash attention %s, %s',
     async (attention, type) => {
-      const engine = await startEngine(loaded.model, {
-        ...splitOptions,
-        flashAttention: attention,
-        cacheTypeK: type,
-        cacheTypeV: type,
-      });
+      const cache = { cacheTypeK: type, cacheTypeV: type, flashAttention: attention } as const;
+      const engine = await startEngine(loaded.model, { ...splitOptions, slotCount, ...cache });
       try {
         const alone: string[] = [];
         for (const chat of chats) alone.push((await ask(engine, chat)).text);
@@ -65,16 +65,13 @@ describe('a conversation', () => {
       await Promise.all(chats.map((chat) => ask(engine, chat)));
       const first = await Promise.all(chats.map((chat) => ask(engine, chat)));
       expect(engine.stats().movedSequenceCount).toBeGreaterThan(0);
-      let cachedCount = 0;
       for (const [index, reply] of first.entries()) {
         const { messages = [] } = chats[index] ?? {};
         const answer = { role: 'assistant', content: reply.text } as const;
         const next = [...messages, answer, user('And then?')];
         const { usage } = (await complete(engine, next, { maxTokens: 4 })).end;
-        if (usage.cachedTokenCount >= reply.end.usage.promptTokenCount) cachedCount += 1;
+        expect(usage.cachedTokenCount).toBeGreaterThanOrEqual(reply.end.usage.promptTokenCount);
       }
-      // While every slot holds something, the first move costs the prefix worth least.
-      expect(cachedCount).toBeGreaterThanOrEqual(chats.length - 1);
     } finally {
       await engine.close();
     }

@@ -53,7 +53,11 @@ describe('a GPU', () => {
 
 test.each([
   ['7f 08:01 1 /app/node_modules/@node-llama-cpp/linux-x64-cuda/bins/x/libggml-cuda.so', 'cuda13'],
-  ['7f 08:01 1 /app/linux-x64-cuda-ext/bins/x/fallback/libggml-cuda.so\n7f …', 'cuda12'],
+  [
+    '7f 1 /app/node_modules/@node-llama-cpp/linux-x64-cuda-ext/x/fallback/libggml-cuda.so',
+    'cuda12',
+  ],
+  ['7f 08:01 1 /app/node_modules/node-llama-cpp/llama/localBuilds/x/libggml-cuda.so', undefined],
   ['7f 08:01 1 /app/libggml-base.so', undefined],
 ])('which build is open is seen in the process’s memory map', (maps, name) => {
   expect(openCudaBuild(() => maps)).toBe(name);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { threadPollOf } from '../../src/model/load.ts';
 import {
   availableMemoryBytes,
   computeThreadCount,
@@ -77,6 +78,19 @@ describe('computeThreadCount', () => {
     [64, 56],
   ])('of %i cores is %i', (coreCount, expected) => {
     expect(computeThreadCount(coreCount)).toBe(expected);
+  });
+});
+
+describe('threadPollOf', () => {
+  const unset = { threadPoll: undefined, processors: undefined };
+  it.each([
+    ['what was asked for', { ...unset, threadPoll: 50 }, false, 4, 4, 50],
+    ['a little where cores are left', unset, false, 3, 4, 1],
+    ['none where there are none', unset, false, 2, 2, 0],
+    ['none on few processors', { ...unset, processors: [0, 1] }, false, 2, 8, 0],
+    ['none beside a GPU', unset, 'cuda', 3, 4, 0],
+  ] as const)('is %s', (_what, config, gpu, threadCount, coreCount, expected) => {
+    expect(threadPollOf(config, gpu, threadCount, coreCount)).toBe(expected);
   });
 });
 
