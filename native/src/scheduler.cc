@@ -42,6 +42,8 @@ constexpr double kLaneSlack = 1.0 / 3;
 // Whether it is the next token of a sequence that decodes.
 bool IsDecode(const StepWork& work) { return work.n_tokens == 1 && work.samples; }
 
+bool IsCopy(const CacheEdit& edit) { return edit.kind == CacheEdit::Kind::kCopy; }
+
 }  // namespace
 
 int32_t StepPlan::n_drafted() const {
@@ -180,6 +182,7 @@ StepPlan Scheduler::Plan() {
   AddDrafts(&plan);
   MakeRoomFor(plan);
   plan.edits = cache_.TakeEdits();
+  if (std::ranges::any_of(plan.edits, IsCopy)) copies_pending_ = true;
   return plan;
 }
 
@@ -279,7 +282,7 @@ void Scheduler::Admit() {
 // fill the gap that a finished one has left for as many steps as the move costs passes: then it
 // never costs more than twice of what the best choice would have.
 void Scheduler::CloseGaps() {
-  if (limits_.n_worth_moves == 0) return;
+  if (limits_.n_worth_moves == 0 || copies_pending_) return;
   SortNew();
   const bool comes =
       std::ranges::any_of(running_, [this](SequenceId id) { return sequences_.at(id).is_new; });
@@ -505,6 +508,7 @@ void Scheduler::MakeRoomFor(const StepPlan& plan) {
 }
 
 void Scheduler::Commit(const StepPlan& plan) {
+  if (!plan.work.empty()) copies_pending_ = false;
   for (const StepWork& work : plan.work) {
     Sequence& sequence = sequences_.at(work.id);
     const std::span<const Token> tokens(sequence.tokens);

@@ -287,6 +287,9 @@ class Scheduler {
   PrefixCache cache_;
   StepPacer pacer_;
   DraftPacer drafts_;
+  // Copies of a plan that was not computed: the memory may still have to make them, and what they
+  // are made from must not be moved before.
+  bool copies_pending_ = false;
   // Plans since those that compute lie in more than one run.
   int32_t n_gap_plans_ = 0;
   uint64_t n_moved_ = 0;
