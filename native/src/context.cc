@@ -116,9 +116,9 @@ Context::Context(const ContextOptions& options, const std::atomic<bool>* abortin
   // A memory of another kind that cannot be cut may end the process over a copy (DeepSeek 4).
   copies_ = cuts_ || recurrent;
   if (!copies_) n_ids_ = options.n_slots;
-  // On a GPU a whole slot is copied faster than its cells come and go through the host's memory.
   on_host_ = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_GPU) == nullptr;
   if (!on_host_) ComputeAllSizes(options.n_slots);
+  // On a GPU a whole slot is copied faster than its cells come and go through the host's memory.
   copies_cells_ = on_host_ && !unified_ && cuts_ && n_window_ == 0;
 }
 
@@ -263,9 +263,7 @@ bool Context::CopyCells(const CacheEdit& edit) {
     if (!ReadCells(edit.source, &copied_cells_)) return false;
     copied_id_ = edit.source;
   }
-  const size_t n_bytes = copied_cells_.size();
-  return llama_state_seq_set_data(context_.get(), copied_cells_.data(), n_bytes, edit.id) ==
-         n_bytes;
+  return SetCells(edit.id, copied_cells_);
 }
 
 bool Context::Swap(const CacheEdit& edit) {
@@ -275,13 +273,13 @@ bool Context::Swap(const CacheEdit& edit) {
   Clear(edit.id);
   Clear(edit.source);
   copied_id_ = -1;
-  const auto write = [this](CacheId id, const CellBytes& cells) {
-    const size_t n_bytes = cells.size();
-    return llama_state_seq_set_data(context_.get(), cells.data(), n_bytes, id) == n_bytes;
-  };
-  done = done && write(edit.id, theirs) && write(edit.source, ours);
+  done = done && SetCells(edit.id, theirs) && SetCells(edit.source, ours);
   if (!done) Clear(edit.source);
   return done;
+}
+
+bool Context::SetCells(CacheId id, const CellBytes& cells) {
+  return llama_state_seq_set_data(context_.get(), cells.data(), cells.size(), id) == cells.size();
 }
 
 // What llama.cpp copies by itself it copies with the next decode: until then nobody may look at the
@@ -299,9 +297,8 @@ bool ReadCellsOf(llama_context* context, llama_seq_id id, CellBytes* cells) {
 
 bool Context::WriteCells(CacheId id, CellBytes* cells) {
   if (id == copied_id_) copied_id_ = -1;
-  const bool done =
-      !has_pending_copies_ && Restream(llama_n_seq_max(context_.get()), cells) &&
-      llama_state_seq_set_data(context_.get(), cells->data(), cells->size(), id) == cells->size();
+  const bool done = !has_pending_copies_ && Restream(llama_n_seq_max(context_.get()), cells) &&
+                    SetCells(id, *cells);
   if (!done) Clear(id);
   return done;
 }

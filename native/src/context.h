@@ -126,6 +126,8 @@ class Context {
   bool Copy(const CacheEdit& edit);
   bool CopyCells(const CacheEdit& edit);
   bool Swap(const CacheEdit& edit);
+  // Into an empty id, what was read in this context or restreamed for it.
+  bool SetCells(CacheId id, const CellBytes& cells);
   void Clear(CacheId id);
   bool CutsInTrial();
   void ComputeAllSizes(int32_t n_slots);

@@ -96,24 +96,25 @@ bool PrefixCache::MayMove(CacheId id) const {
 }
 
 void PrefixCache::Rename(CacheId id, CacheId to) {
-  if (entries_[to].state == State::kKept && n_held(id) > 0) {
-    CacheId place = LowestFree();
-    if (place < 0 && !limits_.drops_to_move) {
-      edits_.push_back({CacheEdit::Kind::kSwap, to, id});
-      std::swap(entries_[id], entries_[to]);
-      return;
-    }
-    if (place < 0) place = FreeId(/*spared=*/to);
+  const bool makes_way = entries_[to].state == State::kKept;
+  if (makes_way && n_held(id) == 0) {
+    const Entry open = std::exchange(entries_[id], {});
+    Move(to, id);
+    entries_[to] = open;
+    return;
+  }
+  if (makes_way && LowestFree() < 0 && !limits_.drops_to_move) {
+    edits_.push_back({CacheEdit::Kind::kSwap, to, id});
+    std::swap(entries_[id], entries_[to]);
+    return;
+  }
+  if (makes_way) {
+    const CacheId place = FreeId(/*spared=*/to);
     if (place == to) {
       Clear(to);
     } else {
       Move(to, place);
     }
-  } else if (entries_[to].state == State::kKept) {
-    const Entry open = std::exchange(entries_[id], {});
-    Move(to, id);
-    entries_[to] = open;
-    return;
   }
   Move(id, to);
 }

@@ -296,6 +296,13 @@ std::vector<CacheId> IdsOf(const StepPlan& plan) {
   return ids;
 }
 
+// Sequences of 10 tokens, 0 to `n` - 1, decode in as many ids; then these finish, in this order.
+void RunAndFinish(Scheduler* scheduler, SequenceId n, const std::vector<SequenceId>& finished) {
+  for (SequenceId id = 0; id < n; ++id) AddUnique(scheduler, id, 10);
+  RunStep(scheduler);
+  for (const SequenceId id : finished) scheduler->Finish(id);
+}
+
 bool AreNeighbours(const StepPlan& plan) {
   const std::vector<CacheId> ids = IdsOf(plan);
   return ids.back() - ids.front() + 1 == static_cast<CacheId>(ids.size());
@@ -327,9 +334,7 @@ TEST_CASE("without a free id a prefix is dropped for a move, or nobody moves") {
     limits.cache.n_most_swap = 9;
     limits.cache.drops_to_move = drops;
     Scheduler scheduler(limits);
-    for (SequenceId id = 0; id < 8; ++id) AddUnique(&scheduler, id, 10);
-    RunStep(&scheduler);
-    for (const SequenceId id : {1, 2, 4, 6}) scheduler.Finish(id);
+    RunAndFinish(&scheduler, 8, {1, 2, 4, 6});
     StepPlan plan;
     for (int step = 0; step < 30; ++step) plan = RunStep(&scheduler);
     CHECK(AreNeighbours(plan) == drops);
@@ -378,9 +383,7 @@ TEST_CASE("as many conversations as slots keep their prefixes, whoever speaks at
 TEST_CASE("who comes is computed beside the others at once") {
   Scheduler scheduler(SplitLimits(8));
   // Ids 0 to 7 hold prefixes, 2 and 3 those that were used longest ago.
-  for (SequenceId id = 0; id < 8; ++id) AddUnique(&scheduler, id, 10);
-  RunStep(&scheduler);
-  for (const SequenceId id : {2, 3, 0, 1, 4, 5, 6, 7}) scheduler.Finish(id);
+  RunAndFinish(&scheduler, 8, {2, 3, 0, 1, 4, 5, 6, 7});
   AddUnique(&scheduler, 10, 10);
   RunStep(&scheduler);
   // Continues what id 7 holds.
@@ -396,9 +399,7 @@ TEST_CASE("those that come together get their ids in order") {
   SchedulerLimits limits = SplitLimits(4);
   limits.n_batch = 64;
   Scheduler scheduler(limits);
-  for (SequenceId id = 0; id < 4; ++id) AddUnique(&scheduler, id, 10);
-  RunStep(&scheduler);
-  for (const SequenceId id : {2, 0, 3, 1}) scheduler.Finish(id);
+  RunAndFinish(&scheduler, 4, {2, 0, 3, 1});
   for (SequenceId id = 10; id < 14; ++id) AddUnique(&scheduler, id, 30);
   const StepPlan plan = RunStep(&scheduler);
   CHECK(plan.work.size() == 3);
@@ -412,9 +413,7 @@ TEST_CASE("nobody moves where a gap costs less than moves would") {
   SchedulerLimits limits = SplitLimits(8);
   limits.n_worth_moves = 1;
   Scheduler scheduler(limits);
-  for (SequenceId id = 0; id < 8; ++id) AddUnique(&scheduler, id, 10);
-  RunStep(&scheduler);
-  for (const SequenceId id : {2, 3, 6, 7}) scheduler.Finish(id);
+  RunAndFinish(&scheduler, 8, {2, 3, 6, 7});
   for (int step = 0; step < 20; ++step) RunStep(&scheduler);
   CHECK(scheduler.n_moved() == 0);
 }
