@@ -18,7 +18,7 @@ import type { TokenMeter } from '../limits/token-meter.ts';
 import type { GenerationTrace, RequestTrace } from '../request-trace.ts';
 import type { UsageRecorder } from '../usage/usage-recorder.ts';
 import { Deadline } from './deadline.ts';
-import { GenerationUsage } from './generation-usage.ts';
+import { GenerationBill } from './generation-bill.ts';
 import { merge } from './merge.ts';
 
 type SequenceEnd = Extract<EngineEvent, { type: 'sequence-end' }>;
@@ -48,6 +48,8 @@ export type CompletionEvent =
       readonly meanLogprob?: number;
     }
   | (CompletionTotals & { readonly type: 'completion-end' });
+
+export type CompletionEvents = AsyncGenerator<CompletionEvent, void, undefined>;
 
 /** What a completion came to. */
 export interface CompletionTotals {
@@ -91,18 +93,19 @@ const assumedCompletionTokenCount = 256;
 
 /**
  * Prepares the prompts and generates all choices of one completion, registered with the drain for as
- * long as they run. Each choice goes to the engine when it is let in.
+ * long as they run. Each choice goes to the engine when it is let in. What the choices use is set aside,
+ * counted and recorded, however they end.
  * @throws the controller's abort reason when it was aborted, else what the admission, the meter and the
  *   engine throw
  */
-export async function* generate(
-  generation: Generation,
-): AsyncGenerator<CompletionEvent, void, undefined> {
+export async function* generate(generation: Generation): CompletionEvents {
   const { drain, admission, controller, choiceCount } = generation;
   const { maxTokens } = generation.options;
   const leave = drain.enter(controller);
   const trace = generation.trace.beginGeneration({ choiceCount, maxTokens });
   let place: Place | undefined;
+  let bill: GenerationBill | undefined;
+  const deadline = new Deadline(generation);
   try {
     controller.signal.throwIfAborted();
     place = admission.join({ ...generation, signal: controller.signal });
@@ -110,8 +113,23 @@ export async function* generate(
     controller.signal.throwIfAborted();
     for (const prompt of prompts) requireRoom(generation, prompt);
     trace.submit(prompts.reduce((sum, { tokenCount }) => sum + tokenCount, 0));
-    yield* generateMetered({ generation, trace, place }, prompts);
+    bill = await GenerationBill.open(prompts, choiceCount, {
+      ...generation,
+      assumedTokenCount: maxTokens ?? assumedCompletionTokenCount,
+    });
+    const run: Run = { generation, trace, place, deadline, bill, ends: [] };
+    const choices = prompts.flatMap((prompt, index) => choicesOf(run, prompt, index * choiceCount));
+    for await (const event of merge(choices)) yield event;
+    // `filter` leaves out those that never ended.
+    if (run.ends.filter(Boolean).length < choices.length) throw new GatewayError('engine_failed');
+    const totals = totalsOf(run.ends, bill.usage.total());
+    trace.end(totals.usage);
+    // Before anybody is told: what was acknowledged is not forgotten.
+    await bill.record({ failed: false });
+    yield { type: 'completion-end', ...totals };
   } finally {
+    deadline.clear();
+    await bill?.settle();
     place?.leave();
     trace.end();
     leave();
@@ -129,97 +147,19 @@ function requireRoom({ engine: { info }, options }: Generation, prompt: Prepared
   });
 }
 
-/** Sets tokens aside for all choices, counts and records what they came to, however they end. */
-async function* generateMetered(
-  base: Pick<Run, 'generation' | 'trace' | 'place'>,
-  prompts: readonly PreparedPrompt[],
-): AsyncGenerator<CompletionEvent, void, undefined> {
-  const { meter, recorder, options, choiceCount } = base.generation;
-  const perChoice = options.maxTokens ?? assumedCompletionTokenCount;
-  await meter.reserve({
-    promptTokenCount: prompts.reduce((all, { tokenCount }) => all + tokenCount, 0),
-    completionTokenCount: prompts.length * choiceCount * perChoice,
-  });
-  const usage = new GenerationUsage(prompts, choiceCount);
-  let recorded = false;
-  const record = async (failed: boolean) => {
-    if (recorded) return;
-    recorded = true;
-    await recorder.record({ ...usage.total(), failed });
-  };
-  const deadline = new Deadline(base.generation);
-  try {
-    yield* generateChoices({ ...base, usage, record, deadline }, prompts);
-  } finally {
-    deadline.clear();
-    const { promptTokenCount, completionTokenCount } = usage.total();
-    await meter.settle(promptTokenCount + completionTokenCount);
-    await record(true);
-  }
-}
-
-async function* generateChoices(
-  run: Run,
-  prompts: readonly PreparedPrompt[],
-): AsyncGenerator<CompletionEvent, void, undefined> {
-  const { choiceCount } = run.generation;
-  const choices = prompts.flatMap((prompt, index) => choicesOf(run, prompt, index * choiceCount));
-  const ends: SequenceEnd[] = [];
-  for await (const { source: choice, value: event } of merge(choices)) {
-    if (event.type === 'prompt-delta') {
-      for (let sample = 0; sample < choiceCount; sample++) {
-        yield { type: 'prompt-delta', choice: choice + sample, tokens: event.tokens };
-      }
-    } else if (event.type !== 'sequence-end') {
-      yield { type: 'delta', choice, delta: event };
-    } else {
-      ends[choice] = event;
-      yield toChoiceEnd(event, choice);
-    }
-  }
-  // `filter` leaves out those that never ended.
-  if (ends.filter(Boolean).length < choices.length) throw new GatewayError('engine_failed');
-  const totals = totalsOf(ends, run.usage.total());
-  run.trace.end(totals.usage);
-  // Before anybody is told: what was acknowledged is not forgotten.
-  await run.record(false);
-  yield { type: 'completion-end', ...totals };
-}
-
 /** What the choices of one generation share. */
 interface Run {
   readonly generation: Generation;
   readonly trace: GenerationTrace;
   readonly place: Place;
   readonly deadline: Deadline;
-  readonly usage: GenerationUsage;
-  /** Records the usage there is then; only the first call counts. */
-  readonly record: (failed: boolean) => Promise<void>;
+  readonly bill: GenerationBill;
+  /** How the choices ended that did, by their number. */
+  readonly ends: SequenceEnd[];
 }
-
-type EndedChoice = SequenceEnd & { readonly finishReason: CompletionFinishReason };
-
-function toChoiceEnd(
-  { finishReason, tokens, totalLogprob, usage }: EndedChoice,
-  choice: number,
-): CompletionEvent {
-  return {
-    type: 'choice-end',
-    choice,
-    finishReason,
-    ...(tokens && { tokens }),
-    ...(totalLogprob !== undefined && {
-      meanLogprob: totalLogprob / Math.max(1, usage.completionTokenCount),
-    }),
-  };
-}
-
-type ChoiceEvent = Exclude<EngineEvent, SequenceEnd> | EndedChoice;
-
-type Choice = AsyncGenerator<ChoiceEvent, void, undefined>;
 
 /** All choices of one prompt. Where it is scored the first one does that, and the others follow. */
-function choicesOf(run: Run, prompt: PreparedPrompt, firstIndex: number): Choice[] {
+function choicesOf(run: Run, prompt: PreparedPrompt, firstIndex: number): CompletionEvents[] {
   const { options, choiceCount } = run.generation;
   const { sampling, logprobs } = options;
   const choices = Array.from({ length: choiceCount }, (_, sample) => {
@@ -243,7 +183,10 @@ function choicesOf(run: Run, prompt: PreparedPrompt, firstIndex: number): Choice
 }
 
 /** @param settle - told whether the prompt was scored: it was when anything else comes */
-async function* scoring(choice: Choice, settle: (isScored: boolean) => void): Choice {
+async function* scoring(
+  choice: CompletionEvents,
+  settle: (isScored: boolean) => void,
+): CompletionEvents {
   try {
     for await (const event of choice) {
       if (event.type !== 'prompt-delta') settle(true);
@@ -254,73 +197,98 @@ async function* scoring(choice: Choice, settle: (isScored: boolean) => void): Ch
   }
 }
 
-async function* following(choice: Choice, scored: Promise<boolean>): Choice {
+async function* following(choice: CompletionEvents, scored: Promise<boolean>): CompletionEvents {
   if (await scored) yield* choice;
 }
 
 /** Waits to be let in, then generates. When one choice fails, none of the request waits any longer. */
-async function* generateChoice(run: Run, request: GenerateRequest, choice: number): Choice {
-  const { place, deadline } = run;
-  // Other choices of a prompt find what the first one computes.
-  const isFirst = choice % run.generation.choiceCount === 0;
-  const slot = await place.slot(isFirst ? request.prompt.tokenCount : 0);
-  deadline.start();
-  try {
-    yield* generateIn(slot, run, request, choice);
-  } catch (error) {
-    place.leave();
-    throw error;
-  } finally {
-    slot.end();
-  }
-}
-
-async function* generateIn(
-  slot: Slot,
-  { generation: { engine, controller, log }, trace, usage }: Run,
+async function* generateChoice(
+  run: Run,
   request: GenerateRequest,
   choice: number,
-): Choice {
+): CompletionEvents {
+  const { place, deadline, trace, bill } = run;
+  const { engine, controller, choiceCount } = run.generation;
+  // Other choices of a prompt find what the first one computes.
+  const isFirst = choice % choiceCount === 0;
+  const slot = await place.slot(isFirst ? request.prompt.tokenCount : 0);
+  deadline.start();
   const { signal } = controller;
   const left = new AbortController();
   const events = engine.generate(request, AbortSignal.any([signal, left.signal]));
-  let ended = false;
-  const noteEnd = (end: SequenceEnd): SequenceEnd => {
-    const { finishReason, usage: used, drafts } = end;
-    const timings = { ...end.timings, queueMs: slot.waitedMs + end.timings.queueMs };
-    ended = true;
-    slot.end(used);
-    usage.noteEnd(choice, used);
-    trace.noteSequence({ finishReason, usage: used, timings });
-    log.debug({ choice, finishReason, ...used, ...timings, ...drafts }, 'sequence ended');
-    return { ...end, timings };
-  };
+  let end: SequenceEnd | undefined;
   try {
-    for (;;) {
+    while (end === undefined) {
       const { value: event } = await events.next();
       if (event === undefined) return;
       if (event.type === 'sequence-end') {
-        const { finishReason, ...end } = noteEnd(event);
-        if (finishReason === 'cancelled') {
-          signal.throwIfAborted();
-          // Nobody aborted this one: the engine was closed under it.
-          throw new GatewayError('shutting_down');
-        }
-        yield { ...end, finishReason };
+        end = noteEnd(run, slot, choice, event);
+        yield toChoiceEnd(end, choice, signal);
         return;
       }
       trace.noteDelta();
       // At least one token, until the end tells.
       const isPrompt = event.type === 'prompt-delta';
-      usage.notePiece(choice, isPrompt ? 0 : 1);
-      if (!isPrompt) slot.notePiece();
-      yield event;
+      bill.usage.notePiece(choice, isPrompt ? 0 : 1);
+      if (!isPrompt) {
+        slot.notePiece();
+        yield { type: 'delta', choice, delta: event };
+        continue;
+      }
+      for (let sample = 0; sample < choiceCount; sample++) {
+        yield { type: 'prompt-delta', choice: choice + sample, tokens: event.tokens };
+      }
     }
+  } catch (error) {
+    place.leave();
+    throw error;
   } finally {
     // Whoever leaves early still pays for all that was computed: only the end tells what that was.
-    if (!ended) left.abort();
-    for await (const event of events) if (event.type === 'sequence-end') noteEnd(event);
+    if (end === undefined) left.abort();
+    for await (const event of events) {
+      if (event.type === 'sequence-end') noteEnd(run, slot, choice, event);
+    }
+    slot.end();
   }
+}
+
+/** @returns the end with all the time it waited */
+function noteEnd(
+  { generation: { log }, trace, bill, ends }: Run,
+  slot: Slot,
+  choice: number,
+  { finishReason, usage, drafts, timings: engineTimings, ...rest }: SequenceEnd,
+): SequenceEnd {
+  const timings = { ...engineTimings, queueMs: slot.waitedMs + engineTimings.queueMs };
+  slot.end(usage);
+  bill.usage.noteEnd(choice, usage);
+  trace.noteSequence({ finishReason, usage, timings });
+  log.debug({ choice, finishReason, ...usage, ...timings, ...drafts }, 'sequence ended');
+  const end = { ...rest, finishReason, usage, timings };
+  ends[choice] = end;
+  return end;
+}
+
+/** @throws where it was cancelled, the reason of that */
+function toChoiceEnd(
+  { finishReason, tokens, totalLogprob, usage }: SequenceEnd,
+  choice: number,
+  signal: AbortSignal,
+): CompletionEvent {
+  if (finishReason === 'cancelled') {
+    signal.throwIfAborted();
+    // Nobody aborted this one: the engine was closed under it.
+    throw new GatewayError('shutting_down');
+  }
+  return {
+    type: 'choice-end',
+    choice,
+    finishReason,
+    ...(tokens && { tokens }),
+    ...(totalLogprob !== undefined && {
+      meanLogprob: totalLogprob / Math.max(1, usage.completionTokenCount),
+    }),
+  };
 }
 
 /** With the same seed all choices of a prompt would be the same. */

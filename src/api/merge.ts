@@ -1,29 +1,30 @@
-/** A value and which source it came from. */
-export interface Merged<T> {
-  readonly source: number;
-  readonly value: T;
-}
-
 /**
  * Runs several generators side by side and yields what they yield, as it comes. None is asked for more
  * before its last value was taken, so back-pressure reaches all of them. The first error ends the rest,
  * and so does leaving early.
  */
-export async function* merge<T>(
+export function merge<T>(
   sources: readonly AsyncGenerator<T, void, undefined>[],
-): AsyncGenerator<Merged<T>, void, undefined> {
-  const ready: (Merged<T> & { readonly taken: () => void })[] = [];
+): AsyncGenerator<T, void, undefined> {
+  const [first, ...others] = sources;
+  return first !== undefined && others.length === 0 ? first : mergeSeveral(sources);
+}
+
+async function* mergeSeveral<T>(
+  sources: readonly AsyncGenerator<T, void, undefined>[],
+): AsyncGenerator<T, void, undefined> {
+  const ready: { readonly value: T; readonly taken: () => void }[] = [];
   let running = sources.length;
   let over = false;
   let failure: { readonly error: unknown } | undefined;
   let wake: (() => void) | undefined;
 
-  const pump = async (generator: AsyncGenerator<T, void, undefined>, source: number) => {
+  const pump = async (generator: AsyncGenerator<T, void, undefined>) => {
     try {
       for await (const value of generator) {
         if (over) break;
         await new Promise<void>((taken) => {
-          ready.push({ source, value, taken });
+          ready.push({ value, taken });
           wake?.();
         });
         if (over) break;
@@ -41,7 +42,7 @@ export async function* merge<T>(
     while (failure === undefined) {
       current = ready.shift();
       if (current !== undefined) {
-        yield { source: current.source, value: current.value };
+        yield current.value;
         current.taken();
       } else if (running === 0) {
         return;

@@ -9,6 +9,7 @@ import { priorityOf, shareholder } from './applicant.ts';
 import { abortOnDisconnect, ClientGone } from './disconnect.ts';
 import {
   type CompletionEvent,
+  type CompletionEvents,
   type CompletionTotals,
   type Generation,
   generate,
@@ -57,8 +58,6 @@ export type ReplyForm =
 
 /** What the request itself brings to its generation. */
 type RequestPart = 'keyId' | 'controller' | 'timeoutMs' | 'trace' | 'log' | 'meter' | 'recorder';
-
-type CompletionEvents = AsyncGenerator<CompletionEvent, void, undefined>;
 
 /**
  * Generates what a request asks for and answers with it, whole or as a stream. Ends with the client.

@@ -49,7 +49,7 @@ export class FrameStream extends Readable {
    * @param frames - Must have been started: a generator that never ran skips its `finally`.
    */
   constructor(head: string, frames: AsyncGenerator<string, void, undefined>, signal: AbortSignal) {
-    super();
+    super({ objectMode: true, highWaterMark: 1 });
     this.#frames = frames;
     this.#signal = signal;
     this.#ready = head;

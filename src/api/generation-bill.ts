@@ -1,4 +1,57 @@
 import type { PreparedPrompt, TokenUsage } from '../engine/engine.ts';
+import type { TokenMeter } from '../limits/token-meter.ts';
+import type { UsageRecorder } from '../usage/usage-recorder.ts';
+
+/** Who is to know what a generation uses. */
+interface BillDeps {
+  readonly meter: TokenMeter;
+  readonly recorder: UsageRecorder;
+  /** Completion tokens to set aside for each choice. */
+  readonly assumedTokenCount: number;
+}
+
+/** What one generation sets aside, uses and is charged. */
+export class GenerationBill {
+  readonly usage: GenerationUsage;
+  readonly #deps: BillDeps;
+  #recorded = false;
+
+  private constructor(usage: GenerationUsage, deps: BillDeps) {
+    this.usage = usage;
+    this.#deps = deps;
+  }
+
+  /**
+   * Sets tokens aside for all choices. Whoever opens a bill settles it.
+   * @param choiceCount - of each prompt
+   * @throws {GatewayError} what the meter throws
+   */
+  static async open(
+    prompts: readonly PreparedPrompt[],
+    choiceCount: number,
+    deps: BillDeps,
+  ): Promise<GenerationBill> {
+    await deps.meter.reserve({
+      promptTokenCount: sum(prompts, ({ tokenCount }) => tokenCount),
+      completionTokenCount: prompts.length * choiceCount * deps.assumedTokenCount,
+    });
+    return new GenerationBill(new GenerationUsage(prompts, choiceCount), deps);
+  }
+
+  /** Records what was used so far; only the first call counts. Never throws. */
+  async record({ failed }: { readonly failed: boolean }): Promise<void> {
+    if (this.#recorded) return;
+    this.#recorded = true;
+    await this.#deps.recorder.record({ ...this.usage.total(), failed });
+  }
+
+  /** Charges what was used; a generation that was not recorded failed. Never throws. */
+  async settle(): Promise<void> {
+    const { promptTokenCount, completionTokenCount } = this.usage.total();
+    await this.#deps.meter.settle(promptTokenCount + completionTokenCount);
+    await this.record({ failed: true });
+  }
+}
 
 /** What one choice is known to have used. */
 interface ChoiceUsage extends Pick<TokenUsage, 'completionTokenCount'> {
@@ -10,7 +63,7 @@ interface ChoiceUsage extends Pick<TokenUsage, 'completionTokenCount'> {
  * What the choices of one generation have used so far: exact for those whose sequences ended, at least so
  * much for the others.
  */
-export class GenerationUsage {
+class GenerationUsage {
   readonly #prompts: readonly PreparedPrompt[];
   readonly #choiceCount: number;
   /** By choice, those of one prompt side by side; without an entry nothing was computed. */
