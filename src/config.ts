@@ -130,6 +130,8 @@ export interface EngineConfig {
   readonly ubatchSize: number;
   /** Milliseconds a step may take while somebody decodes. */
   readonly stepTargetMs: number;
+  /** Undefined: as the cores allow. */
+  readonly streamIntervalMs: number | undefined;
   readonly flashAttention: SettingValues['FLASH_ATTENTION'];
   readonly cacheTypeK: CacheType;
   readonly cacheTypeV: CacheType;
@@ -360,6 +362,7 @@ function assemble(
       ubatchSize: derived.ubatchSize,
       promptLane: values.PROMPT_LANE,
       stepTargetMs: values.STEP_TARGET_MS,
+      streamIntervalMs: values.STREAM_INTERVAL_MS,
       flashAttention: values.FLASH_ATTENTION,
       cacheTypeK: values.CACHE_TYPE_K,
       cacheTypeV: values.CACHE_TYPE_V,

@@ -280,7 +280,7 @@ async function startModel(
 }
 
 async function startEngine(
-  { model, draft, gpu, generates, embedding, fit, threadCount, threadPoll, dispose }: LoadedModel,
+  loaded: LoadedModel,
   { engine: config }: Config,
   metrics: Metrics,
 ): Promise<RunningModel> {
@@ -290,6 +290,7 @@ async function startEngine(
   });
   // Awaited only once the model is ready; a failure before that must not go unhandled.
   failure.catch(() => {});
+  const { model, draft, gpu, generates, embedding, fit, dispose } = loaded;
   const options = {
     model,
     llamaGpu: gpu,
@@ -298,12 +299,13 @@ async function startEngine(
     kvTokenCount: fit.kvTokenCount,
     kvLayout: config.kvLayout,
     promptLane: fit.promptLane,
-    threadCount,
-    threadPoll,
+    threadCount: loaded.threadCount,
+    threadPoll: loaded.threadPoll,
     processors: config.processors,
     batchSize: config.batchSize,
     ubatchSize: config.ubatchSize,
     stepTargetMs: config.stepTargetMs,
+    textIntervalMs: loaded.streamIntervalMs,
     flashAttention: config.flashAttention,
     cacheTypeK: config.cacheTypeK,
     cacheTypeV: config.cacheTypeV,

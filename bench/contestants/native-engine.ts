@@ -2,6 +2,7 @@
 import type { Llama, LlamaModel } from 'node-llama-cpp';
 import type { Engine } from '../../src/engine/engine.ts';
 import { createNativeEngine } from '../../src/engine/native-engine.ts';
+import { streamIntervalOf } from '../../src/model/load.ts';
 import type { KvLayout } from '../options.ts';
 import type { PromptSource } from '../prompts.ts';
 import { type Contestant, secondsOf } from './contestant.ts';
@@ -29,6 +30,7 @@ export async function startEngine(options: {
     kvLayout,
     batchSize: 2048,
     ubatchSize: 512,
+    textIntervalMs: streamIntervalOf({ streamIntervalMs: undefined }, llama.gpu, threadCount),
     flashAttention: 'auto',
     cacheTypeK: 'f16',
     cacheTypeV: 'f16',

@@ -47,6 +47,11 @@ double MillisecondsSince(Clock::time_point begin) {
   return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
 }
 
+Clock::duration TextInterval(const EngineOptions& options) {
+  return std::chrono::duration_cast<Clock::duration>(
+      std::chrono::duration<double, std::milli>(options.text_interval_ms));
+}
+
 std::string ReasonOf(const std::exception& error) {
   return error.what()[0] == '\0' ? "no token could be chosen" : error.what();
 }
@@ -114,7 +119,7 @@ void Engine::Run() noexcept {
   drafter_.reset();
   lane_.reset();
   context_.reset();
-  events_.push_back(Stopped{});
+  Tell(Stopped{});
   PublishStats();
   Flush();
 }
@@ -125,7 +130,7 @@ void Engine::RunSteps() {
   std::string no_lane = OpenLane();
   scheduler_.emplace(
       LimitsOf(options_, drafter_.has_value(), lane_ ? context_->n_movable() : 0, &*context_));
-  events_.push_back(Started{
+  Tell(Started{
       .n_batch = static_cast<int32_t>(llama_n_batch(context_->get())),
       .n_ubatch = static_cast<int32_t>(llama_n_ubatch(context_->get())),
       .unified_kv = context_->unified(),
@@ -137,7 +142,11 @@ void Engine::RunSteps() {
   while (!closing_.load(std::memory_order_relaxed)) {
     if (idle) scheduler_->CheckIntegrity();
     PublishStats();
-    Flush();
+    if (idle) {
+      Flush();
+    } else {
+      FlushIfDue();
+    }
     for (Message& message : TakeMessages(idle)) Handle(std::move(message));
     idle = !Step();
   }
@@ -199,12 +208,12 @@ void Engine::Start(Submit submit) {
     const bool scores_prompt = sequence.scores_prompt();
     scheduler_->Add(id, sequence.prompt_tokens(), std::move(scope), scores_prompt);
     if (scores_prompt) {
-      events_.push_back(PromptDelta{id, {sequence.FirstPromptToken()}});
+      Tell(PromptDelta{id, {sequence.FirstPromptToken()}});
       sequence.MarkScored(1);
     }
     sequences_.emplace(id, std::move(sequence));
   } catch (const std::exception& error) {
-    events_.push_back(SequenceError{id, ErrorCode::kBadRequest, error.what()});
+    Tell(SequenceError{id, ErrorCode::kBadRequest, error.what()});
   }
 }
 
@@ -482,7 +491,7 @@ void Engine::TakeScores() {
     begin = end;
     if (error.empty()) {
       sequence->MarkScored(static_cast<int32_t>(delta.tokens.size()));
-      events_.push_back(std::move(delta));
+      Tell(std::move(delta));
     } else {
       std::erase_if(samples_, [&](const Sample& each) { return each.sequence == sequence; });
       const SequenceId id = sequence->id();
@@ -500,7 +509,8 @@ void Engine::TakeSamples() {
     while (n_grown < sample.tokens.size() && !growth.ended) {
       growth = sequence->Grow(sample.tokens[n_grown++]);
       if (!growth.text.empty()) {
-        events_.push_back(TextDelta{id, std::move(growth.text), std::move(growth.tokens)});
+        Tell(TextDelta{id, std::move(growth.text), std::move(growth.tokens)},
+             /*may_wait=*/!growth.begins);
       }
     }
     stats_.n_sampled_tokens += n_grown;
@@ -551,17 +561,17 @@ void Engine::EndSequence(SequenceId id, Event event) {
   }
   if (drafter_) drafter_->Forget(id);
   sequences_.erase(id);
-  events_.push_back(std::move(event));
+  Tell(std::move(event));
 }
 
 void Engine::EndEverything(const std::optional<std::string>& failure) {
   const Clock::time_point now = Clock::now();
   const auto end = [&](SequenceId id, const Sequence* sequence) {
     if (failure) {
-      events_.push_back(SequenceError{id, ErrorCode::kEngineFailed, *failure});
+      Tell(SequenceError{id, ErrorCode::kEngineFailed, *failure});
     } else {
-      events_.push_back(sequence != nullptr ? sequence->End(FinishReason::kCancelled, now)
-                                            : SequenceEnd{id, FinishReason::kCancelled});
+      Tell(sequence != nullptr ? sequence->End(FinishReason::kCancelled, now)
+                               : SequenceEnd{id, FinishReason::kCancelled});
     }
   };
   for (const auto& [id, sequence] : sequences_) end(id, &sequence);
@@ -570,11 +580,22 @@ void Engine::EndEverything(const std::optional<std::string>& failure) {
   }
   sequences_.clear();
   scheduler_.reset();
-  if (failure) events_.push_back(EngineFailed{*failure});
+  if (failure) Tell(EngineFailed{*failure});
+}
+
+void Engine::Tell(Event event, bool may_wait) {
+  events_.push_back(std::move(event));
+  if (!may_wait) flush_at_ = Clock::time_point::min();
+}
+
+void Engine::FlushIfDue() {
+  if (Clock::now() >= flush_at_) Flush();
 }
 
 void Engine::Flush() {
-  if (!events_.empty()) sink_(std::exchange(events_, {}));
+  if (events_.empty()) return;
+  sink_(std::exchange(events_, {}));
+  flush_at_ = Clock::now() + TextInterval(options_);
 }
 
 void Engine::PublishStats() {

@@ -31,6 +31,9 @@ struct EngineOptions {
   ContextOptions context;
   // By how much a prompt may delay those who decode in a step, in milliseconds, above 0.
   double step_target_ms = 50;
+  // For so many milliseconds texts may wait for those of the next steps, to leave together. Never
+  // the first one of a sequence, and with anything else they leave at once.
+  double text_interval_ms = 0;
   // Threads that choose tokens, the engine's own among them.
   int32_t n_sampling_threads = 1;
   DraftOptions drafts;
@@ -105,6 +108,9 @@ class Engine : public LiveThread {
   void FailSequences(const StepPlan& plan, const std::string& reason);
   void EndSequence(SequenceId id, Event event);
   void EndEverything(const std::optional<std::string>& failure);
+  // Puts an event down to be flushed: as soon as a step is over, unless it may wait for others.
+  void Tell(Event event, bool may_wait = false);
+  void FlushIfDue();
   void Flush();
   void PublishStats();
 
@@ -159,6 +165,8 @@ class Engine : public LiveThread {
   std::optional<Scheduler> scheduler_;
   std::unordered_map<SequenceId, Sequence> sequences_;
   std::vector<Event> events_;
+  // When they leave at the latest.
+  Clock::time_point flush_at_ = Clock::time_point::min();
   EngineStats stats_;
   // Batch index of the first token whose logits are kept, of each piece of work of this step, in
   // the plan's order.

@@ -133,6 +133,7 @@ EngineOptions EngineOptionsFrom(const Napi::Object& options) {
   result.context = ContextOptionsFrom(options);
   result.context.model = BorrowModel(options.Get("model").As<Napi::Object>());
   result.step_target_ms = options.Get("stepTargetMs").As<Napi::Number>().DoubleValue();
+  result.text_interval_ms = options.Get("textIntervalMs").As<Napi::Number>().DoubleValue();
   Read(options, "samplingThreadCount", &result.n_sampling_threads);
   result.drafts = DraftOptionsFrom(options);
   return result;

@@ -108,8 +108,13 @@ Sequence::Growth Sequence::Grow(llama_token token) {
   completion_.push_back(token);
   last_token_at_ = Clock::now();
   if (first_token_at_ == kNever) first_token_at_ = last_token_at_;
-  if (!n_top_) return GrowText(token);
+  Growth growth = n_top_ ? GrowScored(token) : GrowText(token);
+  growth.begins = !has_begun_ && !growth.text.empty();
+  has_begun_ |= growth.begins;
+  return growth;
+}
 
+Sequence::Growth Sequence::GrowScored(llama_token token) {
   total_logprob_ += latest_.logprob.value_or(0);
   // One without a text of its own, such as the end, is not a token of the text.
   const bool has_text = !model_->IsEndOfGeneration(token) && !latest_.bytes.empty();

@@ -74,6 +74,8 @@ class Sequence {
     // Text to show, possibly empty, and its tokens, where they are scored.
     std::string text = {};
     std::optional<std::vector<ScoredToken>> tokens = {};
+    // Whether this is the first text there is.
+    bool begins = false;
     bool ended = false;
     FinishReason reason = FinishReason::kStop;
   };
@@ -88,7 +90,8 @@ class Sequence {
   SequenceEnd End(FinishReason reason, Clock::time_point now) const;
 
  private:
-  // What Grow does, apart from the scores.
+  // What Grow does, with scores and without.
+  Growth GrowScored(llama_token token);
   Growth GrowText(llama_token token);
   ScoredToken Score(const Logprobs& logprobs, llama_token token, bool show_control) const;
 
@@ -100,6 +103,8 @@ class Sequence {
   CompletionText text_;
   ReasoningCounter reasoning_;
   std::vector<llama_token> completion_;
+  // Whether some of its text was told.
+  bool has_begun_ = false;
 
   // Likeliest tokens told for each one; none when nothing is scored.
   std::optional<int32_t> n_top_;

@@ -183,6 +183,12 @@ export const settings = {
     50,
     'milliseconds a prompt may delay the next token of running streams',
   ),
+  STREAM_INTERVAL_MS: optional(
+    'Engine',
+    integer({ min: 0, max: 1000 }),
+    'milliseconds the tokens of a running stream may wait to be sent together; 0 = each at once',
+    '16 on a CPU whose cores all compute, else 0',
+  ),
   FLASH_ATTENTION: withDefault('Engine', choice('auto', 'on', 'off'), 'auto', 'flash attention'),
   CACHE_TYPE_K: withDefault(
     'Engine',

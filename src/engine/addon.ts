@@ -35,6 +35,7 @@ export interface NativeEngineOptions {
   readonly ubatchSize: number;
   /** What a step may take while somebody decodes, in milliseconds, above 0. */
   readonly stepTargetMs: number;
+  readonly textIntervalMs: number;
   readonly flashAttention: 'auto' | 'on' | 'off';
   /** ggml type names. */
   readonly cacheTypeK: string;

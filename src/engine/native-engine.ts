@@ -69,6 +69,11 @@ export interface EngineOptions {
   readonly kvLayout?: 'auto' | 'unified' | 'split';
   /** By how much a prompt may delay a step in which others decode, in milliseconds, above 0; default 50. */
   readonly stepTargetMs?: number;
+  /**
+   * For so many milliseconds texts may wait for those of the next steps, to come in one turn of the event loop;
+   * default 0. The first one of a sequence never waits, nor does one that others do not follow.
+   */
+  readonly textIntervalMs?: number;
   /** `auto` is off for narrow heads on a CPU, else llama.cpp's choice. */
   readonly flashAttention: 'auto' | 'on' | 'off';
   readonly cacheTypeK: string;
@@ -89,8 +94,8 @@ export interface EngineOptions {
   /** Sampling parameters of requests that do not say. */
   readonly samplingDefaults: SamplingParams;
   /**
-   * Called with the milliseconds between two pieces of text of one sequence, as they leave the engine.
-   * Only tokens that complete a character make a piece.
+   * Called with the milliseconds between two pieces of text of one sequence, as they leave the engine; pieces that
+   * leave together share the time since those before. Only tokens that complete a character make a piece.
    */
   readonly onInterToken?: (ms: number) => void;
   /** How texts are embedded; left out: as {@link defaultEmbedding} says. */
@@ -436,18 +441,31 @@ class NativeEngine implements Engine {
   }
 
   #receive(events: NativeEvents): void {
-    const now = performance.now();
+    this.#observeTexts(events);
     for (let index = 0; index < events.length; index += 2) {
       const id = events[index] as number;
       const payload = events[index + 1] as string | NativePayload;
       if (typeof payload === 'string') {
-        const lastAt = this.#lastTextAt.get(id);
-        if (lastAt !== undefined) this.#options.onInterToken?.(now - lastAt);
-        this.#lastTextAt.set(id, now);
         this.#sequences.get(id)?.push({ type: 'text-delta', text: payload });
       } else {
         this.#receivePayload(id, payload);
       }
+    }
+  }
+
+  #observeTexts(events: NativeEvents): void {
+    const now = performance.now();
+    const counts = new Map<number, number>();
+    for (let index = 0; index < events.length; index += 2) {
+      if (typeof events[index + 1] !== 'string') continue;
+      const id = events[index] as number;
+      counts.set(id, (counts.get(id) ?? 0) + 1);
+    }
+    for (const [id, count] of counts) {
+      const lastAt = this.#lastTextAt.get(id);
+      this.#lastTextAt.set(id, now);
+      if (lastAt === undefined) continue;
+      for (let i = 0; i < count; i++) this.#options.onInterToken?.((now - lastAt) / count);
     }
   }
 
@@ -552,6 +570,7 @@ function nativeOptions(options: EngineOptions) {
     batchSize,
     ubatchSize,
     stepTargetMs,
+    textIntervalMs: options.textIntervalMs ?? 0,
     flashAttention: chosenFlashAttention(options),
     cacheTypeK,
     cacheTypeV,

@@ -54,6 +54,7 @@ export interface LoadedModel {
   };
   readonly threadCount: number;
   readonly threadPoll: number;
+  readonly streamIntervalMs: number;
   /** The file's own chat template, as Jinja text. */
   readonly chatTemplate: string | undefined;
   /** Texts of the tokens that begin a prompt and end a completion. */
@@ -124,6 +125,7 @@ export async function loadModel(source: ModelSource, options: LoadOptions): Prom
       fit,
       threadCount,
       threadPoll: threadPollOf(options.engine, llama.gpu, threadCount),
+      streamIntervalMs: streamIntervalOf(options.engine, llama.gpu, threadCount),
       chatTemplate: chatTemplateOf(model),
       bosToken: model.tokens.bosString ?? undefined,
       eosToken: model.tokens.eosString ?? undefined,
@@ -428,6 +430,22 @@ export function threadPollOf(
 ): number {
   const granted = Math.min(coreCount, processors?.length ?? coreCount);
   return threadPoll ?? (gpu === false && threadCount < granted ? 1 : 0);
+}
+
+/** A frame of a display: what comes faster is not seen as faster. */
+const leastVisibleMs = 16;
+
+/**
+ * What was asked for, else the time of a frame where every core computes: whoever sends a token takes one of them for
+ * as long as a tenth of a small model's step, and the others wait for it.
+ */
+export function streamIntervalOf(
+  { streamIntervalMs }: Pick<EngineConfig, 'streamIntervalMs'>,
+  gpu: Llama['gpu'],
+  threadCount: number,
+  coreCount = usableCoreCount(),
+): number {
+  return streamIntervalMs ?? (gpu === false && threadCount >= coreCount ? leastVisibleMs : 0);
 }
 
 function flashAttention({ flashAttention: setting }: EngineConfig): boolean | 'auto' {

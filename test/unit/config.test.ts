@@ -187,6 +187,7 @@ describe('loadConfig', () => {
     [{ BATCH_SIZE: '64' }, { engine: { batchSize: 64, ubatchSize: 64 } }],
     [{ CPU_AFFINITY: '8, 0-2' }, { engine: { processors: [0, 1, 2, 8] } }],
     [{ THREAD_POLL: '50' }, { engine: { threadPoll: 50 } }],
+    [{ STREAM_INTERVAL_MS: '0' }, { engine: { streamIntervalMs: 0 } }],
     [{}, { engine: { promptLane: true } }],
     [{ PROMPT_LANE: 'off' }, { engine: { promptLane: false } }],
     [{ DATA_DIR: '/x' }, { model: { modelsDir: '/x/models' } }],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { threadPollOf } from '../../src/model/load.ts';
+import { streamIntervalOf, threadPollOf } from '../../src/model/load.ts';
 import {
   availableMemoryBytes,
   computeThreadCount,
@@ -91,6 +91,19 @@ describe('threadPollOf', () => {
     ['none beside a GPU', unset, 'cuda', 3, 4, 0],
   ] as const)('is %s', (_what, config, gpu, threadCount, coreCount, expected) => {
     expect(threadPollOf(config, gpu, threadCount, coreCount)).toBe(expected);
+  });
+});
+
+describe('streamIntervalOf', () => {
+  const unset = { streamIntervalMs: undefined };
+  it.each([
+    ['what was asked for', { streamIntervalMs: 5 }, false, 4, 4, 5],
+    ['none, where that was asked for', { streamIntervalMs: 0 }, false, 4, 4, 0],
+    ['a frame where every core computes', unset, false, 2, 2, 16],
+    ['none where cores are left', unset, false, 3, 4, 0],
+    ['none beside a GPU', unset, 'cuda', 4, 4, 0],
+  ] as const)('is %s', (_what, config, gpu, threadCount, coreCount, expected) => {
+    expect(streamIntervalOf(config, gpu, threadCount, coreCount)).toBe(expected);
   });
 });
 
