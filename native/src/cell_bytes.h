@@ -10,9 +10,27 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <utility>
 #include <vector>
 
-using CellBytes = std::vector<uint8_t>;
+// Leaves what a vector grows by as it is: to set tens of megabytes to zero before they are written
+// takes as long as writing them.
+template <class Value>
+struct AsItIs : std::allocator<Value> {
+  template <class Other>
+  struct rebind {
+    using other = AsItIs<Other>;
+  };
+  template <class Other, class... Arguments>
+  void construct(Other* at, Arguments&&... arguments) {
+    if constexpr (sizeof...(Arguments) > 0) {
+      std::construct_at(at, std::forward<Arguments>(arguments)...);
+    }
+  }
+};
+
+using CellBytes = std::vector<uint8_t, AsItIs<uint8_t>>;
 
 // What Restream may add.
 constexpr size_t kMostRestreamGrowth = 256 * sizeof(uint32_t);

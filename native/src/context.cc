@@ -27,6 +27,9 @@ constexpr int32_t kScoredBytes = 16 << 20;
 constexpr int32_t kMostScoredRows = 128;
 constexpr int32_t kLeastScoredRows = 8;
 
+// Sequences in the prompt lane. llama.cpp reserves the logits of a token of each.
+constexpr int32_t kMostInLane = 16;
+
 int32_t ScoredRows(const llama_model* model) {
   const int64_t n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model));
   const int64_t n_rows = kScoredBytes / (n_vocab * static_cast<int64_t>(sizeof(float)));
@@ -66,6 +69,15 @@ double PassBytes(const llama_model* model) {
   const int32_t n_experts = ArchitectureNumber(model, "expert_count");
   const int32_t n_used = ArchitectureNumber(model, "expert_used_count");
   return n_experts > n_used && n_used > 0 ? n_bytes * n_used / n_experts : n_bytes;
+}
+
+// Whether attention has a faster way on a CPU for a sequence of many tokens in one batch
+// (ggml_compute_forward_flash_attn_ext_f16), so that what several have behind a common beginning is
+// better computed in one stream.
+bool PrefersManyRows(const ContextOptions& options) {
+  const ggml_type type = options.cache_type_k;
+  return options.flash_attention != LLAMA_FLASH_ATTN_TYPE_DISABLED &&
+         options.cache_type_v == type && (type == GGML_TYPE_F16 || type == GGML_TYPE_F32);
 }
 
 int32_t Padded(int32_t n) { return (n + kContextPadding - 1) / kContextPadding * kContextPadding; }
@@ -312,12 +324,13 @@ int32_t Context::n_movable() const {
   return static_cast<int32_t>(std::min<size_t>(n_ctx_, n_cells));
 }
 
-llama_context_params Context::ParamsForOne(const ContextOptions& options) const {
+llama_context_params Context::ParamsForLane(const ContextOptions& options) const {
   llama_context_params params = BaseParams(options);
   const int32_t n_ctx = RotatesByContext(options.model) ? n_ctx_ : n_movable();
   params.n_ctx = static_cast<uint32_t>(Padded(n_ctx));
-  params.n_seq_max = 1;
-  params.n_outputs_max = 1;
+  params.n_seq_max = PrefersManyRows(options) ? std::min(options.n_slots, kMostInLane) : 1;
+  params.kv_unified = true;
+  params.n_outputs_max = params.n_seq_max;
   params.n_batch = params.n_ubatch;
   return params;
 }

@@ -96,9 +96,9 @@ class Context {
   // Tokens whose cells fit the buffer; where cells can be moved.
   int32_t n_movable() const;
 
-  // Like this context, for one sequence of as many tokens as can be moved, whose outputs nobody
-  // wants.
-  llama_context_params ParamsForOne(const ContextOptions& options) const;
+  // Like this context, for as many tokens as can be moved, whose outputs nobody wants: of one
+  // sequence, or of several that share their first ones, where they are computed faster together.
+  llama_context_params ParamsForLane(const ContextOptions& options) const;
   // Makes another context compute on this one's threads, while this one does not.
   void LendThreads(llama_context* other) const;
 

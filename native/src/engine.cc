@@ -17,7 +17,7 @@ struct Overloaded : Functions... {
 // microseconds.
 constexpr int64_t kParallelEffort = 1'000'000;
 
-SchedulerLimits LimitsOf(const EngineOptions& options, bool drafts, int32_t n_lane_tokens,
+SchedulerLimits LimitsOf(const EngineOptions& options, bool drafts, const PromptLane* lane,
                          Context* context) {
   return {
       .n_slots = options.context.n_slots,
@@ -28,7 +28,8 @@ SchedulerLimits LimitsOf(const EngineOptions& options, bool drafts, int32_t n_la
       .n_drafted = drafts ? options.context.n_drafted : 0,
       .n_draft_min = options.drafts.n_min,
       .n_draft_max = options.drafts.n_max,
-      .n_lane_tokens = n_lane_tokens,
+      .n_lane_tokens = lane == nullptr ? 0 : context->n_movable(),
+      .n_lane_sequences = lane == nullptr ? 1 : lane->n_most_rows(),
       .n_worth_moves = context->n_worth_moves(kWorthPasses),
       .cache = context->cache_limits(),
   };
@@ -129,7 +130,7 @@ void Engine::RunSteps() {
   std::string no_drafts = StartDrafter();
   std::string no_lane = OpenLane();
   scheduler_.emplace(
-      LimitsOf(options_, drafter_.has_value(), lane_ ? context_->n_movable() : 0, &*context_));
+      LimitsOf(options_, drafter_.has_value(), lane_ ? &*lane_ : nullptr, &*context_));
   Tell(Started{
       .n_batch = static_cast<int32_t>(llama_n_batch(context_->get())),
       .n_ubatch = static_cast<int32_t>(llama_n_ubatch(context_->get())),
@@ -228,10 +229,7 @@ bool Engine::Step() {
   const Clock::time_point begin = Clock::now();
   ProposeDrafts();
   const StepPlan plan = scheduler_->Plan();
-  if (in_lane_ && (!plan.lane || plan.lane->id != *in_lane_)) {
-    lane_->Abandon();
-    in_lane_.reset();
-  }
+  if (lane_ && !plan.lane && !lane_->rows().empty()) lane_->Abandon();
   if (!ApplyEdits(plan)) return true;
   if (plan.empty()) return false;
 
@@ -282,45 +280,85 @@ bool Engine::ComputeBatch(const StepPlan& plan) {
   return status == DecodeStatus::kOk;
 }
 
-// Cells move in steps of their own, since that takes a while, too.
 void Engine::RunLane(const LaneWork& work, double batch_ms) {
-  const int32_t target = work.first + work.n_tokens;
-  Sequence& sequence = sequences_.at(work.id);
-  // Also where the cache has got ahead of it.
-  const bool begins = in_lane_ != work.id || lane_->n_computed() < work.first;
-  const bool moves_cells = begins ? work.first > 0 : lane_->has_read();
+  const bool begins = !LaneHolds(work);
+  if (!begins) SetLaneTargets(work);
+  const bool computes = !begins && !lane_->has_read() && lane_->is_busy();
+  const bool moves_cells = begins ? work.shares[0].first > 0 : !computes;
   if (moves_cells && context_->has_pending_copies()) {
-    // They are made with the next batch, of which the sequence is to be a part then.
-    scheduler_->LaneFailed(work, /*emptied=*/false);
+    // They are made with the next batch, of which the sequences are to be a part then.
+    FailLane(work);
   } else if (begins) {
-    sequence.MarkStarted(Clock::now());
-    scratch_tokens_.clear();
-    sequence.CopyTokens(0, sequence.n_tokens(), &scratch_tokens_);
-    in_lane_ = work.id;
-    if (!lane_->Begin(scratch_tokens_, work.first, work.cache_id)) {
-      scheduler_->LaneFailed(work, /*emptied=*/false);
-    }
-  } else if (lane_->has_read()) {
-    // What was read is written, whatever the target has become.
-    const int32_t n_new = lane_->n_computed() - work.first;
-    if (lane_->WriteTo(work.cache_id)) {
-      scheduler_->CommitLane(work, n_new);
-      CountComputed(work.first, n_new, &sequence);
-    } else {
-      scheduler_->LaneFailed(work, /*emptied=*/true);
-    }
-  } else if (lane_->n_computed() < target || lane_->is_within_piece()) {
-    const Clock::time_point begin = Clock::now();
-    const double ms = work.as_batch ? std::max(work.ms, batch_ms) : work.ms;
-    const bool goes_on = lane_->Run(target, ms, work.slack_ms);
-    stats_.decode_ms += MillisecondsSince(begin);
-    stats_.n_decode_calls += lane_->last_effort().n_calls;
-    stats_.n_decoded_tokens += lane_->last_effort().n_tokens;
-    stats_.n_lane_tokens += lane_->last_effort().n_tokens;
-    if (!goes_on) scheduler_->LaneFailed(work, /*emptied=*/false);
-  } else if (!lane_->Read()) {
-    scheduler_->LaneFailed(work, /*emptied=*/false);
+    BeginLane(work);
+  } else if (computes) {
+    ComputeLane(work, work.as_batch ? std::max(work.ms, batch_ms) : work.ms);
+  } else {
+    MoveFromLane(work);
   }
+}
+
+// The cache may have got ahead of it.
+bool Engine::LaneHolds(const LaneWork& work) {
+  return std::ranges::all_of(work.shares, [this](const LaneShare& share) {
+    const PromptLane::Row* row = lane_->Find(share.id);
+    return row != nullptr && row->n_computed >= share.first;
+  });
+}
+
+void Engine::SetLaneTargets(const LaneWork& work) {
+  for (PromptLane::Row& row : lane_->rows()) row.n_target = row.n_computed;
+  for (const LaneShare& share : work.shares) {
+    lane_->Find(share.id)->n_target = share.first + share.n_tokens;
+  }
+}
+
+void Engine::BeginLane(const LaneWork& work) {
+  std::vector<PromptLane::Row> rows;
+  for (const LaneShare& share : work.shares) {
+    Sequence& sequence = sequences_.at(share.id);
+    sequence.MarkStarted(Clock::now());
+    PromptLane::Row row{.id = share.id, .n_computed = share.first, .n_target = share.first};
+    sequence.CopyTokens(0, sequence.n_tokens(), &row.tokens);
+    rows.push_back(std::move(row));
+  }
+  if (!lane_->Begin(std::move(rows), work.shares[0].cache_id)) FailLane(work);
+}
+
+void Engine::ComputeLane(const LaneWork& work, double ms) {
+  const Clock::time_point begin = Clock::now();
+  const bool goes_on = lane_->Run(ms, work.slack_ms);
+  stats_.decode_ms += MillisecondsSince(begin);
+  stats_.n_decode_calls += lane_->last_effort().n_calls;
+  stats_.n_decoded_tokens += lane_->last_effort().n_tokens;
+  stats_.n_lane_tokens += lane_->last_effort().n_tokens;
+  if (!goes_on) FailLane(work);
+}
+
+// What is computed is given to the context, whatever the targets have become. To read the cells of
+// a long prompt may take as long as a step has, and to write them again.
+void Engine::MoveFromLane(const LaneWork& work) {
+  const Clock::time_point begin = Clock::now();
+  for (const LaneShare& share : work.shares) {
+    if (MillisecondsSince(begin) >= work.ms) return;
+    if (!lane_->HasRead(share.id)) {
+      if (!lane_->Read(share.id)) {
+        scheduler_->LaneFailed(share, /*emptied=*/false);
+        continue;
+      }
+      if (MillisecondsSince(begin) >= work.ms) return;
+    }
+    if (!lane_->WriteTo(share.cache_id)) {
+      scheduler_->LaneFailed(share, /*emptied=*/true);
+      continue;
+    }
+    const int32_t n_new = lane_->Find(share.id)->n_computed - share.first;
+    scheduler_->CommitLane(share, n_new);
+    CountComputed(share.first, n_new, &sequences_.at(share.id));
+  }
+}
+
+void Engine::FailLane(const LaneWork& work) {
+  for (const LaneShare& share : work.shares) scheduler_->LaneFailed(share, /*emptied=*/false);
 }
 
 void Engine::ProposeDrafts() {

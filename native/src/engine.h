@@ -92,9 +92,16 @@ class Engine : public LiveThread {
   // rest of the plan is void.
   bool ComputeBatch(const StepPlan& plan);
   bool DecodesNext(const StepPlan& plan) const;
-  // Gives the lane its time, which may be as long as `batch_ms`; when its prompt is computed, that
-  // moves to the others.
+  // Gives the lane its time, which may be as long as `batch_ms`; when its prompts are computed,
+  // they move to the others.
   void RunLane(const LaneWork& work, double batch_ms);
+  // Whether the lane has rows for all shares, none of them behind what is cached.
+  bool LaneHolds(const LaneWork& work);
+  void SetLaneTargets(const LaneWork& work);
+  void BeginLane(const LaneWork& work);
+  void ComputeLane(const LaneWork& work, double ms);
+  void MoveFromLane(const LaneWork& work);
+  void FailLane(const LaneWork& work);
   void FillBatch(const StepPlan& plan);
   void CountProgress(const StepPlan& plan);
   void CountComputed(int32_t first, int32_t n_tokens, Sequence* sequence);
@@ -160,8 +167,6 @@ class Engine : public LiveThread {
   std::optional<Context> context_;
   std::optional<Drafter> drafter_;
   std::optional<PromptLane> lane_;
-  // What the lane holds.
-  std::optional<SequenceId> in_lane_;
   std::optional<Scheduler> scheduler_;
   std::unordered_map<SequenceId, Sequence> sequences_;
   std::vector<Event> events_;

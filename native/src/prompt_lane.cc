@@ -24,7 +24,7 @@ PromptLane::PromptLane(const ContextOptions& options, Context* context,
     : main_(context),
       aborting_(aborting),
       n_ubatch_(static_cast<int32_t>(llama_n_ubatch(context->get()))) {
-  llama_context_params params = main_->ParamsForOne(options);
+  llama_context_params params = main_->ParamsForLane(options);
   params.cb_eval = [](ggml_tensor* tensor, bool asks, void* lane) noexcept {
     return static_cast<PromptLane*>(lane)->ComesBy(tensor, asks);
   };
@@ -41,34 +41,44 @@ PromptLane::~PromptLane() { Abandon(); }
 
 // Computes a token, moves it, and looks whether it has arrived.
 bool PromptLane::MovesInTrial() {
-  constexpr std::array<llama_token, 1> kAnyToken{0};
-  if (!Begin(kAnyToken, 0, -1) || !Run(1, 1e9, 1) || n_computed_ != 1) return false;
-  const bool moves = Read() && WriteTo(0) && main_->n_held(0) == 1;
+  if (!Begin({{.id = 0, .tokens = {0}, .n_target = 1}}, -1) || !Run(1e9, 1) || is_busy()) {
+    return false;
+  }
+  const bool moves = Read(0) && WriteTo(0) && main_->n_held(0) == 1;
   main_->Apply({CacheEdit::Kind::kClear, 0});
   return moves;
 }
 
 // The thread may not start, the cells may not find memory: then there is a lane for others.
-bool PromptLane::Begin(std::span<const llama_token> tokens, int32_t n_held, CacheId source) {
+bool PromptLane::Begin(std::vector<Row> rows, CacheId source) {
   Abandon();
   try {
-    if (n_held > 0 && !(main_->ReadCells(source, &incoming_) && Restream(1, &incoming_))) {
+    if (rows[0].n_computed > 0 &&
+        !(main_->ReadCells(source, &incoming_) && Restream(1, &incoming_))) {
       return false;
     }
-    tokens_.assign(tokens.begin(), tokens.end());
-    n_computed_ = n_target_ = n_held;
+    rows_ = std::move(rows);
     n_piece_ = std::min(kLeastPiece, n_ubatch_);
     within_piece_ = failed_ = false;
     abandoned_.store(false, std::memory_order_relaxed);
     thread_.emplace([this](SlicedThread* thread) { Compute(thread); });
     return true;
   } catch (const std::exception&) {
+    rows_.clear();
     return false;
   }
 }
 
-bool PromptLane::Run(int32_t n_target, double ms, double slack_ms) {
-  n_target_ = n_target;
+PromptLane::Row* PromptLane::Find(SequenceId id) {
+  const auto found = std::ranges::find(rows_, id, &Row::id);
+  return found == rows_.end() ? nullptr : &*found;
+}
+
+bool PromptLane::IsDone() const {
+  return std::ranges::all_of(rows_, [](const Row& row) { return row.n_computed >= row.n_target; });
+}
+
+bool PromptLane::Run(double ms, double slack_ms) {
   slack_ms_ = slack_ms;
   last_effort_ = {};
   const auto slice = std::chrono::duration_cast<Clock::duration>(Milliseconds(ms));
@@ -81,15 +91,14 @@ void PromptLane::Compute(SlicedThread* thread) noexcept {
   if (stops()) return;
   failed_ = !TakeOver();
   while (!failed_ && !stops()) {
-    if (n_computed_ >= n_target_) {
+    if (IsDone()) {
       thread->Pause();
       continue;
     }
     if (std::isinf(slack_ms_)) n_piece_ = n_ubatch_;
-    const int32_t n = std::min(n_target_ - n_computed_, n_piece_);
-    failed_ = !ComputePiece(n);
+    failed_ = !ComputePiece();
     if (failed_) return;
-    n_computed_ += n;
+    const int32_t n = batch_.size();
     last_effort_.n_tokens += n;
     ++last_effort_.n_calls;
     const double change = slack_ms_ / std::max(0.1, Milliseconds(longest_).count());
@@ -100,28 +109,42 @@ void PromptLane::Compute(SlicedThread* thread) noexcept {
   }
 }
 
-// The cells it begins behind; `source` may have held more of them.
+// The cells the rows begin behind; `source` may have held more of them.
 bool PromptLane::TakeOver() noexcept {
   if (incoming_.empty()) return true;
   const CellBytes cells = std::exchange(incoming_, {});
+  llama_memory_t memory = llama_get_memory(context_.get());
   const bool done =
       llama_state_seq_set_data(context_.get(), cells.data(), cells.size(), 0) == cells.size() &&
-      llama_memory_seq_rm(llama_get_memory(context_.get()), 0, n_computed_, -1);
+      llama_memory_seq_rm(memory, 0, rows_[0].n_computed, -1);
+  for (size_t i = 1; done && i < rows_.size(); ++i) {
+    llama_memory_seq_cp(memory, 0, static_cast<llama_seq_id>(i), 0, rows_[i].n_computed);
+  }
   slices_->PauseIfDue({});
   return done;
 }
 
-bool PromptLane::ComputePiece(int32_t n) noexcept {
+// The next tokens of all rows, as many as a piece has.
+bool PromptLane::ComputePiece() noexcept {
   within_piece_ = true;
   longest_ = {};
   began_at_ = Clock::now();
   bool done = false;
   try {
     batch_.Clear();
-    batch_.Add(0, n_computed_, std::span(tokens_).subspan(n_computed_, n), 0);
+    std::vector<int32_t> ends;
+    for (size_t i = 0; i < rows_.size(); ++i) {
+      const Row& row = rows_[i];
+      const int32_t n = std::min(row.n_target - row.n_computed, n_piece_ - batch_.size());
+      ends.push_back(row.n_computed + std::max(0, n));
+      if (n <= 0) continue;
+      const auto tokens = std::span(row.tokens).subspan(row.n_computed, n);
+      batch_.Add(static_cast<llama_seq_id>(i), row.n_computed, tokens, 0);
+    }
     done = batch_.DecodeIn(context_.get()) == DecodeStatus::kOk && !stops();
+    for (size_t i = 0; done && i < rows_.size(); ++i) rows_[i].n_computed = ends[i];
   } catch (...) {
-    // As any other failure: the sequence is computed elsewhere.
+    // As any other failure: the sequences are computed elsewhere.
   }
   within_piece_ = false;
   return done;
@@ -146,17 +169,22 @@ bool PromptLane::ComesBy(const ggml_tensor* tensor, bool asks) {
   return !stops();
 }
 
-bool PromptLane::Read() {
+bool PromptLane::Read(SequenceId id) {
+  const auto row = static_cast<llama_seq_id>(Find(id) - rows_.data());
+  read_id_.reset();
   try {
-    return ReadCellsOf(context_.get(), 0, &outgoing_);
+    if (!ReadCellsOf(context_.get(), row, &outgoing_)) return false;
   } catch (const std::exception&) {
     return false;
   }
+  read_id_ = id;
+  return true;
 }
 
-bool PromptLane::WriteTo(CacheId id) {
-  CellBytes cells = std::exchange(outgoing_, {});
-  return main_->WriteCells(id, &cells);
+// The buffer stays for the next row.
+bool PromptLane::WriteTo(CacheId to) {
+  read_id_.reset();
+  return main_->WriteCells(to, &outgoing_);
 }
 
 void PromptLane::Abandon() {
@@ -164,5 +192,7 @@ void PromptLane::Abandon() {
   thread_.reset();
   incoming_ = {};
   outgoing_ = {};
-  llama_memory_seq_rm(llama_get_memory(context_.get()), 0, -1, -1);
+  read_id_.reset();
+  rows_.clear();
+  llama_memory_clear(llama_get_memory(context_.get()), /*data=*/false);
 }

@@ -1,7 +1,8 @@
-// A second context in which one long prompt is computed beside sequences that decode in the first.
-// There it would have to be cut into pieces small enough for a step, which cost several times what
-// large ones do on a CPU; here it is computed in large ones, interrupted wherever its time is over
-// (docs/decisions/0015-prompt-lane.md). Belongs to the engine thread.
+// A second context in which prompts are computed beside sequences that decode in the first. There a
+// long one would have to be cut into pieces small enough for a step, which cost several times what
+// large ones do on a CPU; here it is computed in large ones, interrupted wherever its time is over.
+// And what several have behind a common beginning is one piece here, where their cells lie in one
+// stream (docs/decisions/0015-prompt-lane.md). Belongs to the engine thread.
 #pragma once
 
 #include <atomic>
@@ -13,6 +14,7 @@
 
 #include "cell_bytes.h"
 #include "context.h"
+#include "scheduler.h"
 #include "sliced_thread.h"
 #include "token_batch.h"
 
@@ -25,19 +27,35 @@ class PromptLane {
   PromptLane(const PromptLane&) = delete;
   PromptLane& operator=(const PromptLane&) = delete;
 
-  // Starts over with `tokens`, of which the first `n_held` are read from `source` in the context.
-  // False when that failed.
-  bool Begin(std::span<const llama_token> tokens, int32_t n_held, CacheId source);
+  // Sequences it can compute side by side.
+  int32_t n_most_rows() const { return static_cast<int32_t>(llama_n_seq_max(context_.get())); }
 
-  // Computes for about `ms`, towards token `n_target`. An operation that has begun is finished, and
+  // One of the sequences it computes.
+  struct Row {
+    SequenceId id = 0;
+    std::vector<llama_token> tokens = {};
+    // Of the first tokens, so many are computed; at first they are those that the context holds.
+    int32_t n_computed = 0;
+    // How far it is to be computed; n_computed where nothing is wanted of it.
+    int32_t n_target = 0;
+  };
+
+  // Starts over with `rows`. What is computed of them is the beginning of what is computed of the
+  // first, and is read from `source` in the context. False when that failed.
+  bool Begin(std::vector<Row> rows, CacheId source);
+
+  // What it holds; changed while it does not run.
+  std::vector<Row>& rows() { return rows_; }
+  Row* Find(SequenceId id);
+
+  // Computes for about `ms`, towards the targets. An operation that has begun is finished, and
   // pieces are chosen so that it takes no longer than about `slack_ms`; where that is infinite they
   // are as large as they can be. False when it cannot go on.
-  bool Run(int32_t n_target, double ms, double slack_ms);
+  bool Run(double ms, double slack_ms);
 
-  // Tokens of the sequence that are computed.
-  int32_t n_computed() const { return n_computed_; }
-  // Whether the last Run has ended amid a piece: its tokens have cells, but nothing is in them yet.
-  bool is_within_piece() const { return within_piece_; }
+  // Whether the last Run has ended before all targets or amid a piece, whose tokens have cells, but
+  // nothing is in them yet.
+  bool is_busy() const { return within_piece_ || !IsDone(); }
   // Tokens computed by the last Run, and the calls of llama_decode that took.
   struct Effort {
     int32_t n_tokens = 0;
@@ -45,21 +63,23 @@ class PromptLane {
   };
   Effort last_effort() const { return last_effort_; }
 
-  // Gives all that is computed to `id` of the context, in place of what that holds: first it is
-  // read, not amid a piece, then written; nothing is computed in between. False when it failed;
-  // after writing, `id` is empty then.
-  bool Read();
-  bool has_read() const { return !outgoing_.empty(); }
-  bool WriteTo(CacheId id);
+  // Gives all that is computed of a row to `to` of the context, in place of what that holds: first
+  // it is read, not amid a piece, then written; nothing is computed in between. False when it
+  // failed; after writing, `to` is empty then.
+  bool Read(SequenceId id);
+  bool HasRead(SequenceId id) const { return read_id_ == id; }
+  bool has_read() const { return read_id_.has_value(); }
+  bool WriteTo(CacheId to);
 
-  // Forgets the sequence.
+  // Forgets the rows.
   void Abandon();
 
  private:
   // The work of the thread.
   void Compute(SlicedThread* thread) noexcept;
   bool TakeOver() noexcept;
-  bool ComputePiece(int32_t n) noexcept;
+  bool ComputePiece() noexcept;
+  bool IsDone() const;
   // Whether what is computed is of no use any more.
   bool stops() const;
   // llama.cpp asks where it may be interrupted (`asks`), and comes by there. False ends the piece.
@@ -72,9 +92,8 @@ class PromptLane {
   llama_context_ptr context_;
   TokenBatch batch_;
 
-  std::vector<llama_token> tokens_;
-  int32_t n_computed_ = 0;
-  int32_t n_target_ = 0;
+  // Their sequence ids in the lane's context are their places here.
+  std::vector<Row> rows_;
   int32_t n_piece_ = 0;
   double slack_ms_ = 0;
   bool within_piece_ = false;
@@ -84,6 +103,8 @@ class PromptLane {
   // What was read from the context and is still to be taken over, and what is to be written to it.
   CellBytes incoming_;
   CellBytes outgoing_;
+  // Whose cells those are, until they are written.
+  std::optional<SequenceId> read_id_;
   // The longest operation of the piece, and when the latest one began.
   SlicedThread::Clock::duration longest_{};
   SlicedThread::Clock::time_point began_at_{};

@@ -36,6 +36,14 @@ constexpr double kLongestStep = 1.5;
 // of those that are cached: all of them are moved.
 constexpr int32_t kLeastInLane = 128;
 constexpr int32_t kLeastPartInLane = 16;
+// The rests of prompts that are computed side by side in the lane. On a CPU attention takes several
+// times as long for each token where a piece of a sequence has fewer than 64 (GGML_FA_TILE_Q), and
+// the more so the more it looks back at: from so many cached tokens on that is more than moving
+// them takes, for a rest of so many.
+constexpr int32_t kLeastFanned = 64;
+constexpr int32_t kLeastRest = 8;
+constexpr int32_t kMostRest = 64;
+constexpr int32_t kLeastTrunk = 256;
 // The part of what prompts get by which the lane may exceed its time.
 constexpr double kLaneSlack = 1.0 / 3;
 
@@ -95,7 +103,7 @@ CacheId Scheduler::Forget(SequenceId id) {
   } else {
     std::erase(waiting_, id);
   }
-  if (in_lane_ == id) in_lane_.reset();
+  std::erase(in_lane_, id);
   sequences_.erase(found);
   return cache_id;
 }
@@ -197,7 +205,7 @@ void Scheduler::SharePrefixes() {
   if (!cache_.limits().copies) return;
   for (size_t at = 0; at < running_.size(); ++at) {
     const Sequence& sequence = sequences_.at(running_[at]);
-    if (!IsPrefilling(sequence) || running_[at] == in_lane_) continue;
+    if (!IsPrefilling(sequence) || IsInLane(running_[at])) continue;
     const PrefixMatch match = Find(sequence);
     Follow(at, match.n_tokens);
     if (sequence.n_followed > 0) continue;
@@ -331,7 +339,7 @@ std::vector<IdUse> Scheduler::IdUses(bool all_move) const {
   }
   for (const SequenceId id : running_) {
     const Sequence& sequence = sequences_.at(id);
-    const bool waits = sequence.held || id == in_lane_ || sequence.n_followed > 0;
+    const bool waits = sequence.held || IsInLane(id) || sequence.n_followed > 0;
     const bool is_light = sequence.is_new && n_cached(sequence) <= kFewTokens;
     const bool moves = (all_move || is_light) && cache_.MayMove(sequence.cache_id);
     uses[sequence.cache_id] = waits ? IdUse::kWaits : moves ? IdUse::kMoves : IdUse::kStays;
@@ -378,33 +386,90 @@ bool Scheduler::MayUseLane(const Sequence& sequence) const {
          sequence.n_tokens() <= limits_.n_lane_tokens;
 }
 
+bool Scheduler::IsInLane(SequenceId id) const {
+  return std::ranges::find(in_lane_, id) != in_lane_.end();
+}
+
 bool Scheduler::WantsLane(const Sequence& sequence, int32_t n_least) const {
   const int32_t n_worth = std::max(n_least, n_cached(sequence) / kLeastPartInLane);
   return MayUseLane(sequence) && n_missing(sequence) > n_worth;
 }
 
+bool Scheduler::FansOut(const Sequence& sequence) const {
+  const int32_t n_rest = n_missing(sequence) - 1;
+  return MayUseLane(sequence) && n_cached(sequence) >= kLeastTrunk && n_rest >= kLeastRest &&
+         n_rest <= kMostRest;
+}
+
+// The one of which most is cached comes first: what is cached of the others is a part of that.
+std::vector<SequenceId> Scheduler::FanOf(const Sequence& sequence) const {
+  std::vector<SequenceId> fan;
+  if (limits_.n_lane_sequences < 2 || !FansOut(sequence)) return fan;
+  const auto held = [this](SequenceId id) { return cache_.held(sequences_.at(id).cache_id); };
+  const auto is_within = [](std::span<const Token> part, std::span<const Token> whole) {
+    return CommonPrefix(part, whole) == static_cast<int32_t>(part.size());
+  };
+  SequenceId trunk = 0;
+  std::span<const Token> longest;
+  for (const SequenceId id : running_) {
+    const Sequence& other = sequences_.at(id);
+    if (!FansOut(other) || other.scope != sequence.scope) continue;
+    if (!is_within(cache_.held(sequence.cache_id), held(id))) continue;
+    if (held(id).size() <= longest.size()) continue;
+    trunk = id;
+    longest = held(id);
+  }
+  int32_t n_all = static_cast<int32_t>(longest.size());
+  int32_t n_fanned = 0;
+  const auto add = [&](SequenceId id) {
+    const int32_t n_rest = n_missing(sequences_.at(id)) - 1;
+    const bool is_full = static_cast<int32_t>(fan.size()) == limits_.n_lane_sequences;
+    if (is_full || n_all + n_rest > limits_.n_lane_tokens) return;
+    fan.push_back(id);
+    n_all += n_rest;
+    n_fanned += n_rest;
+  };
+  add(trunk);
+  for (const SequenceId id : running_) {
+    const Sequence& other = sequences_.at(id);
+    if (id == trunk || !FansOut(other) || other.scope != sequence.scope) continue;
+    if (is_within(held(id), longest)) add(id);
+  }
+  if (fan.size() < 2 || n_fanned < kLeastFanned) fan.clear();
+  return fan;
+}
+
+std::vector<SequenceId> Scheduler::ChooseForLane(int32_t n_decodes) const {
+  const int32_t n_least = n_decodes > 0 ? kLeastInLane : limits_.n_ubatch;
+  for (const SequenceId id : running_) {
+    const Sequence& sequence = sequences_.at(id);
+    if (WantsLane(sequence, n_least)) return {id};
+    std::vector<SequenceId> fan = FanOf(sequence);
+    if (!fan.empty()) return fan;
+  }
+  return {};
+}
+
 // While somebody decodes, the oldest long prompt is computed apart: all but its last token, which
 // is sampled from. While nobody does, so is one of several steps, or whoever comes next would wait
-// for one of them. Where younger ones branch off it is given to the cache, for them to go on from.
+// for one of them. Where younger ones branch off it is given to the cache, for them to go on from,
+// and then all of their rests together are computed there.
 void Scheduler::AddLane(StepPlan* plan) {
   if (limits_.n_lane_tokens == 0) return;
-  if (in_lane_ && !MayUseLane(sequences_.at(*in_lane_))) in_lane_.reset();
-  const int32_t n = n_decoding(*plan);
-  if (!in_lane_) {
-    const int32_t n_least = n > 0 ? kLeastInLane : limits_.n_ubatch;
-    const auto found = std::ranges::find_if(running_, [&](SequenceId id) {
-      const Sequence& sequence = sequences_.at(id);
-      return WantsLane(sequence, n_least);
-    });
-    if (found != running_.end()) in_lane_ = *found;
+  std::erase_if(in_lane_, [this](SequenceId id) { return !MayUseLane(sequences_.at(id)); });
+  if (in_lane_.empty()) in_lane_ = ChooseForLane(n_decoding(*plan));
+  if (in_lane_.empty()) return;
+  plan->lane.emplace();
+  for (const SequenceId id : in_lane_) {
+    const Sequence& sequence = sequences_.at(id);
+    const int32_t n_done = n_cached(sequence);
+    const int32_t n_most = sequence.n_tokens() - 1;
+    const int32_t end = sequence.branch > n_done ? std::min(sequence.branch, n_most) : n_most;
+    plan->lane->shares.push_back({id, sequence.cache_id, n_done, end - n_done});
   }
-  if (!in_lane_) return;
-  const Sequence& sequence = sequences_.at(*in_lane_);
-  const int32_t n_done = n_cached(sequence);
-  const int32_t n_most = sequence.n_tokens() - 1;
-  const int32_t end = sequence.branch > n_done ? std::min(sequence.branch, n_most) : n_most;
-  plan->lane = LaneWork{
-      .id = *in_lane_, .cache_id = sequence.cache_id, .first = n_done, .n_tokens = end - n_done};
+  // The first may have left before anything was done.
+  auto& shares = plan->lane->shares;
+  std::iter_swap(shares.begin(), std::ranges::max_element(shares, {}, &LaneShare::first));
 }
 
 // While somebody decodes, prompts get what the time allows, and half of it beside the lane. Else
@@ -424,7 +489,7 @@ void Scheduler::AddPrefills(StepPlan* plan) {
   for (const SequenceId id : running_) {
     const Sequence& sequence = sequences_.at(id);
     if (!IsPrefilling(sequence) || sequence.n_followed > 0 || n_spare <= 0) continue;
-    if (id == in_lane_) continue;
+    if (IsInLane(id)) continue;
     // It has the lane next.
     if (plan->lane && n_decodes == 0 && WantsLane(sequence, limits_.n_ubatch)) continue;
     const bool fits = n_missing(sequence) <= std::min(n_spare, limits_.n_ubatch);
@@ -440,8 +505,8 @@ void Scheduler::AddPrefills(StepPlan* plan) {
     if (sequence.is_scoring()) n_rows -= n;
   }
   if (plan->lane) {
-    const bool shares = plan->work.size() > static_cast<size_t>(n_work);
-    TimeLane(n_decodes, shares, &*plan->lane);
+    const bool beside_others = plan->work.size() > static_cast<size_t>(n_work);
+    TimeLane(n_decodes, beside_others, &*plan->lane);
   }
 }
 
@@ -461,10 +526,10 @@ void Scheduler::AddDrafts(StepPlan* plan) {
 
 // Prompts in the batch and the one in the lane each have half of the time; while nobody decodes,
 // that of the batch is not bounded.
-void Scheduler::TimeLane(int32_t n_decodes, bool shares, LaneWork* lane) const {
-  lane->ms = pacer_.PromptMs(n_decodes) / (shares ? 2 : 1);
-  lane->as_batch = shares && n_decodes == 0;
-  lane->slack_ms = shares || n_decodes > 0
+void Scheduler::TimeLane(int32_t n_decodes, bool beside_others, LaneWork* lane) const {
+  lane->ms = pacer_.PromptMs(n_decodes) / (beside_others ? 2 : 1);
+  lane->as_batch = beside_others && n_decodes == 0;
+  lane->slack_ms = beside_others || n_decodes > 0
                        ? kLaneSlack * std::max(lane->ms, pacer_.DecodeMs(n_decodes))
                        : LaneWork::kNoLimit;
 }
@@ -519,16 +584,16 @@ void Scheduler::Commit(const StepPlan& plan) {
   }
 }
 
-void Scheduler::CommitLane(const LaneWork& work, int32_t n_tokens) {
-  const Sequence& sequence = sequences_.at(work.id);
-  cache_.Extend(work.cache_id, std::span(sequence.tokens).subspan(work.first, n_tokens));
-  in_lane_.reset();
+void Scheduler::CommitLane(const LaneShare& share, int32_t n_tokens) {
+  const Sequence& sequence = sequences_.at(share.id);
+  cache_.Extend(share.cache_id, std::span(sequence.tokens).subspan(share.first, n_tokens));
+  std::erase(in_lane_, share.id);
 }
 
-void Scheduler::LaneFailed(const LaneWork& work, bool emptied) {
-  sequences_.at(work.id).avoids_lane = true;
-  if (emptied) cache_.Lost(work.cache_id);
-  in_lane_.reset();
+void Scheduler::LaneFailed(const LaneShare& share, bool emptied) {
+  sequences_.at(share.id).avoids_lane = true;
+  if (emptied) cache_.Lost(share.cache_id);
+  std::erase(in_lane_, share.id);
 }
 
 void Scheduler::Measured(const StepPlan& plan, double ms) {
@@ -585,7 +650,7 @@ SequenceId Scheduler::Victim() const {
 void Scheduler::Pause(SequenceId id) {
   Sequence& sequence = sequences_.at(id);
   std::erase(running_, id);
-  if (in_lane_ == id) in_lane_.reset();
+  std::erase(in_lane_, id);
   waiting_.push_front(id);
   cache_.Keep(sequence.cache_id, /*resumes=*/true);
   sequence.cache_id = -1;
@@ -622,8 +687,10 @@ void Scheduler::CheckIntegrity() const {
             "the cache holds other tokens than its sequence");
   }
   require(cache_.n_open() == n_running(), "a cache id leaked");
-  require(!in_lane_ || std::ranges::find(running_, *in_lane_) != running_.end(),
-          "the prompt lane works for a sequence that does not run");
+  for (const SequenceId id : in_lane_) {
+    require(std::ranges::find(running_, id) != running_.end(),
+            "the prompt lane works for a sequence that does not run");
+  }
   for (const SequenceId id : waiting_) {
     require(sequences_.at(id).cache_id == -1, "a waiting sequence holds cells");
   }

@@ -42,8 +42,10 @@ struct SchedulerLimits {
   // Tokens of one guess.
   int32_t n_draft_min = 1;
   int32_t n_draft_max = 1;
-  // Tokens a sequence may have whose prompt is computed in the prompt lane; 0: there is no lane.
+  // Tokens the prompt lane has room for; 0: there is no lane. Sequences it may compute side by
+  // side, at least 1.
   int32_t n_lane_tokens = 0;
+  int32_t n_lane_sequences = 1;
   // Ids of a split cache lie together, or a step takes a pass over the model's weights for each run
   // of neighbours: this many may be moved to save one pass; 0: none are. Together they cost at most
   // kWorthPasses passes.
@@ -69,14 +71,20 @@ struct StepWork {
   int32_t n_outputs() const { return scores ? n_tokens : samples ? 1 : 0; }
 };
 
-// The share of the prompt lane in a step: a long prompt that is computed apart from the batch.
-struct LaneWork {
+// One sequence's share of the prompt lane.
+struct LaneShare {
   SequenceId id = 0;
   CacheId cache_id = 0;
   // Index of its first token that is not in the cache, and how many are to be computed from there,
   // whether they take one step or many.
   int32_t first = 0;
   int32_t n_tokens = 0;
+};
+
+// What is computed apart from the batch: a long prompt, or the rests of several whose first tokens
+// are the same, up to `first` of each; the first one has the most of those.
+struct LaneWork {
+  std::vector<LaneShare> shares;
   // For how long, and by how much that may be exceeded, in milliseconds.
   double ms = 0;
   double slack_ms = 0;
@@ -142,25 +150,26 @@ class Scheduler {
   void MeasuredDrafting(int32_t n_drafted, double ms);
 
   // Decides the next step. Decoding sequences come first, one token each; then prompts, oldest
-  // first, as many tokens as the time allows, a long one in the prompt lane; then guesses, where
-  // neither prompts nor cells stand in their way. A waiting sequence is taken in, in order, when
-  // there is a slot and room for all its tokens; it starts from the longest prefix that is cached,
-  // and where an older one is computing more of what both share, it waits for that. Finished
-  // prefixes give way to whatever runs. Two things make a running sequence wait at the front of the
-  // queue again: no room for the others' next tokens, and being held while somebody waits. Held
-  // sequences go first, then the youngest.
+  // first, as many tokens as the time allows, a long one in the prompt lane, or side by side there
+  // what several have behind a common beginning; then guesses, where neither prompts nor cells
+  // stand in their way. A waiting sequence is taken in, in order, when there is a slot and room for
+  // all its tokens; it starts from the longest prefix that is cached, and where an older one is
+  // computing more of what both share, it waits for that. Finished prefixes give way to whatever
+  // runs. Two things make a running sequence wait at the front of the queue again: no room for the
+  // others' next tokens, and being held while somebody waits. Held sequences go first, then the
+  // youngest.
   StepPlan Plan();
 
   // The step was computed: its tokens are in the cache, guessed ones as well.
   void Commit(const StepPlan& plan);
 
-  // Of the plan's lane work `n_tokens` were computed and are in the cache, at least one: all of
-  // them, or others of the prompt where the plan has changed on the way.
-  void CommitLane(const LaneWork& work, int32_t n_tokens);
+  // Of a share of the plan's lane work `n_tokens` were computed and are in the cache, at least one:
+  // all of them, or others of the prompt where the plan has changed on the way.
+  void CommitLane(const LaneShare& share, int32_t n_tokens);
 
-  // The lane could not do its work: the sequence is computed in batches. What it held of the cache
-  // is lost if `emptied`.
-  void LaneFailed(const LaneWork& work, bool emptied);
+  // The lane could not do a share of its work: the sequence is computed in batches. What it held of
+  // the cache is lost if `emptied`.
+  void LaneFailed(const LaneShare& share, bool emptied);
 
   // How long the batch took, from which the size of the next ones follows.
   void Measured(const StepPlan& plan, double ms);
@@ -273,10 +282,18 @@ class Scheduler {
   // Of the plan so far.
   int32_t n_decoding(const StepPlan& plan) const;
   bool MayUseLane(const Sequence& sequence) const;
+  bool IsInLane(SequenceId id) const;
   // Whether it misses so much, more than `n_least`, that the lane is worth its price.
   bool WantsLane(const Sequence& sequence, int32_t n_least) const;
-  // `shares`: the batch computes prompts as well.
-  void TimeLane(int32_t n_decodes, bool shares, LaneWork* lane) const;
+  // Whom the lane is to compute next, if anybody.
+  std::vector<SequenceId> ChooseForLane(int32_t n_decodes) const;
+  // Whether it misses little behind much that is cached: it is computed faster beside others of
+  // which the same is cached.
+  bool FansOut(const Sequence& sequence) const;
+  // All that fan out from where one of them does, if they are worth it.
+  std::vector<SequenceId> FanOf(const Sequence& sequence) const;
+  // `beside_others`: the batch computes prompts as well.
+  void TimeLane(int32_t n_decodes, bool beside_others, LaneWork* lane) const;
   // Whom to pause: the youngest held sequence, else the youngest.
   SequenceId Victim() const;
   void Pause(SequenceId id);
@@ -300,8 +317,8 @@ class Scheduler {
   std::map<SequenceId, Sequence> sequences_;
   // In order of admission: the last one is the youngest.
   std::vector<SequenceId> running_;
-  // Whose prompt the lane computes.
-  std::optional<SequenceId> in_lane_;
+  // Whose prompts the lane computes.
+  std::vector<SequenceId> in_lane_;
   std::deque<SequenceId> waiting_;
   uint64_t n_paused_ = 0;
 };

@@ -26,8 +26,13 @@ unsigned RandomSeed() {
 
 class RandomTraffic {
  public:
-  RandomTraffic(SchedulerLimits limits, unsigned seed)
-      : limits_(limits), scheduler_(limits), memory_(limits.cache), random_(seed) {}
+  // The openings that prompts have in common are shorter than `n_opening`.
+  RandomTraffic(SchedulerLimits limits, unsigned seed, int n_opening = 120)
+      : limits_(limits),
+        n_opening_(n_opening),
+        scheduler_(limits),
+        memory_(limits.cache),
+        random_(seed) {}
 
   void Run(int n_steps) {
     for (int step = 0; step < n_steps; ++step) {
@@ -40,6 +45,7 @@ class RandomTraffic {
     }
     REQUIRE(n_finished_ > n_steps / 200);
     REQUIRE((n_in_lane_ > 0) == (limits_.n_lane_tokens > 0));
+    REQUIRE((n_side_by_side_ > 0) == (limits_.n_lane_sequences > 1));
     REQUIRE(n_found_ > 0);
     REQUIRE((scheduler_.n_moved() > 0) == (limits_.n_worth_moves > 0));
     // Somebody comes every third step.
@@ -93,7 +99,7 @@ class RandomTraffic {
       if (Below(4) == 0) sequence.tokens.resize(1 + Below(static_cast<int>(past.tokens.size())));
     } else {
       const int opening = Below(3);
-      const int n = Below(120);
+      const int n = Below(n_opening_);
       for (int i = 0; i < n; ++i) sequence.tokens.push_back(1000 * opening + i);
     }
     const int n_own = 1 + Below(60);
@@ -161,18 +167,7 @@ class RandomTraffic {
     REQUIRE(plan.n_drafted() <= limits_.n_drafted);
     if (plan.n_drafted() > 0) REQUIRE(n_tokens <= limits_.n_ubatch);
     REQUIRE(static_cast<int32_t>(plan.work.size()) <= limits_.n_slots);
-    if (plan.lane) {
-      const LaneWork& lane = *plan.lane;
-      const Known& sequence = known_.at(lane.id);
-      REQUIRE(!sequence.held);
-      REQUIRE(worked.count(lane.id) == 0);
-      REQUIRE(lane.n_tokens > 0);
-      REQUIRE(lane.ms > 0);
-      REQUIRE(lane.first + lane.n_tokens < static_cast<int32_t>(sequence.tokens.size()));
-      REQUIRE(static_cast<int32_t>(sequence.tokens.size()) <= limits_.n_lane_tokens);
-      const std::span<const Token> tokens(sequence.tokens);
-      memory_.RequireHolds(lane.cache_id, tokens.first(lane.first), sequence.scope);
-    }
+    if (plan.lane) CheckLane(*plan.lane, worked);
     RequireProgress(plan);
     if (Below(100) == 0) return;  // The batch was not computed; the plan is forgotten.
 
@@ -196,22 +191,51 @@ class RandomTraffic {
     if (plan.lane) RunLane(*plan.lane);
   }
 
+  void CheckLane(const LaneWork& lane, std::set<SequenceId> worked) {
+    REQUIRE(lane.ms > 0);
+    REQUIRE(!lane.shares.empty());
+    REQUIRE(static_cast<int32_t>(lane.shares.size()) <= limits_.n_lane_sequences);
+    const LaneShare& trunk = lane.shares[0];
+    const std::span<const Token> shared(known_.at(trunk.id).tokens);
+    int32_t n_all = trunk.first;
+    for (const LaneShare& share : lane.shares) {
+      const Known& sequence = known_.at(share.id);
+      REQUIRE(!sequence.held);
+      REQUIRE(worked.insert(share.id).second);
+      REQUIRE(share.n_tokens > 0);
+      REQUIRE(share.first + share.n_tokens < static_cast<int32_t>(sequence.tokens.size()));
+      const auto cached = std::span<const Token>(sequence.tokens).first(share.first);
+      memory_.RequireHolds(share.cache_id, cached, sequence.scope);
+      REQUIRE(share.first <= trunk.first);
+      REQUIRE(std::ranges::equal(cached, shared.first(share.first)));
+      n_all += share.n_tokens;
+    }
+    REQUIRE(n_all <= limits_.n_lane_tokens);
+    n_side_by_side_ += lane.shares.size() > 1 ? 1 : 0;
+  }
+
   // It takes some steps, may have got further than is asked for by now, and may fail.
   void RunLane(const LaneWork& work) {
     if (Below(4) > 0) return;
-    if (Below(20) == 0) {
-      const bool emptied = Below(2) == 0;
-      if (emptied && work.first > 0) memory_.Apply({{CacheEdit::Kind::kClear, work.cache_id}});
-      scheduler_.LaneFailed(work, emptied);
-      return;
+    for (const LaneShare& share : work.shares) {
+      if (Below(20) == 0) {
+        const bool emptied = Below(2) == 0;
+        if (emptied && share.first > 0) memory_.Apply({{CacheEdit::Kind::kClear, share.cache_id}});
+        scheduler_.LaneFailed(share, emptied);
+        continue;
+      }
+      const Known& sequence = known_.at(share.id);
+      const std::span<const Token> tokens(sequence.tokens);
+      const auto n_left = static_cast<int32_t>(tokens.size()) - 1 - share.first;
+      const int32_t n = Below(10) == 0   ? n_left
+                        : Below(10) == 0 ? 1 + Below(n_left)
+                                         : share.n_tokens;
+      memory_.Compute(share.cache_id, tokens.subspan(share.first, n), sequence.scope);
+      scheduler_.CommitLane(share, n);
+      ++n_in_lane_;
+      // Who is left comes in a later step.
+      if (Below(5) == 0) return;
     }
-    const Known& sequence = known_.at(work.id);
-    const std::span<const Token> tokens(sequence.tokens);
-    const auto n_left = static_cast<int32_t>(tokens.size()) - 1 - work.first;
-    const int32_t n = Below(10) == 0 ? n_left : Below(10) == 0 ? 1 + Below(n_left) : work.n_tokens;
-    memory_.Compute(work.cache_id, tokens.subspan(work.first, n), sequence.scope);
-    scheduler_.CommitLane(work, n);
-    ++n_in_lane_;
   }
 
   // Somebody computes as long as somebody could.
@@ -241,6 +265,7 @@ class RandomTraffic {
   }
 
   SchedulerLimits limits_;
+  int n_opening_;
   Scheduler scheduler_;
   ReferenceMemory memory_;
   std::mt19937 random_;
@@ -253,6 +278,7 @@ class RandomTraffic {
   int n_found_ = 0;
   int n_guessed_right_ = 0;
   int n_in_lane_ = 0;
+  int n_side_by_side_ = 0;
 };
 
 SchedulerLimits Limits() {
@@ -302,6 +328,20 @@ TEST_CASE("random traffic with a prompt lane") {
       .n_ids = 6, .n_cells = 6 * 300, .shares_cells = false, .n_min_copy = 32, .n_most_swap = 300};
   CAPTURE(RandomSeed());
   RandomTraffic(limits, RandomSeed()).Run(RandomSteps());
+}
+
+TEST_CASE("random traffic with a prompt lane for several") {
+  SchedulerLimits limits = Limits();
+  limits.n_slots = limits.cache.n_ids = 12;
+  limits.n_lane_tokens = 700;
+  limits.n_lane_sequences = 6;
+  limits.cache = {.n_ids = 12,
+                  .n_cells = 12 * 600,
+                  .shares_cells = false,
+                  .n_min_copy = 32,
+                  .n_most_swap = 300};
+  CAPTURE(RandomSeed());
+  RandomTraffic(limits, RandomSeed(), /*n_opening=*/400).Run(RandomSteps());
 }
 
 TEST_CASE("random traffic on a memory that cannot be cut") {

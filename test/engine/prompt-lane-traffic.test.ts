@@ -1,15 +1,26 @@
 /**
  * Random traffic through the prompt lane: prompts of all lengths, some of which begin alike, that come and go at
- * any moment. What ends has the text it has alone. `LONG=1` runs more of it.
+ * any moment. What ends has the text it has alone; or its first token has about the probabilities, where the shape
+ * of a batch rounds (flash attention). `LONG=1` runs more of it.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ChatMessage } from '../../src/engine/engine.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
-import { complete, type LoadedModel, loadModel, startEngine } from '../support/start-engine.ts';
+import {
+  complete,
+  firstLikeliest,
+  type LoadedModel,
+  loadModel,
+  logprobGap,
+  startEngine,
+} from '../support/start-engine.ts';
 
 const requestCount = process.env.LONG ? 1500 : 150;
 const maxTokens = 12;
+
+/** In log probabilities; those of two chats differ by 0.7, half of the time by more. */
+const mostRounded = 0.3;
 
 let loaded: LoadedModel;
 
@@ -37,8 +48,13 @@ function randomChat(random: SeededRandom): ChatMessage[] {
 test.each([
   ['pieces of 64', { ubatchSize: 64, stepTargetMs: 1 }],
   ['pieces of 512', { ubatchSize: 512, stepTargetMs: 3 }],
+  ['side by side', { ubatchSize: 512, stepTargetMs: 3, slotCount: 8, flashAttention: 'on' }],
 ] as const)('random traffic: %s', { timeout: 1_200_000 }, async (name, options) => {
-  const plain = await startEngine(loaded.model, { contextLength: 2048, kvLayout: 'split' });
+  const plain = await startEngine(loaded.model, {
+    ...options,
+    contextLength: 2048,
+    kvLayout: 'split',
+  });
   const engine = await startEngine(loaded.model, {
     ...options,
     contextLength: 2048,
@@ -48,20 +64,28 @@ test.each([
   const random = new SeededRandom(`prompt lane ${name}`);
   let endedCount = 0;
   let leftCount = 0;
+  const rounds = 'flashAttention' in options;
+  const gaps: number[] = [];
   const ask = async (number: number) => {
     const chat = randomChat(random);
     const leave = new AbortController();
     const leavesAfterMs = random.next() < 0.3 ? random.integer(0, 60) : undefined;
     const scope = random.next() < 0.8 ? 'shared' : `own ${number}`;
     if (leavesAfterMs !== undefined) setTimeout(() => leave.abort(), leavesAfterMs);
-    const request = { maxTokens, sampling: { temperature: 0, ignoreEos: true }, cacheScope: scope };
+    const request = {
+      maxTokens,
+      sampling: { temperature: 0, ignoreEos: true },
+      cacheScope: scope,
+      ...(rounds && { logprobs: firstLikeliest }),
+    };
     const reply = await complete(engine, chat, request, leave.signal);
     if (reply.end.finishReason === 'cancelled') {
       leftCount += 1;
       return;
     }
     const expected = await complete(plain, chat, { ...request, cacheScope: `plain ${number}` });
-    expect(reply.text).toBe(expected.text);
+    if (rounds) gaps.push(logprobGap(reply, expected));
+    else expect(reply.text).toBe(expected.text);
     expect(reply.end.usage.promptTokenCount).toBe(expected.end.usage.promptTokenCount);
     endedCount += 1;
   };
@@ -77,6 +101,7 @@ test.each([
     await Promise.all(asked);
     expect(endedCount).toBeGreaterThan(requestCount / 2);
     expect(leftCount).toBeGreaterThan(0);
+    if (rounds) expect(Math.max(...gaps)).toBeLessThan(mostRounded);
     expect(engine.stats().laneTokenCount).toBeGreaterThan(50 * requestCount);
     console.log(
       `${name}: ${endedCount} ended, ${leftCount} left, ${engine.stats().laneTokenCount} tokens in the lane`,

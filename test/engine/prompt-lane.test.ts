@@ -5,7 +5,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ChatMessage, Engine, EngineEvent } from '../../src/engine/engine.ts';
-import { complete, type LoadedModel, loadModel, startEngine } from '../support/start-engine.ts';
+import {
+  type Completion,
+  complete,
+  firstLikeliest,
+  type LoadedModel,
+  loadModel,
+  logprobGap,
+  startEngine,
+} from '../support/start-engine.ts';
 
 const user = (content: string): ChatMessage => ({ role: 'user', content });
 /** About `count` tokens that no other `seed` shares. */
@@ -135,6 +143,44 @@ describe('a long prompt beside a stream', () => {
       const cachedCounts = result.map(({ end }) => end.usage.cachedTokenCount);
       expect(cachedCounts.filter((count) => count > 500)).toHaveLength(2);
     } finally {
+      await engine.close();
+    }
+  });
+
+  test.each([
+    ['that comes with them', false],
+    ['that is cached', true],
+  ])('computes what chats have behind a beginning %s side by side', async (_what, warm) => {
+    const options = { ...laneOptions, slotCount: 8, flashAttention: 'on' } as const;
+    const plain = await startEngine(loaded.model, { ...laneOptions, promptLane: false });
+    const engine = await startEngine(loaded.model, options);
+    try {
+      for (const seed of ['a', 'b', 'c']) {
+        const shared = { role: 'system', content: words(seed, 200) } as const;
+        const chats = ['k', 'l', 'm', 'n', 'o'].map((own) => [shared, user(words(own, 8))]);
+        const request = { maxTokens: 8, cacheScope: seed, logprobs: firstLikeliest };
+        if (warm) await complete(engine, [shared, user('first')], request);
+        const before = engine.stats();
+        const replies = await Promise.all(chats.map((chat) => complete(engine, chat, request)));
+        const after = engine.stats();
+        // All but the last token of each that was computed, whether it was first or followed.
+        const computed = after.prefilledTokenCount - before.prefilledTokenCount;
+        const inLane = after.laneTokenCount - before.laneTokenCount;
+        expect(inLane).toBe(computed - chats.length);
+        const cachedCounts = replies.map(({ end }) => end.usage.cachedTokenCount);
+        expect(cachedCounts.filter((count) => count > 300)).toHaveLength(
+          chats.length - Number(!warm),
+        );
+        for (const [index, chat] of chats.entries()) {
+          const scope = `${seed} ${index}`;
+          const cold = await complete(plain, chat, { ...request, cacheScope: scope });
+          const reply = replies[index] as Completion;
+          expect(logprobGap(reply, cold)).toBeLessThan(0.3);
+          expect(reply.end.usage.promptTokenCount).toBe(cold.end.usage.promptTokenCount);
+        }
+      }
+    } finally {
+      await plain.close();
       await engine.close();
     }
   });

@@ -12,6 +12,7 @@ import type {
   EngineEvent,
   GenerateRequest,
   SamplingParams,
+  ScoredToken,
 } from '../../src/engine/engine.ts';
 import type { EmbeddingOptions } from '../../src/engine/lazy-embedder.ts';
 import { createNativeEngine, type EngineOptions } from '../../src/engine/native-engine.ts';
@@ -123,6 +124,8 @@ export function startEmbeddingEngine(
 export interface Completion {
   readonly text: string;
   readonly deltas: readonly string[];
+  /** Of the deltas and the end; only where the request asks for log probabilities. */
+  readonly tokens: readonly ScoredToken[];
   readonly end: Extract<EngineEvent, { type: 'sequence-end' }>;
 }
 
@@ -141,11 +144,30 @@ export async function complete(
 /** Reads a generation to its end. */
 export async function collect(events: AsyncIterable<EngineEvent>): Promise<Completion> {
   const deltas: string[] = [];
+  const tokens: ScoredToken[] = [];
   for await (const event of events) {
-    if (event.type === 'sequence-end') return { text: deltas.join(''), deltas, end: event };
+    if (event.type !== 'prompt-delta') tokens.push(...(event.tokens ?? []));
+    if (event.type === 'sequence-end') return { text: deltas.join(''), deltas, tokens, end: event };
     if (event.type === 'text-delta') deltas.push(event.text);
   }
   throw new Error('the stream ended without sequence-end');
+}
+
+/** What is asked for where the shape of a batch rounds, so that texts may differ: {@link logprobGap} compares it. */
+export const firstLikeliest = { topCount: 20, prompt: false };
+
+/** By how much the log probabilities of two first tokens differ at most, of those that both name. */
+export function logprobGap(one: Completion, other: Completion): number {
+  const top = (completion: Completion) =>
+    new Map(
+      completion.tokens[0]?.top.map(({ bytes, logprob }) => [bytes.toString('latin1'), logprob]),
+    );
+  const [ours, theirs] = [top(one), top(other)];
+  const common = [...ours.keys()].filter((bytes) => theirs.has(bytes));
+  if (common.length < firstLikeliest.topCount / 2) return Number.POSITIVE_INFINITY;
+  return Math.max(
+    ...common.map((bytes) => Math.abs((ours.get(bytes) ?? 0) - (theirs.get(bytes) ?? 0))),
+  );
 }
 
 /** Resolves once the engine says so; for states that come within a step. */
