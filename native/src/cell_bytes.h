@@ -30,6 +30,7 @@ struct AsItIs : std::allocator<Value> {
   }
 };
 
+// To free one, assign CellBytes{}; {} alone keeps its memory.
 using CellBytes = std::vector<uint8_t, AsItIs<uint8_t>>;
 
 // What Restream may add.

@@ -225,7 +225,7 @@ DecodeStatus Context::Decode() {
 
 void Context::EndCopies() {
   copied_id_ = -1;
-  copied_cells_ = {};
+  copied_cells_ = CellBytes{};
 }
 
 bool Context::Apply(const CacheEdit& edit) {

@@ -233,6 +233,8 @@ bool Engine::Step() {
   if (!ApplyEdits(plan)) return true;
   if (plan.empty()) return false;
 
+  // Texts wait for those of the next step, but not for a prompt.
+  if (!plan.only_decodes()) Flush();
   ++stats_.n_steps;
   const bool goes_on = plan.work.empty() || ComputeBatch(plan);
   if (plan.lane && goes_on) {
@@ -283,7 +285,9 @@ bool Engine::ComputeBatch(const StepPlan& plan) {
 void Engine::RunLane(const LaneWork& work, double batch_ms) {
   const bool begins = !LaneHolds(work);
   if (!begins) SetLaneTargets(work);
-  const bool computes = !begins && !lane_->has_read() && lane_->is_busy();
+  const bool has_read = std::ranges::any_of(
+      work.shares, [this](const LaneShare& share) { return lane_->HasRead(share.id); });
+  const bool computes = !begins && !has_read && lane_->is_busy();
   const bool moves_cells = begins ? work.shares[0].first > 0 : !computes;
   if (moves_cells && context_->has_pending_copies()) {
     // They are made with the next batch, of which the sequences are to be a part then.
@@ -301,7 +305,8 @@ void Engine::RunLane(const LaneWork& work, double batch_ms) {
 bool Engine::LaneHolds(const LaneWork& work) {
   return std::ranges::all_of(work.shares, [this](const LaneShare& share) {
     const PromptLane::Row* row = lane_->Find(share.id);
-    return row != nullptr && row->n_computed >= share.first;
+    return row != nullptr && row->n_computed >= share.first &&
+           static_cast<int32_t>(row->tokens.size()) >= share.first + share.n_tokens;
   });
 }
 
@@ -355,6 +360,7 @@ void Engine::MoveFromLane(const LaneWork& work) {
     scheduler_->CommitLane(share, n_new);
     CountComputed(share.first, n_new, &sequences_.at(share.id));
   }
+  lane_->EndMoves();
 }
 
 void Engine::FailLane(const LaneWork& work) {

@@ -31,15 +31,17 @@ struct EngineOptions {
   ContextOptions context;
   // By how much a prompt may delay those who decode in a step, in milliseconds, above 0.
   double step_target_ms = 50;
-  // For so many milliseconds texts may wait for those of the next steps, to leave together. Never
-  // the first one of a sequence, and with anything else they leave at once.
+  // For so many milliseconds, and the rest of a step that decodes, texts may wait for those of the
+  // next steps, to leave together. Never the first one of a sequence, and with anything else they
+  // leave at once.
   double text_interval_ms = 0;
   // Threads that choose tokens, the engine's own among them.
   int32_t n_sampling_threads = 1;
   DraftOptions drafts;
 };
 
-// Receives the events of one step, on the engine thread. Must not block and must not throw.
+// Receives the events of a step, or of some, on the engine thread. Must not block and must not
+// throw.
 using EventSink = std::function<void(std::vector<Event>)>;
 
 class Engine : public LiveThread {
@@ -170,7 +172,7 @@ class Engine : public LiveThread {
   std::optional<Scheduler> scheduler_;
   std::unordered_map<SequenceId, Sequence> sequences_;
   std::vector<Event> events_;
-  // When they leave at the latest.
+  // From when on they leave with the end of a step.
   Clock::time_point flush_at_ = Clock::time_point::min();
   EngineStats stats_;
   // Batch index of the first token whose logits are kept, of each piece of work of this step, in

@@ -1,4 +1,4 @@
-// Events on their way from a native thread to JavaScript: one crossing a step, and fewer when
+// Events on their way from a native thread to JavaScript: one crossing a flush, and fewer when
 // JavaScript is busy, for then a crossing carries all that has gathered.
 #pragma once
 

@@ -55,6 +55,7 @@ bool PromptLane::Begin(std::vector<Row> rows, CacheId source) {
   try {
     if (rows[0].n_computed > 0 &&
         !(main_->ReadCells(source, &incoming_) && Restream(1, &incoming_))) {
+      incoming_ = CellBytes{};
       return false;
     }
     rows_ = std::move(rows);
@@ -64,7 +65,7 @@ bool PromptLane::Begin(std::vector<Row> rows, CacheId source) {
     thread_.emplace([this](SlicedThread* thread) { Compute(thread); });
     return true;
   } catch (const std::exception&) {
-    rows_.clear();
+    Abandon();
     return false;
   }
 }
@@ -187,12 +188,16 @@ bool PromptLane::WriteTo(CacheId to) {
   return main_->WriteCells(to, &outgoing_);
 }
 
+void PromptLane::EndMoves() {
+  outgoing_ = CellBytes{};
+  read_id_.reset();
+}
+
 void PromptLane::Abandon() {
   abandoned_.store(true, std::memory_order_relaxed);
   thread_.reset();
-  incoming_ = {};
-  outgoing_ = {};
-  read_id_.reset();
+  incoming_ = CellBytes{};
+  EndMoves();
   rows_.clear();
   llama_memory_clear(llama_get_memory(context_.get()), /*data=*/false);
 }

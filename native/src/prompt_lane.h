@@ -68,8 +68,9 @@ class PromptLane {
   // failed; after writing, `to` is empty then.
   bool Read(SequenceId id);
   bool HasRead(SequenceId id) const { return read_id_ == id; }
-  bool has_read() const { return read_id_.has_value(); }
   bool WriteTo(CacheId to);
+  // Frees the buffer, until more is to be moved.
+  void EndMoves();
 
   // Forgets the rows.
   void Abandon();

@@ -54,6 +54,8 @@ bool IsCopy(const CacheEdit& edit) { return edit.kind == CacheEdit::Kind::kCopy;
 
 }  // namespace
 
+bool StepPlan::only_decodes() const { return !lane && std::ranges::all_of(work, IsDecode); }
+
 int32_t StepPlan::n_drafted() const {
   int32_t n = 0;
   for (const StepWork& each : work) n += static_cast<int32_t>(each.draft.size());
@@ -513,7 +515,7 @@ void Scheduler::AddPrefills(StepPlan* plan) {
 // Guesses never take time from a prompt or a cell from a sequence.
 void Scheduler::AddDrafts(StepPlan* plan) {
   auto proposals = std::exchange(proposals_, {});
-  if (plan->lane || !std::ranges::all_of(plan->work, IsDecode)) return;
+  if (!plan->only_decodes()) return;
   int32_t n_room = n_draft_room(static_cast<int32_t>(plan->work.size()));
   for (StepWork& work : plan->work) {
     const auto found = proposals.find(work.id);

@@ -102,6 +102,7 @@ struct StepPlan {
   std::optional<LaneWork> lane;
 
   bool empty() const { return work.empty() && !lane; }
+  bool only_decodes() const;
   int32_t n_drafted() const;
 };
 

@@ -156,7 +156,8 @@ export interface Place {
    * @throws {GatewayError} `queue_full` when another needs the place, `queue_timeout`
    */
   slot(promptTokenCount: number): Promise<Slot>;
-  leave(): void;
+  /** @param reason - thrown to whatever of the request still waits for a slot */
+  leave(reason?: unknown): void;
 }
 
 /** What one sequence used. */
@@ -244,9 +245,9 @@ class PlaceInLine implements Place {
     this.#requests.clear();
   }
 
-  leave(): void {
+  leave(reason: unknown = new Error('the request is over')): void {
     this.applicant.signal.removeEventListener('abort', this.#onAbort);
-    this.refuse(new Error('the request is over'));
+    this.refuse(reason);
   }
 
   #waitNoMore(): void {

@@ -129,10 +129,13 @@ export async function* generate(generation: Generation): CompletionEvents {
     yield { type: 'completion-end', ...totals };
   } finally {
     deadline.clear();
-    await bill?.settle();
-    place?.leave();
-    trace.end();
-    leave();
+    try {
+      await bill?.settle();
+    } finally {
+      place?.leave();
+      trace.end();
+      leave();
+    }
   }
 }
 
@@ -240,7 +243,7 @@ async function* generateChoice(
       }
     }
   } catch (error) {
-    place.leave();
+    place.leave(error);
     throw error;
   } finally {
     // Whoever leaves early still pays for all that was computed: only the end tells what that was.

@@ -186,7 +186,7 @@ export const settings = {
   STREAM_INTERVAL_MS: optional(
     'Engine',
     integer({ min: 0, max: 1000 }),
-    'milliseconds the tokens of a running stream may wait to be sent together; 0 = each at once',
+    'milliseconds, and the rest of a step, that tokens of a running stream may wait to be sent together; 0 = each at once',
     '16 on a CPU whose cores all compute, else 0',
   ),
   FLASH_ATTENTION: withDefault('Engine', choice('auto', 'on', 'off'), 'auto', 'flash attention'),

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { ChatCompletion, ChatCompletionChunk } from '../../src/api/schemas/chat-completions.ts';
 import { GatewayError } from '../../src/errors.ts';
 import { parseSse } from '../support/read-sse.ts';
-import { postChat, startGateway } from '../support/start-gateway.ts';
+import { postChat, postText, startGateway } from '../support/start-gateway.ts';
 
 describe('several choices', () => {
   test('come in their order, with the prompt counted once', async () => {
@@ -75,6 +75,15 @@ describe('several choices', () => {
     expect(reply.statusCode).toBe(500);
     expect(reply.json().error.code).toBe('sequence_failed');
     expect(engine.endings).toHaveLength(2);
+  });
+
+  test('that still wait for a slot fail for the reason the first one does', async () => {
+    const { app, engine } = startGateway({ engineInfo: { slotCount: 1 } });
+    engine.script.failure = { at: 1, error: new GatewayError('sequence_failed') };
+    const reply = await postText(app, { prompt: ['one', 'two', 'three'] });
+    expect(reply.statusCode).toBe(500);
+    expect(reply.json().error.code).toBe('sequence_failed');
+    expect(engine.requests).toHaveLength(1);
   });
 
   test.each([
