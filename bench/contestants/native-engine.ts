@@ -2,7 +2,7 @@
 import type { Llama, LlamaModel } from 'node-llama-cpp';
 import type { Engine } from '../../src/engine/engine.ts';
 import { createNativeEngine } from '../../src/engine/native-engine.ts';
-import { streamIntervalOf } from '../../src/model/load.ts';
+import { streamIntervalOf, threadPollOf } from '../../src/model/load.ts';
 import type { KvLayout } from '../options.ts';
 import type { PromptSource } from '../prompts.ts';
 import { type Contestant, secondsOf } from './contestant.ts';
@@ -27,6 +27,7 @@ export async function startEngine(options: {
     contextLength,
     kvTokenCount: slotCount * contextLength,
     threadCount,
+    threadPoll: threadPollOf({ threadPoll: undefined }, llama.gpu),
     kvLayout,
     batchSize: 2048,
     ubatchSize: 512,

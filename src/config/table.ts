@@ -151,7 +151,7 @@ export const settings = {
     'Engine',
     integer({ min: 0, max: 100 }),
     'how long CPU threads spin between computations before they sleep; 0 = sleep at once, 1 = some milliseconds',
-    '1 on a CPU with more cores than THREADS, else 0',
+    '1 where the CPU computes, else 0',
   ),
   CPU_AFFINITY: optional(
     'Engine',

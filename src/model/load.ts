@@ -124,7 +124,7 @@ export async function loadModel(source: ModelSource, options: LoadOptions): Prom
       embedding: embeddingOptions(model, source, options.engine, fit),
       fit,
       threadCount,
-      threadPoll: threadPollOf(options.engine, llama.gpu, threadCount),
+      threadPoll: threadPollOf(options.engine, llama.gpu),
       streamIntervalMs: streamIntervalOf(options.engine, llama.gpu, threadCount),
       chatTemplate: chatTemplateOf(model),
       bosToken: model.tokens.bosString ?? undefined,
@@ -418,18 +418,15 @@ function threadCountOf({ threadCount, processors }: EngineConfig, mathCoreCount:
 }
 
 /**
- * What was asked for, else a few milliseconds where cores are left for everything else: with none left a thread that
- * spins is in the way, and while a GPU computes it burns a core for nothing. Many threads that sleep after each step
- * take as long to wake as a small model's step.
+ * What was asked for, else a few milliseconds where the CPU computes: threads that sleep after each step take as long to
+ * wake as a small model's step, when there are many, and a fiftieth of it, when there are two. While a GPU computes they
+ * would burn a core for nothing.
  */
 export function threadPollOf(
-  { threadPoll, processors }: Pick<EngineConfig, 'threadPoll' | 'processors'>,
+  { threadPoll }: Pick<EngineConfig, 'threadPoll'>,
   gpu: Llama['gpu'],
-  threadCount: number,
-  coreCount = usableCoreCount(),
 ): number {
-  const granted = Math.min(coreCount, processors?.length ?? coreCount);
-  return threadPoll ?? (gpu === false && threadCount < granted ? 1 : 0);
+  return threadPoll ?? (gpu === false ? 1 : 0);
 }
 
 /** A frame of a display: what comes faster is not seen as faster. */

@@ -82,15 +82,14 @@ describe('computeThreadCount', () => {
 });
 
 describe('threadPollOf', () => {
-  const unset = { threadPoll: undefined, processors: undefined };
+  const unset = { threadPoll: undefined };
   it.each([
-    ['what was asked for', { ...unset, threadPoll: 50 }, false, 4, 4, 50],
-    ['a little where cores are left', unset, false, 3, 4, 1],
-    ['none where there are none', unset, false, 2, 2, 0],
-    ['none on few processors', { ...unset, processors: [0, 1] }, false, 2, 8, 0],
-    ['none beside a GPU', unset, 'cuda', 3, 4, 0],
-  ] as const)('is %s', (_what, config, gpu, threadCount, coreCount, expected) => {
-    expect(threadPollOf(config, gpu, threadCount, coreCount)).toBe(expected);
+    ['what was asked for', { threadPoll: 50 }, false, 50],
+    ['none, where that was asked for', { threadPoll: 0 }, false, 0],
+    ['a little on a CPU', unset, false, 1],
+    ['none beside a GPU', unset, 'cuda', 0],
+  ] as const)('is %s', (_what, config, gpu, expected) => {
+    expect(threadPollOf(config, gpu)).toBe(expected);
   });
 });
 
