@@ -143,11 +143,7 @@ void Engine::RunSteps() {
   while (!closing_.load(std::memory_order_relaxed)) {
     if (idle) scheduler_->CheckIntegrity();
     PublishStats();
-    if (idle) {
-      Flush();
-    } else {
-      FlushIfDue();
-    }
+    if (idle || Clock::now() >= flush_at_) Flush();
     for (Message& message : TakeMessages(idle)) Handle(std::move(message));
     idle = !Step();
   }
@@ -630,10 +626,6 @@ void Engine::EndEverything(const std::optional<std::string>& failure) {
 void Engine::Tell(Event event, bool may_wait) {
   events_.push_back(std::move(event));
   if (!may_wait) flush_at_ = Clock::time_point::min();
-}
-
-void Engine::FlushIfDue() {
-  if (Clock::now() >= flush_at_) Flush();
 }
 
 void Engine::Flush() {

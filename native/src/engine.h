@@ -119,7 +119,6 @@ class Engine : public LiveThread {
   void EndEverything(const std::optional<std::string>& failure);
   // Puts an event down to be flushed: as soon as a step is over, unless it may wait for others.
   void Tell(Event event, bool may_wait = false);
-  void FlushIfDue();
   void Flush();
   void PublishStats();
 

@@ -405,37 +405,32 @@ bool Scheduler::FansOut(const Sequence& sequence) const {
 
 // The one of which most is cached comes first: what is cached of the others is a part of that.
 std::vector<SequenceId> Scheduler::FanOf(const Sequence& sequence) const {
-  std::vector<SequenceId> fan;
-  if (limits_.n_lane_sequences < 2 || !FansOut(sequence)) return fan;
+  if (limits_.n_lane_sequences < 2 || !FansOut(sequence)) return {};
   const auto held = [this](SequenceId id) { return cache_.held(sequences_.at(id).cache_id); };
   const auto is_within = [](std::span<const Token> part, std::span<const Token> whole) {
     return CommonPrefix(part, whole) == static_cast<int32_t>(part.size());
   };
-  SequenceId trunk = 0;
-  std::span<const Token> longest;
-  for (const SequenceId id : running_) {
+  std::vector<SequenceId> candidates;
+  std::ranges::copy_if(running_, std::back_inserter(candidates), [&](SequenceId id) {
     const Sequence& other = sequences_.at(id);
-    if (!FansOut(other) || other.scope != sequence.scope) continue;
-    if (!is_within(cache_.held(sequence.cache_id), held(id))) continue;
-    if (held(id).size() <= longest.size()) continue;
-    trunk = id;
-    longest = held(id);
-  }
-  int32_t n_all = static_cast<int32_t>(longest.size());
+    return FansOut(other) && other.scope == sequence.scope;
+  });
+  const auto own = cache_.held(sequence.cache_id);
+  const auto trunk = std::ranges::max_element(candidates, {}, [&](SequenceId id) {
+    return is_within(own, held(id)) ? held(id).size() : 0;
+  });
+  std::rotate(candidates.begin(), trunk, trunk + 1);
+
+  const auto longest = held(candidates[0]);
+  std::vector<SequenceId> fan;
   int32_t n_fanned = 0;
-  const auto add = [&](SequenceId id) {
+  for (const SequenceId id : candidates) {
     const int32_t n_rest = n_missing(sequences_.at(id)) - 1;
+    const int32_t n_all = static_cast<int32_t>(longest.size()) + n_fanned + n_rest;
     const bool is_full = static_cast<int32_t>(fan.size()) == limits_.n_lane_sequences;
-    if (is_full || n_all + n_rest > limits_.n_lane_tokens) return;
+    if (is_full || n_all > limits_.n_lane_tokens || !is_within(held(id), longest)) continue;
     fan.push_back(id);
-    n_all += n_rest;
     n_fanned += n_rest;
-  };
-  add(trunk);
-  for (const SequenceId id : running_) {
-    const Sequence& other = sequences_.at(id);
-    if (id == trunk || !FansOut(other) || other.scope != sequence.scope) continue;
-    if (is_within(held(id), longest)) add(id);
   }
   if (fan.size() < 2 || n_fanned < kLeastFanned) fan.clear();
   return fan;

@@ -49,6 +49,7 @@ export class FrameStream extends Readable {
    * @param frames - Must have been started: a generator that never ran skips its `finally`.
    */
   constructor(head: string, frames: AsyncGenerator<string, void, undefined>, signal: AbortSignal) {
+    // Texts go to the socket as they are, and are not made into buffers on the way.
     super({ objectMode: true, highWaterMark: 1 });
     this.#frames = frames;
     this.#signal = signal;

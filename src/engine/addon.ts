@@ -35,6 +35,7 @@ export interface NativeEngineOptions {
   readonly ubatchSize: number;
   /** What a step may take while somebody decodes, in milliseconds, above 0. */
   readonly stepTargetMs: number;
+  /** For how long texts may wait for those of the next steps, in milliseconds; 0: not at all. */
   readonly textIntervalMs: number;
   readonly flashAttention: 'auto' | 'on' | 'off';
   /** ggml type names. */
