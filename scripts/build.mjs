@@ -25,6 +25,20 @@ const sourceDir = join(buildDir, 'llama.cpp');
 const distDir = join(root, 'dist');
 const packageJson = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 
+/** What is used of llama.cpp's source beside its libraries. */
+const unpackedPaths = [
+  'include',
+  'ggml/include',
+  // How the CPU backend asks for kernels: see native/src/cpu_kernels.cc.
+  'ggml/src/ggml-backend-impl.h',
+  'ggml/src/ggml-impl.h',
+  'ggml/src/ggml-cpu/ggml-cpu-impl.h',
+  'ggml/src/ggml-cpu/traits.h',
+  'common',
+  'models/ggml-vocab-gpt-2.gguf',
+  'LICENSE',
+];
+
 /** What each tool is needed for, and how to get it. */
 const tools = {
   git: { why: 'unpacks the llama.cpp headers', apt: 'git', brew: 'git' },
@@ -179,25 +193,12 @@ function unpackHeaders(llamaDir) {
   const bundle = join(llamaDir, 'llama', 'gitRelease.bundle');
   const { tag } = JSON.parse(readFileSync(join(llamaDir, 'llama', 'llama.cpp.info.json'), 'utf8'));
   const stampFile = join(sourceDir, '.unpacked');
-  const stamp = `${tag} ${statSync(bundle).size}`;
+  const stamp = [tag, statSync(bundle).size, ...unpackedPaths].join(' ');
   if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) return;
   rmSync(sourceDir, { recursive: true, force: true });
   mkdirSync(buildDir, { recursive: true });
   git(['clone', '--quiet', '--no-checkout', bundle, sourceDir], root);
-  git(
-    [
-      'checkout',
-      '--quiet',
-      'HEAD',
-      '--',
-      'include',
-      'ggml/include',
-      'common',
-      'models/ggml-vocab-gpt-2.gguf',
-      'LICENSE',
-    ],
-    sourceDir,
-  );
+  git(['checkout', '--quiet', 'HEAD', '--', ...unpackedPaths], sourceDir);
   writeFileSync(stampFile, stamp);
 }
 

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 
 const files = ['native/src', 'native/test', 'bench'].flatMap((dir) =>
   readdirSync(dir)
-    .filter((name) => /\.(cc|h)$/.test(name))
+    .filter((name) => /\.(cc|h|inc)$/.test(name))
     .map((name) => join(dir, name)),
 );
 const mode = process.argv.includes('--write') ? ['-i'] : ['--dry-run', '--Werror'];

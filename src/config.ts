@@ -118,6 +118,8 @@ export interface EngineConfig {
   readonly slotCount: number | undefined;
   readonly kvTokenCount: number | undefined;
   readonly kvLayout: SettingValues['KV_LAYOUT'];
+  /** Whether the engine's own kernels may stand in for llama.cpp's. */
+  readonly cpuKernels: boolean;
   /** Whether long prompts may have a context of their own. */
   readonly promptLane: boolean;
   /** 0 leaves the choice to the engine. */
@@ -360,6 +362,7 @@ function assemble(
       processors: values.CPU_AFFINITY,
       batchSize: values.BATCH_SIZE,
       ubatchSize: derived.ubatchSize,
+      cpuKernels: values.CPU_KERNELS,
       promptLane: values.PROMPT_LANE,
       stepTargetMs: values.STEP_TARGET_MS,
       streamIntervalMs: values.STREAM_INTERVAL_MS,

@@ -1,6 +1,7 @@
 // Module registration, and what belongs to no class.
 #include <napi.h>
 
+#include "cpu_kernels.h"
 #include "cuda_driver.h"
 #include "embedder_wrap.h"
 #include "engine_wrap.h"
@@ -19,11 +20,17 @@ static Napi::Value GetCudaDriver(const Napi::CallbackInfo& info) {
   return result;
 }
 
+static Napi::Value GetCpuKernels(const Napi::CallbackInfo& info) {
+  const char* name = InstallCpuKernels();
+  return name == nullptr ? info.Env().Null() : Napi::String::New(info.Env(), name);
+}
+
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Embedder", EmbedderWrap::Define(env));
   exports.Set("Engine", EngineWrap::Define(env));
   exports.Set("ReplyParser", ReplyParserWrap::Define(env));
   exports.Set("cudaDriver", Napi::Function::New<GetCudaDriver>(env, "cudaDriver"));
+  exports.Set("installCpuKernels", Napi::Function::New<GetCpuKernels>(env, "installCpuKernels"));
   exports.Set("nodeLlamaCppVersion", NODE_LLAMA_CPP_VERSION);
   return exports;
 }

@@ -171,6 +171,12 @@ export const settings = {
     512,
     'tokens computed at once; at most BATCH_SIZE',
   ),
+  CPU_KERNELS: withDefault(
+    'Engine',
+    truth(),
+    true,
+    "on x86-64 Linux, multiply Q8_0 weights with kernels faster than llama.cpp's; results are equal bit for bit",
+  ),
   PROMPT_LANE: withDefault(
     'Engine',
     truth(),

@@ -280,6 +280,12 @@ export interface Addon {
   readonly nodeLlamaCppVersion: string;
   /** NVIDIA's driver and its devices; null where there is none. */
   cudaDriver(): CudaDriver | null;
+  /**
+   * Has the CPU backend use the engine's own kernels where they are faster, for as long as the process lives. To be
+   * called before anything computes; once more changes nothing.
+   * @returns the name of their instruction set; null where there are none
+   */
+  installCpuKernels(): string | null;
   readonly Engine: {
     new (options: NativeEngineOptions, onEvents: (events: NativeEvents) => void): NativeHandle;
     /**
@@ -305,12 +311,16 @@ export interface Addon {
 /** Backend variants the addon is linked for. */
 export type AddonVariant = 'cpu' | 'cuda' | 'metal' | 'vulkan';
 
+/** The variant that belongs to what `llama.gpu` says, where false is the CPU alone. */
+export function variantOf(gpu: Exclude<AddonVariant, 'cpu'> | false): AddonVariant {
+  return gpu === false ? 'cpu' : gpu;
+}
+
 const require = createRequire(import.meta.url);
 let loaded: { readonly variant: AddonVariant; readonly addon: Addon } | undefined;
 
 /**
  * Loads the addon linked against the same libraries node-llama-cpp has open.
- * @param variant - what `llama.gpu` says, `cpu` for false
  * @throws {Error} with what to do, when it is missing or does not load, or when another variant is
  *   loaded already: the variants share library names, and one process holds one of them
  */

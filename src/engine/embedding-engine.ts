@@ -2,7 +2,7 @@
  * The {@link Engine} of a model that continues no text: it embeds or ranks, and nothing else.
  */
 import { GatewayError } from '../errors.ts';
-import { type AddonVariant, loadAddon } from './addon.ts';
+import { type AddonVariant, loadAddon, variantOf } from './addon.ts';
 import { addonModelOf } from './addon-model.ts';
 import type {
   EmbeddingInput,
@@ -43,7 +43,7 @@ class EmbeddingEngine implements Engine {
 
   constructor(options: EmbeddingEngineOptions) {
     const { model, embedding } = options;
-    const backend: AddonVariant = options.llamaGpu === false ? 'cpu' : options.llamaGpu;
+    const backend = variantOf(options.llamaGpu);
     const addon = loadAddon(backend);
     this.#embedder = new LazyEmbedder(addon, { ...options, niceness: 0 });
     this.info = {

@@ -7,13 +7,13 @@ import { GatewayError } from '../errors.ts';
 import { computeThreadCount } from '../model/machine.ts';
 import {
   type Addon,
-  type AddonVariant,
   loadAddon,
   type NativeEngineOptions,
   type NativeEvents,
   type NativeHandle,
   type NativePayload,
   type NativeSamplingParams,
+  variantOf,
 } from './addon.ts';
 import { addonModelOf } from './addon-model.ts';
 import { completionLimit } from './completion-limit.ts';
@@ -201,7 +201,7 @@ class NativeEngine implements Engine {
   constructor(options: EngineOptions) {
     this.#options = options;
     const { slotCount, kvTokenCount } = options;
-    const backend: AddonVariant = options.llamaGpu === false ? 'cpu' : options.llamaGpu;
+    const backend = variantOf(options.llamaGpu);
     const contextLength = Math.min(options.contextLength, kvTokenCount);
     this.started = new Promise((resolve, reject) => {
       this.#settleStarted = { resolve, reject };

@@ -7,7 +7,7 @@ import {
   type LlamaModelOptions,
 } from 'node-llama-cpp';
 import type { CacheType, EngineConfig, ModelConfig } from '../config.ts';
-import { loadAddon } from '../engine/addon.ts';
+import { loadAddon, variantOf } from '../engine/addon.ts';
 import type { EmbeddingOptions } from '../engine/lazy-embedder.ts';
 import type { Logger } from '../log.ts';
 import { pinnedNodeLlamaCppVersion } from '../package-info.ts';
@@ -112,6 +112,7 @@ export async function loadModel(source: ModelSource, options: LoadOptions): Prom
     const model = await loadWeights(backend, source, options);
     owned.push(model);
     await logOffload(model, logger);
+    if (options.engine.cpuKernels) installCpuKernels(llama.gpu, logger);
     const fit = await fitToMemory({ model, draft }, source, freeRamBytes, options.engine);
     for (const { level, message } of fit.notes) logger[level](message);
     signal.throwIfAborted();
@@ -408,6 +409,13 @@ export async function logOffload(model: LlamaModel, logger: Logger): Promise<voi
     },
     'model loaded',
   );
+}
+
+/** Of use beside a GPU, too: for the layers that it has no room for. */
+function installCpuKernels(gpu: Llama['gpu'], logger: Logger): void {
+  const instructions = loadAddon(variantOf(gpu)).installCpuKernels();
+  if (instructions !== null)
+    logger.debug({ instructions }, 'Q8_0 weights have kernels of their own');
 }
 
 /** What was asked for, else a thread for each core that helps with arithmetic and is not needed for the rest. */

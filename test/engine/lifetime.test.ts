@@ -16,7 +16,8 @@ let modelPath: string;
 beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), 'lgi-lifetime-'));
   modelPath = join(dir, 'tiny.gguf');
-  writeTinyModel(modelPath, { contextLength: 4096 });
+  // The CPU kernels are part of it: what they refer to must outlive whoever installed them.
+  writeTinyModel(modelPath, { contextLength: 4096, weightType: 'Q8_0' });
 });
 
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -87,6 +88,13 @@ describe('a worker thread', () => {
     expect(await runScript('worker', 'close')).toEqual({
       status: 0,
       lines: ['decoding', 'cancelled', 'worker gone'],
+    });
+  });
+
+  test('may follow another, which has ended', async () => {
+    expect(await runScript('worker', 'close', 'again')).toEqual({
+      status: 0,
+      lines: ['decoding', 'cancelled', 'worker gone', 'decoding', 'cancelled', 'worker gone'],
     });
   });
 

@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getLlama, type Llama, LlamaLogLevel, type LlamaModel } from 'node-llama-cpp';
+import { loadAddon } from '../../src/engine/addon.ts';
 import { createEmbeddingEngine } from '../../src/engine/embedding-engine.ts';
 import type {
   ChatMessage,
@@ -44,13 +45,16 @@ const engineDefaults = {
 
 let llama: Promise<Llama> | undefined;
 
-/** llama.cpp on the CPU, one for the process. */
+/** llama.cpp on the CPU with our kernels, as a server has it; one for the process. */
 export function startLlama(): Promise<Llama> {
   llama ??= getLlama({
     build: 'never',
     skipDownload: true,
     gpu: false,
     logLevel: LlamaLogLevel.error,
+  }).then((started) => {
+    loadAddon('cpu').installCpuKernels();
+    return started;
   });
   return llama;
 }

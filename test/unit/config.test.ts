@@ -189,6 +189,7 @@ describe('loadConfig', () => {
     [{ THREAD_POLL: '50' }, { engine: { threadPoll: 50 } }],
     [{ STREAM_INTERVAL_MS: '0' }, { engine: { streamIntervalMs: 0 } }],
     [{}, { engine: { promptLane: true } }],
+    [{ CPU_KERNELS: 'off' }, { engine: { cpuKernels: false } }],
     [{ PROMPT_LANE: 'off' }, { engine: { promptLane: false } }],
     [{ DATA_DIR: '/x' }, { model: { modelsDir: '/x/models' } }],
     [{ DATA_DIR: '/x', MODELS_DIR: '/y' }, { model: { modelsDir: '/y' } }],

@@ -1,4 +1,5 @@
 // Shared by the lifetime scripts, which run on plain Node as users do: a model, and engines on it.
+import { createRequire } from 'node:module';
 import { getLlama, LlamaLogLevel } from 'node-llama-cpp';
 import { createNativeEngine } from '../../../dist/engine/native-engine.js';
 
@@ -9,6 +10,7 @@ export async function loadModel() {
     gpu: false,
     logLevel: LlamaLogLevel.error,
   });
+  createRequire(import.meta.url)('../../../dist/native/engine-cpu.node').installCpuKernels();
   const model = await llama.loadModel({ modelPath: process.env.MODEL_PATH });
   return { llama, model };
 }

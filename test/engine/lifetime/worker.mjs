@@ -1,17 +1,25 @@
 // A worker thread loads a model and runs an engine; it closes in order, exits while decoding, or is
-// terminated, as the first argument says.
+// terminated, as the first argument says. With a second argument, another one does the same afterwards.
 
+import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { drainEvents, loadModel, runEndless, startEngine } from './start.mjs';
 
-if (isMainThread) {
-  const worker = new Worker(fileURLToPath(import.meta.url), { workerData: process.argv[2] });
+const [how, again] = process.argv.slice(2);
+
+function startWorker() {
+  const worker = new Worker(fileURLToPath(import.meta.url), { workerData: how });
   worker.on('message', async (message) => {
     console.log(message);
-    if (message === 'decoding' && process.argv[2] === 'terminate') await worker.terminate();
+    if (message === 'decoding' && how === 'terminate') await worker.terminate();
   });
-  worker.on('exit', () => console.log('worker gone'));
+  return once(worker, 'exit').then(() => console.log('worker gone'));
+}
+
+if (isMainThread) {
+  await startWorker();
+  if (again !== undefined) await startWorker();
 } else {
   const { llama, model } = await loadModel();
   const engine = await startEngine(model);
