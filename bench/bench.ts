@@ -4,7 +4,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { getLlama, type Llama, LlamaLogLevel, type LlamaModel } from 'node-llama-cpp';
+import type { Llama, LlamaModel } from 'node-llama-cpp';
 import { describeMachine } from '../src/bench/machine.ts';
 import { createProgress, type Progress } from '../src/bench/progress.ts';
 import { type Contestant, checkCounts } from './contestants/contestant.ts';
@@ -13,6 +13,7 @@ import { startEngine } from './contestants/native-engine.ts';
 import { createNodeLlamaCpp } from './contestants/node-llama-cpp.ts';
 import { startOwnServer } from './contestants/own-server.ts';
 import { startRawLoop } from './contestants/raw-loop.ts';
+import { startLlama } from './llama.ts';
 import { benchModel } from './model.ts';
 import { type BenchOptions, helpText, parseOptions, UsageError } from './options.ts';
 import { PromptSource } from './prompts.ts';
@@ -42,13 +43,7 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   const progress = createProgress();
   const modelPath = options.modelPath ?? (await writeModel(options, progress));
-  const llama = await getLlama({
-    build: 'never',
-    skipDownload: true,
-    gpu: options.gpu === 'off' ? false : options.gpu,
-    maxThreads: options.threadCount,
-    logLevel: LlamaLogLevel.error,
-  });
+  const llama = await startLlama(options);
   const model = await llama.loadModel({ modelPath, gpuLayers: 'max' });
   const contestants: Contestant[] = [];
   try {

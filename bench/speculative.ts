@@ -7,14 +7,15 @@
  * Without `--model` it is the bundled model, which says little about others; without `--draft` tokens are
  * looked up in the text only.
  */
+
 import { parseArgs } from 'node:util';
-import { getLlama, LlamaLogLevel } from 'node-llama-cpp';
 import { median } from '../src/bench/statistics.ts';
 import { settings } from '../src/config/table.ts';
 import type { Engine } from '../src/engine/engine.ts';
 import { createNativeEngine, type SpeculativeOptions } from '../src/engine/native-engine.ts';
 import { bundledModelPath } from '../src/package-info.ts';
 import { toTable } from '../src/table.ts';
+import { startLlama } from './llama.ts';
 
 const { values } = parseArgs({
   options: {
@@ -38,11 +39,7 @@ const texts = {
   free: 'Tell me something I have not heard before.',
 } as const;
 
-const llama = await getLlama({
-  build: 'never',
-  skipDownload: true,
-  logLevel: LlamaLogLevel.error,
-});
+const llama = await startLlama();
 const model = await llama.loadModel({ modelPath: values.model });
 const draft =
   values.draft === undefined ? undefined : await llama.loadModel({ modelPath: values.draft });

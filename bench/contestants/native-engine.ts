@@ -1,6 +1,5 @@
 /** The engine in this process, asked as the server asks it, without HTTP. */
 import type { Llama, LlamaModel } from 'node-llama-cpp';
-import { loadAddon, variantOf } from '../../src/engine/addon.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { createNativeEngine } from '../../src/engine/native-engine.ts';
 import { streamIntervalOf, threadPollOf } from '../../src/model/load.ts';
@@ -21,7 +20,6 @@ export async function startEngine(options: {
   readonly prompts: PromptSource;
 }): Promise<Contestant> {
   const { llama, model, kvLayout, threadCount, slotCount, contextLength, prompts } = options;
-  loadAddon(variantOf(llama.gpu)).installCpuKernels();
   const engine = await createNativeEngine({
     model,
     llamaGpu: llama.gpu,
