@@ -81,7 +81,7 @@ function starters(
   llama: Llama,
   model: LlamaModel,
 ): (() => Promise<Contestant>)[] {
-  const { threadCount, contextLength, kvLayout, peerUrl, gpu } = options;
+  const { threadCount, contextLength, kvLayout, peerUrl, gpu, cpuKernels } = options;
   const prompts = new PromptSource(model);
   const slotCount = Math.max(...options.streamCounts);
   const shared = {
@@ -93,6 +93,7 @@ function starters(
     threadCount,
     contextLength,
     slotCount,
+    cpuKernels,
     prompts,
   };
   const byName = {

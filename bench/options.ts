@@ -28,6 +28,8 @@ export interface BenchOptions {
   readonly weightType: TensorType;
   /** Of the engine and the server. */
   readonly kvLayout: KvLayout;
+  /** Whether the engine and the server multiply with kernels of their own. */
+  readonly cpuKernels: boolean;
   /** Where the whole model computes. */
   readonly gpu: GpuName;
   /** Base URL of another OpenAI-compatible server that serves the same model. */
@@ -56,6 +58,7 @@ engine and the server as ratios to a bare llama.cpp loop. All contestants take t
   --model PATH              a GGUF file to use instead
   --gpu NAME                ${gpuNames.join(', ')}: where the model computes (off)
   --kv-layout NAME          ${kvLayouts.join(', ')}: of the engine and the server (auto)
+  --cpu-kernels off         ggml's kernels for the engine and the server, too (on)
   --peer URL                another OpenAI-compatible server with the same model, such as
                             http://127.0.0.1:8080
   --only LIST               some of ${contestantNames.join(',')}
@@ -87,6 +90,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions | null {
     contestants: (values.only?.split(',') ?? contestantNames).map((name) =>
       oneOf('--only', contestantNames, name),
     ),
+    cpuKernels: oneOf('--cpu-kernels', ['on', 'off'] as const, values['cpu-kernels']) === 'on',
     jsonPath: values.json,
     settleMs: count('--settle', values.settle, 0),
   };
@@ -115,6 +119,7 @@ function parse(argv: readonly string[]) {
         gpu: { type: 'string', default: 'off' },
         weights: { type: 'string', default: 'Q8_0' },
         model: { type: 'string' },
+        'cpu-kernels': { type: 'string', default: 'on' },
         peer: { type: 'string' },
         only: { type: 'string' },
         json: { type: 'string' },

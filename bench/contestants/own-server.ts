@@ -18,6 +18,7 @@ export async function startOwnServer(options: {
   readonly threadCount: number;
   readonly slotCount: number;
   readonly contextLength: number;
+  readonly cpuKernels: boolean;
   readonly prompts: PromptSource;
 }): Promise<Contestant> {
   if (!existsSync(program)) throw new Error(`${program} is missing: run \`npm run build\` first`);
@@ -40,6 +41,7 @@ export async function startOwnServer(options: {
       program,
       'serve',
       '--no-auth-enabled',
+      options.cpuKernels ? '--cpu-kernels' : '--no-cpu-kernels',
       ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]),
     ],
     { stdio: ['ignore', 'pipe', 'pipe'] },

@@ -20,7 +20,7 @@ static Napi::Value GetCudaDriver(const Napi::CallbackInfo& info) {
   return result;
 }
 
-static Napi::Value GetCpuKernels(const Napi::CallbackInfo& info) {
+static Napi::Value CallInstallCpuKernels(const Napi::CallbackInfo& info) {
   const char* name = InstallCpuKernels();
   return name == nullptr ? info.Env().Null() : Napi::String::New(info.Env(), name);
 }
@@ -30,7 +30,8 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Engine", EngineWrap::Define(env));
   exports.Set("ReplyParser", ReplyParserWrap::Define(env));
   exports.Set("cudaDriver", Napi::Function::New<GetCudaDriver>(env, "cudaDriver"));
-  exports.Set("installCpuKernels", Napi::Function::New<GetCpuKernels>(env, "installCpuKernels"));
+  exports.Set("installCpuKernels",
+              Napi::Function::New<CallInstallCpuKernels>(env, "installCpuKernels"));
   exports.Set("nodeLlamaCppVersion", NODE_LLAMA_CPP_VERSION);
   return exports;
 }

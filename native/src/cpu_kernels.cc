@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -128,11 +129,11 @@ class Q8Traits final : public ggml::cpu::tensor_traits {
       MultiplyQ8Rows(kernel_, product, product.n_rows * chunk / n_chunks,
                      product.n_rows * (chunk + 1) / n_chunks);
     }
-    if (thread == 0) was_used_.store(true, std::memory_order_relaxed);
+    if (thread == 0) n_products_.fetch_add(1, std::memory_order_relaxed);
     return true;
   }
 
-  bool was_used() const { return was_used_.load(std::memory_order_relaxed); }
+  int64_t n_products() const { return n_products_.load(std::memory_order_relaxed); }
 
  private:
   // So that a thread that lost its core for a while does not keep the others waiting.
@@ -141,7 +142,7 @@ class Q8Traits final : public ggml::cpu::tensor_traits {
   CpuBackend backend_;
   const Q8Kernel& kernel_;
   QuantizeQ8 quantize_;
-  std::atomic<bool> was_used_ = false;
+  std::atomic<int64_t> n_products_ = 0;
 };
 
 class OwnKernels final : public ggml::cpu::extra_buffer_type {
@@ -155,8 +156,8 @@ class OwnKernels final : public ggml::cpu::extra_buffer_type {
     return q8_.Suits(op) ? &q8_ : nullptr;
   }
 
-  // Whether it has ever computed anything.
-  bool was_used() const { return q8_.was_used(); }
+  // How many they have computed.
+  int64_t n_products() const { return q8_.n_products(); }
 
  private:
   Q8Traits q8_;
@@ -175,14 +176,8 @@ ggml_backend_buffer_type TypeOf(ggml::cpu::extra_buffer_type* kernels, ggml_back
   return type;
 }
 
-// One input, a group of them that is not full, more than a group.
-constexpr std::array<int64_t, 3> kProbeInputs = {1, 3, 11};
-
-std::vector<std::vector<float>> Probe(ggml_backend_dev_t device) {
-  std::vector<std::vector<float>> outputs;
-  for (const int64_t n_inputs : kProbeInputs) outputs.push_back(ProbeQ8(device, n_inputs));
-  return outputs;
-}
+// Every number that one group may have, and more than a group.
+constexpr std::array<int64_t, 9> kProbeInputs = {1, 2, 3, 4, 5, 6, 7, 8, 11};
 
 const char* Install() {
   ggml_backend_dev_t device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
@@ -195,11 +190,15 @@ const char* Install() {
   // Never freed: compute threads may still be at work while a process exits.
   static auto* const kernels = new OwnKernels(backend, *kernel);
   static ggml_backend_buffer_type type = TypeOf(kernels, device);
-  const std::vector<std::vector<float>> expected = Probe(device);
+  const std::vector<float> expected = ProbeQ8(device, kProbeInputs);
   std::vector<ggml_backend_buffer_type_t>& types = backend.extra_buffer_types();
   types.push_back(&type);
   // Equal bit for bit, or not at all.
-  if (Probe(device) == expected && kernels->was_used() && StayLoaded()) return kernel->name;
+  const bool is_equal = ProbeQ8(device, kProbeInputs) == expected;
+  const auto n_suited = std::count_if(
+      kProbeInputs.begin(), kProbeInputs.end(),
+      [&](int64_t n_inputs) { return static_cast<size_t>(n_inputs) <= kernel->n_max_inputs; });
+  if (is_equal && kernels->n_products() == n_suited && StayLoaded()) return kernel->name;
   types.pop_back();
   return nullptr;
 }

@@ -3,13 +3,14 @@
 #include <algorithm>
 #include <cstring>
 
-#if defined(__x86_64__)
+// Where cpu_kernels.cc can make use of them.
+#if defined(__linux__) && defined(__x86_64__)
 
 #include <immintrin.h>
 
 namespace {
 
-// Where the stream of weights is fetched ahead to: some 30 rows of a cache line each.
+// How far ahead the stream of weights is asked for: 32 cache lines.
 constexpr size_t kPrefetchBytes = 2048;
 
 // Vectors are loaded from aligned addresses.
@@ -38,10 +39,8 @@ constexpr Q8Kernel kAvx2{"AVX2", 8, avx2::kRowKernels};
 
 __attribute__((target("f16c"))) float ToFloat(uint16_t half) { return _cvtsh_ss(half); }
 
-bool HasAvx2() {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-         __builtin_cpu_supports("f16c");
-}
+// Whoever has these has F16C, for which older compilers know no name here.
+bool HasAvx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
 bool HasVnni() {
   return HasAvx2() && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
@@ -94,9 +93,11 @@ void PackQ8Inputs(const Q8Product& product, QuantizeQ8 quantize, size_t first, s
 
 void MultiplyQ8Rows(const Q8Kernel& kernel, const Q8Product& product, size_t first, size_t end) {
   // Rows that stay in the first cache while one group of inputs after another meets them.
-  constexpr size_t kRows = 8;
-  for (size_t block = first; block < end; block += kRows) {
-    const size_t block_end = std::min(end, block + kRows);
+  constexpr size_t kCachedBytes = 16 << 10;
+  const size_t n_rows =
+      std::clamp<size_t>(kCachedBytes / (product.n_blocks * sizeof(Q8Block)), 1, 8);
+  for (size_t block = first; block < end; block += n_rows) {
+    const size_t block_end = std::min(end, block + n_rows);
     for (size_t start = 0; start < product.n_inputs; start += Q8Kernel::kGroup) {
       const Group group = GroupAt(product, start);
       const Q8RowKernel multiply = kernel.for_inputs[group.n_inputs - 1];

@@ -1,5 +1,6 @@
 #include "q8_probe.h"
 
+#include <limits>
 #include <random>
 
 #include "ggml-alloc.h"
@@ -43,9 +44,10 @@ void UseTwoThreads(ggml_backend_dev_t cpu, ggml_backend_t backend) {
 
 }  // namespace
 
-std::vector<float> ProbeQ8(ggml_backend_dev_t cpu, int64_t n_inputs) {
+std::vector<float> ProbeQ8(ggml_backend_dev_t cpu, std::span<const int64_t> numbers_of_inputs) {
   const ggml_init_params params{
-      .mem_size = 3 * ggml_tensor_overhead() + ggml_graph_overhead(),
+      .mem_size =
+          (2 * numbers_of_inputs.size() + 1) * ggml_tensor_overhead() + ggml_graph_overhead(),
       .mem_buffer = nullptr,
       .no_alloc = true,
   };
@@ -54,21 +56,33 @@ std::vector<float> ProbeQ8(ggml_backend_dev_t cpu, int64_t n_inputs) {
   if (!context || !backend) return {};
   UseTwoThreads(cpu, backend.get());
   ggml_tensor* weights = ggml_new_tensor_2d(context.get(), GGML_TYPE_Q8_0, kValues, kRows);
-  ggml_tensor* inputs = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, kValues, n_inputs);
-  ggml_tensor* product = ggml_mul_mat(context.get(), weights, inputs);
   ggml_cgraph* graph = ggml_new_graph(context.get());
-  ggml_build_forward_expand(graph, product);
+  std::vector<ggml_tensor*> products;
+  for (const int64_t n_inputs : numbers_of_inputs) {
+    ggml_tensor* inputs = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, kValues, n_inputs);
+    products.push_back(ggml_mul_mat(context.get(), weights, inputs));
+    ggml_build_forward_expand(graph, products.back());
+  }
   const ggml_backend_buffer_ptr buffer(
       ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
   if (!buffer) return {};
 
-  std::mt19937 random(n_inputs);
+  std::mt19937 random(1);
   const std::vector<Q8Block> weight_blocks = RandomWeights(&random);
-  const std::vector<float> input_values = RandomInputs(n_inputs, &random);
   ggml_backend_tensor_set(weights, weight_blocks.data(), 0, ggml_nbytes(weights));
-  ggml_backend_tensor_set(inputs, input_values.data(), 0, ggml_nbytes(inputs));
+  for (ggml_tensor* product : products) {
+    const std::vector<float> inputs = RandomInputs(product->ne[1], &random);
+    ggml_backend_tensor_set(product->src[1], inputs.data(), 0, ggml_nbytes(product->src[1]));
+    const std::vector<float> nothing(ggml_nelements(product),
+                                     std::numeric_limits<float>::quiet_NaN());
+    ggml_backend_tensor_set(product, nothing.data(), 0, ggml_nbytes(product));
+  }
   if (ggml_backend_graph_compute(backend.get(), graph) != GGML_STATUS_SUCCESS) return {};
-  std::vector<float> outputs(kRows * n_inputs);
-  ggml_backend_tensor_get(product, outputs.data(), 0, ggml_nbytes(product));
+  std::vector<float> outputs;
+  for (ggml_tensor* product : products) {
+    const size_t n_before = outputs.size();
+    outputs.resize(n_before + ggml_nelements(product));
+    ggml_backend_tensor_get(product, outputs.data() + n_before, 0, ggml_nbytes(product));
+  }
   return outputs;
 }

@@ -18,13 +18,16 @@ float ToFloat(uint16_t half) {
   return std::ldexp(1.0f + static_cast<float>(half & 0x3ff) / 1024.0f, exponent);
 }
 
-// Sixteenths, as far as they fit a byte. The real one belongs to ggml.
-void QuantizeToSixteenths(const float* values, void* blocks, int64_t n_values) {
+// A scale that depends on the block's first value, 2^-4 or up to 2^-1. The real one belongs to
+// ggml.
+void Quantize(const float* values, void* blocks, int64_t n_values) {
   auto* block = static_cast<Q8Block*>(blocks);
   for (; n_values > 0; n_values -= Q8Block::kValues, ++block, values += Q8Block::kValues) {
-    block->scale = 0x2c00;
+    const auto kind = static_cast<int>(std::fabs(values[0]) * 64) % 4;
+    block->scale = static_cast<uint16_t>(0x2c00 + 0x400 * kind);
     for (size_t i = 0; i < Q8Block::kValues; ++i) {
-      block->values[i] = static_cast<int8_t>(std::clamp(std::lround(values[i] * 16), -127l, 127l));
+      const long value = std::lround(values[i] / ToFloat(block->scale));
+      block->values[i] = static_cast<int8_t>(std::clamp(value, -127l, 127l));
     }
   }
 }
@@ -75,9 +78,8 @@ float Expected(const Case& made, size_t row, size_t input) {
   for (size_t b = 0; b < made.product.n_blocks; ++b) {
     const Q8Block& weights = made.weights[row * made.product.row_stride + b];
     Q8Block values;
-    QuantizeToSixteenths(
-        made.inputs.data() + input * made.product.input_stride + b * Q8Block::kValues, &values,
-        Q8Block::kValues);
+    Quantize(made.inputs.data() + input * made.product.input_stride + b * Q8Block::kValues, &values,
+             Q8Block::kValues);
     const float scale = ToFloat(weights.scale) * ToFloat(values.scale);
     for (size_t lane = 0; lane < 8; ++lane) {
       int sum = 0;
@@ -121,7 +123,7 @@ TEST_CASE("a product in Q8_0 is what it is lane by lane, to the last bit") {
         for (const size_t n_inputs : {1, 2, 3, 4, 5, 6, 7, 8, 9, 17}) {
           for (const size_t padding : {0, 3}) {
             Case made = RandomCase(n_rows, n_blocks, n_inputs, padding, ++seed);
-            PackQ8Inputs(made.product, QuantizeToSixteenths, 0, n_blocks);
+            PackQ8Inputs(made.product, Quantize, 0, n_blocks);
             MultiplyQ8Rows(kernel, made.product, 0, n_rows);
             CheckOutputs(made);
           }
@@ -134,7 +136,7 @@ TEST_CASE("a product in Q8_0 is what it is lane by lane, to the last bit") {
 TEST_CASE("a product in Q8_0 leaves what is between its outputs alone") {
   ForEachKernel([](const Q8Kernel& kernel) {
     Case made = RandomCase(5, 2, 4, 3, 1);
-    PackQ8Inputs(made.product, QuantizeToSixteenths, 0, 2);
+    PackQ8Inputs(made.product, Quantize, 0, 2);
     MultiplyQ8Rows(kernel, made.product, 1, 4);
     for (size_t i = 0; i < made.outputs.size(); ++i) {
       const size_t row = i % made.product.output_stride;
@@ -153,8 +155,7 @@ TEST_CASE("threads share a product in Q8_0") {
     std::vector<std::thread> threads;
     for (size_t t = 0; t < kThreads; ++t) {
       threads.emplace_back([&, t] {
-        PackQ8Inputs(made.product, QuantizeToSixteenths, kBlocks * t / kThreads,
-                     kBlocks * (t + 1) / kThreads);
+        PackQ8Inputs(made.product, Quantize, kBlocks * t / kThreads, kBlocks * (t + 1) / kThreads);
         packed.arrive_and_wait();
         MultiplyQ8Rows(kernel, made.product, kRows * t / kThreads, kRows * (t + 1) / kThreads);
       });

@@ -175,7 +175,7 @@ export const settings = {
     'Engine',
     truth(),
     true,
-    "on x86-64 Linux, multiply Q8_0 weights with kernels faster than llama.cpp's; results are equal bit for bit",
+    "on x86-64 Linux, multiply Q8_0 weights with kernels faster than llama.cpp's, which has its own for AMX; results are equal bit for bit",
   ),
   PROMPT_LANE: withDefault(
     'Engine',

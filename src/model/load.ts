@@ -414,8 +414,7 @@ export async function logOffload(model: LlamaModel, logger: Logger): Promise<voi
 /** Of use beside a GPU, too: for the layers that it has no room for. */
 function installCpuKernels(gpu: Llama['gpu'], logger: Logger): void {
   const instructions = loadAddon(variantOf(gpu)).installCpuKernels();
-  if (instructions !== null)
-    logger.debug({ instructions }, 'Q8_0 weights have kernels of their own');
+  if (instructions !== null) logger.debug({ instructions }, 'kernels for Q8_0 weights installed');
 }
 
 /** What was asked for, else a thread for each core that helps with arithmetic and is not needed for the rest. */
