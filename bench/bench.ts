@@ -7,13 +7,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Llama, LlamaModel } from 'node-llama-cpp';
 import { describeMachine } from '../src/bench/machine.ts';
 import { createProgress, type Progress } from '../src/bench/progress.ts';
+import { startLlama } from '../test/support/start-llama.ts';
 import { type Contestant, checkCounts } from './contestants/contestant.ts';
 import { connectHttp } from './contestants/http.ts';
 import { startEngine } from './contestants/native-engine.ts';
 import { createNodeLlamaCpp } from './contestants/node-llama-cpp.ts';
 import { startOwnServer } from './contestants/own-server.ts';
 import { startRawLoop } from './contestants/raw-loop.ts';
-import { startLlama } from './llama.ts';
 import { benchModel } from './model.ts';
 import { type BenchOptions, helpText, parseOptions, UsageError } from './options.ts';
 import { PromptSource } from './prompts.ts';
@@ -43,7 +43,11 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   const progress = createProgress();
   const modelPath = options.modelPath ?? (await writeModel(options, progress));
-  const llama = await startLlama(options);
+  const llama = await startLlama({
+    gpu: options.gpu === 'off' ? false : options.gpu,
+    maxThreads: options.threadCount,
+    cpuKernels: options.cpuKernels,
+  });
   const model = await llama.loadModel({ modelPath, gpuLayers: 'max' });
   const contestants: Contestant[] = [];
   try {

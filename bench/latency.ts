@@ -23,7 +23,7 @@ import { median, statsOf } from '../src/bench/statistics.ts';
 import type { ChatMessage, Engine, TokenUsage } from '../src/engine/engine.ts';
 import { createNativeEngine } from '../src/engine/native-engine.ts';
 import { toTable } from '../src/table.ts';
-import { startLlama } from './llama.ts';
+import { startLlama } from '../test/support/start-llama.ts';
 import { benchModel, shapeNames } from './model.ts';
 import { gpuNames } from './options.ts';
 import { PromptSource } from './prompts.ts';
@@ -57,7 +57,7 @@ const gpu = gpuNames.find((name) => name === values.gpu) ?? 'off';
 const shapeName = shapeNames.find((name) => name === values.shape) ?? '135m';
 const kvLayout = (['unified', 'split'] as const).find((name) => name === values['kv-layout']);
 
-const llama = await startLlama({ gpu });
+const llama = await startLlama({ gpu: gpu === 'off' ? false : gpu });
 const isBundled = values.model === 'bundled';
 const modelPath = isBundled
   ? fileURLToPath(new URL('../models/tiny-chat.gguf', import.meta.url))

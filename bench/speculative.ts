@@ -7,7 +7,6 @@
  * Without `--model` it is the bundled model, which says little about others; without `--draft` tokens are
  * looked up in the text only.
  */
-
 import { parseArgs } from 'node:util';
 import { median } from '../src/bench/statistics.ts';
 import { settings } from '../src/config/table.ts';
@@ -15,7 +14,7 @@ import type { Engine } from '../src/engine/engine.ts';
 import { createNativeEngine, type SpeculativeOptions } from '../src/engine/native-engine.ts';
 import { bundledModelPath } from '../src/package-info.ts';
 import { toTable } from '../src/table.ts';
-import { startLlama } from './llama.ts';
+import { startLlama } from '../test/support/start-llama.ts';
 
 const { values } = parseArgs({
   options: {

@@ -4,8 +4,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { getLlama, type Llama, LlamaLogLevel, type LlamaModel } from 'node-llama-cpp';
-import { loadAddon } from '../../src/engine/addon.ts';
+import type { Llama, LlamaModel } from 'node-llama-cpp';
 import { createEmbeddingEngine } from '../../src/engine/embedding-engine.ts';
 import type {
   ChatMessage,
@@ -18,6 +17,7 @@ import type {
 import type { EmbeddingOptions } from '../../src/engine/lazy-embedder.ts';
 import { createNativeEngine, type EngineOptions } from '../../src/engine/native-engine.ts';
 import { type GgufSpec, writeGguf } from './gguf-writer.ts';
+import { startLlama } from './start-llama.ts';
 import { type ModelShape, tinyModelSpec } from './tiny-model.ts';
 
 /** Another trained model to try beside the bundled one; unset in a plain clone. */
@@ -45,17 +45,9 @@ const engineDefaults = {
 
 let llama: Promise<Llama> | undefined;
 
-/** llama.cpp on the CPU with our kernels, as a server has it; one for the process. */
-export function startLlama(): Promise<Llama> {
-  llama ??= getLlama({
-    build: 'never',
-    skipDownload: true,
-    gpu: false,
-    logLevel: LlamaLogLevel.error,
-  }).then((started) => {
-    loadAddon('cpu').installCpuKernels();
-    return started;
-  });
+/** llama.cpp on the CPU, one for the process. */
+function cpuLlama(): Promise<Llama> {
+  llama ??= startLlama({ gpu: false });
   return llama;
 }
 
@@ -70,7 +62,7 @@ export interface LoadedModel {
 export async function loadModel(
   source: string | GgufSpec | Partial<ModelShape> = {},
 ): Promise<LoadedModel> {
-  const runtime = await startLlama();
+  const runtime = await cpuLlama();
   const dir = mkdtempSync(join(tmpdir(), 'lgi-model-'));
   const path = typeof source === 'string' ? source : join(dir, 'tiny.gguf');
   if (typeof source !== 'string') {
