@@ -22,7 +22,7 @@ import { parseArgs } from 'node:util';
 import { median, statsOf } from '../src/bench/statistics.ts';
 import type { ChatMessage, Engine, TokenUsage } from '../src/engine/engine.ts';
 import { createNativeEngine } from '../src/engine/native-engine.ts';
-import { toTable } from '../src/table.ts';
+import { toTable } from '../src/terminal/table.ts';
 import { startLlama } from '../test/support/start-llama.ts';
 import { benchModel, shapeNames } from './model.ts';
 import { gpuNames } from './options.ts';

@@ -1,6 +1,6 @@
 /** Turns measurements into the table people read and the record machines keep. */
 import { median } from '../src/bench/statistics.ts';
-import { toTable } from '../src/table.ts';
+import { toTable } from '../src/terminal/table.ts';
 import type { Measurement, Workload } from './contestants/contestant.ts';
 
 /** One turn of one contestant. */

@@ -7,7 +7,7 @@
 import { parseArgs } from 'node:util';
 import { median } from '../src/bench/statistics.ts';
 import type { Engine } from '../src/engine/engine.ts';
-import { toTable } from '../src/table.ts';
+import { toTable } from '../src/terminal/table.ts';
 import { collect, loadModel, startEngine } from '../test/support/start-engine.ts';
 import { tinyVocabulary } from '../test/support/tiny-vocabulary.ts';
 

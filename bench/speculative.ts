@@ -10,10 +10,10 @@
 import { parseArgs } from 'node:util';
 import { median } from '../src/bench/statistics.ts';
 import { settings } from '../src/config/table.ts';
+import { bundledModelPath } from '../src/core/package-info.ts';
 import type { Engine } from '../src/engine/engine.ts';
 import { createNativeEngine, type SpeculativeOptions } from '../src/engine/native-engine.ts';
-import { bundledModelPath } from '../src/package-info.ts';
-import { toTable } from '../src/table.ts';
+import { toTable } from '../src/terminal/table.ts';
 import { startLlama } from '../test/support/start-llama.ts';
 
 const { values } = parseArgs({

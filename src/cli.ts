@@ -1,6 +1,9 @@
 #!/usr/bin/env node
 import { text as readText } from 'node:stream/consumers';
-import { helpText, parseCommand } from './command.ts';
+import { fileURLToPath } from 'node:url';
+import { helpText, parseCommand } from './cli/command.ts';
+import { runKeys } from './cli/keys-command.ts';
+import { runUsage } from './cli/usage-command.ts';
 import {
   benchKeys,
   keysFile,
@@ -8,14 +11,12 @@ import {
   loadConfigOrDefaults,
   placeKernelCache,
   usageFolder,
-} from './config.ts';
-import { runKeys } from './keys/keys-command.ts';
-import { type Logger, neutralise } from './log.ts';
-import { type LogOutput, openLog } from './log-output.ts';
-import { programVersion } from './package-info.ts';
-import type { ServeOptions } from './server.ts';
-import { StartError } from './start-error.ts';
-import { runUsage } from './usage/usage-command.ts';
+} from './config/config.ts';
+import { programVersion } from './core/package-info.ts';
+import { StartError } from './core/start-error.ts';
+import { type Logger, neutralise } from './log/log.ts';
+import { type LogOutput, openLog } from './log/log-output.ts';
+import type { ServeOptions } from './server/server.ts';
 
 /** Exit codes of a second signal: 128 and the signal's number. */
 const signalExitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
@@ -78,8 +79,9 @@ async function runServer(flags: readonly string[]): Promise<number> {
   if (config.supervision.enabled) {
     const log = openLog(config.log, 'supervisor');
     const { logger, reopen: reopenLog } = log;
-    const { supervise } = await import('./supervisor.ts');
-    return untilItEnds(log, () => supervise({ config, flags, logger, reopenLog }));
+    const cliPath = fileURLToPath(import.meta.url);
+    const { supervise } = await import('./server/supervisor/supervisor.ts');
+    return untilItEnds(log, () => supervise({ cliPath, config, flags, logger, reopenLog }));
   }
   const log = openLog(config.log, 'gateway');
   const stop = stopOnSignal((signal) => log.logger.info({ signal }, 'stopping'));
@@ -88,7 +90,7 @@ async function runServer(flags: readonly string[]): Promise<number> {
 
 /** The supervisor's child: its signals come from there, and a second one is the supervisor's business. */
 async function runGatewayProcess([start, ...flags]: readonly string[]): Promise<number> {
-  const { SupervisorLink } = await import('./supervisor/link.ts');
+  const { SupervisorLink } = await import('./server/supervisor/link.ts');
   const supervisor = new SupervisorLink(start);
   const { config, warnings } = loadConfig({ argv: flags });
   const log = openLog(config.log, 'gateway');
@@ -117,7 +119,7 @@ async function runGateway(options: Omit<ServeOptions, 'backend'>): Promise<numbe
     const { gpu, kernelCache } = options.config.model;
     if (kernelCache !== undefined) placeKernelCache(kernelCache);
     const { backend } = await startBackend(gpu, options.log.logger);
-    const { serve } = await import('./server.ts');
+    const { serve } = await import('./server/server.ts');
     await serve({ ...options, backend });
     return 0;
   });

@@ -1,5 +1,5 @@
+import { GatewayError } from '../core/errors.ts';
 import type { TokenUsage } from '../engine/engine.ts';
-import { GatewayError } from '../errors.ts';
 import { FairQueue, type Priority } from './fair-queue.ts';
 
 /** How many may wait, and for how long. */

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { failureText } from '../config/sources.ts';
-import { StartError } from '../start-error.ts';
+import { StartError } from '../core/start-error.ts';
 import { isRecord } from './failure.ts';
 import { type RunRecord, recordVersion } from './record.ts';
 

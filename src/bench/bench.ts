@@ -2,8 +2,8 @@
 import { accessSync, constants, writeFileSync } from 'node:fs';
 import { dirname, extname } from 'node:path';
 import { failureText } from '../config/sources.ts';
-import { neutralise } from '../log.ts';
-import { StartError } from '../start-error.ts';
+import { StartError } from '../core/start-error.ts';
+import { neutralise } from '../log/log.ts';
 import {
   type BaselineComparison,
   compareWithBaseline,

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { nearest } from '../config/nearest.ts';
 import { quote } from '../config/sources.ts';
-import { StartError } from '../start-error.ts';
+import { StartError } from '../core/start-error.ts';
 import {
   apiKey,
   type Flag,

@@ -2,7 +2,7 @@
  * The JSON report: the keys of the Python gateway's benchmark (`gateway`, `inference` and what is in
  * them), and beyond them everything else. Times are seconds, rates are per second, ratios 0 to 1.
  */
-import { programVersion } from '../package-info.ts';
+import { programVersion } from '../core/package-info.ts';
 import { compareWithPeer } from './comparison.ts';
 import type { EndpointProbe } from './gateway-probe.ts';
 import { describeMachine } from './machine.ts';

@@ -1,4 +1,4 @@
-import { programVersion } from '../package-info.ts';
+import { programVersion } from '../core/package-info.ts';
 import type { BaselineComparison } from './baseline.ts';
 import { type Cell, cellText } from './cell.ts';
 import { type BarSeries, barChart, escapeHtml, type Point, scatterChart } from './chart.ts';

@@ -1,5 +1,5 @@
-import { neutralise } from '../log.ts';
-import { toTable } from '../table.ts';
+import { neutralise } from '../log/log.ts';
+import { toTable } from '../terminal/table.ts';
 import type { BaselineComparison } from './baseline.ts';
 import { cellText, loadText } from './cell.ts';
 import { type FailureGroup, failureName } from './failure.ts';

@@ -1,4 +1,4 @@
-import { StartError } from '../start-error.ts';
+import { StartError } from '../core/start-error.ts';
 import { BenchClient, type ChatOutcome, type ChatTiming } from './client.ts';
 import { type Failure, failureName, isRecord, RequestError } from './failure.ts';
 import { SeededRandom } from './seeded-random.ts';

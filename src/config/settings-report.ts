@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts';
+import type { Config } from './config.ts';
 
 /**
  * What a start says of the settings that matter to an operator, by the names they are logged under; nothing

@@ -1,4 +1,4 @@
-import { isKeyId } from '../keys/key-line.ts';
+import { isKeyId } from '../access/keys/key-line.ts';
 import {
   addresses,
   choice,

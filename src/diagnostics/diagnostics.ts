@@ -1,8 +1,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import type { Config } from '../config/config.ts';
 import { flagName } from '../config/table.ts';
-import type { Config } from '../config.ts';
-import { programVersion } from '../package-info.ts';
+import { programVersion } from '../core/package-info.ts';
 import { redact, shownEnvironment, shownSettings } from './redact.ts';
 import {
   containerInfo,

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, statfsSync } from 'node:fs';
 import { arch, cpus, freemem, loadavg, platform, release, totalmem, uptime } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { readGgufHeader } from '../model/gguf-header.ts';
 import { availableMemoryBytes, usableCoreCount } from '../model/machine.ts';
 import { resolveModelSource } from '../model/source.ts';

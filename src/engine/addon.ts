@@ -3,8 +3,8 @@
  * The only file that knows a `.node` path.
  */
 import { createRequire } from 'node:module';
+import { packagePath, pinnedNodeLlamaCppVersion } from '../core/package-info.ts';
 import type { CudaDriver } from '../model/cuda-build.ts';
-import { packagePath, pinnedNodeLlamaCppVersion } from '../package-info.ts';
 import type {
   ChatAbilities,
   EngineStats,

@@ -1,4 +1,4 @@
-import { GatewayError } from '../errors.ts';
+import { GatewayError } from '../core/errors.ts';
 
 /** Token numbers that decide how long a completion may become. */
 export interface CompletionBounds {

@@ -1,7 +1,7 @@
 /**
  * Vectors and scores over the addon's embedder: one stream of events in, one promise per request out.
  */
-import { GatewayError } from '../errors.ts';
+import { GatewayError } from '../core/errors.ts';
 import type {
   Addon,
   NativeEmbedder,

@@ -1,7 +1,7 @@
 /**
  * The {@link Engine} of a model that continues no text: it embeds or ranks, and nothing else.
  */
-import { GatewayError } from '../errors.ts';
+import { GatewayError } from '../core/errors.ts';
 import { type AddonVariant, loadAddon, variantOf } from './addon.ts';
 import { addonModelOf } from './addon-model.ts';
 import type {

@@ -1,5 +1,5 @@
 import type { LlamaModel } from 'node-llama-cpp';
-import { GatewayError } from '../errors.ts';
+import { GatewayError } from '../core/errors.ts';
 import type { Addon, NativeEmbedderOptions } from './addon.ts';
 import { addonModelOf } from './addon-model.ts';
 import { Embedder } from './embedder.ts';

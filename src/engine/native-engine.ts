@@ -3,7 +3,7 @@
  */
 import { availableParallelism } from 'node:os';
 import type { LlamaModel } from 'node-llama-cpp';
-import { GatewayError } from '../errors.ts';
+import { GatewayError } from '../core/errors.ts';
 import { computeThreadCount } from '../model/machine.ts';
 import {
   type Addon,

@@ -1,4 +1,4 @@
-import { characterCount } from '../characters.ts';
+import { characterCount } from '../core/characters.ts';
 import type { ReplyDelta, ScoredToken } from './engine.ts';
 
 /**

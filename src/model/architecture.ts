@@ -1,4 +1,4 @@
-import { StartError } from '../start-error.ts';
+import { StartError } from '../core/start-error.ts';
 import type { GgufValue } from './gguf-header.ts';
 
 /** What other architectures are that cannot continue a text token by token. */

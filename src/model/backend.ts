@@ -1,8 +1,8 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { getLlama, type Llama, LlamaLogLevel, NoBinaryFoundError } from 'node-llama-cpp';
-import type { ModelConfig } from '../config.ts';
-import type { Logger } from '../log.ts';
-import { StartError } from '../start-error.ts';
+import type { ModelConfig } from '../config/config.ts';
+import { StartError } from '../core/start-error.ts';
+import type { Logger } from '../log/log.ts';
 
 /** llama.cpp with its backends. */
 export interface Backend {

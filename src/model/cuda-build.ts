@@ -4,8 +4,8 @@
  * out with its first kernel, and ends the process.
  */
 import { readFileSync } from 'node:fs';
-import type { Logger } from '../log.ts';
-import { StartError } from '../start-error.ts';
+import { StartError } from '../core/start-error.ts';
+import type { Logger } from '../log/log.ts';
 
 /** What a driver says; from the addon. */
 export interface CudaDriver {

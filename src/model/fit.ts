@@ -1,4 +1,4 @@
-import { StartError } from '../start-error.ts';
+import { StartError } from '../core/start-error.ts';
 
 /** What decides how much memory a context takes. */
 export interface ContextShape {

@@ -6,12 +6,12 @@ import {
   type LlamaModel,
   type LlamaModelOptions,
 } from 'node-llama-cpp';
-import type { CacheType, EngineConfig, ModelConfig } from '../config.ts';
+import type { CacheType, EngineConfig, ModelConfig } from '../config/config.ts';
+import { pinnedNodeLlamaCppVersion } from '../core/package-info.ts';
+import { StartError } from '../core/start-error.ts';
 import { loadAddon, variantOf } from '../engine/addon.ts';
 import type { EmbeddingOptions } from '../engine/lazy-embedder.ts';
-import type { Logger } from '../log.ts';
-import { pinnedNodeLlamaCppVersion } from '../package-info.ts';
-import { StartError } from '../start-error.ts';
+import type { Logger } from '../log/log.ts';
 import type { Backend } from './backend.ts';
 import { checkCudaKernels, openCudaBuild } from './cuda-build.ts';
 import {

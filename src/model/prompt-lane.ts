@@ -1,5 +1,5 @@
 /** What a context for long prompts takes, and where one is of use (`native/src/prompt_lane.h`). */
-import type { EngineConfig } from '../config.ts';
+import type { EngineConfig } from '../config/config.ts';
 import type { ContextShape } from './fit.ts';
 
 /** Cells of a prompt that move between contexts at most, in bytes (`native/src/context.h`). */

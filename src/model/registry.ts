@@ -1,5 +1,5 @@
+import { GatewayError } from '../core/errors.ts';
 import type { Engine } from '../engine/engine.ts';
-import { GatewayError } from '../errors.ts';
 
 /** What is known of a served model apart from how to run it. */
 export interface ModelCard {

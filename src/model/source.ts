@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, isAbsolute, relative, resolve } from 'node:path';
-import type { ModelConfig } from '../config.ts';
-import { bundledModelPath } from '../package-info.ts';
-import { StartError } from '../start-error.ts';
+import type { ModelConfig } from '../config/config.ts';
+import { bundledModelPath } from '../core/package-info.ts';
+import { StartError } from '../core/start-error.ts';
 import { checkServable } from './architecture.ts';
 import { type EmbeddingTraits, embeddingTraits } from './embedding-traits.ts';
 import { quantizationName } from './file-type.ts';

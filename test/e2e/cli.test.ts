@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { programVersion } from '../../src/package-info.ts';
+import { programVersion } from '../../src/core/package-info.ts';
 import { type BrokenKind, brokenModel } from '../support/broken-model.ts';
 import { type LogLine, runCli } from '../support/cli-process.ts';
 import {

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { isDeepStrictEqual } from 'node:util';
 import { expect, test } from 'vitest';
-import type { Health } from '../../src/api/schemas/health.ts';
+import type { Health } from '../../src/api/info/health-shapes.ts';
 import { SeededRandom, testSeed } from '../support/seeded-random.ts';
 import {
   type ProcessResources,

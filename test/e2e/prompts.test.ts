@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { Props, Slots } from '../../src/api/schemas/props.ts';
-import type { Tokens } from '../../src/api/schemas/tokens.ts';
+import type { Props, Slots } from '../../src/api/info/props-shapes.ts';
+import type { Tokens } from '../../src/api/text/token-shapes.ts';
 import { startSharedServer, type TestServer, tinyModelFile } from '../support/start-server.ts';
 import { chatmlTemplate } from '../support/tiny-model.ts';
 import { type BytePairVocabulary, tinyVocabulary } from '../support/tiny-vocabulary.ts';

@@ -3,8 +3,8 @@
  * it says depends on its training and is not asked here.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { bundledModelPath } from '../../src/core/package-info.ts';
 import type { Engine } from '../../src/engine/engine.ts';
-import { bundledModelPath } from '../../src/package-info.ts';
 import { differsByNearTie, greedyReplay } from '../support/greedy-replay.ts';
 import { complete, type LoadedModel, loadModel, startEngine } from '../support/start-engine.ts';
 import { chatmlTemplate } from '../support/tiny-model.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { GatewayError } from '../../src/core/errors.ts';
 import type { Engine } from '../../src/engine/engine.ts';
-import { GatewayError } from '../../src/errors.ts';
 import { complete, type LoadedModel, loadModel, startEngine } from '../support/start-engine.ts';
 
 let loaded: LoadedModel;

@@ -4,9 +4,9 @@
  * only on many being made where they are right and cheap.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { bundledModelPath } from '../../src/core/package-info.ts';
 import type { Engine, GenerateRequest } from '../../src/engine/engine.ts';
 import { DraftModelError, type SpeculativeOptions } from '../../src/engine/native-engine.ts';
-import { bundledModelPath } from '../../src/package-info.ts';
 import {
   type Completion,
   collect,

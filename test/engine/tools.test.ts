@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readTools } from '../../src/api/schemas/chat-tools.ts';
+import { readTools } from '../../src/api/chat/chat-tools.ts';
 import type {
   ChatMessage,
   ChatOptions,

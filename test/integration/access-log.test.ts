@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { GatewayError } from '../../src/errors.ts';
-import { MemoryStore } from '../../src/limits/memory-store.ts';
+import { MemoryStore } from '../../src/access/limits/memory-store.ts';
+import { GatewayError } from '../../src/core/errors.ts';
 import { chatBody, postChat, startGateway } from '../support/start-gateway.ts';
 import { bearer, secrets, withKeys } from '../support/test-keys.ts';
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, expect, test } from 'vitest';
-import { hashOf } from '../../src/keys/secret.ts';
+import { hashOf } from '../../src/access/keys/secret.ts';
 import { card, chatBody, listen, startGateway } from '../support/start-gateway.ts';
 import { bearer, secrets, withKeys } from '../support/test-keys.ts';
 

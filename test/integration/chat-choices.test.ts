@@ -1,7 +1,7 @@
 import Schema from 'typebox/schema';
 import { describe, expect, test } from 'vitest';
-import { ChatCompletion, ChatCompletionChunk } from '../../src/api/schemas/chat-completions.ts';
-import { GatewayError } from '../../src/errors.ts';
+import { ChatCompletion, ChatCompletionChunk } from '../../src/api/chat/chat-shapes.ts';
+import { GatewayError } from '../../src/core/errors.ts';
 import { parseSse } from '../support/read-sse.ts';
 import { postChat, postText, startGateway } from '../support/start-gateway.ts';
 

@@ -1,6 +1,6 @@
 import Schema from 'typebox/schema';
 import { describe, expect, test } from 'vitest';
-import { ChatCompletion } from '../../src/api/schemas/chat-completions.ts';
+import { ChatCompletion } from '../../src/api/chat/chat-shapes.ts';
 import { card, postChat, startGateway } from '../support/start-gateway.ts';
 
 describe('a reply that does not stream', () => {

@@ -1,7 +1,7 @@
 import Schema from 'typebox/schema';
 import { describe, expect, test } from 'vitest';
-import { InputTokens, RenderedPrompt } from '../../src/api/schemas/tokens.ts';
-import type { Gateway } from '../../src/gateway.ts';
+import { InputTokens, RenderedPrompt } from '../../src/api/text/token-shapes.ts';
+import type { Gateway } from '../../src/server/gateway.ts';
 import { fitsOpenAiSchema, hasOpenAiSchemas } from '../support/openai-schemas.ts';
 import { card, chatBody, startGateway } from '../support/start-gateway.ts';
 

@@ -1,8 +1,8 @@
 import Schema from 'typebox/schema';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { ChatCompletionChunk } from '../../src/api/schemas/chat-completions.ts';
-import { pingFrame, pingIntervalMs } from '../../src/api/sse.ts';
-import { GatewayError } from '../../src/errors.ts';
+import { ChatCompletionChunk } from '../../src/api/chat/chat-shapes.ts';
+import { pingFrame, pingIntervalMs } from '../../src/api/generation/sse.ts';
+import { GatewayError } from '../../src/core/errors.ts';
 import { gate } from '../support/fake-engine.ts';
 import { parseSse, readSse } from '../support/read-sse.ts';
 import { card, chatBody, listen, postChat, startGateway } from '../support/start-gateway.ts';

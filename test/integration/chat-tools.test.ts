@@ -1,6 +1,6 @@
 import Schema from 'typebox/schema';
 import { describe, expect, test } from 'vitest';
-import { ChatCompletion, ChatCompletionChunk } from '../../src/api/schemas/chat-completions.ts';
+import { ChatCompletion, ChatCompletionChunk } from '../../src/api/chat/chat-shapes.ts';
 import type { FakeScript } from '../support/fake-engine.ts';
 import { parseSse } from '../support/read-sse.ts';
 import { postChat, startGateway } from '../support/start-gateway.ts';

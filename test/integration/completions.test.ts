@@ -1,7 +1,7 @@
 import Schema from 'typebox/schema';
 import { describe, expect, test } from 'vitest';
-import { Completion, CompletionChunk } from '../../src/api/schemas/completions.ts';
-import { GatewayError } from '../../src/errors.ts';
+import { Completion, CompletionChunk } from '../../src/api/text/completion-shapes.ts';
+import { GatewayError } from '../../src/core/errors.ts';
 import { gate } from '../support/fake-engine.ts';
 import { fitsOpenAiSchema, hasOpenAiSchemas } from '../support/openai-schemas.ts';
 import { parseSse } from '../support/read-sse.ts';

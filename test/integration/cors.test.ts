@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { MemoryStore } from '../../src/limits/memory-store.ts';
+import { MemoryStore } from '../../src/access/limits/memory-store.ts';
 import { exchange } from '../support/raw-http.ts';
 import { chatBody, listen, postChat, startGateway } from '../support/start-gateway.ts';
 import { bearer, secrets, withKeys } from '../support/test-keys.ts';

@@ -1,9 +1,9 @@
 import Schema from 'typebox/schema';
 import { describe, expect, test } from 'vitest';
-import { EmbeddingList } from '../../src/api/schemas/embeddings.ts';
+import { EmbeddingList } from '../../src/api/vectors/embedding-shapes.ts';
+import { GatewayError } from '../../src/core/errors.ts';
 import { InputError } from '../../src/engine/engine.ts';
-import { GatewayError } from '../../src/errors.ts';
-import type { Gateway } from '../../src/gateway.ts';
+import type { Gateway } from '../../src/server/gateway.ts';
 import { gate } from '../support/fake-engine.ts';
 import { fitsOpenAiSchema, hasOpenAiSchemas } from '../support/openai-schemas.ts';
 import { card, listen, startGateway } from '../support/start-gateway.ts';

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, expect, test } from 'vitest';
-import { GatewayError } from '../../src/errors.ts';
+import { GatewayError } from '../../src/core/errors.ts';
 import { exchange, readAll } from '../support/raw-http.ts';
 import { chatBody, listen, postChat, startGateway } from '../support/start-gateway.ts';
 

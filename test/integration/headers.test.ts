@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type ErrorCode, GatewayError } from '../../src/errors.ts';
+import { type ErrorCode, GatewayError } from '../../src/core/errors.ts';
 import { fitsOpenAiSchema, hasOpenAiSchemas } from '../support/openai-schemas.ts';
 import { postChat, postText, startGateway } from '../support/start-gateway.ts';
 

@@ -3,9 +3,9 @@ import { METHODS } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import Schema from 'typebox/schema';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { Health } from '../../src/api/schemas/health.ts';
-import { buildHealthServer, type HealthServerDeps } from '../../src/health-server.ts';
-import type { ServiceState } from '../../src/service-state.ts';
+import { Health } from '../../src/api/info/health-shapes.ts';
+import { buildHealthServer, type HealthServerDeps } from '../../src/server/health-server.ts';
+import type { ServiceState } from '../../src/server/service-state.ts';
 import { gate } from '../support/fake-engine.ts';
 import { postChat, startGateway } from '../support/start-gateway.ts';
 

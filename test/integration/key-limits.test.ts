@@ -1,9 +1,9 @@
 import { connect } from 'node:net';
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
-import { GatewayError } from '../../src/errors.ts';
-import type { LimitStore } from '../../src/limits/limit-store.ts';
-import { MemoryStore } from '../../src/limits/memory-store.ts';
-import { RedisStore } from '../../src/limits/redis-store.ts';
+import type { LimitStore } from '../../src/access/limits/limit-store.ts';
+import { MemoryStore } from '../../src/access/limits/memory-store.ts';
+import { RedisStore } from '../../src/access/limits/redis-store.ts';
+import { GatewayError } from '../../src/core/errors.ts';
 import { gate } from '../support/fake-engine.ts';
 import { chatBody, listen, startGateway, type TestGateway } from '../support/start-gateway.ts';
 import { redisMissing, startRedis } from '../support/start-redis.ts';

@@ -1,9 +1,9 @@
 import Schema from 'typebox/schema';
 import { describe, expect, test } from 'vitest';
-import { ChatCompletion, ChatCompletionChunk } from '../../src/api/schemas/chat-completions.ts';
-import { Completion, CompletionChunk } from '../../src/api/schemas/completions.ts';
+import { ChatCompletion, ChatCompletionChunk } from '../../src/api/chat/chat-shapes.ts';
+import { Completion, CompletionChunk } from '../../src/api/text/completion-shapes.ts';
+import { GatewayError } from '../../src/core/errors.ts';
 import type { ReplyDelta } from '../../src/engine/engine.ts';
-import { GatewayError } from '../../src/errors.ts';
 import { type FakeEngine, scoredToken } from '../support/fake-engine.ts';
 import { fitsOpenAiSchema, hasOpenAiSchemas } from '../support/openai-schemas.ts';
 import { parseSse } from '../support/read-sse.ts';

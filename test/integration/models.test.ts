@@ -1,6 +1,6 @@
 import Schema from 'typebox/schema';
 import { describe, expect, test } from 'vitest';
-import { ModelList } from '../../src/api/schemas/models.ts';
+import { ModelList } from '../../src/api/info/model-shapes.ts';
 import { fitsOpenAiSchema, hasOpenAiSchemas } from '../support/openai-schemas.ts';
 import { card, postChat, startGateway } from '../support/start-gateway.ts';
 

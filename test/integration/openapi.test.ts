@@ -5,7 +5,7 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import type { TSchema } from 'typebox';
 import Schema from 'typebox/schema';
 import { describe, expect, test } from 'vitest';
-import type { OpenApiDocument } from '../../src/plugins/openapi-document.ts';
+import type { OpenApiDocument } from '../../src/http/openapi-document.ts';
 import { startGateway } from '../support/start-gateway.ts';
 
 const sourceDir = fileURLToPath(new URL('../../src/', import.meta.url));

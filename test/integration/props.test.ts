@@ -1,6 +1,6 @@
 import Schema from 'typebox/schema';
 import { describe, expect, test } from 'vitest';
-import { Props, Slots } from '../../src/api/schemas/props.ts';
+import { Props, Slots } from '../../src/api/info/props-shapes.ts';
 import { card, postChat, startGateway } from '../support/start-gateway.ts';
 
 const forever = new Promise<void>(() => {});

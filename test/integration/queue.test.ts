@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { MemoryStore } from '../../src/limits/memory-store.ts';
+import { MemoryStore } from '../../src/access/limits/memory-store.ts';
 import { gate } from '../support/fake-engine.ts';
 import {
   chatBody,

@@ -1,8 +1,8 @@
 import pino from 'pino';
 import Schema from 'typebox/schema';
 import { describe, expect, test } from 'vitest';
-import { Reload } from '../../src/api/schemas/reload.ts';
-import { KeySource } from '../../src/keys/key-source.ts';
+import { KeySource } from '../../src/access/keys/key-source.ts';
+import { Reload } from '../../src/api/info/reload-shapes.ts';
 import { startGateway } from '../support/start-gateway.ts';
 import { bearer, secrets } from '../support/test-keys.ts';
 

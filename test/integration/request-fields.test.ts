@@ -3,9 +3,9 @@
  * the edges, of a wrong type, out of range. The last tests ask whether a field of the schemas has no row.
  */
 import { describe, expect, test } from 'vitest';
-import { ChatCompletionRequest } from '../../src/api/schemas/chat-completions.ts';
-import { CompletionRequest } from '../../src/api/schemas/completions.ts';
-import { samplingFields } from '../../src/api/schemas/sampling.ts';
+import { ChatCompletionRequest } from '../../src/api/chat/chat-shapes.ts';
+import { samplingFields } from '../../src/api/fields/sampling.ts';
+import { CompletionRequest } from '../../src/api/text/completion-shapes.ts';
 import type { GenerateRequest } from '../../src/engine/engine.ts';
 import type { FakeEngine } from '../support/fake-engine.ts';
 import { postChat, postText, startGateway } from '../support/start-gateway.ts';

@@ -1,8 +1,8 @@
 import Schema from 'typebox/schema';
 import { describe, expect, test } from 'vitest';
-import { RerankReply } from '../../src/api/schemas/rerank.ts';
+import { RerankReply } from '../../src/api/vectors/rerank-shapes.ts';
 import { InputError } from '../../src/engine/engine.ts';
-import type { Gateway } from '../../src/gateway.ts';
+import type { Gateway } from '../../src/server/gateway.ts';
 import { card, startGateway } from '../support/start-gateway.ts';
 
 const engineInfo = {

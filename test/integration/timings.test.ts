@@ -1,7 +1,7 @@
 import Schema from 'typebox/schema';
 import { describe, expect, test } from 'vitest';
-import { ChatCompletion, ChatCompletionChunk } from '../../src/api/schemas/chat-completions.ts';
-import { Completion, CompletionChunk } from '../../src/api/schemas/completions.ts';
+import { ChatCompletion, ChatCompletionChunk } from '../../src/api/chat/chat-shapes.ts';
+import { Completion, CompletionChunk } from '../../src/api/text/completion-shapes.ts';
 import { fitsOpenAiSchema, hasOpenAiSchemas } from '../support/openai-schemas.ts';
 import { parseSse } from '../support/read-sse.ts';
 import { postChat, postText, startGateway } from '../support/start-gateway.ts';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { openCertificate, renewCertificate } from '../../src/tls-certificate.ts';
+import { openCertificate, renewCertificate } from '../../src/server/tls-certificate.ts';
 import { listen, startGateway } from '../support/start-gateway.ts';
 
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0;

@@ -1,7 +1,7 @@
 import Schema from 'typebox/schema';
 import { describe, expect, test } from 'vitest';
-import { Content, Tokens } from '../../src/api/schemas/tokens.ts';
-import type { Gateway } from '../../src/gateway.ts';
+import { Content, Tokens } from '../../src/api/text/token-shapes.ts';
+import type { Gateway } from '../../src/server/gateway.ts';
 import { startGateway } from '../support/start-gateway.ts';
 
 const post = (app: Gateway, url: string, payload: object) =>

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
 import { ModelRegistry } from '../../src/model/registry.ts';
-import { Tracing } from '../../src/tracing.ts';
+import { Tracing } from '../../src/observe/trace/tracing.ts';
 import { FakeEngine } from '../support/fake-engine.ts';
 import { card, chatBody, startGateway } from '../support/start-gateway.ts';
 

@@ -2,10 +2,10 @@ import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import Schema from 'typebox/schema';
 import { describe, expect, test } from 'vitest';
-import { UsageList } from '../../src/api/schemas/usage-list.ts';
-import { GatewayError } from '../../src/errors.ts';
-import { type Usage, UsageTotals } from '../../src/usage/usage-lines.ts';
-import type { UsageLedger } from '../../src/usage/usage-recorder.ts';
+import { type Usage, UsageTotals } from '../../src/access/usage/usage-lines.ts';
+import type { UsageLedger } from '../../src/access/usage/usage-recorder.ts';
+import { UsageList } from '../../src/api/info/usage-list.ts';
+import { GatewayError } from '../../src/core/errors.ts';
 import { gate } from '../support/fake-engine.ts';
 import {
   chatBody,

@@ -2,12 +2,12 @@ import type { AddressInfo } from 'node:net';
 import pino from 'pino';
 import { onTestFinished } from 'vitest';
 import { Admission, type AdmissionLimits } from '../../src/admission/admission.ts';
-import { Drain } from '../../src/drain.ts';
+import { Drain } from '../../src/admission/drain.ts';
 import type { EngineInfo } from '../../src/engine/engine.ts';
-import { EngineWatch } from '../../src/engine-watch.ts';
-import { buildGateway, type Gateway, type GatewayDeps } from '../../src/gateway.ts';
-import { Metrics } from '../../src/metrics.ts';
 import { type ModelCard, ModelRegistry } from '../../src/model/registry.ts';
+import { EngineWatch } from '../../src/observe/engine-watch.ts';
+import { Metrics } from '../../src/observe/metrics/metrics.ts';
+import { buildGateway, type Gateway, type GatewayDeps } from '../../src/server/gateway.ts';
 import { FakeEngine } from './fake-engine.ts';
 
 export const card: ModelCard = {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import OpenAI from 'openai';
 import { afterAll, onTestFinished } from 'vitest';
-import type { Health } from '../../src/api/schemas/health.ts';
+import type { Health } from '../../src/api/info/health-shapes.ts';
 import { type CliOptions, CliProcess } from './cli-process.ts';
 import { readSse, type SseFrame } from './read-sse.ts';
 import { type ModelShape, writeTinyModel } from './tiny-model.ts';

@@ -1,7 +1,7 @@
 import pino from 'pino';
-import type { KeyPolicy } from '../../src/keys/caller.ts';
-import { KeySource } from '../../src/keys/key-source.ts';
-import type { AuthenticationOptions } from '../../src/plugins/authentication.ts';
+import type { KeyPolicy } from '../../src/access/keys/caller.ts';
+import { KeySource } from '../../src/access/keys/key-source.ts';
+import type { AuthenticationOptions } from '../../src/http/authentication.ts';
 
 /** Secrets of a few keys; strong enough that no line with one is warned about. */
 export const secrets = {

@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { replaceFile } from '../../src/keys/atomic-file.ts';
+import { replaceFile } from '../../src/access/keys/atomic-file.ts';
 
 function folderOf(): string {
   const folder = mkdtempSync(join(tmpdir(), 'atomic-file-'));

@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { helpText, parseCommand } from '../../src/command.ts';
+import { helpText, parseCommand } from '../../src/cli/command.ts';
 import { flagText } from '../../src/config/help.ts';
 import { settingNames } from '../../src/config/table.ts';
-import { programVersion } from '../../src/package-info.ts';
+import { programVersion } from '../../src/core/package-info.ts';
 
 const cli = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
 

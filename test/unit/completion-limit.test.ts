@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { GatewayError } from '../../src/core/errors.ts';
 import { type CompletionBounds, completionLimit } from '../../src/engine/completion-limit.ts';
-import { GatewayError } from '../../src/errors.ts';
 
 const bounds: CompletionBounds = {
   promptField: 'messages',

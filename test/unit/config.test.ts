@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { ConfigError, type ConfigInput, keysFile, loadConfig } from '../../src/config/config.ts';
 import { withSettingTables } from '../../src/config/help.ts';
 import { settingNames } from '../../src/config/table.ts';
-import { ConfigError, type ConfigInput, keysFile, loadConfig } from '../../src/config.ts';
 
 /** Nothing of this machine: no environment, no files, no folders. */
 function load(input: ConfigInput = {}) {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { Drain } from '../../src/drain.ts';
-import { GatewayError } from '../../src/errors.ts';
+import { Drain } from '../../src/admission/drain.ts';
+import { GatewayError } from '../../src/core/errors.ts';
 
 describe('a drain', () => {
   test('with nothing running is over at once', async () => {

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { Drain } from '../../src/drain.ts';
+import { Drain } from '../../src/admission/drain.ts';
 import type { EngineStats } from '../../src/engine/engine.ts';
-import { EngineWatch } from '../../src/engine-watch.ts';
 import { ModelRegistry } from '../../src/model/registry.ts';
-import { serviceStateOf } from '../../src/service-state.ts';
+import { EngineWatch } from '../../src/observe/engine-watch.ts';
+import { serviceStateOf } from '../../src/server/service-state.ts';
 import { FakeEngine } from '../support/fake-engine.ts';
 import { card } from '../support/start-gateway.ts';
 

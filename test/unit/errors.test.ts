@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { GatewayError } from '../../src/errors.ts';
+import { GatewayError } from '../../src/core/errors.ts';
 
 describe('a gateway error', () => {
   test('takes status, type and sentence from the catalogue', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { StartError } from '../../src/core/start-error.ts';
 import { type FitOptions, fitEngine, formatBytes } from '../../src/model/fit.ts';
-import { StartError } from '../../src/start-error.ts';
 
 const plenty = { ramBytes: 2 ** 60, vramBytes: 2 ** 60 };
 

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { parseKeyFile } from '../../src/keys/key-file.ts';
+import { parseKeyFile } from '../../src/access/keys/key-file.ts';
 import {
   encodeModel,
   formatKeyLine,
   type KeyLineFields,
   splitKeyLine,
-} from '../../src/keys/key-line.ts';
+} from '../../src/access/keys/key-line.ts';
 import {
   digestOf,
   generateSecret,
@@ -14,7 +14,7 @@ import {
   isPlaceholder,
   isSecret,
   weakBits,
-} from '../../src/keys/secret.ts';
+} from '../../src/access/keys/secret.ts';
 
 const secret = 'sk-Zq3vT8mWc1LxR7yKd5Jh';
 const other = 'sk-Bn6pX2uGs9FoE4tVa0Mi';

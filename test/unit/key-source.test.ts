@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { type Caller, recognise } from '../../src/keys/caller.ts';
-import { KeySource } from '../../src/keys/key-source.ts';
-import { permissionWarnings } from '../../src/keys/read-key-file.ts';
-import { hashOf } from '../../src/keys/secret.ts';
+import { type Caller, recognise } from '../../src/access/keys/caller.ts';
+import { KeySource } from '../../src/access/keys/key-source.ts';
+import { permissionWarnings } from '../../src/access/keys/read-key-file.ts';
+import { hashOf } from '../../src/access/keys/secret.ts';
 import { secrets, withKeys } from '../support/test-keys.ts';
 
 let folder: string;

@@ -11,10 +11,10 @@ import {
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { parseKeyFile } from '../../src/keys/key-file.ts';
-import { runKeys } from '../../src/keys/keys-command.ts';
-import { digestOf, hashOf } from '../../src/keys/secret.ts';
-import { parseDuration, parseWhen } from '../../src/keys/when.ts';
+import { parseKeyFile } from '../../src/access/keys/key-file.ts';
+import { digestOf, hashOf } from '../../src/access/keys/secret.ts';
+import { parseDuration, parseWhen } from '../../src/access/keys/when.ts';
+import { runKeys } from '../../src/cli/keys-command.ts';
 import { secrets } from '../support/test-keys.ts';
 
 const now = Date.UTC(2026, 10, 24, 12);

@@ -1,16 +1,16 @@
 import pino from 'pino';
 import { describe, expect, test } from 'vitest';
-import type { Caller } from '../../src/keys/caller.ts';
-import { FallbackStore } from '../../src/limits/fallback-store.ts';
+import type { Caller } from '../../src/access/keys/caller.ts';
+import { FallbackStore } from '../../src/access/limits/fallback-store.ts';
 import {
   formatReset,
   inSeconds,
   KeyMeter,
   restoreQuotas,
   wholeSeconds,
-} from '../../src/limits/key-meter.ts';
-import type { LimitStore } from '../../src/limits/limit-store.ts';
-import { MemoryStore } from '../../src/limits/memory-store.ts';
+} from '../../src/access/limits/key-meter.ts';
+import type { LimitStore } from '../../src/access/limits/limit-store.ts';
+import { MemoryStore } from '../../src/access/limits/memory-store.ts';
 
 const bounds = { limit: 3, windowMs: 60_000 };
 

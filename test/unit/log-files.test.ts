@@ -11,8 +11,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { LogFiles } from '../../src/log-files.ts';
-import { RotatingFile } from '../../src/rotating-file.ts';
+import { LogFiles } from '../../src/log/log-files.ts';
+import { RotatingFile } from '../../src/log/rotating-file.ts';
 
 function folder(): string {
   const path = mkdtempSync(join(tmpdir(), 'lgi-log-'));

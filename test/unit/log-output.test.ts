@@ -2,8 +2,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, expect, it, onTestFinished, vi } from 'vitest';
-import type { LogConfig } from '../../src/config.ts';
-import { openLog } from '../../src/log-output.ts';
+import type { LogConfig } from '../../src/config/config.ts';
+import { openLog } from '../../src/log/log-output.ts';
 
 const errorLines: string[] = [];
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createLogger, neutralise } from '../../src/log.ts';
+import { createLogger, neutralise } from '../../src/log/log.ts';
 
 function capture(format: 'text' | 'json', level: 'debug' | 'info' = 'info') {
   const lines: string[] = [];

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { merge } from '../../src/api/merge.ts';
+import { merge } from '../../src/api/generation/merge.ts';
 
 /** Yields the values, each in a later turn of the event loop, and notes when it was ended. */
 async function* source<T>(values: readonly T[], ended: string[] = [], name = '') {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { createLogger } from '../../src/log.ts';
-import { createLoadProgress } from '../../src/progress.ts';
+import { createLogger } from '../../src/log/log.ts';
+import { createLoadProgress } from '../../src/terminal/load-progress.ts';
 
 function start(isTTY: boolean) {
   const lines: string[] = [];

@@ -2,10 +2,10 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ModelConfig } from '../../src/config.ts';
+import type { ModelConfig } from '../../src/config/config.ts';
+import { bundledModelPath } from '../../src/core/package-info.ts';
+import { StartError } from '../../src/core/start-error.ts';
 import { resolveModelSource } from '../../src/model/source.ts';
-import { bundledModelPath } from '../../src/package-info.ts';
-import { StartError } from '../../src/start-error.ts';
 import { type BrokenKind, brokenModel } from '../support/broken-model.ts';
 import { uint16, writeGguf } from '../support/gguf-writer.ts';
 import { tinyModelSpec, writeTinyModel } from '../support/tiny-model.ts';

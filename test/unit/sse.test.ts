@@ -7,8 +7,8 @@ import {
   frame,
   pingFrame,
   pingIntervalMs,
-} from '../../src/api/sse.ts';
-import { GatewayError } from '../../src/errors.ts';
+} from '../../src/api/generation/sse.ts';
+import { GatewayError } from '../../src/core/errors.ts';
 import { gate } from '../support/fake-engine.ts';
 
 describe('a frame', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { exitStatus, explainExit } from '../../src/supervisor/exit-reason.ts';
-import { isGatewayReport, SupervisorLink } from '../../src/supervisor/link.ts';
-import { RestartPolicy } from '../../src/supervisor/restart-policy.ts';
+import { exitStatus, explainExit } from '../../src/server/supervisor/exit-reason.ts';
+import { isGatewayReport, SupervisorLink } from '../../src/server/supervisor/link.ts';
+import { RestartPolicy } from '../../src/server/supervisor/restart-policy.ts';
 
 describe('explainExit', () => {
   it.each([

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Admission, type Place, type Slot } from '../../../src/admission/admission.ts';
 import type { Priority } from '../../../src/admission/fair-queue.ts';
-import { GatewayError } from '../../../src/errors.ts';
+import { GatewayError } from '../../../src/core/errors.ts';
 
 const unlimited = { waitingCount: 0, waitMs: 0 };
 

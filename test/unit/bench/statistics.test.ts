@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { median, statsOf } from '../../../src/bench/statistics.ts';
-import { toTable } from '../../../src/table.ts';
+import { toTable } from '../../../src/terminal/table.ts';
 
 describe('statsOf', () => {
   it('takes percentiles by nearest rank, so that each is a value that was measured', () => {

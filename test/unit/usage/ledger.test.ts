@@ -4,8 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { Ledger, readLedgers } from '../../../src/usage/ledger.ts';
-import { fromLine, toLine, type Usage, UsageTotals } from '../../../src/usage/usage-lines.ts';
+import { Ledger, readLedgers } from '../../../src/access/usage/ledger.ts';
+import {
+  fromLine,
+  toLine,
+  type Usage,
+  UsageTotals,
+} from '../../../src/access/usage/usage-lines.ts';
 
 const logger = pino({ level: 'silent' });
 let folder: string;

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { runUsage } from '../../../src/usage/usage-command.ts';
-import { toLine, type Usage } from '../../../src/usage/usage-lines.ts';
+import { toLine, type Usage } from '../../../src/access/usage/usage-lines.ts';
+import { runUsage } from '../../../src/cli/usage-command.ts';
 
 let folder: string;
 beforeEach(() => {

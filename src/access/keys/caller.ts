@@ -1,0 +1,105 @@
+import type { Priority } from '../../admission/fair-queue.ts';
+import { GatewayError } from '../../core/errors.ts';
+import { type ApiKey, isExpired, type KeyLimits, type Scope, scopes } from './api-key.ts';
+import type { KeyRing } from './key-ring.ts';
+import { isSecret } from './secret.ts';
+
+/** Who a request is from, and what that one may do. */
+export interface Caller {
+  readonly keyId: string;
+  readonly scopes: readonly Scope[];
+  /** Ids of the models it may use; undefined is all. */
+  readonly models: readonly string[] | undefined;
+  /** What is left out has no limit. */
+  readonly limits: KeyLimits;
+  /** Of its requests, whatever they ask for; undefined leaves it to them. */
+  readonly priority: Priority | undefined;
+  /** Computed prefixes are shared only with requests of an equal scope; undefined is one for all. */
+  readonly cacheScope: string | undefined;
+}
+
+/** Everybody, where authentication is off. */
+export const anybody: Caller = {
+  keyId: 'auth-disabled',
+  scopes,
+  models: undefined,
+  limits: {},
+  priority: undefined,
+  cacheScope: undefined,
+};
+
+/** What the settings say about all keys. */
+export interface KeyPolicy {
+  /** Limits of keys that have none of their own. */
+  readonly defaultLimits: KeyLimits;
+  /** Keys that have the admin scope where their line names no scopes; none means: all have it. */
+  readonly adminKeyIds: readonly string[];
+  /** Let keys find the prefixes that others computed. */
+  readonly sharedCache: boolean;
+}
+
+/** Why nobody was recognised, in the order it is tested. */
+export type AuthenticationReason =
+  | 'no-keys'
+  | 'missing'
+  | 'empty'
+  | 'malformed'
+  | 'unknown'
+  | 'expired';
+
+const messages: Readonly<Record<AuthenticationReason, string>> = {
+  'no-keys': 'Authentication is misconfigured: the server has no valid API key.',
+  missing:
+    'No API key was sent. Send it as `Authorization: Bearer <key>` or as `X-Api-Key: <key>`.',
+  empty: 'The API key that was sent is empty.',
+  malformed:
+    'The API key has an invalid format: it must be 16 to 128 letters, digits, `-` and `_`.',
+  unknown: 'The API key is not known to this server.',
+  expired: 'The API key has expired.',
+};
+
+/** A request from nobody that is known. */
+export class AuthenticationError extends GatewayError {
+  readonly reason: AuthenticationReason;
+
+  constructor(reason: AuthenticationReason) {
+    super('invalid_api_key', { message: messages[reason], param: 'authorization' });
+    this.name = 'AuthenticationError';
+    this.reason = reason;
+  }
+}
+
+/**
+ * Whom a secret belongs to.
+ * @param secret - what was sent; undefined is nothing at all
+ * @param now - milliseconds since 1970
+ * @throws {AuthenticationError}
+ */
+export function recognise(
+  secret: string | undefined,
+  ring: KeyRing,
+  policy: KeyPolicy,
+  now = Date.now(),
+): Caller {
+  if (ring.size === 0) throw new AuthenticationError('no-keys');
+  if (secret === undefined) throw new AuthenticationError('missing');
+  if (secret === '') throw new AuthenticationError('empty');
+  if (!isSecret(secret)) throw new AuthenticationError('malformed');
+  const key = ring.find(secret);
+  if (key === undefined) throw new AuthenticationError('unknown');
+  if (isExpired(key, now)) throw new AuthenticationError('expired');
+  return toCaller(key, policy);
+}
+
+function toCaller(key: ApiKey, { defaultLimits, adminKeyIds, sharedCache }: KeyPolicy): Caller {
+  const { keyId, models, limits, priority } = key;
+  const isAdmin = adminKeyIds.length === 0 || adminKeyIds.includes(keyId);
+  return {
+    keyId,
+    scopes: key.scopes ?? (isAdmin ? scopes : ['inference']),
+    models,
+    limits: { ...defaultLimits, ...limits },
+    priority,
+    cacheScope: sharedCache ? undefined : keyId,
+  };
+}

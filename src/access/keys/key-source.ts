@@ -1,0 +1,146 @@
+import { type Stats, unwatchFile, watchFile } from 'node:fs';
+import { failureText } from '../../config/sources.ts';
+import type { Logger } from '../../log/log.ts';
+import { type LineNote, parseKeyFile } from './key-file.ts';
+import { KeyRing } from './key-ring.ts';
+import { type KeyFileContent, readKeyFile } from './read-key-file.ts';
+
+/** What a key source is made of. */
+export interface KeySourceOptions {
+  /** Of the key file; it need not exist. */
+  readonly path: string;
+  readonly logger: Logger;
+  /** Key ids that `ADMIN_KEY_IDS` names; those that no line has are warned about. */
+  readonly adminKeyIds?: readonly string[];
+  readonly read?: (path: string) => Promise<KeyFileContent>;
+}
+
+/** What came of reading the file. */
+export interface KeyLoad {
+  readonly keyCount: number;
+  /** Lines that were left out. */
+  readonly skipped: readonly LineNote[];
+}
+
+/** The file gave no keys, and those from before stay. The message says why. */
+export class KeyLoadError extends Error {}
+
+/** How soon a change of the file is seen. */
+const watchIntervalMs = 2000;
+
+/** More ids than these are only counted in the log. */
+const listedIdCount = 50;
+
+/**
+ * The keys of a file, as they were when it was last good. What is wrong with the file is logged here,
+ * because it may be read again when nobody asked.
+ */
+export class KeySource {
+  readonly path: string;
+  readonly #logger: Logger;
+  readonly #adminKeyIds: readonly string[];
+  readonly #read: (path: string) => Promise<KeyFileContent>;
+  #ring = new KeyRing([]);
+  /** Reads come one after the other, so that the last one asked for wins. */
+  #reading: Promise<unknown> = Promise.resolve();
+
+  constructor({ path, logger, adminKeyIds = [], read = readKeyFile }: KeySourceOptions) {
+    this.path = path;
+    this.#logger = logger;
+    this.#adminKeyIds = adminKeyIds;
+    this.#read = read;
+  }
+
+  /** The keys that count now. */
+  get ring(): KeyRing {
+    return this.#ring;
+  }
+
+  /** Reads the file when the server starts. Without a key in it every request is refused, loudly. */
+  async open(): Promise<void> {
+    try {
+      await this.load();
+    } catch (error) {
+      if (!(error instanceof KeyLoadError)) throw error;
+    }
+    if (this.#ring.size > 0) return;
+    this.#logger.warn(
+      { path: this.path },
+      'there are no API keys: every request that needs one is refused with 401; ' +
+        'make one with `llama-gguf-inference keys generate --name NAME`',
+    );
+  }
+
+  /**
+   * Reads the file again whenever it changes, appears or disappears. Looks at it from time to time, because
+   * that also works where it is replaced, mounted, or on another machine.
+   * @returns what ends it
+   */
+  watch(intervalMs = watchIntervalMs): () => void {
+    const onChange = (now: Stats, before: Stats) => {
+      // Reading it changes the time of the last access, which is no reason to read it.
+      if (identityOf(now) !== identityOf(before)) this.load().catch(() => {});
+    };
+    watchFile(this.path, { interval: intervalMs, persistent: false }, onChange);
+    return () => unwatchFile(this.path, onChange);
+  }
+
+  /**
+   * Reads the file, and exchanges all keys at once if it is good.
+   * @throws {KeyLoadError} when it cannot be read, or has no valid key where there were some: then the
+   *   keys from before stay
+   */
+  load(): Promise<KeyLoad> {
+    const loaded = this.#reading.then(() => this.#load());
+    this.#reading = loaded.catch(() => {});
+    return loaded;
+  }
+
+  async #load(): Promise<KeyLoad> {
+    const { path } = this;
+    let content: KeyFileContent;
+    try {
+      content = await this.#read(path);
+    } catch (error) {
+      throw this.#refused(`the key file cannot be read: ${failureText(error)}`);
+    }
+    const { keys, skipped, warnings } = parseKeyFile(content.text);
+    for (const message of content.warnings) this.#logger.warn({ path }, `key file: ${message}`);
+    for (const note of skipped)
+      this.#logger.warn({ path, ...note }, 'line of the key file skipped');
+    for (const note of warnings)
+      this.#logger.warn({ path, ...note }, 'line of the key file is odd');
+    if (keys.length === 0 && this.#ring.size > 0) {
+      throw this.#refused('the key file has no valid key');
+    }
+    this.#ring = new KeyRing(keys);
+    const { size: keyCount, keyIds } = this.#ring;
+    this.#logger.info(
+      { path, keys: keyCount, keyIds: keyIds.slice(0, listedIdCount) },
+      'API keys loaded',
+    );
+    this.#warnAboutAdmins(keyIds);
+    return { keyCount, skipped };
+  }
+
+  #refused(reason: string): KeyLoadError {
+    const { size } = this.#ring;
+    const kept = size === 0 ? '' : `; the keys from before (${size}) stay valid`;
+    const error = new KeyLoadError(`${reason}${kept}`);
+    this.#logger.error({ path: this.path }, error.message);
+    return error;
+  }
+
+  #warnAboutAdmins(keyIds: readonly string[]): void {
+    const missing = this.#adminKeyIds.filter((keyId) => !keyIds.includes(keyId));
+    if (missing.length === 0) return;
+    this.#logger.warn(
+      { keyIds: missing },
+      'ADMIN_KEY_IDS names keys that the key file does not have',
+    );
+  }
+}
+
+function identityOf({ ino, size, mtimeMs, ctimeMs }: Stats): string {
+  return [ino, size, mtimeMs, ctimeMs].join();
+}

@@ -1,0 +1,176 @@
+import { GatewayError } from '../../core/errors.ts';
+import type { Caller } from '../keys/caller.ts';
+import type { Usage } from '../usage/usage-lines.ts';
+import type { LimitStore, WindowState } from './limit-store.ts';
+import type { TokenMeter, TokenRequest } from './token-meter.ts';
+
+export const minuteMs = 60_000;
+const dayMs = 86_400_000;
+
+/** What a key has left of something, for headers. */
+export interface Allowance {
+  readonly limit: number;
+  readonly remaining: number;
+  /** Milliseconds until all of it is there again. */
+  readonly resetMs: number;
+}
+
+/** The window that a key's tokens of the last minute are in. */
+export function tokenWindow({ keyId }: Caller): string {
+  return `tokens:${keyId}`;
+}
+
+export function toAllowance(limit: number, { used, resetMs }: WindowState): Allowance {
+  return { limit, remaining: Math.max(0, limit - used), resetMs };
+}
+
+/**
+ * Lets a store that remembers nothing know what keys have used today, out of what was recorded: a restart
+ * gives nobody a new quota.
+ * @param now - milliseconds since 1970
+ */
+export async function restoreQuotas(
+  store: LimitStore,
+  recorded: readonly Usage[],
+  now = Date.now(),
+): Promise<void> {
+  const today = dayOf(now);
+  const bounds = { limit: Number.POSITIVE_INFINITY, lifetimeMs: 2 * dayMs };
+  for (const { day, keyId, promptTokenCount, completionTokenCount } of recorded) {
+    if (day !== today) continue;
+    await store.addToTotal(quotaName(day, keyId), promptTokenCount + completionTokenCount, bounds);
+  }
+}
+
+function dayOf(now: number): string {
+  return new Date(now).toISOString().slice(0, 10);
+}
+
+function quotaName(day: string, keyId: string): string {
+  return `day:${day}:${keyId}`;
+}
+
+/** Counts the tokens of one request against its key. */
+export class KeyMeter implements TokenMeter {
+  readonly #store: LimitStore;
+  readonly #caller: Caller;
+  readonly #id: string;
+  readonly #now: () => number;
+  readonly #onChange: (tokens: Allowance) => void;
+  #day = '';
+  #reservedOfDay = 0;
+
+  /**
+   * @param id - unique among requests
+   * @param onChange - told what is left of the key's tokens of a minute
+   * @param now - milliseconds since 1970: days begin at midnight UTC
+   */
+  constructor(
+    store: LimitStore,
+    caller: Caller,
+    id: string,
+    onChange: (tokens: Allowance) => void,
+    now: () => number = Date.now,
+  ) {
+    this.#store = store;
+    this.#caller = caller;
+    this.#id = id;
+    this.#onChange = onChange;
+    this.#now = now;
+  }
+
+  async reserve(request: TokenRequest): Promise<void> {
+    await this.#reserveOfMinute(request);
+    try {
+      await this.#reserveOfDay(request);
+    } catch (error) {
+      await this.#settleMinute(0);
+      throw error;
+    }
+  }
+
+  async settle(tokenCount: number): Promise<void> {
+    await this.#settleMinute(tokenCount);
+    if (this.#caller.limits.tokensPerDay === undefined) return;
+    // They are spent, whatever the limit.
+    const bounds = { limit: Number.POSITIVE_INFINITY, lifetimeMs: 2 * dayMs };
+    await this.#store.addToTotal(this.#dayName(), tokenCount - this.#reservedOfDay, bounds);
+  }
+
+  async #reserveOfMinute(request: TokenRequest): Promise<void> {
+    const { tokensPerMinute: limit } = this.#caller.limits;
+    if (limit === undefined) return;
+    const { promptTokenCount, completionTokenCount } = request;
+    // A completion longer than the limit is allowed when nothing else is: it is paid for afterwards.
+    const amount = Math.max(
+      promptTokenCount,
+      Math.min(limit, promptTokenCount + completionTokenCount),
+    );
+    const bounds = { limit, windowMs: minuteMs };
+    const state = await this.#store.take(
+      tokenWindow(this.#caller),
+      { id: this.#id, amount },
+      bounds,
+    );
+    this.#onChange(toAllowance(limit, state));
+    if (state.granted) return;
+    const advice =
+      promptTokenCount > limit
+        ? 'The prompt alone exceeds the limit.'
+        : `Please try again in ${inSeconds(state.retryMs)}.`;
+    throw new GatewayError('tokens_exceeded', {
+      message: `Rate limit reached on tokens per min (TPM): Limit ${limit}, Used ${state.used}, Requested ${amount}. ${advice}`,
+      retryAfterSeconds: wholeSeconds(state.retryMs),
+    });
+  }
+
+  /** Only what is certain to be spent: nobody may be told that a day is over because of a guess. */
+  async #reserveOfDay({ promptTokenCount }: TokenRequest): Promise<void> {
+    const { tokensPerDay: limit } = this.#caller.limits;
+    if (limit === undefined) return;
+    this.#day = dayOf(this.#now());
+    const bounds = { limit, lifetimeMs: 2 * dayMs };
+    const { granted, total } = await this.#store.addToTotal(
+      this.#dayName(),
+      // A day of which nothing is left ends also for a prompt of nothing.
+      Math.max(1, promptTokenCount),
+      bounds,
+    );
+    if (!granted) {
+      throw new GatewayError('insufficient_quota', {
+        message: `The API key has used its tokens of today: Limit ${limit}, Used ${total}, Requested ${promptTokenCount}. The next day begins at midnight UTC.`,
+        retryAfterSeconds: wholeSeconds(dayMs - (this.#now() % dayMs)),
+      });
+    }
+    this.#reservedOfDay = Math.max(1, promptTokenCount);
+  }
+
+  #dayName(): string {
+    return quotaName(this.#day, this.#caller.keyId);
+  }
+
+  async #settleMinute(amount: number): Promise<void> {
+    if (this.#caller.limits.tokensPerMinute === undefined) return;
+    await this.#store.settle(tokenWindow(this.#caller), { id: this.#id, amount }, minuteMs);
+  }
+}
+
+/** For `Retry-After`: never too early, and never "at once". */
+export function wholeSeconds(durationMs: number): number {
+  return Math.max(1, Math.ceil(durationMs / 1000));
+}
+
+/** `1.574s` */
+export function inSeconds(durationMs: number): string {
+  return `${Math.max(0.001, Math.ceil(durationMs) / 1000)}s`;
+}
+
+/** As OpenAI writes durations in headers: `12ms`, `1.5s`, `6m0s`, `1h0m0s`. */
+export function formatReset(durationMs: number): string {
+  const rounded = Math.max(0, Math.ceil(durationMs));
+  if (rounded < 1000) return `${rounded}ms`;
+  if (rounded < minuteMs) return `${rounded / 1000}s`;
+  const seconds = Math.ceil(rounded / 1000);
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  return `${hours === 0 ? '' : `${hours}h`}${minutes}m${seconds % 60}s`;
+}

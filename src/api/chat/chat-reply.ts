@@ -1,0 +1,139 @@
+import type { ReplyDelta, ScoredToken } from '../../engine/engine.ts';
+import type { CompletionFinishReason, CompletionTotals } from '../generation/generation.ts';
+import { toChatLogprobs } from '../generation/logprobs.ts';
+import type { ChoiceEnd, ReplyCollector } from '../generation/reply.ts';
+import type { ChunkForm } from '../generation/reply-frames.ts';
+import { type ReplyHead, wireFinishReasons } from '../generation/reply-head.ts';
+import { toTimings } from '../generation/timings.ts';
+import { toUsage } from '../generation/usage.ts';
+import type { ChatCompletion, ChatCompletionChunk } from './chat-shapes.ts';
+
+type Message = ChatCompletion['choices'][number]['message'];
+
+/** Collects the parts of one message. */
+class ChatMessageBuilder {
+  #content = '';
+  #reasoning = '';
+  readonly #calls: { id: string; name: string; arguments: string }[] = [];
+
+  add(delta: ReplyDelta): void {
+    switch (delta.type) {
+      case 'text-delta':
+        this.#content += delta.text;
+        return;
+      case 'reasoning-delta':
+        this.#reasoning += delta.text;
+        return;
+      case 'tool-call':
+        this.#calls[delta.index] = { id: delta.id, name: delta.name, arguments: '' };
+        return;
+      case 'tool-call-delta': {
+        const call = this.#calls[delta.index];
+        if (call !== undefined) call.arguments += delta.arguments;
+        return;
+      }
+      default:
+        delta satisfies never;
+    }
+  }
+
+  /** The message; one that only calls has no content. */
+  build(): Message {
+    const reasoning = this.#reasoning;
+    return {
+      role: 'assistant',
+      content: this.#content === '' && this.#calls.length > 0 ? null : this.#content,
+      refusal: null,
+      ...(reasoning !== '' && { reasoning_content: reasoning, reasoning }),
+      ...(this.#calls.length > 0 && {
+        tool_calls: this.#calls.map(({ id, ...call }) => ({
+          id,
+          type: 'function' as const,
+          function: call,
+        })),
+      }),
+    };
+  }
+}
+
+/** The whole reply to a request that does not stream. */
+export class ChatReply implements ReplyCollector {
+  readonly #head: ReplyHead;
+  readonly #isScored: boolean;
+  readonly #choices: readonly {
+    readonly message: ChatMessageBuilder;
+    readonly tokens: ScoredToken[];
+    finishReason: CompletionFinishReason;
+  }[];
+
+  /** @param options.isScored - whether the tokens of each choice are told */
+  constructor(
+    head: ReplyHead,
+    { choiceCount, isScored }: { readonly choiceCount: number; readonly isScored: boolean },
+  ) {
+    this.#head = head;
+    this.#isScored = isScored;
+    this.#choices = Array.from({ length: choiceCount }, () => ({
+      message: new ChatMessageBuilder(),
+      tokens: [],
+      finishReason: 'stop',
+    }));
+  }
+
+  add(choice: number, delta: ReplyDelta): void {
+    this.#choices[choice]?.message.add(delta);
+    this.#choices[choice]?.tokens.push(...(delta.tokens ?? []));
+  }
+
+  end({ choice, finishReason, tokens = [] }: ChoiceEnd): void {
+    const ended = this.#choices[choice];
+    if (ended === undefined) return;
+    ended.finishReason = finishReason;
+    ended.tokens.push(...tokens);
+  }
+
+  build(totals: CompletionTotals): ChatCompletion {
+    return {
+      ...this.#head,
+      object: 'chat.completion',
+      choices: this.#choices.map(({ message, tokens, finishReason }, index) => ({
+        index,
+        message: message.build(),
+        logprobs: this.#isScored ? toChatLogprobs(tokens) : null,
+        finish_reason: wireFinishReasons[finishReason],
+      })),
+      usage: toUsage(totals.usage),
+      timings: toTimings(totals),
+    };
+  }
+}
+
+type ChunkPart = Pick<ChatCompletionChunk['choices'][number], 'delta'>;
+
+/** The chunks of a chat completion. */
+export const chatChunks: ChunkForm<ChunkPart> = {
+  object: 'chat.completion.chunk',
+  toPart: (delta) => ({ delta: toWireDelta(delta) }),
+  toLogprobs: toChatLogprobs,
+  endPart: { delta: {} },
+};
+
+/** What every choice of a chat begins with. */
+export const chatOpening: ChunkPart = { delta: { role: 'assistant', content: '', refusal: null } };
+
+function toWireDelta(delta: ReplyDelta): ChunkPart['delta'] {
+  switch (delta.type) {
+    case 'text-delta':
+      return { content: delta.text };
+    case 'reasoning-delta':
+      return { reasoning_content: delta.text, reasoning: delta.text };
+    case 'tool-call': {
+      const { index, id, name } = delta;
+      return { tool_calls: [{ index, id, type: 'function', function: { name, arguments: '' } }] };
+    }
+    case 'tool-call-delta':
+      return { tool_calls: [{ index: delta.index, function: { arguments: delta.arguments } }] };
+    default:
+      return delta satisfies never;
+  }
+}

@@ -1,0 +1,167 @@
+import { type Static, Type } from 'typebox';
+import { generationFields } from '../fields/generation-request.ts';
+import { optional } from '../fields/optional.ts';
+import { ChatLogprobs } from '../generation/logprobs.ts';
+import { replyHeadFields } from '../generation/reply-head.ts';
+import { Timings } from '../generation/timings.ts';
+import { Usage } from '../generation/usage.ts';
+
+const ContentPart = Type.Object({
+  type: Type.String(),
+  text: Type.Optional(Type.String()),
+});
+export type ContentPart = Static<typeof ContentPart>;
+
+const RequestToolCall = Type.Object({
+  id: Type.String(),
+  type: Type.Literal('function'),
+  function: Type.Object({ name: Type.String(), arguments: Type.String() }),
+});
+export type RequestToolCall = Static<typeof RequestToolCall>;
+
+const RequestMessage = Type.Object({
+  role: Type.Enum(['system', 'developer', 'user', 'assistant', 'tool']),
+  content: Type.Optional(
+    Type.Unsafe<string | ContentPart[] | null>({
+      type: ['string', 'array', 'null'],
+      minItems: 1,
+      items: ContentPart,
+    }),
+  ),
+  name: optional(Type.String()),
+  reasoning_content: optional(Type.String()),
+  /** The same under the name other servers give it. */
+  reasoning: optional(Type.String()),
+  tool_calls: optional(Type.Array(RequestToolCall)),
+  tool_call_id: optional(Type.String()),
+  function_call: Type.Optional(Type.Unknown()),
+  audio: Type.Optional(Type.Unknown()),
+});
+export type RequestMessage = Static<typeof RequestMessage>;
+
+const RequestTool = Type.Object({
+  type: Type.String(),
+  function: Type.Optional(
+    Type.Object({
+      name: Type.String({ pattern: '^[a-zA-Z0-9_-]{1,64}$' }),
+      description: optional(Type.String()),
+      parameters: optional(Type.Object({})),
+      strict: optional(Type.Boolean()),
+    }),
+  ),
+});
+export type RequestTool = Static<typeof RequestTool>;
+
+/** A mode, or one function that must be called. */
+export type ToolChoice = string | { readonly [key: string]: unknown };
+
+export const reasoningEfforts = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh'] as const;
+
+/** The type is checked by hand, so that an unknown one is told from a broken one. */
+const ResponseFormat = Type.Object({
+  type: Type.String(),
+  json_schema: optional(
+    Type.Object({
+      name: optional(Type.String()),
+      description: optional(Type.String()),
+      strict: optional(Type.Boolean()),
+      schema: optional(Type.Object({})),
+    }),
+  ),
+  /** Of `json_object`, as llama-server and others have it. */
+  schema: optional(Type.Object({})),
+});
+export type ResponseFormat = Static<typeof ResponseFormat>;
+
+/** Characters of a GBNF grammar. */
+const maxGrammarLength = 65_536;
+
+/** The fields that are honoured. What is refused is listed in `unsupported-parameters.ts`. */
+export const ChatCompletionRequest = Type.Object({
+  ...generationFields,
+  messages: Type.Array(RequestMessage, { minItems: 1 }),
+  logprobs: optional(Type.Boolean()),
+  top_logprobs: optional(Type.Integer({ minimum: 0, maximum: 20 })),
+  response_format: optional(ResponseFormat),
+  json_schema: optional(Type.Object({})),
+  grammar: optional(Type.String({ maxLength: maxGrammarLength })),
+  tools: optional(Type.Array(RequestTool, { maxItems: 128 })),
+  tool_choice: Type.Optional(
+    Type.Unsafe<ToolChoice | null>({ type: ['string', 'object', 'null'] }),
+  ),
+  parallel_tool_calls: optional(Type.Boolean()),
+  reasoning_effort: Type.Optional(
+    Type.Unsafe<(typeof reasoningEfforts)[number] | null>({
+      type: ['string', 'null'],
+      enum: [...reasoningEfforts, null],
+    }),
+  ),
+  thinking_budget_tokens: optional(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 })),
+  chat_template_kwargs: optional(Type.Object({})),
+});
+export type ChatCompletionRequest = Static<typeof ChatCompletionRequest>;
+
+const ReplyFinishReason = Type.Enum(['stop', 'length', 'tool_calls']);
+
+const ReplyToolCall = Type.Object({
+  id: Type.String(),
+  type: Type.Literal('function'),
+  function: Type.Object({ name: Type.String(), arguments: Type.String() }),
+});
+
+/** The first delta of a call has all but its arguments, the others have nothing else. */
+const ToolCallDelta = Type.Object({
+  index: Type.Integer(),
+  id: Type.Optional(Type.String()),
+  type: Type.Optional(Type.Literal('function')),
+  function: Type.Object({ name: Type.Optional(Type.String()), arguments: Type.String() }),
+});
+
+/** The reply to a request that does not stream. */
+export const ChatCompletion = Type.Object({
+  ...replyHeadFields,
+  object: Type.Literal('chat.completion'),
+  choices: Type.Array(
+    Type.Object({
+      index: Type.Integer(),
+      message: Type.Object({
+        role: Type.Literal('assistant'),
+        content: Type.Union([Type.String(), Type.Null()]),
+        refusal: Type.Null(),
+        reasoning_content: Type.Optional(Type.String()),
+        reasoning: Type.Optional(Type.String()),
+        tool_calls: Type.Optional(Type.Array(ReplyToolCall)),
+      }),
+      logprobs: Type.Union([ChatLogprobs, Type.Null()]),
+      finish_reason: ReplyFinishReason,
+    }),
+  ),
+  usage: Usage,
+  timings: Timings,
+});
+export type ChatCompletion = Static<typeof ChatCompletion>;
+
+/** One frame of a stream. */
+export const ChatCompletionChunk = Type.Object({
+  ...replyHeadFields,
+  object: Type.Literal('chat.completion.chunk'),
+  choices: Type.Array(
+    Type.Object({
+      index: Type.Integer(),
+      delta: Type.Object({
+        role: Type.Optional(Type.Literal('assistant')),
+        content: Type.Optional(Type.String()),
+        refusal: Type.Optional(Type.Null()),
+        reasoning_content: Type.Optional(Type.String()),
+        reasoning: Type.Optional(Type.String()),
+        tool_calls: Type.Optional(Type.Array(ToolCallDelta)),
+      }),
+      logprobs: Type.Union([ChatLogprobs, Type.Null()]),
+      finish_reason: Type.Union([ReplyFinishReason, Type.Null()]),
+    }),
+  ),
+  usage: Type.Optional(Type.Union([Usage, Type.Null()])),
+  /** On the last chunk. */
+  timings: Type.Optional(Timings),
+});
+export type ChatCompletionChunk = Static<typeof ChatCompletionChunk>;

@@ -1,0 +1,33 @@
+import { GatewayError } from '../../core/errors.ts';
+
+export function missing(param: string): GatewayError {
+  return new GatewayError('missing_required_parameter', {
+    param,
+    message: `\`${param}\` is required.`,
+  });
+}
+
+/** @param advice - the end of a sentence: what to do instead */
+export function unsupported(param: string, advice: string): GatewayError {
+  return new GatewayError('unsupported_parameter', {
+    param,
+    message: `\`${param}\` is not supported; ${advice}.`,
+  });
+}
+
+/** Levels of arrays and objects that llama.cpp's recursive readers are given at most. */
+const deepestLevel = 64;
+
+/** @throws {GatewayError} `invalid_value` when a free-form value is nested too deeply */
+export function checkDepth(value: unknown, param: string): void {
+  const isTooDeep = (inner: unknown, level: number): boolean =>
+    typeof inner === 'object' &&
+    inner !== null &&
+    (level > deepestLevel || Object.values(inner).some((each) => isTooDeep(each, level + 1)));
+  if (isTooDeep(value, 1)) {
+    throw new GatewayError('invalid_value', {
+      param,
+      message: `\`${param}\` is nested more than ${deepestLevel} levels deep.`,
+    });
+  }
+}

@@ -1,0 +1,123 @@
+import { isUtf8 } from 'node:buffer';
+import { type Static, Type } from 'typebox';
+import { characterCount } from '../../core/characters.ts';
+import type { ScoredPiece, ScoredToken } from '../../engine/engine.ts';
+
+const pieceFields = {
+  /** Where the bytes are no whole characters, what is missing of them reads as U+FFFD. */
+  token: Type.String(),
+  logprob: Type.Number(),
+  bytes: Type.Array(Type.Integer()),
+};
+
+/** The tokens of a piece of a chat reply. */
+export const ChatLogprobs = Type.Object({
+  content: Type.Array(
+    Type.Object({ ...pieceFields, top_logprobs: Type.Array(Type.Object(pieceFields)) }),
+  ),
+  refusal: Type.Null(),
+});
+export type ChatLogprobs = Static<typeof ChatLogprobs>;
+
+/** The tokens of a piece of a text completion, in columns. */
+export const TextLogprobs = Type.Object({
+  tokens: Type.Array(Type.String()),
+  /** Null for the first token of a prompt. */
+  token_logprobs: Type.Array(Type.Union([Type.Number(), Type.Null()])),
+  top_logprobs: Type.Array(Type.Union([Type.Record(Type.String(), Type.Number()), Type.Null()])),
+  /** Characters (code points) of the choice's text before the token. */
+  text_offset: Type.Array(Type.Integer()),
+});
+export type TextLogprobs = Static<typeof TextLogprobs>;
+
+/** OpenAI's word for a token that cannot come; JSON has no infinity. */
+const leastLogprob = -9999;
+
+export function toChatLogprobs(tokens: readonly ScoredToken[]): ChatLogprobs {
+  return {
+    content: tokens.map(({ bytes, logprob = leastLogprob, top }) => ({
+      ...toWirePiece({ bytes, logprob }),
+      top_logprobs: top.map(toWirePiece),
+    })),
+    refusal: null,
+  };
+}
+
+function toWirePiece({
+  bytes,
+  logprob,
+}: ScoredPiece): ChatLogprobs['content'][number]['top_logprobs'][number] {
+  return { token: bytes.toString(), logprob: Math.max(logprob, leastLogprob), bytes: [...bytes] };
+}
+
+/**
+ * Tokens of a completion.
+ * @param startCount - characters of the choice's text before the completion
+ */
+export function completionLogprobs(
+  tokens: readonly ScoredToken[],
+  startCount: number,
+): TextLogprobs {
+  return toColumns(
+    tokens,
+    tokens.map(({ firstCharacter }) => startCount + firstCharacter),
+  );
+}
+
+/**
+ * All tokens of an echoed prompt. Some may come before its text: a BOS, or a space that the vocabulary
+ * puts in front. So they are counted from its end.
+ */
+export function promptLogprobs(tokens: readonly ScoredToken[], text: string): TextLogprobs {
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  let count = 0;
+  const starts = tokens.map(({ bytes }) => {
+    const start = count;
+    count += characterCount(decoder.decode(bytes, { stream: true }));
+    return start;
+  });
+  count += characterCount(decoder.decode());
+  const surplus = count - characterCount(text);
+  return toColumns(
+    tokens,
+    starts.map((start) => Math.max(0, start - surplus)),
+  );
+}
+
+/** Two neighbouring pieces as one. */
+export function joinLogprobs(first: TextLogprobs, second: TextLogprobs): TextLogprobs {
+  return {
+    tokens: [...first.tokens, ...second.tokens],
+    token_logprobs: [...first.token_logprobs, ...second.token_logprobs],
+    top_logprobs: [...first.top_logprobs, ...second.top_logprobs],
+    text_offset: [...first.text_offset, ...second.text_offset],
+  };
+}
+
+function toColumns(tokens: readonly ScoredToken[], offsets: number[]): TextLogprobs {
+  return {
+    tokens: tokens.map(({ bytes }) => toKey(bytes)),
+    token_logprobs: tokens.map(({ logprob }) =>
+      logprob === undefined ? null : Math.max(logprob, leastLogprob),
+    ),
+    top_logprobs: tokens.map(toMap),
+    text_offset: offsets,
+  };
+}
+
+/** The likeliest tokens, and the token itself where it is not among them. */
+function toMap({ bytes, logprob, top }: ScoredToken): Record<string, number> | null {
+  if (logprob === undefined) return null;
+  const map = new Map<string, number>();
+  for (const piece of [...top, { bytes, logprob }]) {
+    const key = toKey(piece.bytes);
+    if (!map.has(key)) map.set(key, Math.max(piece.logprob, leastLogprob));
+  }
+  return Object.fromEntries(map);
+}
+
+/** A token by itself: there are no bytes beside it here, so parts of characters are written out. */
+function toKey(bytes: Buffer): string {
+  if (isUtf8(bytes)) return bytes.toString();
+  return `bytes:${[...bytes].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}`;
+}

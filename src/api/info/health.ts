@@ -1,0 +1,46 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { RouteDoc } from '../../core/route-doc.ts';
+import { Health, type HealthSources, toHealth } from './health-shapes.ts';
+
+/**
+ * `/ping` and `/health`, any method, always 200: the state of the model is in the body. They answer in
+ * a hook, before anything of a request's body is looked at.
+ */
+export const health: FastifyPluginAsyncTypebox<HealthSources> = async (app, sources) => {
+  app.all(
+    '/ping',
+    {
+      config: { access: 'open', doc: pingDoc },
+      onRequest: async (_request, reply) => reply.send(),
+    },
+    unreachable,
+  );
+  app.all(
+    '/health',
+    {
+      config: { access: 'open', doc: healthDoc },
+      onRequest: async (_request, reply) =>
+        reply.type('application/json').send(JSON.stringify(toHealth(sources), null, 2)),
+    },
+    unreachable,
+  );
+};
+
+async function unreachable(): Promise<never> {
+  throw new Error('answered in onRequest');
+}
+
+const pingDoc: RouteDoc = {
+  operationId: 'ping',
+  tag: 'Server',
+  summary: 'Whether the process answers; any method',
+  reply: undefined,
+};
+
+const healthDoc: RouteDoc = {
+  operationId: 'getHealth',
+  tag: 'Server',
+  summary: 'The state of the server; any method',
+  description: 'Always 200: whether there is a model is in the body.',
+  reply: { name: 'Health', schema: Health },
+};

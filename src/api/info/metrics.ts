@@ -1,0 +1,80 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
+import { GatewayError } from '../../core/errors.ts';
+import type { RouteDoc } from '../../core/route-doc.ts';
+import type { Metrics, MetricsFormat } from '../../observe/metrics/metrics.ts';
+import { toGatewayMetrics } from './metrics-shapes.ts';
+
+/** What the route needs. */
+export interface MetricsRouteDeps {
+  readonly metrics: Metrics;
+  /** Show what single API keys did: only where the route itself is behind one. */
+  readonly showsKeys: boolean;
+}
+
+const contentTypes: Readonly<Record<MetricsFormat, string>> = {
+  prometheus: 'text/plain; version=0.0.4; charset=utf-8',
+  openmetrics: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
+};
+
+/**
+ * `/metrics`, any method: Prometheus text where `Accept` or `?format=` asks for it, else the Python
+ * gateway's JSON. Answers in a hook, before anything of a request's body is looked at.
+ */
+export const metricsRoute: FastifyPluginAsyncTypebox<MetricsRouteDeps> = async (
+  app,
+  { metrics, showsKeys },
+) => {
+  app.all(
+    '/metrics',
+    {
+      config: { doc },
+      onRequest: async (request, reply) => {
+        const format = formatOf(request);
+        if (format === 'json') {
+          const body = { gateway: toGatewayMetrics(metrics.counts) };
+          return reply.type('application/json').send(JSON.stringify(body, null, 2));
+        }
+        const text = await metrics.render(format, { withKeys: showsKeys });
+        return reply.header('content-type', contentTypes[format]).send(text);
+      },
+    },
+    async () => {
+      throw new Error('answered in onRequest');
+    },
+  );
+};
+
+const doc: RouteDoc = {
+  operationId: 'getMetrics',
+  tag: 'Server',
+  summary: 'The numbers of the server; any method',
+  description:
+    'Prometheus text where `Accept` asks for `text/plain`, OpenMetrics where it asks for that, else JSON.',
+  queryParameters: { format: 'prometheus, openmetrics or json; wins over Accept' },
+  reply: { mediaType: 'text/plain', description: 'Prometheus text, or what was asked for.' },
+};
+
+/**
+ * Prometheus itself names both text forms and likes OpenMetrics better; it gets the older one, in which
+ * counters keep the types that old boards know.
+ */
+function formatOf(request: FastifyRequest): MetricsFormat | 'json' {
+  const { format } = request.query as { readonly format?: unknown };
+  switch (format) {
+    case 'prometheus':
+    case 'openmetrics':
+    case 'json':
+      return format;
+    case undefined:
+      break;
+    default:
+      throw new GatewayError('invalid_value', {
+        param: 'format',
+        message: '`format` must be one of `prometheus`, `openmetrics`, `json`.',
+      });
+  }
+  const accept = request.headers.accept?.toLowerCase() ?? '';
+  if (accept.includes('text/plain')) return 'prometheus';
+  return accept.includes('application/openmetrics-text') ? 'openmetrics' : 'json';
+}

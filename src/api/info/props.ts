@@ -1,0 +1,55 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { Type } from 'typebox';
+import { GatewayError } from '../../core/errors.ts';
+import { modelErrors, type RouteDoc } from '../../core/route-doc.ts';
+import type { ModelRegistry } from '../../model/registry.ts';
+import { Props, Slots, toProps, toSlots } from './props-shapes.ts';
+
+/** What the properties are told of. */
+export interface PropsOptions {
+  readonly models: ModelRegistry;
+  /** Of this program. */
+  readonly version: string;
+}
+
+/** `GET /props` and `GET /slots`, as llama-server has them; 503 until the model is ready. */
+export const props: FastifyPluginAsyncTypebox<PropsOptions> = async (app, { models, version }) => {
+  app.get(
+    '/props',
+    { config: { doc: propsDoc } },
+    async (): Promise<Props> => toProps(models.require(), version),
+  );
+
+  app.get(
+    '/slots',
+    {
+      schema: { querystring: Type.Object({ fail_on_no_slot: Type.Optional(Type.String()) }) },
+      config: { doc: slotsDoc },
+    },
+    async (request): Promise<Slots> => {
+      const slots = toSlots(models.require());
+      const wantsSlot = (request.query.fail_on_no_slot ?? '') !== '';
+      if (wantsSlot && slots.every((slot) => slot.is_processing)) {
+        throw new GatewayError('queue_full', { message: 'Every slot is at work.' });
+      }
+      return slots;
+    },
+  );
+};
+
+const propsDoc: RouteDoc = {
+  operationId: 'getProps',
+  tag: 'Server',
+  summary: 'What the server was started with, as llama-server tells it',
+  reply: { name: 'Props', schema: Props },
+  errors: modelErrors,
+};
+
+const slotsDoc: RouteDoc = {
+  operationId: 'getSlots',
+  tag: 'Server',
+  summary: 'What the slots do, as llama-server tells it',
+  queryParameters: { fail_on_no_slot: 'Anything but nothing: 503 when every slot is at work.' },
+  reply: { name: 'Slots', schema: Slots },
+  errors: [...modelErrors, 'queue_full'],
+};

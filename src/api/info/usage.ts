@@ -1,0 +1,47 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { UsageLedger } from '../../access/usage/usage-recorder.ts';
+import type { RouteDoc } from '../../core/route-doc.ts';
+import { requireThisMachine } from './this-machine.ts';
+import { exampleUsageList, readUsageQuery, toUsageList, UsageList } from './usage-list.ts';
+
+/** What the route needs. */
+export interface UsageRouteDeps {
+  /** Undefined: nothing is recorded, and the list is empty. */
+  readonly ledger: UsageLedger | undefined;
+  readonly authenticationEnabled: boolean;
+}
+
+/**
+ * `GET /admin/usage`: what was used, by day and key, for keys with the scope `admin`. Where authentication
+ * is off only this machine may ask.
+ */
+export const usage: FastifyPluginAsyncTypebox<UsageRouteDeps> = async (
+  app,
+  { ledger, authenticationEnabled },
+) => {
+  app.get(
+    '/admin/usage',
+    { config: { access: 'admin', doc } },
+    async ({ ip, query }): Promise<UsageList> => {
+      if (!authenticationEnabled) requireThisMachine(ip, 'the usage');
+      const filter = readUsageQuery(query as Readonly<Record<string, unknown>>);
+      return toUsageList((await ledger?.readAll()) ?? [], filter);
+    },
+  );
+};
+
+const doc: RouteDoc = {
+  operationId: 'getUsage',
+  tag: 'Server',
+  summary: 'What each API key used on each day (UTC)',
+  description:
+    'Over all servers that share the data folder. Needs a key with the scope `admin`; without authentication, a client on this machine.',
+  queryParameters: {
+    day: 'This day only, like 2026-11-24; not with from or to',
+    from: 'The first day',
+    to: 'The last day',
+    key_id: 'This key only',
+  },
+  reply: { name: 'UsageList', schema: UsageList, example: exampleUsageList },
+  errors: ['invalid_value', 'insufficient_scope'],
+};

@@ -1,0 +1,75 @@
+import { type Static, Type } from 'typebox';
+import { generationFields, maxChoiceCount } from '../fields/generation-request.ts';
+import { optional } from '../fields/optional.ts';
+import { TextLogprobs } from '../generation/logprobs.ts';
+import { replyHeadFields } from '../generation/reply-head.ts';
+import { Timings } from '../generation/timings.ts';
+import { Usage } from '../generation/usage.ts';
+
+/** Texts and token ids in their order, as one prompt. */
+export type RequestPromptParts = readonly (string | number)[];
+
+/**
+ * One text; or an array. An array that has token ids in it is one prompt of texts and tokens; any other
+ * holds prompts, each of them a text or such an array.
+ */
+export type RequestPrompt = string | readonly (string | number | RequestPromptParts)[];
+
+/** The fields that are honoured. What is refused is listed in `unsupported-parameters.ts`. */
+export const CompletionRequest = Type.Object({
+  ...generationFields,
+  /** 0 only together with `echo`: the prompt and its tokens. */
+  max_tokens: optional(Type.Integer({ minimum: 0 })),
+  prompt: Type.Unsafe<RequestPrompt>({
+    type: ['string', 'array'],
+    minItems: 1,
+    items: {
+      type: ['string', 'integer', 'array'],
+      minimum: 0,
+      minItems: 1,
+      items: { type: ['string', 'integer'], minimum: 0 },
+    },
+  }),
+  suffix: optional(Type.String()),
+  echo: optional(Type.Boolean()),
+  best_of: optional(Type.Integer({ minimum: 1, maximum: maxChoiceCount })),
+  logprobs: optional(Type.Integer({ minimum: 0, maximum: 5 })),
+});
+export type CompletionRequest = Static<typeof CompletionRequest>;
+
+const FinishReason = Type.Enum(['stop', 'length']);
+
+/** The reply to a request that does not stream. */
+export const Completion = Type.Object({
+  ...replyHeadFields,
+  object: Type.Literal('text_completion'),
+  choices: Type.Array(
+    Type.Object({
+      index: Type.Integer(),
+      text: Type.String(),
+      logprobs: Type.Union([TextLogprobs, Type.Null()]),
+      finish_reason: FinishReason,
+    }),
+  ),
+  usage: Usage,
+  timings: Timings,
+});
+export type Completion = Static<typeof Completion>;
+
+/** One frame of a stream. */
+export const CompletionChunk = Type.Object({
+  ...replyHeadFields,
+  object: Type.Literal('text_completion'),
+  choices: Type.Array(
+    Type.Object({
+      index: Type.Integer(),
+      text: Type.String(),
+      logprobs: Type.Union([TextLogprobs, Type.Null()]),
+      finish_reason: Type.Union([FinishReason, Type.Null()]),
+    }),
+  ),
+  usage: Type.Optional(Type.Union([Usage, Type.Null()])),
+  /** On the last chunk. */
+  timings: Type.Optional(Timings),
+});
+export type CompletionChunk = Static<typeof CompletionChunk>;

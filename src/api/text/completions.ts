@@ -1,0 +1,107 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { completionErrors, type RouteDoc } from '../../core/route-doc.ts';
+import type { Engine } from '../../engine/engine.ts';
+import { unsupported } from '../fields/request-errors.ts';
+import { chooseGenerator, logUnknownFields, requireServable } from '../fields/served-model.ts';
+import { checkTokenIds } from '../fields/token-ids.ts';
+import { type GenerationDeps, generateReply, type ReplyForm } from '../generation/reply.ts';
+import { ReplyFrames } from '../generation/reply-frames.ts';
+import { newReplyHead, type ReplyHead } from '../generation/reply-head.ts';
+import { exampleTimings } from '../generation/timings.ts';
+import { exampleUsage } from '../generation/usage.ts';
+import { TextReply, textChunks } from './completion-reply.ts';
+import { readCompletionRequest, type TextRequest } from './completion-request.ts';
+import { Completion, CompletionChunk, CompletionRequest } from './completion-shapes.ts';
+import { preparePlain, promptText } from './plain-prompt.ts';
+
+/** `POST /v1/completions`. */
+export const completions: FastifyPluginAsyncTypebox<GenerationDeps> = async (app, deps) => {
+  const route = { schema: { body: CompletionRequest }, config: { doc } };
+  app.post('/v1/completions', route, async (request, reply) => {
+    logUnknownFields(request.body, CompletionRequest.properties, request.log);
+    const reading = readCompletionRequest(request.body);
+    const model = chooseGenerator(deps, reading.model);
+    const { engine } = model;
+    requireVocabulary(reading, engine);
+    const { prompts, suffix, options, choiceCount, keptCount, priority } = reading;
+    requireServable(reading, model, choiceCount > keptCount ? 'best_of' : 'n');
+    const prepare = () =>
+      Promise.all(prompts.map((prompt) => preparePlain(engine, prompt, suffix)));
+    return generateReply(
+      request,
+      reply,
+      { ...deps, engine, prepare, options, choiceCount, priority },
+      replyForm(
+        newReplyHead('cmpl', model, deps.version, reading.serviceTier),
+        reading,
+        await openingsOf(reading, engine),
+      ),
+    );
+  });
+};
+
+const doc: RouteDoc = {
+  operationId: 'createCompletion',
+  tag: 'Completions',
+  summary: 'Continue one or more texts',
+  body: {
+    name: 'CompletionRequest',
+    schema: CompletionRequest,
+    example: { prompt: 'Once upon a time', max_tokens: 21 },
+  },
+  reply: {
+    name: 'Completion',
+    schema: Completion,
+    example: {
+      id: 'cmpl-0123456789abcdef',
+      object: 'text_completion',
+      created: 1_700_000_000,
+      model: 'tiny-chat',
+      system_fingerprint: 'fp_0123456789',
+      choices: [{ index: 0, text: ' there was', logprobs: null, finish_reason: 'length' }],
+      usage: exampleUsage,
+      timings: exampleTimings,
+    },
+  },
+  chunk: { name: 'CompletionChunk', schema: CompletionChunk },
+  errors: completionErrors,
+};
+
+/** What was sent has to exist in this model's vocabulary. */
+function requireVocabulary({ prompts, suffix }: TextRequest, { info }: Engine): void {
+  if (suffix !== undefined && !info.infill) {
+    throw unsupported(
+      'suffix',
+      'this model cannot fill gaps: its vocabulary has no marks for them',
+    );
+  }
+  for (const { path, content } of prompts) {
+    if (typeof content !== 'string') checkTokenIds(content, info.vocabularySize, path);
+  }
+}
+
+/** What each choice begins with: nothing, or its prompt. */
+async function openingsOf(
+  { prompts, choiceCount, echo }: TextRequest,
+  engine: Engine,
+): Promise<string[]> {
+  const texts = await Promise.all(
+    prompts.map((prompt) => (echo ? promptText(engine, prompt) : '')),
+  );
+  return texts.flatMap((text) => Array.from({ length: choiceCount }, () => text));
+}
+
+function replyForm(head: ReplyHead, request: TextRequest, openings: readonly string[]): ReplyForm {
+  const { stream, includeUsage, echo, isScored } = request;
+  if (!stream) return { stream, collector: new TextReply(head, { ...request, openings }) };
+  const scoresPrompts = echo && isScored;
+  const parts = openings.map((text) => (text === '' && !scoresPrompts ? undefined : { text }));
+  return {
+    stream,
+    framer: new ReplyFrames(head, textChunks(openings), {
+      openings: parts,
+      includeUsage,
+      scoresPrompts,
+    }),
+  };
+}

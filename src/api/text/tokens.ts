@@ -1,0 +1,109 @@
+import { isUtf8 } from 'node:buffer';
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { GatewayError } from '../../core/errors.ts';
+import { bodyErrors, modelErrors, type RouteDoc } from '../../core/route-doc.ts';
+import type { Engine } from '../../engine/engine.ts';
+import type { ModelRegistry } from '../../model/registry.ts';
+import { checkTokenIds } from '../fields/token-ids.ts';
+import {
+  Content,
+  DetokenizeRequest,
+  TokenizeRequest,
+  Tokens,
+  type TokenWithPiece,
+} from './token-shapes.ts';
+
+/** Tokens that are listed with their pieces at most: such a list is for reading, and large in JSON. */
+const maxPieceCount = 65_536;
+
+/** Pieces that are asked for at once; other requests share the threads that look them up. */
+const pieceBatchSize = 64;
+
+/** `POST /tokenize` and `POST /detokenize`, as llama-server has them. */
+export const tokens: FastifyPluginAsyncTypebox<{ readonly models: ModelRegistry }> = async (
+  app,
+  { models },
+) => {
+  const tokenizing = { schema: { body: TokenizeRequest }, config: { doc: tokenizeDoc } };
+  app.post('/tokenize', tokenizing, async (request): Promise<Tokens> => {
+    const { content, add_special: addSpecial, parse_special: parseSpecial } = request.body;
+    const { engine } = models.require();
+    const ids = await engine.tokenize(content, {
+      addSpecial: addSpecial ?? false,
+      parseSpecial: parseSpecial ?? true,
+    });
+    if (request.body.with_pieces !== true) return { tokens: [...ids] };
+    if (ids.length > maxPieceCount) throw tooManyPieces(ids.length);
+    const pieces = await piecesOf(ids, engine);
+    return { tokens: ids.map((id) => ({ id, piece: pieces.get(id) ?? '' })) };
+  });
+
+  app.post(
+    '/detokenize',
+    { schema: { body: DetokenizeRequest }, config: { doc: detokenizeDoc } },
+    async (request): Promise<Content> => {
+      const { tokens: ids } = request.body;
+      const { engine } = models.require();
+      checkTokenIds(ids, engine.info.vocabularySize, 'tokens');
+      return { content: (await engine.detokenize(ids)).toString() };
+    },
+  );
+};
+
+function tooManyPieces(tokenCount: number): GatewayError {
+  return new GatewayError('invalid_value', {
+    param: 'with_pieces',
+    message: `\`with_pieces\` may only be sent with texts of at most ${maxPieceCount} tokens, this one has ${tokenCount}.`,
+  });
+}
+
+/** What each of the tokens stands for, looked up once. */
+async function piecesOf(
+  ids: readonly number[],
+  engine: Engine,
+): Promise<ReadonlyMap<number, TokenWithPiece['piece']>> {
+  const pieces = new Map<number, TokenWithPiece['piece']>();
+  const distinctIds = [...new Set(ids)];
+  for (let start = 0; start < distinctIds.length; start += pieceBatchSize) {
+    const batch = distinctIds.slice(start, start + pieceBatchSize);
+    const found = await Promise.all(batch.map((id) => engine.detokenize([id])));
+    for (const [index, id] of batch.entries()) {
+      const bytes = found[index] ?? Buffer.alloc(0);
+      pieces.set(id, isUtf8(bytes) ? bytes.toString() : [...bytes]);
+    }
+  }
+  return pieces;
+}
+
+const errors = [...bodyErrors, ...modelErrors, 'bad_request'] as const;
+
+const tokenizeDoc: RouteDoc = {
+  operationId: 'tokenize',
+  tag: 'Tokens',
+  summary: 'Text to tokens',
+  body: {
+    name: 'TokenizeRequest',
+    schema: TokenizeRequest,
+    example: { content: 'Hello there', with_pieces: true },
+  },
+  reply: {
+    name: 'Tokens',
+    schema: Tokens,
+    example: {
+      tokens: [
+        { id: 318, piece: 'Hello' },
+        { id: 274, piece: ' there' },
+      ],
+    },
+  },
+  errors,
+};
+
+const detokenizeDoc: RouteDoc = {
+  operationId: 'detokenize',
+  tag: 'Tokens',
+  summary: 'Tokens to text',
+  body: { name: 'DetokenizeRequest', schema: DetokenizeRequest, example: { tokens: [318, 274] } },
+  reply: { name: 'Content', schema: Content, example: { content: 'Hello there' } },
+  errors,
+};

@@ -1,0 +1,61 @@
+import { type Static, Type } from 'typebox';
+import { optional } from '../fields/optional.ts';
+
+/** Inputs of one request at most, as OpenAI has it. */
+export const maxInputCount = 2048;
+
+/** How vectors are written: numbers, or little-endian 32-bit floats in base64. */
+export type EncodingFormat = 'float' | 'base64';
+
+/** One text; one array of token ids; or an array of texts and such arrays. */
+export type RequestInput = string | readonly (string | number | readonly number[])[];
+
+/** OpenAI's fields, and two to ask for truncation. */
+export const EmbeddingRequest = Type.Object({
+  model: optional(Type.String()),
+  input: Type.Unsafe<RequestInput>({
+    type: ['string', 'array'],
+    minLength: 1,
+    minItems: 1,
+    items: {
+      type: ['string', 'integer', 'array'],
+      minLength: 1,
+      minimum: 0,
+      minItems: 1,
+      items: { type: 'integer', minimum: 0 },
+    },
+  }),
+  encoding_format: Type.Optional(
+    Type.Unsafe<EncodingFormat | null>({ enum: ['float', 'base64', null] }),
+  ),
+  dimensions: optional(Type.Integer({ minimum: 1 })),
+  truncate: optional(Type.Boolean()),
+  truncate_prompt_tokens: optional(Type.Integer({ minimum: 1 })),
+});
+export type EmbeddingRequest = Static<typeof EmbeddingRequest>;
+
+/** Tokens that were computed; nothing is generated. */
+export const InputUsage = Type.Object({
+  prompt_tokens: Type.Integer(),
+  total_tokens: Type.Integer(),
+});
+export type InputUsage = Static<typeof InputUsage>;
+
+export const EmbeddingList = Type.Object({
+  object: Type.Literal('list'),
+  data: Type.Array(
+    Type.Object({
+      object: Type.Literal('embedding'),
+      index: Type.Integer(),
+      embedding: Type.Union([Type.Array(Type.Number()), Type.String()]),
+    }),
+  ),
+  model: Type.String(),
+  usage: InputUsage,
+});
+export type EmbeddingList = Static<typeof EmbeddingList>;
+
+export function toInputUsage(tokenCounts: Int32Array): InputUsage {
+  const total = tokenCounts.reduce((sum, count) => sum + count, 0);
+  return { prompt_tokens: total, total_tokens: total };
+}

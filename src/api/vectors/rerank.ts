@@ -1,0 +1,73 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { GatewayError } from '../../core/errors.ts';
+import { inputErrors, type RouteDoc } from '../../core/route-doc.ts';
+import { chooseModel, logUnknownFields } from '../fields/served-model.ts';
+import { refuseUnsupported } from '../fields/unsupported-parameters.ts';
+import { toInputUsage } from './embedding-shapes.ts';
+import { answerWithInputs, type InputDeps, metered, prepared } from './input-work.ts';
+import { RerankReply, RerankRequest, readDocuments, toResults } from './rerank-shapes.ts';
+
+/** `POST /v1/rerank`, as Jina and Cohere have it, and `POST /rerank`. */
+export const rerank: FastifyPluginAsyncTypebox<InputDeps> = async (app, deps) => {
+  const route = { schema: { body: RerankRequest } };
+  const answer = (request: FastifyRequest<{ Body: RerankRequest }>, reply: FastifyReply) =>
+    rank(request, reply, deps);
+  app.post('/v1/rerank', { ...route, config: { doc: docOf('createRerank') } }, answer);
+  app.post('/rerank', { ...route, config: { doc: docOf('createRerankShort') } }, answer);
+};
+
+async function rank(
+  request: FastifyRequest<{ Body: RerankRequest }>,
+  reply: FastifyReply,
+  deps: InputDeps,
+): Promise<RerankReply | FastifyReply> {
+  const { body, log } = request;
+  logUnknownFields(body, RerankRequest.properties, log);
+  refuseUnsupported(body, RerankRequest.properties);
+  const documents = readDocuments(body);
+  const { card, engine } = chooseModel(deps, body.model ?? undefined);
+  const { pooling, contextLength } = engine.info.embedding;
+  if (pooling !== 'rank') throw cannotRank();
+  return answerWithInputs(request, reply, deps, async (signal) => {
+    const inputs = await prepared(engine.prepareRanking(body.query, documents), {
+      contextLength,
+      pathOf: (index) => `documents[${index}]`,
+    });
+    const scores = await metered(request, inputs, () => engine.rank(inputs, signal));
+    const usage = toInputUsage(inputs.tokenCounts);
+    log.info(
+      { documentCount: documents.length, promptTokenCount: usage.prompt_tokens },
+      'documents ranked',
+    );
+    return {
+      object: 'list' as const,
+      model: card.id,
+      results: toResults(scores, documents, body),
+      usage,
+    };
+  });
+}
+
+function docOf(operationId: string): RouteDoc {
+  return {
+    operationId,
+    tag: 'Embeddings',
+    summary: 'Rank documents by a query',
+    body: {
+      name: 'RerankRequest',
+      schema: RerankRequest,
+      example: { query: 'a colour', documents: ['red', 'a dog'] },
+    },
+    reply: { name: 'RerankReply', schema: RerankReply },
+    errors: inputErrors,
+  };
+}
+
+function cannotRank(): GatewayError {
+  return new GatewayError('unsupported_model', {
+    param: 'model',
+    message:
+      'This model cannot rank documents: that takes a classification head, and the pooling type `rank` in the GGUF file.',
+  });
+}

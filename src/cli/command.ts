@@ -1,0 +1,68 @@
+import { settingsHelp } from '../config/help.ts';
+import { nearest } from '../config/nearest.ts';
+import { quote } from '../config/sources.ts';
+import { StartError } from '../core/start-error.ts';
+
+/** What the command line asks for. */
+export type Command =
+  | {
+      readonly name: 'serve' | 'keys' | 'usage' | 'bench' | 'diagnostics' | 'gateway-process';
+      readonly flags: readonly string[];
+    }
+  | { readonly name: 'help' }
+  | { readonly name: 'version' };
+
+const commandNames = ['serve', 'keys', 'usage', 'bench', 'diagnostics'];
+
+/**
+ * Reads the command, which comes before its flags; `serve` when there is none.
+ * @throws {StartError} exit code 2 for a command there is not
+ */
+export function parseCommand(argv: readonly string[]): Command {
+  const [first, ...rest] = argv;
+  // They have flags of their own, `--help` among them.
+  if (first === 'bench' || first === 'keys' || first === 'usage') {
+    return { name: first, flags: rest };
+  }
+  // Not for people: how the supervisor starts its child.
+  if (first === 'gateway-process') return { name: first, flags: rest };
+  const names = argv.slice(0, argv.includes('--') ? argv.indexOf('--') : undefined);
+  if (names.includes('--help') || names.includes('-h')) return { name: 'help' };
+  if (names.includes('--version') || names.includes('-v')) return { name: 'version' };
+  if (first === undefined || first.startsWith('-')) return { name: 'serve', flags: argv };
+  if (first === 'serve' || first === 'diagnostics') return { name: first, flags: rest };
+  const meant = nearest(first, commandNames);
+  throw new StartError(
+    2,
+    `unknown command ${quote(first)}${meant === undefined ? '' : `, did you mean ${meant}?`} ` +
+      `(commands: ${commandNames.join(', ')})`,
+  );
+}
+
+/** The text of `--help`. */
+export function helpText(): string {
+  return `Usage: llama-gguf-inference [serve] [flags]
+
+Serves a GGUF model to OpenAI-compatible clients.
+
+Commands:
+  serve      load a model and answer requests (default)
+  keys       make, list and change API keys; \`keys --help\` lists its commands
+  usage      show what each API key used; \`usage --help\` lists its flags
+  bench      measure a running server; \`bench --help\` lists its flags
+  diagnostics [DIR]
+             write a folder and an archive to DIR (default: here) that tell how the server is set
+             up and how it is; takes the flags of serve
+
+  --help     this text
+  --version  the version
+
+Each setting is a flag or an environment variable, named in brackets. Flags win over the
+environment, the environment over the --config file. An empty value means: not set.
+
+${settingsHelp()}
+
+Exit codes: 0 stopped as asked, 1 failed at run time, 2 wrong flags, values or no such model file,
+130 and 143 a second SIGINT or SIGTERM.
+`;
+}

@@ -1,0 +1,73 @@
+import { parseArgs } from 'node:util';
+import { checkFilter, type UsageFilter, UsageFilterError } from '../access/usage/usage-filter.ts';
+
+/** The command line of `usage` is wrong: exit code 2. */
+export class UsageOptionsError extends Error {}
+
+/** What `usage` was asked for. */
+export interface UsageOptions {
+  readonly help: boolean;
+  readonly json: boolean;
+  readonly folder: string | undefined;
+  readonly filter: UsageFilter;
+}
+
+export const usageHelp = `Usage: llama-gguf-inference usage [flags]
+
+Shows what each API key used, over all servers that share the folder. Days are those of UTC.
+
+  --day DAY      this day only, like 2026-11-24
+  --from DAY     the first day
+  --to DAY       the last day
+  --key ID       this key only
+  --folder PATH  the folder of the ledgers (default: usage in DATA_DIR)
+  --json         answer with one JSON object: the sums of each day and key, of each key, and of all
+  --help         this text
+
+Exit codes: 0 done, 1 not readable, 2 wrong flags.
+`;
+
+const text = { type: 'string' } as const;
+const flag = { type: 'boolean' } as const;
+
+const flags: Readonly<Record<keyof UsageFilter, string>> = {
+  day: '--day',
+  from: '--from',
+  to: '--to',
+  keyId: '--key',
+};
+
+/** @throws {UsageOptionsError} */
+export function parseUsageOptions(argv: readonly string[]): UsageOptions {
+  const { values } = parse(argv);
+  const { help = false, json = false, folder, day, from, to, key: keyId } = values;
+  const filter = { day, from, to, keyId };
+  try {
+    if (!help) checkFilter(filter);
+  } catch (error) {
+    if (!(error instanceof UsageFilterError)) throw error;
+    throw new UsageOptionsError(`${flags[error.field]} must ${error.expectation}`);
+  }
+  return { help, json, folder, filter };
+}
+
+function parse(argv: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...argv],
+      options: {
+        help: { ...flag, short: 'h' },
+        json: flag,
+        day: text,
+        from: text,
+        to: text,
+        key: text,
+        folder: text,
+      },
+    });
+  } catch (error) {
+    // Node's sentence names the flag; what follows it is advice about dashes.
+    const message = error instanceof Error ? error.message : String(error);
+    throw new UsageOptionsError(message.replace(/\. .*$/s, ''));
+  }
+}

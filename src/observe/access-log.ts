@@ -1,0 +1,101 @@
+import type { Config } from '../config/config.ts';
+import type { LogDestination, Logger } from '../log/log.ts';
+import type { RequestRecord, TraceObserver } from './trace/request-trace.ts';
+
+/** What the access log is made with. */
+export interface AccessLogOptions {
+  readonly logger: Logger;
+  readonly format: Config['log']['format'];
+  /** `api_access.log`; undefined: the log alone. */
+  readonly file?: LogDestination | undefined;
+}
+
+/** Asked all the time by those who watch a server; shown at level debug and not in the file. */
+const watchedRoutes = ['/ping', '/health', '/metrics'];
+
+/** Longer paths are cut: they are of no endpoint. */
+const pathLimit = 200;
+
+/**
+ * One line for every request, those that were refused included. Never what was asked or answered, and
+ * no part of a key: key ids, counts and times.
+ */
+export class AccessLog implements TraceObserver {
+  readonly #options: AccessLogOptions;
+
+  constructor(options: AccessLogOptions) {
+    this.#options = options;
+  }
+
+  began(): void {}
+
+  ended(_trace: unknown, record: RequestRecord): void {
+    const { logger, format, file } = this.#options;
+    const fields = toFields(record);
+    if (record.route !== undefined && watchedRoutes.includes(record.route)) {
+      logger.debug(fields, 'request completed');
+      return;
+    }
+    logger.info(fields, 'request completed');
+    file?.write(format === 'json' ? jsonLine(record, fields) : textLine(record));
+  }
+}
+
+/** Fields without a value do not show; `reason` is what was wrong with a key. */
+function toFields({ generation, inputTokenCount, ...record }: RequestRecord) {
+  const { requestId, keyId, client, method, status, failure, durationMs, sentBytes } = record;
+  const reason = record.keyFailure;
+  const base = {
+    requestId,
+    keyId,
+    client,
+    method,
+    path: record.path.slice(0, pathLimit),
+    status,
+    code: failure,
+    reason,
+    durationMs: rounded(durationMs),
+    sentBytes,
+  };
+  if (generation === undefined) {
+    return inputTokenCount === undefined ? base : { ...base, promptTokenCount: inputTokenCount };
+  }
+  const { promptTokenCount, cachedTokenCount, completionTokenCount, sequences } = generation;
+  return {
+    ...base,
+    promptTokenCount,
+    cachedTokenCount,
+    completionTokenCount,
+    queueMs: rounded(Math.max(0, ...sequences.map(({ timings }) => timings.queueMs))),
+    firstTokenMs: rounded(generation.firstTokenMs),
+    finishReason:
+      [...new Set(sequences.map(({ finishReason }) => finishReason))].join(',') || undefined,
+  };
+}
+
+/** To tenths of a millisecond. */
+function rounded(ms: number): number;
+function rounded(ms: number | undefined): number | undefined;
+function rounded(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : Math.round(ms * 10) / 10;
+}
+
+/** The Python gateway's form: `timestamp | key_id | METHOD path | status`. */
+function textLine({ keyId = '-', method, path, status }: RequestRecord): string {
+  const ts = new Date().toISOString();
+  return `${ts} | ${cell(keyId)} | ${cell(method)} ${cell(path)} | ${status}\n`;
+}
+
+/** The Python gateway's keys first, then what it did not know, under the names of the log. */
+function jsonLine(record: RequestRecord, fields: object): string {
+  const { keyId = '-', method, status } = record;
+  const { path, ...rest } = fields as { readonly path: string; readonly keyId?: string };
+  const { keyId: _, ...more } = rest;
+  return `${JSON.stringify({ ts: new Date().toISOString(), key_id: keyId, method, path, status, ...more })}\n`;
+}
+
+/** Nothing in a field may end it, or the line. */
+function cell(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  return text.slice(0, pathLimit).replace(/[|\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, '_');
+}
