@@ -29,7 +29,7 @@ const packageJson = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const unpackedPaths = [
   'include',
   'ggml/include',
-  // How the CPU backend asks for kernels: see native/src/cpu_kernels.cc.
+  // How the CPU backend asks for kernels: see native/src/kernels/cpu_kernels.cc.
   'ggml/src/ggml-backend-impl.h',
   'ggml/src/ggml-impl.h',
   'ggml/src/ggml-cpu/ggml-cpu-impl.h',

@@ -6,9 +6,9 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-const files = ['native/src', 'native/test', 'bench'].flatMap((dir) =>
-  readdirSync(dir)
-    .filter((name) => /\.(cc|h|inc)$/.test(name))
+const files = ['native/src', 'test/native', 'tools/engine-bench'].flatMap((dir) =>
+  readdirSync(dir, { recursive: true })
+    .filter((name) => /\.(cc|h|inc)$/.test(name) && !name.startsWith('third_party'))
     .map((name) => join(dir, name)),
 );
 const mode = process.argv.includes('--write') ? ['-i'] : ['--dry-run', '--Werror'];

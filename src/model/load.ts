@@ -353,7 +353,7 @@ function rotatesByContext({ fileInfo }: LlamaModel): boolean {
 
 /**
  * Sequences whose states the engine keeps: those that run, and in a unified cache as many again, and two,
- * of finished ones (`native/src/context.cc`).
+ * of finished ones (`native/src/llama/context.cc`).
  */
 export function stateSequenceCount(
   { slotCount, contextLength, kvTokenCount }: ContextShape,

@@ -1,8 +1,8 @@
-/** What a context for long prompts takes, and where one is of use (`native/src/prompt_lane.h`). */
+/** What a context for long prompts takes, and where one is of use (`native/src/llama/prompt_lane.h`). */
 import type { EngineConfig } from '../config/config.ts';
 import type { ContextShape } from './fit.ts';
 
-/** Cells of a prompt that move between contexts at most, in bytes (`native/src/context.h`). */
+/** Cells of a prompt that move between contexts at most, in bytes (`native/src/llama/context.h`). */
 const bufferBytes = 256 * 2 ** 20;
 /** Length of a context whose memory is compared with that of a long one. */
 const shortLength = 256;

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { writeTinyModel } from '../support/tiny-model.ts';
+import { writeTinyModel } from '../../tools/fixtures/tiny-model.ts';
 
 const run = promisify(execFile);
 let dir: string;
@@ -28,7 +28,7 @@ test('the benchmark compares engine and server with the bare loop', async () => 
     [
       '--import',
       'tsx',
-      'bench/bench.ts',
+      'tools/engine-bench/bench.ts',
       ...options.split(' '),
       ...['--only', 'limit,engine,http', '--json', json],
     ],

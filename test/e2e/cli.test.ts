@@ -5,7 +5,8 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { programVersion } from '../../src/core/package-info.ts';
-import { type BrokenKind, brokenModel } from '../support/broken-model.ts';
+import { type BrokenKind, brokenModel } from '../../tools/fixtures/broken-model.ts';
+import { tinyVocabulary } from '../../tools/fixtures/tiny-vocabulary.ts';
 import { type LogLine, runCli } from '../support/cli-process.ts';
 import {
   startLoadingServer,
@@ -14,7 +15,6 @@ import {
   tinyModelFile,
 } from '../support/start-server.ts';
 import { secrets } from '../support/test-keys.ts';
-import { tinyVocabulary } from '../support/tiny-vocabulary.ts';
 
 let modelPath: string;
 

@@ -1,14 +1,14 @@
 import { join } from 'node:path';
 import OpenAI from 'openai';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { writeGguf } from '../support/gguf-writer.ts';
+import { writeGguf } from '../../tools/fixtures/gguf-writer.ts';
+import { type BertShape, tinyBertSpec } from '../../tools/fixtures/tiny-bert.ts';
 import {
   startServer,
   startSharedServer,
   type TestServer,
   temporaryFolder,
 } from '../support/start-server.ts';
-import { type BertShape, tinyBertSpec } from '../support/tiny-bert.ts';
 
 const texts = ['the quick brown fox', 'once more', 'the river and the castle'];
 

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { describe, expect, test } from 'vitest';
+import type { ModelShape } from '../../tools/fixtures/tiny-model.ts';
 import {
   type EventLoopDelay,
   RunningStream,
@@ -7,7 +8,6 @@ import {
   type TestServer,
   tinyModelFile,
 } from '../support/start-server.ts';
-import type { ModelShape } from '../support/tiny-model.ts';
 
 /** The whole prompt takes a minute or more to compute, whatever the model. */
 const acceptedTokenCount = process.env.LONG === '1' ? 100_000 : 20_000;

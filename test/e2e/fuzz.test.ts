@@ -4,7 +4,7 @@
  * 20,000, else 400. `TEST_SEED` repeats a run.
  */
 import { expect, test } from 'vitest';
-import { SeededRandom, testSeed } from '../support/seeded-random.ts';
+import { SeededRandom, testSeed } from '../../tools/fixtures/seeded-random.ts';
 import { startServer, type TestServer, tinyModelFile } from '../support/start-server.ts';
 
 const bodyCount = process.env.LONG === '1' ? 20_000 : 400;

@@ -3,7 +3,7 @@ import { Agent, type IncomingMessage, request } from 'node:http';
 import { isDeepStrictEqual } from 'node:util';
 import { expect, test } from 'vitest';
 import type { Health } from '../../src/api/info/health-shapes.ts';
-import { SeededRandom, testSeed } from '../support/seeded-random.ts';
+import { SeededRandom, testSeed } from '../../tools/fixtures/seeded-random.ts';
 import {
   type ProcessResources,
   startServer,

@@ -2,9 +2,9 @@ import { basename } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Props, Slots } from '../../src/api/info/props-shapes.ts';
 import type { Tokens } from '../../src/api/text/token-shapes.ts';
+import { chatmlTemplate } from '../../tools/fixtures/tiny-model.ts';
+import { type BytePairVocabulary, tinyVocabulary } from '../../tools/fixtures/tiny-vocabulary.ts';
 import { startSharedServer, type TestServer, tinyModelFile } from '../support/start-server.ts';
-import { chatmlTemplate } from '../support/tiny-model.ts';
-import { type BytePairVocabulary, tinyVocabulary } from '../support/tiny-vocabulary.ts';
 
 const infillMarks = ['<|fim_prefix|>', '<|fim_suffix|>', '<|fim_middle|>'] as const;
 

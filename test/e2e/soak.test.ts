@@ -6,7 +6,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { SeededRandom, testSeed } from '../support/seeded-random.ts';
+import { SeededRandom, testSeed } from '../../tools/fixtures/seeded-random.ts';
 import { startServer, type TestServer, temporaryFolder } from '../support/start-server.ts';
 import { bearer, secrets } from '../support/test-keys.ts';
 

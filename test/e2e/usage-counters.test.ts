@@ -4,9 +4,9 @@
  * run; `LONG=1` sends 1,000 requests, else 60.
  */
 import { describe, expect, test } from 'vitest';
+import { SeededRandom, testSeed } from '../../tools/fixtures/seeded-random.ts';
 import { readSeries } from '../support/read-metrics.ts';
 import { readSse } from '../support/read-sse.ts';
-import { SeededRandom, testSeed } from '../support/seeded-random.ts';
 import { startServer, type TestServer, tinyModelFile } from '../support/start-server.ts';
 
 const requestCount = process.env.LONG === '1' ? 1000 : 60;

@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
-import { differsByNearTie, greedyReplay } from '../support/greedy-replay.ts';
 import {
   collect,
   complete,
   type LoadedModel,
   loadModel,
   startEngine,
-} from '../support/start-engine.ts';
+} from '../../tools/fixtures/start-engine.ts';
+import { differsByNearTie, greedyReplay } from '../support/greedy-replay.ts';
 
 let loaded: LoadedModel;
 let engine: Engine;

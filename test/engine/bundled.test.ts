@@ -5,9 +5,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bundledModelPath } from '../../src/core/package-info.ts';
 import type { Engine } from '../../src/engine/engine.ts';
+import {
+  complete,
+  type LoadedModel,
+  loadModel,
+  startEngine,
+} from '../../tools/fixtures/start-engine.ts';
+import { chatmlTemplate } from '../../tools/fixtures/tiny-model.ts';
 import { differsByNearTie, greedyReplay } from '../support/greedy-replay.ts';
-import { complete, type LoadedModel, loadModel, startEngine } from '../support/start-engine.ts';
-import { chatmlTemplate } from '../support/tiny-model.ts';
 
 let loaded: LoadedModel;
 let engine: Engine;

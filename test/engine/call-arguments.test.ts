@@ -9,9 +9,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Engine, EngineEvent, Tool } from '../../src/engine/engine.ts';
 import { GrammarProblem } from '../../src/grammar/problem.ts';
 import { enforceableSchema } from '../../src/grammar/schema.ts';
+import { SeededRandom, testSeed } from '../../tools/fixtures/seeded-random.ts';
+import {
+  type LoadedModel,
+  loadModel,
+  noStrayBytes,
+  startEngine,
+} from '../../tools/fixtures/start-engine.ts';
 import { randomSchema } from '../support/random-schema.ts';
-import { SeededRandom, testSeed } from '../support/seeded-random.ts';
-import { type LoadedModel, loadModel, noStrayBytes, startEngine } from '../support/start-engine.ts';
 
 const source = fileURLToPath(new URL('../../build/llama.cpp', import.meta.url));
 const schemaCount = process.env.LONG ? 150 : 6;

@@ -7,7 +7,7 @@ import {
   loadModel,
   startEngine,
   until,
-} from '../support/start-engine.ts';
+} from '../../tools/fixtures/start-engine.ts';
 
 let loaded: LoadedModel;
 let engine: Engine;

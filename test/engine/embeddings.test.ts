@@ -9,7 +9,7 @@ import {
   InputError,
   type PreparedInputs,
 } from '../../src/engine/engine.ts';
-import { uint32 } from '../support/gguf-writer.ts';
+import { uint32 } from '../../tools/fixtures/gguf-writer.ts';
 import {
   collect,
   complete,
@@ -18,8 +18,8 @@ import {
   startEmbeddingEngine,
   startEngine,
   until,
-} from '../support/start-engine.ts';
-import { tinyBertSpec } from '../support/tiny-bert.ts';
+} from '../../tools/fixtures/start-engine.ts';
+import { tinyBertSpec } from '../../tools/fixtures/tiny-bert.ts';
 
 const tolerance = 1e-5;
 

@@ -5,10 +5,15 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ChatMessage } from '../../src/engine/engine.ts';
+import { SeededRandom } from '../../tools/fixtures/seeded-random.ts';
+import {
+  complete,
+  type LoadedModel,
+  loadModel,
+  startEngine,
+} from '../../tools/fixtures/start-engine.ts';
+import type { ModelShape } from '../../tools/fixtures/tiny-model.ts';
 import { differsByNearTie } from '../support/greedy-replay.ts';
-import { SeededRandom } from '../support/seeded-random.ts';
-import { complete, type LoadedModel, loadModel, startEngine } from '../support/start-engine.ts';
-import type { ModelShape } from '../support/tiny-model.ts';
 
 const bundledModel = fileURLToPath(new URL('../../models/tiny-chat.gguf', import.meta.url));
 const shapes: [string, string | Partial<ModelShape>][] = [

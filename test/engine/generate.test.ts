@@ -1,7 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { GatewayError } from '../../src/core/errors.ts';
 import type { Engine } from '../../src/engine/engine.ts';
-import { complete, type LoadedModel, loadModel, startEngine } from '../support/start-engine.ts';
+import {
+  complete,
+  type LoadedModel,
+  loadModel,
+  startEngine,
+} from '../../tools/fixtures/start-engine.ts';
 
 let loaded: LoadedModel;
 let engine: Engine;

@@ -9,8 +9,8 @@ import {
   loadModel,
   startEngine,
   until,
-} from '../support/start-engine.ts';
-import { tinyVocabulary } from '../support/tiny-vocabulary.ts';
+} from '../../tools/fixtures/start-engine.ts';
+import { tinyVocabulary } from '../../tools/fixtures/tiny-vocabulary.ts';
 
 let loaded: LoadedModel;
 let engine: Engine;

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { writeTinyModel } from '../support/tiny-model.ts';
+import { writeTinyModel } from '../../tools/fixtures/tiny-model.ts';
 
 let dir: string;
 let modelPath: string;

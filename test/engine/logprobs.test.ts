@@ -7,13 +7,13 @@ import type {
   PlainPrompt,
   ScoredToken,
 } from '../../src/engine/engine.ts';
-import { type LoadedModel, loadModel, startEngine } from '../support/start-engine.ts';
+import { type LoadedModel, loadModel, startEngine } from '../../tools/fixtures/start-engine.ts';
 
 // A random model with a small vocabulary, so that whole rows can be asked for.
 let loaded: LoadedModel;
 let engine: Engine;
 const chatTemplate = readFileSync(
-  new URL('../../models/train/template.jinja', import.meta.url),
+  new URL('../../tools/train/template.jinja', import.meta.url),
   'utf8',
 );
 

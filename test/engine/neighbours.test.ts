@@ -4,7 +4,12 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ChatMessage, Engine } from '../../src/engine/engine.ts';
-import { complete, type LoadedModel, loadModel, startEngine } from '../support/start-engine.ts';
+import {
+  complete,
+  type LoadedModel,
+  loadModel,
+  startEngine,
+} from '../../tools/fixtures/start-engine.ts';
 
 const user = (content: string): ChatMessage => ({ role: 'user', content });
 /** Twelve chats, of which every other one ends soon; they begin in no certain order. */

@@ -1,6 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Engine, PlainPrompt } from '../../src/engine/engine.ts';
-import { collect, type LoadedModel, loadModel, startEngine } from '../support/start-engine.ts';
+import {
+  collect,
+  type LoadedModel,
+  loadModel,
+  startEngine,
+} from '../../tools/fixtures/start-engine.ts';
 
 let loaded: LoadedModel;
 let engine: Engine;

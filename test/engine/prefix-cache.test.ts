@@ -7,8 +7,8 @@ import {
   loadModel,
   startEngine,
   until,
-} from '../support/start-engine.ts';
-import type { ModelShape } from '../support/tiny-model.ts';
+} from '../../tools/fixtures/start-engine.ts';
+import type { ModelShape } from '../../tools/fixtures/tiny-model.ts';
 
 const shapes: [string, Partial<ModelShape>][] = [
   ['llama', {}],

@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ChatMessage } from '../../src/engine/engine.ts';
-import { SeededRandom } from '../support/seeded-random.ts';
+import { SeededRandom } from '../../tools/fixtures/seeded-random.ts';
 import {
   complete,
   firstLikeliest,
@@ -14,7 +14,7 @@ import {
   loadModel,
   logprobGap,
   startEngine,
-} from '../support/start-engine.ts';
+} from '../../tools/fixtures/start-engine.ts';
 
 const requestCount = process.env.LONG ? 1500 : 150;
 const maxTokens = 12;

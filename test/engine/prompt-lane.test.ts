@@ -13,7 +13,7 @@ import {
   loadModel,
   logprobGap,
   startEngine,
-} from '../support/start-engine.ts';
+} from '../../tools/fixtures/start-engine.ts';
 
 const user = (content: string): ChatMessage => ({ role: 'user', content });
 /** About `count` tokens that no other `seed` shares. */

@@ -8,8 +8,7 @@ import type {
 } from '../../src/engine/engine.ts';
 import { GrammarProblem } from '../../src/grammar/problem.ts';
 import { enforceableSchema } from '../../src/grammar/schema.ts';
-import { randomSchema } from '../support/random-schema.ts';
-import { SeededRandom, testSeed } from '../support/seeded-random.ts';
+import { SeededRandom, testSeed } from '../../tools/fixtures/seeded-random.ts';
 import {
   type Completion,
   collect,
@@ -17,8 +16,9 @@ import {
   loadModel,
   noStrayBytes,
   startEngine,
-} from '../support/start-engine.ts';
-import { chatmlTemplate } from '../support/tiny-model.ts';
+} from '../../tools/fixtures/start-engine.ts';
+import { chatmlTemplate } from '../../tools/fixtures/tiny-model.ts';
+import { randomSchema } from '../support/random-schema.ts';
 
 const messages = [{ role: 'user', content: 'Answer as you are told' }] as const;
 

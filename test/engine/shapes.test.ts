@@ -1,6 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { complete, loadModel, startEngine, testModelPath } from '../support/start-engine.ts';
-import type { ModelShape } from '../support/tiny-model.ts';
+import {
+  complete,
+  loadModel,
+  startEngine,
+  testModelPath,
+} from '../../tools/fixtures/start-engine.ts';
+import type { ModelShape } from '../../tools/fixtures/tiny-model.ts';
 
 const shapes: [string, string | Partial<ModelShape>][] = [
   ['llama, F16', { weightType: 'F16' }],

@@ -15,8 +15,8 @@ import {
   loadModel,
   startEngine,
   until,
-} from '../support/start-engine.ts';
-import { tinyVocabulary } from '../support/tiny-vocabulary.ts';
+} from '../../tools/fixtures/start-engine.ts';
+import { tinyVocabulary } from '../../tools/fixtures/tiny-vocabulary.ts';
 
 const ngram: SpeculativeOptions = {
   kind: 'ngram',

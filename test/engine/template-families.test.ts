@@ -11,7 +11,12 @@ import { loadAddon } from '../../src/engine/addon.ts';
 import type { ChatMessage, Engine, EngineEvent, Tool } from '../../src/engine/engine.ts';
 import { ReplyReader } from '../../src/engine/reply-reader.ts';
 import { enforceableSchema } from '../../src/grammar/schema.ts';
-import { type LoadedModel, loadModel, noStrayBytes, startEngine } from '../support/start-engine.ts';
+import {
+  type LoadedModel,
+  loadModel,
+  noStrayBytes,
+  startEngine,
+} from '../../tools/fixtures/start-engine.ts';
 
 const source = fileURLToPath(new URL('../../build/llama.cpp', import.meta.url));
 const git = (...args: string[]) =>

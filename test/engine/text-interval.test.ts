@@ -1,7 +1,12 @@
 /** Texts that wait for those of the next steps: `textIntervalMs`. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
-import { type LoadedModel, loadModel, noStrayBytes, startEngine } from '../support/start-engine.ts';
+import {
+  type LoadedModel,
+  loadModel,
+  noStrayBytes,
+  startEngine,
+} from '../../tools/fixtures/start-engine.ts';
 
 const forEverMs = 60_000;
 /** Takes long enough for a stalled event loop to find its end apart from its beginning. */

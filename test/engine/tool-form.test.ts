@@ -6,7 +6,7 @@ import type {
   EngineEvent,
   Tool,
 } from '../../src/engine/engine.ts';
-import { type LoadedModel, loadModel, startEngine } from '../support/start-engine.ts';
+import { type LoadedModel, loadModel, startEngine } from '../../tools/fixtures/start-engine.ts';
 
 // ChatML as the tiny models have it knows nothing of tools.
 

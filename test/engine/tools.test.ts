@@ -10,12 +10,12 @@ import type {
   Tool,
 } from '../../src/engine/engine.ts';
 
-import { type LoadedModel, loadModel, startEngine } from '../support/start-engine.ts';
+import { type LoadedModel, loadModel, startEngine } from '../../tools/fixtures/start-engine.ts';
 
 // The random model calls tools only because a grammar makes it: what it writes is nonsense of the right
 // form. The template is the bundled model's, a short one of the Hermes family.
 const chatTemplate = readFileSync(
-  new URL('../../models/train/template.jinja', import.meta.url),
+  new URL('../../tools/train/template.jinja', import.meta.url),
   'utf8',
 );
 

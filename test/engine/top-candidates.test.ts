@@ -5,7 +5,12 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Engine, SamplingParams } from '../../src/engine/engine.ts';
-import { complete, type LoadedModel, loadModel, startEngine } from '../support/start-engine.ts';
+import {
+  complete,
+  type LoadedModel,
+  loadModel,
+  startEngine,
+} from '../../tools/fixtures/start-engine.ts';
 
 const bundledModel = fileURLToPath(new URL('../../models/tiny-chat.gguf', import.meta.url));
 let models: LoadedModel[];

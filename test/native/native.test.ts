@@ -11,7 +11,7 @@ describe('the C++ files that know neither llama.cpp nor Node', () => {
     `pass their tests under the %s sanitizer (seed ${seed})`,
     async (sanitizer) => {
       const build = `build/native-test-${sanitizer}`;
-      await run('cmake', ['-S', 'native/test', '-B', build, `-DSANITIZE=${sanitizer}`]);
+      await run('cmake', ['-S', 'test/native', '-B', build, `-DSANITIZE=${sanitizer}`]);
       await run('cmake', ['--build', build, '--parallel', '2'], { maxBuffer: 1e8 });
       const { stdout } = await run(`${build}/native_tests`, [], {
         env: {

@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import OpenAI from 'openai';
 import { afterAll, onTestFinished } from 'vitest';
 import type { Health } from '../../src/api/info/health-shapes.ts';
+import { type ModelShape, writeTinyModel } from '../../tools/fixtures/tiny-model.ts';
 import { type CliOptions, CliProcess } from './cli-process.ts';
 import { readSse, type SseFrame } from './read-sse.ts';
-import { type ModelShape, writeTinyModel } from './tiny-model.ts';
 
 /** Another trained model to try beside the bundled one; unset in a plain clone. */
 export const testModelPath = process.env.TEST_MODEL || undefined;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { FairQueue, type Priority, type Waiting } from '../../../src/admission/fair-queue.ts';
-import { SeededRandom } from '../../support/seeded-random.ts';
+import { SeededRandom } from '../../../tools/fixtures/seeded-random.ts';
 
 interface Item extends Waiting {
   readonly name: string;

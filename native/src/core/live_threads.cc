@@ -1,0 +1,35 @@
+#include "core/live_threads.h"
+
+#include <cstdlib>
+#include <utility>
+
+LiveThreads& LiveThreads::Get() {
+  // Registered when the first thread is started, which is after the backends were loaded: exit
+  // handlers run in reverse order, this one before theirs. Never destroyed, so that it outlives
+  // every thread.
+  static auto* const instance = [] {
+    std::atexit([] { Get().CloseAll(); });
+    return new LiveThreads;
+  }();
+  return *instance;
+}
+
+void LiveThreads::Add(std::shared_ptr<LiveThread> thread) {
+  const std::lock_guard lock(mutex_);
+  threads_.insert(std::move(thread));
+}
+
+void LiveThreads::Remove(const std::shared_ptr<LiveThread>& thread) {
+  const std::lock_guard lock(mutex_);
+  threads_.erase(thread);
+}
+
+void LiveThreads::CloseAll() {
+  std::set<std::shared_ptr<LiveThread>> threads;
+  {
+    const std::lock_guard lock(mutex_);
+    threads.swap(threads_);
+  }
+  for (const auto& thread : threads) thread->RequestClose();
+  for (const auto& thread : threads) thread->Join();
+}

@@ -1,0 +1,649 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <exception>
+#include <functional>
+#include <numeric>
+#include <utility>
+
+namespace {
+
+template <class... Functions>
+struct Overloaded : Functions... {
+  using Functions::operator()...;
+};
+
+// Passes over logits from which several threads choose faster than one: waking them costs some 50
+// microseconds.
+constexpr int64_t kParallelEffort = 1'000'000;
+
+SchedulerLimits LimitsOf(const EngineOptions& options, bool drafts, const PromptLane* lane,
+                         Context* context) {
+  return {
+      .n_slots = options.context.n_slots,
+      .n_batch = static_cast<int32_t>(llama_n_batch(context->get())),
+      .n_ubatch = static_cast<int32_t>(llama_n_ubatch(context->get())),
+      .step_target_ms = options.step_target_ms,
+      .n_scored_rows = context->n_scored_rows(),
+      .n_drafted = drafts ? options.context.n_drafted : 0,
+      .n_draft_min = options.drafts.n_min,
+      .n_draft_max = options.drafts.n_max,
+      .n_lane_tokens = lane == nullptr ? 0 : context->n_movable(),
+      .n_lane_sequences = lane == nullptr ? 1 : lane->n_most_rows(),
+      .n_worth_moves = context->n_worth_moves(kWorthPasses),
+      .cache = context->cache_limits(),
+  };
+}
+
+constexpr char kNoRoom[] = "the KV cache has no room for the sequence";
+
+// Requests that arrive together are prefilled together, which takes a fraction of the time that one
+// after the other does: where others are expected after a rest, the first one waits this long for
+// the next, and so on, and in any case as long as prompts are being prepared, but no longer than a
+// step may take.
+constexpr std::chrono::microseconds kQuiet{3000};
+constexpr std::chrono::microseconds kLongestGathering{50000};
+
+double MillisecondsSince(Clock::time_point begin) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
+}
+
+Clock::duration TextInterval(const EngineOptions& options) {
+  return std::chrono::duration_cast<Clock::duration>(
+      std::chrono::duration<double, std::milli>(options.text_interval_ms));
+}
+
+std::string ReasonOf(const std::exception& error) {
+  return error.what()[0] == '\0' ? "no token could be chosen" : error.what();
+}
+
+// Sequences whose longest guesses a step has room for. More of them keep the machine busy enough.
+constexpr int32_t kMostDrafting = 4;
+
+// A batch must have room for a token of every slot.
+EngineOptions Checked(EngineOptions options) {
+  options.context.n_batch = std::max(options.context.n_batch, options.context.n_slots);
+  if (options.drafts.kind != DraftKind::kNone) {
+    options.context.n_drafted = kMostDrafting * options.drafts.n_max;
+  }
+  return options;
+}
+
+}  // namespace
+
+Engine::Engine(const Model* model, EngineOptions options, EventSink sink)
+    : model_(model),
+      options_(Checked(options)),
+      sink_(std::move(sink)),
+      bursts_(kQuiet),
+      samplers_(std::min(options_.n_sampling_threads, options_.context.n_slots)),
+      thread_([this] { Run(); }) {}
+
+Engine::~Engine() {
+  RequestClose();
+  Join();
+}
+
+void Engine::Post(Message message) { mailbox_.Push(std::move(message)); }
+
+std::shared_ptr<void> Engine::Announce() {
+  n_announced_->fetch_add(1, std::memory_order_relaxed);
+  return {nullptr,
+          [count = n_announced_](void*) { count->fetch_sub(1, std::memory_order_relaxed); }};
+}
+
+void Engine::RequestClose() {
+  closing_.store(true, std::memory_order_relaxed);
+  mailbox_.Push(Close{});
+}
+
+void Engine::Join() {
+  const std::lock_guard lock(join_mutex_);
+  if (thread_.joinable()) thread_.join();
+}
+
+EngineStats Engine::stats() const {
+  const std::lock_guard lock(stats_mutex_);
+  return published_stats_;
+}
+
+void Engine::Run() noexcept {
+  std::optional<std::string> failure;
+  try {
+    RunSteps();
+  } catch (const std::exception& error) {
+    failure = error.what();
+  } catch (...) {
+    failure = "an exception of unknown type";
+  }
+  EndEverything(failure);
+  drafter_.reset();
+  lane_.reset();
+  context_.reset();
+  Tell(Stopped{});
+  PublishStats();
+  Flush();
+}
+
+void Engine::RunSteps() {
+  context_.emplace(options_.context, &closing_);
+  std::string no_drafts = StartDrafter();
+  std::string no_lane = OpenLane();
+  scheduler_.emplace(
+      LimitsOf(options_, drafter_.has_value(), lane_ ? &*lane_ : nullptr, &*context_));
+  Tell(Started{
+      .n_batch = static_cast<int32_t>(llama_n_batch(context_->get())),
+      .n_ubatch = static_cast<int32_t>(llama_n_ubatch(context_->get())),
+      .unified_kv = context_->unified(),
+      .no_drafts = std::move(no_drafts),
+      .prompt_lane = lane_.has_value(),
+      .no_prompt_lane = std::move(no_lane),
+  });
+  bool idle = false;
+  while (!closing_.load(std::memory_order_relaxed)) {
+    if (idle) scheduler_->CheckIntegrity();
+    PublishStats();
+    if (idle || Clock::now() >= flush_at_) Flush();
+    for (Message& message : TakeMessages(idle)) Handle(std::move(message));
+    idle = !Step();
+  }
+}
+
+std::vector<Message> Engine::TakeMessages(bool idle) {
+  const auto more_to_come = [this] { return n_announced_->load(std::memory_order_relaxed) > 0; };
+  auto messages = idle ? mailbox_.WaitAndTakeAll(bursts_.quiet(), kLongestGathering, more_to_come)
+                       : mailbox_.TakeAll();
+  int32_t n_submits = 0;
+  for (const Message& message : messages) {
+    const auto* submit = std::get_if<Submit>(&message);
+    if (submit == nullptr) continue;
+    ++n_submits;
+    if (!idle) bursts_.Came(submit->submitted_at - last_submit_);
+    last_submit_ = submit->submitted_at;
+  }
+  if (idle) bursts_.Began(n_submits);
+  return messages;
+}
+
+std::string Engine::StartDrafter() {
+  if (options_.drafts.kind == DraftKind::kNone) return "";
+  std::string reason = context_->ReasonNotToGuess();
+  if (reason.empty()) {
+    drafter_.emplace(options_.drafts, options_.context, options_.step_target_ms, context_->get(),
+                     &closing_);
+  }
+  return reason;
+}
+
+// Where a lane would be of no use there is no reason to tell.
+std::string Engine::OpenLane() {
+  if (!options_.context.prompt_lane || !context_->moves_cells()) return "";
+  if (options_.context.n_slots == 1) return "";
+  try {
+    lane_.emplace(options_.context, &*context_, &closing_);
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+  return "";
+}
+
+void Engine::Handle(Message message) {
+  std::visit(Overloaded{
+                 [this](Submit& submit) { Start(std::move(submit)); },
+                 [this](const Cancel& cancel) { CancelSequence(cancel.id); },
+                 [this](const Hold& hold) { scheduler_->SetHeld(hold.id, hold.held); },
+                 [](const Close&) {},
+             },
+             message);
+}
+
+void Engine::Start(Submit submit) {
+  const SequenceId id = submit.id;
+  try {
+    std::string scope = std::move(submit.cache_scope);
+    Sequence sequence(model_, std::move(submit));
+    const bool scores_prompt = sequence.scores_prompt();
+    scheduler_->Add(id, sequence.prompt_tokens(), std::move(scope), scores_prompt);
+    if (scores_prompt) {
+      Tell(PromptDelta{id, {sequence.FirstPromptToken()}});
+      sequence.MarkScored(1);
+    }
+    sequences_.emplace(id, std::move(sequence));
+  } catch (const std::exception& error) {
+    Tell(SequenceError{id, ErrorCode::kBadRequest, error.what()});
+  }
+}
+
+void Engine::CancelSequence(SequenceId id) {
+  const auto found = sequences_.find(id);
+  if (found != sequences_.end()) {
+    EndSequence(id, found->second.End(FinishReason::kCancelled, Clock::now()));
+  }
+}
+
+bool Engine::Step() {
+  const Clock::time_point begin = Clock::now();
+  ProposeDrafts();
+  const StepPlan plan = scheduler_->Plan();
+  if (lane_ && !plan.lane && !lane_->rows().empty()) lane_->Abandon();
+  if (!ApplyEdits(plan)) return true;
+  if (plan.empty()) return false;
+
+  // Texts wait for those of the next step, but not for a prompt.
+  if (!plan.only_decodes()) Flush();
+  ++stats_.n_steps;
+  const bool goes_on = plan.work.empty() || ComputeBatch(plan);
+  if (plan.lane && goes_on) {
+    // Readers need not wait for what they have no part in.
+    PublishStats();
+    Flush();
+    RunLane(*plan.lane, DecodesNext(plan) ? 0 : MillisecondsSince(begin));
+  }
+  stats_.step_ms += MillisecondsSince(begin);
+  return true;
+}
+
+// Whether somebody has sampled who will do so again.
+bool Engine::DecodesNext(const StepPlan& plan) const {
+  return std::ranges::any_of(plan.work, [this](const StepWork& work) {
+    return work.samples && sequences_.contains(work.id);
+  });
+}
+
+bool Engine::ComputeBatch(const StepPlan& plan) {
+  FillBatch(plan);
+  // They are made within the call, and say nothing of later ones.
+  const bool copies = context_->has_pending_copies();
+  const Clock::time_point begin = Clock::now();
+  const DecodeStatus status = context_->Decode();
+  stats_.decode_ms += MillisecondsSince(begin);
+  ++stats_.n_decode_calls;
+  switch (status) {
+    case DecodeStatus::kOk:
+      scheduler_->Commit(plan);
+      CountProgress(plan);
+      SampleAll(plan);
+      if (!copies) scheduler_->Measured(plan, MillisecondsSince(begin));
+      break;
+    case DecodeStatus::kNoRoom:
+      // Alone, a sequence that finds no room never will.
+      if (!scheduler_->MakeRoom(plan)) FailSequences(plan, kNoRoom);
+      break;
+    case DecodeStatus::kAborted:
+      break;
+    case DecodeStatus::kFailed:
+      FailSequences(plan, "llama_decode could not compute the batch");
+      break;
+  }
+  return status == DecodeStatus::kOk;
+}
+
+void Engine::RunLane(const LaneWork& work, double batch_ms) {
+  const bool begins = !LaneHolds(work);
+  if (!begins) SetLaneTargets(work);
+  const bool has_read = std::ranges::any_of(
+      work.shares, [this](const LaneShare& share) { return lane_->HasRead(share.id); });
+  const bool computes = !begins && !has_read && lane_->is_busy();
+  const bool moves_cells = begins ? work.shares[0].first > 0 : !computes;
+  if (moves_cells && context_->has_pending_copies()) {
+    // They are made with the next batch, of which the sequences are to be a part then.
+    FailLane(work);
+  } else if (begins) {
+    BeginLane(work);
+  } else if (computes) {
+    ComputeLane(work, work.as_batch ? std::max(work.ms, batch_ms) : work.ms);
+  } else {
+    MoveFromLane(work);
+  }
+}
+
+// The cache may have got ahead of it.
+bool Engine::LaneHolds(const LaneWork& work) {
+  return std::ranges::all_of(work.shares, [this](const LaneShare& share) {
+    const PromptLane::Row* row = lane_->Find(share.id);
+    return row != nullptr && row->n_computed >= share.first &&
+           static_cast<int32_t>(row->tokens.size()) >= share.first + share.n_tokens;
+  });
+}
+
+void Engine::SetLaneTargets(const LaneWork& work) {
+  for (PromptLane::Row& row : lane_->rows()) row.n_target = row.n_computed;
+  for (const LaneShare& share : work.shares) {
+    lane_->Find(share.id)->n_target = share.first + share.n_tokens;
+  }
+}
+
+void Engine::BeginLane(const LaneWork& work) {
+  std::vector<PromptLane::Row> rows;
+  for (const LaneShare& share : work.shares) {
+    Sequence& sequence = sequences_.at(share.id);
+    sequence.MarkStarted(Clock::now());
+    PromptLane::Row row{.id = share.id, .n_computed = share.first, .n_target = share.first};
+    sequence.CopyTokens(0, sequence.n_tokens(), &row.tokens);
+    rows.push_back(std::move(row));
+  }
+  if (!lane_->Begin(std::move(rows), work.shares[0].cache_id)) FailLane(work);
+}
+
+void Engine::ComputeLane(const LaneWork& work, double ms) {
+  const Clock::time_point begin = Clock::now();
+  const bool goes_on = lane_->Run(ms, work.slack_ms);
+  stats_.decode_ms += MillisecondsSince(begin);
+  stats_.n_decode_calls += lane_->last_effort().n_calls;
+  stats_.n_decoded_tokens += lane_->last_effort().n_tokens;
+  stats_.n_lane_tokens += lane_->last_effort().n_tokens;
+  if (!goes_on) FailLane(work);
+}
+
+// What is computed is given to the context, whatever the targets have become. To read the cells of
+// a long prompt may take as long as a step has, and to write them again.
+void Engine::MoveFromLane(const LaneWork& work) {
+  const Clock::time_point begin = Clock::now();
+  for (const LaneShare& share : work.shares) {
+    if (MillisecondsSince(begin) >= work.ms) return;
+    if (!lane_->HasRead(share.id)) {
+      if (!lane_->Read(share.id)) {
+        scheduler_->LaneFailed(share, /*emptied=*/false);
+        continue;
+      }
+      if (MillisecondsSince(begin) >= work.ms) return;
+    }
+    if (!lane_->WriteTo(share.cache_id)) {
+      scheduler_->LaneFailed(share, /*emptied=*/true);
+      continue;
+    }
+    const int32_t n_new = lane_->Find(share.id)->n_computed - share.first;
+    scheduler_->CommitLane(share, n_new);
+    CountComputed(share.first, n_new, &sequences_.at(share.id));
+  }
+  lane_->EndMoves();
+}
+
+void Engine::FailLane(const LaneWork& work) {
+  for (const LaneShare& share : work.shares) scheduler_->LaneFailed(share, /*emptied=*/false);
+}
+
+void Engine::ProposeDrafts() {
+  if (!drafter_) return;
+  std::vector<DraftCall> calls = scheduler_->DraftCalls();
+  for (DraftCall& call : calls) {
+    call.n_most = std::min(call.n_most, sequences_.at(call.id).n_guessable());
+  }
+  if (calls.empty()) return;
+  drafter_->Draft(calls, [this](SequenceId id, std::vector<Token> draft) {
+    scheduler_->Propose(id, std::move(draft));
+  });
+  const double ms = drafter_->drafting_ms();
+  if (ms > 0) scheduler_->MeasuredDrafting(drafter_->n_drafted(), ms);
+}
+
+// What was to be copied from an id that an edit has emptied is lost as well.
+bool Engine::ApplyEdits(const StepPlan& plan) {
+  std::vector<CacheId> emptied;
+  for (const CacheEdit& edit : plan.edits) {
+    const bool from_nothing = edit.kind == CacheEdit::Kind::kCopy &&
+                              std::ranges::find(emptied, edit.source) != emptied.end();
+    if (!from_nothing && context_->Apply(edit)) continue;
+    emptied.push_back(edit.id);
+    if (edit.kind == CacheEdit::Kind::kSwap) emptied.push_back(edit.source);
+  }
+  context_->EndCopies();
+  for (const CacheId id : emptied) {
+    context_->Apply({CacheEdit::Kind::kClear, id});
+    scheduler_->EditFailed(id);
+  }
+  return emptied.empty();
+}
+
+// Work goes into the batch in the order of its cache ids: a split cache computes a run of
+// neighbouring ones in one pass only if they come in that order.
+void Engine::FillBatch(const StepPlan& plan) {
+  by_cache_id_.resize(plan.work.size());
+  std::iota(by_cache_id_.begin(), by_cache_id_.end(), 0);
+  std::sort(by_cache_id_.begin(), by_cache_id_.end(),
+            [&](size_t a, size_t b) { return plan.work[a].cache_id < plan.work[b].cache_id; });
+
+  const Clock::time_point now = Clock::now();
+  first_outputs_.assign(plan.work.size(), -1);
+  context_->BeginBatch();
+  for (const size_t i : by_cache_id_) {
+    const StepWork& work = plan.work[i];
+    Sequence& sequence = sequences_.at(work.id);
+    sequence.MarkStarted(now);
+    scratch_tokens_.clear();
+    sequence.CopyTokens(work.first, work.n_tokens, &scratch_tokens_);
+    scratch_tokens_.insert(scratch_tokens_.end(), work.draft.begin(), work.draft.end());
+    const int32_t n_outputs = work.n_outputs() + static_cast<int32_t>(work.draft.size());
+    first_outputs_[i] = context_->Add(work.cache_id, work.first, scratch_tokens_, n_outputs);
+  }
+}
+
+void Engine::CountProgress(const StepPlan& plan) {
+  stats_.n_decoded_tokens += context_->batch_size();
+  for (const StepWork& work : plan.work) {
+    CountComputed(work.first, work.n_tokens, &sequences_.at(work.id));
+  }
+}
+
+void Engine::CountComputed(int32_t first, int32_t n_tokens, Sequence* sequence) {
+  const bool found_none = sequence->n_cached_tokens() == 0;
+  const Sequence::Progress progress = sequence->MarkComputed(first, n_tokens);
+  stats_.n_prefilled_tokens += progress.n_prefilled;
+  stats_.n_cached_tokens += progress.n_cached;
+  stats_.n_recomputed_tokens += progress.n_recomputed;
+  if (found_none && progress.n_cached > 0) ++stats_.n_prefix_hits;
+}
+
+// Tokens are chosen and scored on several threads, where that is worth waking them; what follows
+// from them is done on this one.
+void Engine::SampleAll(const StepPlan& plan) {
+  FindSamples(plan);
+  const auto n_samples = static_cast<int32_t>(samples_.size());
+  const auto n_items = n_samples + static_cast<int32_t>(scores_.size());
+  const auto work_on = [&](int32_t i) {
+    if (i < n_samples) {
+      Choose(&samples_[i]);
+    } else {
+      ScoreOne(&scores_[i - n_samples]);
+    }
+  };
+  int64_t n_passes = static_cast<int64_t>(scores_.size()) * Sequence::kScoringEffort;
+  for (const Sample& sample : samples_) {
+    const auto n_tokens = static_cast<int64_t>(1 + sample.draft->size());
+    n_passes += n_tokens * sample.sequence->sampling_effort();
+  }
+
+  const Clock::time_point begin = Clock::now();
+  if (n_passes * model_->n_vocab() >= kParallelEffort) {
+    // The first look at the logits puts them in order; the others may then look at the same time.
+    const int32_t first = samples_.empty() ? scores_[0].batch_index : samples_[0].batch_index;
+    llama_get_logits_ith(context_->get(), first);
+    samplers_.Run(n_items, work_on);
+  } else {
+    for (int32_t i = 0; i < n_items; ++i) work_on(i);
+  }
+  stats_.sampling_ms += MillisecondsSince(begin);
+
+  TakeScores();
+  TakeSamples();
+  EndPromptsOnly(plan);
+}
+
+void Engine::FindSamples(const StepPlan& plan) {
+  samples_.clear();
+  scores_.clear();
+  for (size_t i = 0; i < plan.work.size(); ++i) {
+    const StepWork& work = plan.work[i];
+    Sequence* sequence = &sequences_.at(work.id);
+    if (sequence->scores_prompt()) {
+      const int32_t end = std::min(work.first + work.n_tokens + 1, sequence->n_prompt_tokens());
+      for (int32_t at = std::max(work.first + 1, sequence->n_scored()); at < end; ++at) {
+        scores_.push_back({.sequence = sequence,
+                           .batch_index = first_outputs_[i] + (at - 1 - work.first),
+                           .index = at});
+      }
+    }
+    if (work.samples && sequence->max_tokens() > 0) {
+      samples_.push_back({.sequence = sequence,
+                          .batch_index = first_outputs_[i] + work.n_outputs() - 1,
+                          .draft = &work.draft});
+    }
+  }
+  // The slow ones first, so that nobody waits for them at the end.
+  std::ranges::stable_sort(samples_, std::greater(),
+                           [](const Sample& each) { return each.sequence->sampling_effort(); });
+}
+
+// A guess is right as far as the sampler, asked for one token after the other, says the same. So
+// every token is chosen exactly as it would have been without the guess.
+void Engine::Choose(Sample* sample) {
+  const std::vector<Token>& draft = *sample->draft;
+  try {
+    for (size_t i = 0; i <= draft.size(); ++i) {
+      const int32_t batch_index = sample->batch_index + static_cast<int32_t>(i);
+      const llama_token token = sample->sequence->Sample(context_->get(), batch_index);
+      sample->tokens.push_back(token);
+      if (i == draft.size() || token != draft[i] || model_->IsEndOfGeneration(token)) break;
+    }
+  } catch (const std::exception& error) {
+    sample->error = ReasonOf(error);
+  }
+}
+
+void Engine::ScoreOne(Score* score) {
+  try {
+    score->token = score->sequence->ScorePrompt(context_->get(), score->batch_index, score->index);
+  } catch (const std::exception& error) {
+    score->error = ReasonOf(error);
+  }
+}
+
+void Engine::TakeScores() {
+  for (size_t begin = 0; begin < scores_.size();) {
+    Sequence* sequence = scores_[begin].sequence;
+    PromptDelta delta{sequence->id(), {}};
+    std::string error;
+    size_t end = begin;
+    for (; end < scores_.size() && scores_[end].sequence == sequence; ++end) {
+      if (error.empty()) error = std::move(scores_[end].error);
+      delta.tokens.push_back(std::move(scores_[end].token));
+    }
+    begin = end;
+    if (error.empty()) {
+      sequence->MarkScored(static_cast<int32_t>(delta.tokens.size()));
+      Tell(std::move(delta));
+    } else {
+      std::erase_if(samples_, [&](const Sample& each) { return each.sequence == sequence; });
+      const SequenceId id = sequence->id();
+      EndSequence(id, SequenceError{id, ErrorCode::kSequenceFailed, std::move(error)});
+    }
+  }
+}
+
+void Engine::TakeSamples() {
+  for (Sample& sample : samples_) {
+    Sequence* sequence = sample.sequence;
+    const SequenceId id = sequence->id();
+    Sequence::Growth growth;
+    size_t n_grown = 0;
+    while (n_grown < sample.tokens.size() && !growth.ended) {
+      growth = sequence->Grow(sample.tokens[n_grown++]);
+      if (!growth.text.empty()) {
+        Tell(TextDelta{id, std::move(growth.text), std::move(growth.tokens)},
+             /*may_wait=*/!growth.begins);
+      }
+    }
+    stats_.n_sampled_tokens += n_grown;
+    if (n_grown > 0) {
+      const std::span<const Token> grown(sample.tokens.data(), n_grown);
+      CountDraft(sample.draft->size(), scheduler_->Append(id, grown), sequence);
+    }
+    if (growth.ended) {
+      EndSequence(id, sequence->End(growth.reason, Clock::now()));
+    } else if (!sample.error.empty()) {
+      EndSequence(id, SequenceError{id, ErrorCode::kSequenceFailed, std::move(sample.error)});
+    }
+  }
+}
+
+void Engine::CountDraft(size_t n_drafted, int32_t n_accepted, Sequence* sequence) {
+  if (n_drafted == 0) return;
+  sequence->CountDraft(static_cast<int32_t>(n_drafted), n_accepted);
+  ++stats_.n_drafts;
+  stats_.n_drafted_tokens += n_drafted;
+  stats_.n_accepted_tokens += n_accepted;
+  auto& by_place = stats_.n_accepted_by_place;
+  by_place.resize(std::max(by_place.size(), n_drafted));
+  for (int32_t place = 0; place < n_accepted; ++place) ++by_place[place];
+}
+
+// Of some only the prompt was wanted.
+void Engine::EndPromptsOnly(const StepPlan& plan) {
+  for (const StepWork& work : plan.work) {
+    const auto found = sequences_.find(work.id);
+    if (!work.samples || found == sequences_.end() || found->second.max_tokens() > 0) continue;
+    EndSequence(work.id, found->second.End(FinishReason::kLength, Clock::now()));
+  }
+}
+
+void Engine::FailSequences(const StepPlan& plan, const std::string& reason) {
+  for (const StepWork& work : plan.work) {
+    EndSequence(work.id, SequenceError{work.id, ErrorCode::kSequenceFailed, reason});
+  }
+}
+
+void Engine::EndSequence(SequenceId id, Event event) {
+  // After an error nobody knows what the cells hold.
+  if (std::holds_alternative<SequenceError>(event)) {
+    scheduler_->Drop(id);
+  } else {
+    scheduler_->Finish(id);
+  }
+  if (drafter_) drafter_->Forget(id);
+  sequences_.erase(id);
+  Tell(std::move(event));
+}
+
+void Engine::EndEverything(const std::optional<std::string>& failure) {
+  const Clock::time_point now = Clock::now();
+  const auto end = [&](SequenceId id, const Sequence* sequence) {
+    if (failure) {
+      Tell(SequenceError{id, ErrorCode::kEngineFailed, *failure});
+    } else {
+      Tell(sequence != nullptr ? sequence->End(FinishReason::kCancelled, now)
+                               : SequenceEnd{id, FinishReason::kCancelled});
+    }
+  };
+  for (const auto& [id, sequence] : sequences_) end(id, &sequence);
+  for (const Message& message : mailbox_.TakeAll()) {
+    if (const auto* submit = std::get_if<Submit>(&message)) end(submit->id, nullptr);
+  }
+  sequences_.clear();
+  scheduler_.reset();
+  if (failure) Tell(EngineFailed{*failure});
+}
+
+void Engine::Tell(Event event, bool may_wait) {
+  events_.push_back(std::move(event));
+  if (!may_wait) flush_at_ = Clock::time_point::min();
+}
+
+void Engine::Flush() {
+  if (events_.empty()) return;
+  sink_(std::exchange(events_, {}));
+  flush_at_ = Clock::now() + TextInterval(options_);
+}
+
+void Engine::PublishStats() {
+  stats_.n_running = scheduler_ ? scheduler_->n_running() : 0;
+  stats_.n_waiting = scheduler_ ? scheduler_->n_waiting() : 0;
+  stats_.n_used_kv_tokens = scheduler_ ? scheduler_->cache().n_open_cells() : 0;
+  stats_.n_kept_kv_tokens = scheduler_ ? scheduler_->cache().n_used() - stats_.n_used_kv_tokens : 0;
+  stats_.n_kept_prefixes = scheduler_ ? scheduler_->cache().n_kept() : 0;
+  if (scheduler_) {
+    stats_.n_paused = scheduler_->n_paused();
+    stats_.n_moved = scheduler_->n_moved();
+  }
+  const std::lock_guard lock(stats_mutex_);
+  published_stats_ = stats_;
+}

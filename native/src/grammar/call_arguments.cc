@@ -1,0 +1,229 @@
+#include "grammar/call_arguments.h"
+
+#include <common/json-schema-to-grammar.h>
+
+#include <set>
+#include <string_view>
+
+#include "grammar/call_form.h"
+#include "grammar/grammar_rules.h"
+#include "grammar/raw_string.h"
+#include "grammar/tool_schema.h"
+
+namespace {
+
+bool IsNumbered(std::string_view name, std::string_view stem) {
+  return name.starts_with(stem) && name.size() > stem.size() &&
+         name.find_first_not_of("0123456789", stem.size()) == name.npos;
+}
+
+// Where `body` takes arguments that need not be there in any number and order, it takes each at
+// most once, in order.
+void TakeOnce(const std::vector<std::string>& arguments, std::string* body) {
+  std::string choices;
+  std::string spaced_row;
+  std::string row;
+  for (const std::string& argument : arguments) {
+    choices += Concat({choices.empty() ? "(" : " | ", argument});
+    spaced_row += Concat({spaced_row.empty() ? "" : " ", "(space ", argument, ")?"});
+    row += Concat({row.empty() ? "" : " ", argument, "?"});
+  }
+  const std::string spaced_loop = Concat({"(space ", choices, "))*"});
+  const std::string loop = Concat({choices, ")*"});
+  if (const size_t at = body->find(spaced_loop); at != std::string::npos) {
+    body->replace(at, spaced_loop.size(), spaced_row);
+  } else if (const size_t at = body->find(loop); at != std::string::npos) {
+    body->replace(at, loop.size(), row);
+  }
+}
+
+// llama.cpp keeps one rule where names differ in nothing but signs.
+void CheckNames(const std::vector<std::string>& names, std::set<std::string> taken) {
+  for (const std::string& name : names) {
+    if (!taken.insert(RuleName(name)).second) {
+      RefuseToWrite(Concat({"`", name, "` beside other names that have the same letters"}));
+    }
+  }
+}
+
+// A place in a rule where a string may be any text.
+struct FreeText {
+  size_t first = 0;
+  size_t size = 0;
+  // What ends it, and whether the rule says so itself, behind that place.
+  std::string closing;
+  bool is_closed = false;
+};
+
+// Strings between tags in the rules of one tool.
+class TagTightener {
+ public:
+  TagTightener(const ToolSchema* schema, GrammarRules* rules) : schema_(schema), rules_(rules) {}
+
+  // `rule` is built of rules for `properties`, named `stem`-<property>.
+  // NOLINTNEXTLINE(misc-no-recursion): schemas nest.
+  void TightenMembers(const std::string& rule, const std::string& stem,
+                      const std::vector<Argument>& properties, bool is_within = false) {
+    std::string* body = rules_->Find(rule);
+    if (body == nullptr) return;
+    std::vector<std::string> optional;
+    for (const Argument& property : properties) {
+      const std::string name = RuleName(Concat({stem, "-", property.name}));
+      // Another argument's rule may have the name that one within this would have.
+      if (is_within && !Mentions(*body, name)) continue;
+      Tighten(name, property.schema);
+      if (!property.required) optional.push_back(name);
+    }
+    if (!optional.empty()) TakeOnce(optional, body);
+  }
+
+ private:
+  // The rule of an argument, and of what is within it in a format whose tags nest.
+  void Tighten(const std::string& rule, const common_json& schema) {
+    std::string* body = rules_->Find(rule);
+    if (body == nullptr) return;
+    const FreeText text = FindFreeText(*body);
+    if (text.size == 0) return Within(rule, rule, schema_->Resolved(schema));
+    if (text.closing.empty()) return;
+    if (const auto strings = schema_->RawStrings(schema, text.closing)) {
+      const std::string closing = text.is_closed ? "" : gbnf_format_literal(text.closing);
+      body->replace(text.first, text.size, Concat({*strings, " ", closing}));
+    }
+  }
+
+  static bool Mentions(std::string_view body, const std::string& name) {
+    for (size_t at = body.find(name); at != body.npos; at = body.find(name, at + 1)) {
+      const size_t end = at + name.size();
+      const bool begins = at == 0 || !IsRuleLetter(body[at - 1]);
+      if (begins && (end == body.size() || !IsRuleLetter(body[end]))) return true;
+    }
+    return false;
+  }
+
+  // What is within a value has rules named `stem`-<part> only where its tags nest.
+  void Within(const std::string& rule, const std::string& stem, const common_json& schema) {
+    if (schema.contains("anyOf")) {
+      int index = 0;
+      for (const common_json& choice : schema.at("anyOf")) {
+        Within(rule, Concat({stem, "-", std::to_string(index++)}), schema_->Resolved(choice));
+      }
+    } else if (schema.value("type", "") == "object") {
+      TightenMembers(rule, stem, ToolSchema::PropertiesOf(schema), true);
+    } else if (schema.value("type", "") == "array") {
+      CountItems(rule, stem, schema);
+      const std::string item = stem + "-item";
+      if (!schema.contains("items") || !Mentions(*rules_->Find(rule), item)) return;
+      Tighten(item, schema.at("items"));
+    }
+  }
+
+  void CountItems(const std::string& rule, const std::string& stem, const common_json& schema) {
+    std::string* body = rules_->Find(rule);
+    const std::string any = Concat({"(space ", stem, "-item)*"});
+    const size_t at = body->find(any);
+    if (at == std::string::npos) return;
+    const int most = schema.value("maxItems", -1);
+    body->replace(at + any.size() - 1, 1,
+                  Concat({"{", std::to_string(schema.value("minItems", 0)), ",",
+                          most < 0 ? "" : std::to_string(most), "}"}));
+  }
+
+  FreeText FindFreeText(std::string_view body) const {
+    char closer = 0;
+    for (size_t i = 0; i < body.size(); ++i) {
+      const char c = body[i];
+      if (closer != 0) {
+        if (c == '\\') {
+          ++i;
+        } else if (c == closer) {
+          closer = 0;
+        }
+      } else if (c == '"' || c == '[') {
+        closer = c == '"' ? '"' : ']';
+      } else if (IsRuleLetter(c)) {
+        const size_t first = i;
+        while (i + 1 < body.size() && IsRuleLetter(body[i + 1])) ++i;
+        FreeText text = FreeTextAt(body, first, i + 1 - first);
+        if (text.size > 0) return text;
+      }
+    }
+    return {};
+  }
+
+  FreeText FreeTextAt(std::string_view body, size_t first, size_t size) const {
+    const std::string name(body.substr(first, size));
+    if (IsNumbered(name, "until-")) {
+      return {first, size, LiteralAt(body.substr(first + size)), true};
+    }
+    if (IsNumbered(name, "ac-")) return {first, size, ClosingMark(*rules_, name), false};
+    // Strings of Qwen3-Coder's and of Ling 3's arguments.
+    for (const char* shared : {"xml-arg-string", "ling3-arg-string"}) {
+      const std::string* rule = name == shared ? rules_->Find(name) : nullptr;
+      if (rule != nullptr) return {first, size, FindFreeText(*rule).closing, false};
+    }
+    return {};
+  }
+
+  // The text of a literal that follows, with what GBNF escapes in one.
+  static std::string LiteralAt(std::string_view rest) {
+    std::string text;
+    for (size_t i = rest.find('"') + 1; i < rest.size() && rest[i] != '"'; ++i) {
+      const bool is_escape = rest[i] == '\\' && i + 1 < rest.size();
+      if (is_escape) ++i;
+      text += is_escape && rest[i] == 'n' ? '\n' : rest[i];
+    }
+    return text;
+  }
+
+  const ToolSchema* schema_;
+  GrammarRules* rules_;
+};
+
+// Behind arguments that have no closing mark of their own llama.cpp's parser takes no blanks,
+// although its grammar does.
+void CloseWithoutBlanks(const std::string& tool, GrammarRules* rules) {
+  const std::string* call = rules->Find(RuleName(Concat({"tool-", tool})));
+  std::string* wrapped = rules->Find("tool-call");
+  if (call == nullptr || wrapped == nullptr || call->ends_with('"')) return;
+  constexpr std::string_view kBlanks = ") space \"";
+  for (size_t at = wrapped->find(kBlanks); at != std::string::npos; at = wrapped->find(kBlanks)) {
+    wrapped->replace(at, kBlanks.size(), ") \"");
+  }
+}
+
+}  // namespace
+
+std::string StrictArguments(const std::string& grammar, const CallForm* form,
+                            const std::vector<common_chat_tool>& tools) {
+  GrammarRules rules(grammar);
+  std::vector<std::string> names;
+  for (const common_chat_tool& tool : tools) names.push_back(tool.name);
+  // The names of llama.cpp's own rules without `tool-` before them.
+  CheckNames(names, {"call", "calls", "call-root", "call-first"});
+  for (const common_chat_tool& tool : tools) {
+    const ToolSchema schema(tool.parameters);
+    const std::vector<Argument> arguments = ToolSchema::PropertiesOf(schema.Object());
+    names.clear();
+    for (const Argument& argument : arguments) names.push_back(argument.name);
+    CheckNames(names, {});
+    if (form != nullptr) {
+      SetCallRule(*form, tool.name, arguments, schema, &rules);
+      continue;
+    }
+    TagTightener tightener(&schema, &rules);
+    const std::string call = RuleName(Concat({"tool-", tool.name}));
+    tightener.TightenMembers(call, Concat({call, "-arg"}), arguments);
+    const std::string ling = RuleName(tool.name);
+    tightener.TightenMembers(Concat({"ling3-tool-", ling}), Concat({"ling3-arg-", ling}),
+                             arguments);
+    CloseWithoutBlanks(tool.name, &rules);
+  }
+  return rules.text();
+}
+
+std::string ObjectParameters(const std::string& parameters) {
+  const common_json object = ToolSchema(parameters).Object();
+  // What is the same keeps its letters: it stands in the prompt.
+  return parameters.empty() || object == common_json::parse(parameters) ? parameters
+                                                                        : object.dump();
+}

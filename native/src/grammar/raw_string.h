@@ -1,0 +1,20 @@
+// Strings that stand in a reply as they are, between tags, instead of as JSON. Text only: knows no
+// schema and no llama.cpp.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "grammar/grammar_rules.h"
+
+// The GBNF expression of raw strings for `pattern`, a regular expression about strings as JSON
+// holds them, in the form that src/grammar/pattern.ts writes: anchored, of groups, alternatives,
+// counts and character classes, with escapes of JSON as two classes. A class of several characters
+// leaves out the one that `closing` begins with, so that a string does not end before its closing
+// mark; a pattern that spells out that mark still may.
+// Throws std::invalid_argument for a pattern of another form.
+std::string RawStringRule(std::string_view pattern, std::string_view closing);
+
+// The closing mark up to which the rule `name` allows any text, mark included: one of llama.cpp's
+// automata, such as `ac-12`. Empty where it is something else.
+std::string ClosingMark(const GrammarRules& rules, const std::string& name);

@@ -1,0 +1,160 @@
+#include "grammar/tool_schema.h"
+
+#include <common/json-schema-to-grammar.h>
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+#include "grammar/call_grammar.h"
+#include "grammar/grammar_rules.h"
+#include "grammar/raw_string.h"
+
+namespace {
+
+// Of references and alternatives within each other; src/grammar/schema.ts refuses endless ones.
+constexpr int kMaxDepth = 64;
+
+constexpr const char* kAnyValue = R"({"anyOf": [{"type": "object"}, {"type": "array"},
+    {"type": "string"}, {"type": "number"}, {"type": "boolean"}, {"type": "null"}]})";
+
+}  // namespace
+
+void RefuseToWrite(const std::string& what) {
+  throw std::invalid_argument(Concat({"this model's chat format has no way to write ", what}));
+}
+
+ToolSchema::ToolSchema(const std::string& parameters)
+    : root_(common_json::parse(parameters.empty() ? "{}" : parameters)),
+      definitions_(root_.value("$defs", common_json::object())) {}
+
+common_json ToolSchema::Object() const {
+  common_json object = FirstObject(root_, 0);
+  if (object.contains("properties")) {
+    for (auto&& [name, property] : object.at("properties").items()) {
+      const std::string type = TypeOf(property, 0);
+      if (!type.empty()) property["type"] = type;
+    }
+  }
+  if (!definitions_.empty()) object["$defs"] = definitions_;
+  return object;
+}
+
+// NOLINTNEXTLINE(misc-no-recursion): alternatives nest.
+common_json ToolSchema::FirstObject(const common_json& reference, int depth) const {
+  common_json schema = Resolved(reference);
+  if (depth < kMaxDepth && schema.contains("anyOf")) {
+    for (const common_json& choice : schema.at("anyOf")) {
+      common_json object = FirstObject(choice, depth + 1);
+      if (!object.is_null()) return object;
+    }
+  }
+  const bool is_other =
+      schema.contains("anyOf") || schema.contains("const") || schema.contains("enum");
+  const bool is_object = !is_other && schema.value("type", "object") == "object";
+  if (!is_object && depth == 0) RefuseToWrite("arguments that are no object");
+  return is_object ? schema : common_json(nullptr);
+}
+
+// NOLINTNEXTLINE(misc-no-recursion): alternatives nest.
+std::string ToolSchema::TypeOf(const common_json& reference, int depth) const {
+  const common_json schema = Resolved(reference);
+  if (schema.contains("type") || depth == kMaxDepth) return schema.value("type", "");
+  // Without a type it may be read as a string, and as something else.
+  if (MayBeString(schema)) return "";
+  if (schema.contains("anyOf")) return TypeOf(schema.at("anyOf").at(0), depth + 1);
+  const bool is_listed = schema.contains("enum");
+  if (!is_listed && !schema.contains("const")) return "";
+  const common_json& value = is_listed ? schema.at("enum").at(0) : schema.at("const");
+  if (value.is_object()) return "object";
+  if (value.is_array()) return "array";
+  if (value.is_boolean()) return "boolean";
+  return value.is_null() ? "null" : "number";
+}
+
+std::vector<Argument> ToolSchema::PropertiesOf(const common_json& object) {
+  std::vector<std::string> required;
+  if (object.contains("required")) {
+    for (const common_json& name : object.at("required")) required.push_back(name);
+  }
+  std::vector<Argument> properties;
+  if (!object.contains("properties")) return properties;
+  for (const auto& [name, schema] : object.at("properties").items()) {
+    properties.push_back({name, schema, std::ranges::find(required, name) != required.end()});
+  }
+  return properties;
+}
+
+common_json ToolSchema::Resolved(common_json schema) const {
+  for (int depth = 0; schema.contains("$ref"); ++depth) {
+    if (depth == kMaxDepth) RefuseToWrite("a schema that refers to itself");
+    const std::string pointer = schema.at("$ref");
+    schema = common_json(definitions_.at(pointer.substr(pointer.rfind('/') + 1)));
+  }
+  return schema;
+}
+
+bool ToolSchema::MayBeString(const common_json& schema) const { return MayBeString(schema, 0); }
+
+bool ToolSchema::MayBeString(const common_json& reference, int depth) const {
+  if (depth == kMaxDepth) return false;
+  const common_json schema = Resolved(reference);
+  if (schema.contains("const")) return schema.at("const").is_string();
+  if (schema.contains("enum")) {
+    for (const common_json& value : schema.at("enum")) {
+      if (value.is_string()) return true;
+    }
+    return false;
+  }
+  if (schema.contains("anyOf")) {
+    for (const common_json& choice : schema.at("anyOf")) {
+      if (MayBeString(choice, depth + 1)) return true;
+    }
+    return false;
+  }
+  return schema.value("type", "") == "string";
+}
+
+std::optional<std::string> ToolSchema::RawStrings(const common_json& schema,
+                                                  const std::string& closing) const {
+  std::vector<std::string> strings;
+  if (!CollectStrings(schema, closing, &strings, 0)) return std::nullopt;
+  if (strings.empty()) RefuseToWrite("the strings that a schema asks for");
+  return Choice(strings);
+}
+
+// False where any text is a string of the schema.
+bool ToolSchema::CollectStrings(const common_json& reference, const std::string& closing,
+                                std::vector<std::string>* strings, int depth) const {
+  if (depth == kMaxDepth) return true;
+  const common_json schema = Resolved(reference);
+  const auto add = [&](const common_json& value) {
+    if (!value.is_string()) return;
+    const auto text = value.get<std::string>();
+    // A grammar's text ends at a NUL.
+    const bool can_stand = text.find(closing) == text.npos && text.find('\0') == text.npos;
+    if (can_stand) strings->push_back(gbnf_format_literal(text));
+  };
+  if (schema.contains("anyOf")) {
+    for (const common_json& choice : schema.at("anyOf")) {
+      if (!CollectStrings(choice, closing, strings, depth + 1)) return false;
+    }
+  } else if (schema.contains("const")) {
+    add(schema.at("const"));
+  } else if (schema.contains("enum")) {
+    for (const common_json& value : schema.at("enum")) add(value);
+  } else if (!schema.contains("type")) {
+    return false;
+  } else if (schema.value("type", "") == "string") {
+    if (!schema.contains("pattern")) return false;
+    const auto pattern = schema.at("pattern").get<std::string>();
+    strings->push_back(Concat({"(", RawStringRule(pattern, closing), ")"}));
+  }
+  return true;
+}
+
+std::string ToolSchema::JsonGrammar(const common_json& schema) const {
+  common_json whole = schema.empty() ? common_json::parse(kAnyValue) : schema;
+  if (schema.dump().find("\"$ref\"") != std::string::npos) whole["$defs"] = definitions_;
+  return FiniteNumbers(json_schema_to_grammar(whole));
+}

@@ -1,0 +1,345 @@
+#include "llama/context.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace {
+
+constexpr int32_t kContextPadding = 256;  // llama.cpp pads contexts to this many cells
+
+// Copies of a common prefix in a split cache move a slot's whole memory, except where the cells can
+// be copied. A share of the context that costs about as much to compute.
+constexpr int32_t kSplitCopyPart = 64;
+constexpr int32_t kLeastSplitCopy = 64;
+
+// The share of a unified cache that finished prefixes may fill, unless one whole context is more. A
+// step pays for every cell in use, also for those it skips: on a CPU with flash attention about 1.2
+// ns of one core for each cell, layer and head.
+constexpr int32_t kKeptPart = 4;
+
+// Memory for the logits of prompt tokens that are scored, which llama.cpp reserves whether any is
+// or not. Few rows make many steps of a prompt, beyond a hundred gains nothing.
+constexpr int32_t kScoredBytes = 16 << 20;
+constexpr int32_t kMostScoredRows = 128;
+constexpr int32_t kLeastScoredRows = 8;
+
+// Sequences in the prompt lane. llama.cpp reserves the logits of a token of each.
+constexpr int32_t kMostInLane = 16;
+
+int32_t ScoredRows(const llama_model* model) {
+  const int64_t n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model));
+  const int64_t n_rows = kScoredBytes / (n_vocab * static_cast<int64_t>(sizeof(float)));
+  return static_cast<int32_t>(std::clamp<int64_t>(n_rows, kLeastScoredRows, kMostScoredRows));
+}
+
+llama_context_params BaseParams(const ContextOptions& options) {
+  llama_context_params params = llama_context_default_params();
+  params.n_ubatch = options.n_ubatch;
+  params.n_threads = options.n_threads;
+  params.n_threads_batch = options.n_threads;
+  params.flash_attn_type = options.flash_attention;
+  params.type_k = options.cache_type_k;
+  params.type_v = options.cache_type_v;
+  params.no_perf = true;
+  return params;
+}
+
+// The value of a number under the architecture's name, 0 for none.
+int32_t ArchitectureNumber(const llama_model* model, const char* name) {
+  std::array<char, 64> text{};
+  llama_model_meta_val_str(model, "general.architecture", text.data(), text.size());
+  const std::string key = std::string(text.data()) + "." + name;
+  if (llama_model_meta_val_str(model, key.c_str(), text.data(), text.size()) < 0) return 0;
+  return std::atoi(text.data());
+}
+
+// Whether a token's position means another thing in a shorter context: llama.cpp has two sets of
+// RoPE factors for such models (LongRoPE) and takes one by the size of the context.
+bool RotatesByContext(const llama_model* model) {
+  return ArchitectureNumber(model, "rope.scaling.original_context_length") > 0;
+}
+
+// What a step of a few tokens reads of the model: of experts only those that are used.
+double PassBytes(const llama_model* model) {
+  const auto n_bytes = static_cast<double>(llama_model_size(model));
+  const int32_t n_experts = ArchitectureNumber(model, "expert_count");
+  const int32_t n_used = ArchitectureNumber(model, "expert_used_count");
+  return n_experts > n_used && n_used > 0 ? n_bytes * n_used / n_experts : n_bytes;
+}
+
+// Whether attention has a faster way on a CPU for a sequence of many tokens in one batch
+// (ggml_compute_forward_flash_attn_ext_f16), so that what several have behind a common beginning is
+// better computed in one stream.
+bool PrefersManyRows(const ContextOptions& options) {
+  const ggml_type type = options.cache_type_k;
+  return options.flash_attention != LLAMA_FLASH_ATTN_TYPE_DISABLED &&
+         options.cache_type_v == type && (type == GGML_TYPE_F16 || type == GGML_TYPE_F32);
+}
+
+int32_t Padded(int32_t n) { return (n + kContextPadding - 1) / kContextPadding * kContextPadding; }
+
+}  // namespace
+
+Context::Context(const ContextOptions& options, const std::atomic<bool>* aborting)
+    : n_ctx_(options.n_ctx),
+      n_cells_(options.n_kv_tokens),
+      n_scored_rows_(ScoredRows(options.model)),
+      n_window_(llama_model_n_swa(options.model)),
+      copies_long_(options.prompt_lane),
+      threads_(StartComputeThreads(options.n_threads, options.poll, options.processors)) {
+  const int64_t n_split_cells = static_cast<int64_t>(Padded(options.n_ctx)) * options.n_slots;
+  const bool has_room =
+      options.n_kv_tokens >= static_cast<int64_t>(options.n_ctx) * options.n_slots;
+  unified_ = options.kv_layout == KvLayout::kUnified || !has_room;
+
+  // A recurrent state is as large for one token as for all, and there is one for each id: as many
+  // as the slots, and as many again for finished prefixes. Ids of attention cells cost nothing, and
+  // a unified cache takes all that llama.cpp knows whatever n_seq_max says.
+  const bool recurrent =
+      llama_model_is_recurrent(options.model) || llama_model_is_hybrid(options.model);
+  const auto n_most_ids = static_cast<int32_t>(llama_max_parallel_sequences());
+  n_ids_ = options.n_slots;
+  if (unified_) n_ids_ = recurrent ? std::min(n_most_ids, 2 * options.n_slots + 2) : n_most_ids;
+  const int32_t n_seq_max = recurrent ? n_ids_ : options.n_slots;
+
+  llama_context_params params = BaseParams(options);
+  params.n_ctx = static_cast<uint32_t>(unified_ ? Padded(options.n_kv_tokens) : n_split_cells);
+  params.kv_unified = unified_;
+  params.n_seq_max = n_seq_max;
+  params.n_outputs_max = n_seq_max + n_scored_rows_ + options.n_drafted;
+  params.n_batch = options.n_batch;
+  params.abort_callback = [](void* flag) noexcept {
+    return static_cast<const std::atomic<bool>*>(flag)->load(std::memory_order_relaxed);
+  };
+  params.abort_callback_data = const_cast<std::atomic<bool>*>(aborting);
+
+  context_.reset(llama_init_from_model(options.model, params));
+  if (!context_) {
+    throw std::runtime_error("llama.cpp could not create a context with a KV cache of " +
+                             std::to_string(params.n_ctx) + " tokens; its log says why");
+  }
+  LendThreads(context_.get());
+
+  cuts_ = !recurrent && CutsInTrial();
+  // A memory of another kind that cannot be cut may end the process over a copy (DeepSeek 4).
+  copies_ = cuts_ || recurrent;
+  if (!copies_) n_ids_ = options.n_slots;
+  on_host_ = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_GPU) == nullptr;
+  if (!on_host_) ComputeAllSizes(options.n_slots);
+  // On a GPU a whole slot is copied faster than its cells come and go through the host's memory.
+  copies_cells_ = on_host_ && !unified_ && cuts_ && n_window_ == 0;
+}
+
+// Whether a sequence of two tokens can lose the second. llama.cpp has no other way to ask.
+bool Context::CutsInTrial() {
+  constexpr std::array<llama_token, 1> kAnyToken{0};
+  for (const int32_t position : {0, 1}) {
+    BeginBatch();
+    Add(0, position, kAnyToken, 1);
+    if (Decode() != DecodeStatus::kOk) return false;
+  }
+  const bool cuts = llama_memory_seq_rm(llama_get_memory(context_.get()), 0, 1, -1);
+  if (cuts) cell_bytes_ = llama_state_seq_get_size(context_.get(), 0);
+  Clear(0);
+  return cuts;
+}
+
+// A GPU computes a few tokens with other kernels than many, and compiles or loads each when it is
+// first used, which takes up to seconds: now, and not when somebody waits for it.
+void Context::ComputeAllSizes(int32_t n_slots) {
+  const auto n_most =
+      static_cast<int32_t>(std::min<uint32_t>(llama_n_ubatch(context_.get()), n_ctx_));
+  const std::vector<llama_token> tokens(n_most, 0);
+  for (const int32_t n : {3, 12, 48, n_most}) {
+    if (n > n_most) continue;
+    BeginBatch();
+    Add(0, 0, std::span(tokens).first(n), 1);
+    Decode();
+    // One more behind them looks at a longer context.
+    BeginBatch();
+    if (n < n_ctx_) {
+      Add(0, n, std::span(tokens).first(1), 1);
+      Decode();
+    }
+    Clear(0);
+  }
+  BeginBatch();
+  for (CacheId id = 0; id < n_slots; ++id) Add(id, 0, std::span(tokens).first(1), 1);
+  Decode();
+  for (CacheId id = 0; id < n_slots; ++id) Clear(id);
+}
+
+CacheLimits Context::cache_limits() const {
+  CacheLimits limits;
+  limits.n_ids = n_ids_;
+  limits.n_cells = n_cells_;
+  if (unified_) limits.n_kept_cells = std::max(n_ctx_, n_cells_ / kKeptPart);
+  limits.shares_cells = unified_;
+  limits.cuts = cuts_;
+  limits.copies = copies_;
+  // Where a prompt is computed fast, a gap in every step costs more than a prefix that is lost.
+  if (copies_cells_) limits.n_most_swap = n_movable();
+  limits.drops_to_move = !on_host_;
+  if (unified_) {
+    limits.n_min_copy = 1;
+  } else {
+    limits.n_min_copy = std::max(kLeastSplitCopy, copies_cells_ ? 0 : n_ctx_ / kSplitCopyPart);
+  }
+  if (n_window_ > 0) {
+    limits.can_cut = [this](CacheId id, int32_t n_tokens) { return CanCut(id, n_tokens); };
+  }
+  return limits;
+}
+
+int32_t Context::n_worth_moves(int32_t n_passes) const {
+  if (unified_ || !cuts_) return 0;
+  // The slot, and that of a prefix that has to make way for it, are read and written.
+  const double moved_bytes = 4.0 * static_cast<double>(cell_bytes_) * n_ctx_;
+  const double n_moves = n_passes * PassBytes(llama_get_model(context_.get())) / moved_bytes;
+  return static_cast<int32_t>(std::min(n_moves, static_cast<double>(n_ids_)));
+}
+
+std::string Context::ReasonNotToGuess() const {
+  if (!cuts_) return "keeps a state that no token can be taken back from";
+  // Tokens of one step are spread over several ubatches then, and a later one may take the cells of
+  // tokens that are within the window again once the guess is taken back.
+  if (n_window_ > 0 && !unified_) return "attends within a window, which needs KV_LAYOUT=unified";
+  return "";
+}
+
+// Cells that have left the window may have been used for something else.
+bool Context::CanCut(CacheId id, int32_t n_tokens) const {
+  const llama_pos oldest = llama_memory_seq_pos_min(llama_get_memory(context_.get()), id);
+  return oldest >= 0 && oldest <= std::max(0, n_tokens - n_window_);
+}
+
+DecodeStatus Context::Decode() {
+  EndCopies();
+  has_pending_copies_ = false;
+  return batch_.DecodeIn(context_.get());
+}
+
+void Context::EndCopies() {
+  copied_id_ = -1;
+  copied_cells_ = CellBytes{};
+}
+
+bool Context::Apply(const CacheEdit& edit) {
+  llama_memory_t memory = llama_get_memory(context_.get());
+  bool done = true;
+  switch (edit.kind) {
+    case CacheEdit::Kind::kCopy:
+      done = Copy(edit);
+      break;
+    case CacheEdit::Kind::kCut:
+      done = llama_memory_seq_rm(memory, edit.id, edit.n_tokens, -1);
+      break;
+    case CacheEdit::Kind::kClear:
+      Clear(edit.id);
+      break;
+    case CacheEdit::Kind::kSwap:
+      done = Swap(edit);
+      break;
+  }
+  if (edit.id == copied_id_) copied_id_ = -1;
+  if (!done) Clear(edit.id);
+  return done;
+}
+
+bool Context::Copy(const CacheEdit& edit) {
+  llama_memory_t memory = llama_get_memory(context_.get());
+  // Only within one stream can a part be copied; llama.cpp ends the process over anything else.
+  if (unified_ && cuts_) {
+    llama_memory_seq_cp(memory, edit.source, edit.id, 0, edit.n_tokens);
+    return true;
+  }
+  if (!CopyCells(edit)) {
+    llama_memory_seq_cp(memory, edit.source, edit.id, -1, -1);
+    has_pending_copies_ = true;
+  }
+  return !cuts_ || llama_memory_seq_rm(memory, edit.id, edit.n_tokens, -1);
+}
+
+// False when nothing was done. Several copies of one sequence read it once.
+bool Context::CopyCells(const CacheEdit& edit) {
+  if (!copies_cells_ || has_pending_copies_) return false;
+  if (edit.source != copied_id_) {
+    const size_t n_bytes = llama_state_seq_get_size(context_.get(), edit.source);
+    const bool is_long = !copies_long_ && 2 * n_held(edit.source) > n_ctx_;
+    if (n_bytes > kMostCopiedBytes || is_long) return false;
+    copied_id_ = -1;
+    if (!ReadCells(edit.source, &copied_cells_)) return false;
+    copied_id_ = edit.source;
+  }
+  return SetCells(edit.id, copied_cells_);
+}
+
+bool Context::Swap(const CacheEdit& edit) {
+  CellBytes ours;
+  CellBytes theirs;
+  bool done = ReadCells(edit.id, &ours) && ReadCells(edit.source, &theirs);
+  Clear(edit.id);
+  Clear(edit.source);
+  copied_id_ = -1;
+  done = done && SetCells(edit.id, theirs) && SetCells(edit.source, ours);
+  if (!done) Clear(edit.source);
+  return done;
+}
+
+bool Context::SetCells(CacheId id, const CellBytes& cells) {
+  return llama_state_seq_set_data(context_.get(), cells.data(), cells.size(), id) == cells.size();
+}
+
+// What llama.cpp copies by itself it copies with the next decode: until then nobody may look at the
+// cells, or write them.
+bool Context::ReadCells(CacheId id, CellBytes* cells) {
+  return !has_pending_copies_ && ReadCellsOf(context_.get(), id, cells);
+}
+
+bool ReadCellsOf(llama_context* context, llama_seq_id id, CellBytes* cells) {
+  const size_t n_bytes = llama_state_seq_get_size(context, id);
+  cells->reserve(n_bytes + kMostRestreamGrowth);
+  cells->resize(n_bytes);
+  return n_bytes > 0 && llama_state_seq_get_data(context, cells->data(), n_bytes, id) == n_bytes;
+}
+
+bool Context::WriteCells(CacheId id, CellBytes* cells) {
+  if (id == copied_id_) copied_id_ = -1;
+  const bool done = !has_pending_copies_ && Restream(llama_n_seq_max(context_.get()), cells) &&
+                    SetCells(id, *cells);
+  if (!done) Clear(id);
+  return done;
+}
+
+int32_t Context::n_held(CacheId id) const {
+  return 1 + llama_memory_seq_pos_max(llama_get_memory(context_.get()), id);
+}
+
+int32_t Context::n_movable() const {
+  const size_t n_cells = kMostCopiedBytes / std::max<size_t>(1, cell_bytes_);
+  return static_cast<int32_t>(std::min<size_t>(n_ctx_, n_cells));
+}
+
+llama_context_params Context::ParamsForLane(const ContextOptions& options) const {
+  llama_context_params params = BaseParams(options);
+  const int32_t n_ctx = RotatesByContext(options.model) ? n_ctx_ : n_movable();
+  params.n_ctx = static_cast<uint32_t>(Padded(n_ctx));
+  params.n_seq_max = PrefersManyRows(options) ? std::min(options.n_slots, kMostInLane) : 1;
+  params.kv_unified = true;
+  params.n_outputs_max = params.n_seq_max;
+  params.n_batch = params.n_ubatch;
+  return params;
+}
+
+void Context::LendThreads(llama_context* other) const {
+  llama_attach_threadpool(other, threads_.get(), threads_.get());
+}
+
+// Removing all of a sequence never fails.
+void Context::Clear(CacheId id) {
+  llama_memory_seq_rm(llama_get_memory(context_.get()), id, -1, -1);
+}

@@ -1,0 +1,164 @@
+// The llama_context of the engine and the batch it computes. Built, used and destroyed on the
+// engine thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/cell_bytes.h"
+#include "llama-cpp.h"
+#include "llama.h"
+#include "llama/compute_threads.h"
+#include "llama/token_batch.h"
+#include "schedule/prefix_cache.h"
+
+// How sequences share the KV cache (docs/decisions/0007-prefix-cache.md).
+enum class KvLayout {
+  // One cache for all: what two sequences have in common is there once, and finished prefixes use
+  // what running sequences leave free.
+  kUnified,
+  // A part of its own for every slot, where there is room for that; a common prefix is copied.
+  kSplit,
+};
+
+struct ContextOptions {
+  llama_model* model = nullptr;
+  int32_t n_slots = 1;
+  // Tokens one sequence may have.
+  int32_t n_ctx = 0;
+  // Cells all sequences share. With less than n_ctx for every slot they compete for them, and the
+  // layout is unified whatever was asked for.
+  int32_t n_kv_tokens = 0;
+  KvLayout kv_layout = KvLayout::kUnified;
+  int32_t n_batch = 2048;
+  int32_t n_ubatch = 512;
+  // Guessed tokens of a batch, whose logits may be asked for beside one of each slot.
+  int32_t n_drafted = 0;
+  int32_t n_threads = 1;
+  // ggml's busy-wait between graphs, 0 (sleep at once) to 100.
+  uint32_t poll = 0;
+  // Processors the compute threads may run on, below GGML_MAX_N_THREADS; empty: any.
+  std::vector<int32_t> processors;
+  llama_flash_attn_type flash_attention = LLAMA_FLASH_ATTN_TYPE_AUTO;
+  ggml_type cache_type_k = GGML_TYPE_F16;
+  ggml_type cache_type_v = GGML_TYPE_F16;
+  // Whether long prompts may be computed in a context of their own, where that is of use.
+  bool prompt_lane = false;
+};
+
+// Reads what a context holds of a sequence. False when it cannot be read.
+bool ReadCellsOf(llama_context* context, llama_seq_id id, CellBytes* cells);
+
+class Context {
+ public:
+  // Reserves the cache and the compute buffers. `aborting` is read while computing: once true,
+  // Decode returns early where the backend can (CPU). Throws std::runtime_error when memory does
+  // not suffice.
+  Context(const ContextOptions& options, const std::atomic<bool>* aborting);
+
+  // Empties the batch.
+  void BeginBatch() { batch_.Clear(); }
+  // Appends `tokens` of the sequence `id`, at least one, the first at position `first`. The logits
+  // of the last `n_outputs` are kept. Returns the batch index of the first of these, or of the last
+  // token where none is kept. A batch keeps n_slots + n_scored_rows() + n_drafted at most.
+  int32_t Add(CacheId id, int32_t first, std::span<const llama_token> tokens, int32_t n_outputs) {
+    return batch_.Add(id, first, tokens, n_outputs);
+  }
+  // Returns when everything is computed.
+  DecodeStatus Decode();
+  int32_t batch_size() const { return batch_.size(); }
+  // llama.cpp has computed in the context by itself, and not through Decode.
+  void ComputedElsewhere() { copied_id_ = -1; }
+  // No more copies of the sequence that was copied last are to come for now: frees the buffer.
+  void EndCopies();
+
+  // Makes one change of the memory. False when it could not be made: then the id is empty.
+  bool Apply(const CacheEdit& edit);
+
+  // Whether cells can come from another context and go to it: they lie in the host's memory, and
+  // each sequence has its own.
+  bool moves_cells() const { return copies_cells_; }
+  // Whether llama.cpp is to copy something with the next Decode. Until then no cells are moved.
+  bool has_pending_copies() const { return has_pending_copies_; }
+  // In bytes: moved and copied cells go through a buffer, which must stay small beside the cache.
+  static constexpr size_t kMostCopiedBytes = size_t{256} << 20;
+  // What a sequence holds. False when it cannot be read.
+  bool ReadCells(CacheId id, CellBytes* cells);
+  // Gives a sequence what was read in another context, in place of what it holds. `cells` are of
+  // no use afterwards. False when it could not be done: then the id is empty.
+  bool WriteCells(CacheId id, CellBytes* cells);
+  // Tokens the memory holds of a sequence that is not cut in front.
+  int32_t n_held(CacheId id) const;
+
+  // Tokens whose cells fit the buffer; where cells can be moved.
+  int32_t n_movable() const;
+
+  // Like this context, for as many tokens as can be moved, whose outputs nobody wants: of one
+  // sequence, or of several that share their first ones, where they are computed faster together.
+  llama_context_params ParamsForLane(const ContextOptions& options) const;
+  // Makes another context compute on this one's threads, while this one does not.
+  void LendThreads(llama_context* other) const;
+
+  // What the memory of this model is capable of. What it returns must not outlive the context.
+  CacheLimits cache_limits() const;
+
+  // Sequences that can be moved from one id to another for the price of `n_passes` over the model's
+  // weights; 0 where ids need not be neighbours to be computed together.
+  int32_t n_worth_moves(int32_t n_passes) const;
+
+  // Tokens whose logits a batch can keep, beside one for each slot.
+  int32_t n_scored_rows() const { return n_scored_rows_; }
+
+  // Why the last tokens of a sequence cannot always be taken back as if they had never been there,
+  // as the end of a sentence about the model; empty when they can.
+  std::string ReasonNotToGuess() const;
+
+  // Whether all sequences share one cache.
+  bool unified() const { return unified_; }
+
+  // For samplers: the logits of the last Decode.
+  llama_context* get() { return context_.get(); }
+
+ private:
+  bool Copy(const CacheEdit& edit);
+  bool CopyCells(const CacheEdit& edit);
+  bool Swap(const CacheEdit& edit);
+  // Into an empty id, what was read in this context or restreamed for it.
+  bool SetCells(CacheId id, const CellBytes& cells);
+  void Clear(CacheId id);
+  bool CutsInTrial();
+  void ComputeAllSizes(int32_t n_slots);
+  bool CanCut(CacheId id, int32_t n_tokens) const;
+
+  bool unified_ = false;
+  // No GPU computes.
+  bool on_host_ = true;
+  int32_t n_ctx_ = 0;
+  int32_t n_cells_ = 0;
+  // Sequence ids there are.
+  int32_t n_ids_ = 0;
+  int32_t n_scored_rows_ = 1;
+  // Whether a sequence can lose its last tokens, and whether it can be copied.
+  bool cuts_ = true;
+  bool copies_ = true;
+  // Positions a layer with a sliding window looks back over; 0 without one.
+  int32_t n_window_ = 0;
+  // Whether the cells that a sequence uses can be copied for less than a slot's whole memory, and
+  // whether they are also where llama.cpp would be faster, because a copy that is pending would
+  // keep cells from moving.
+  bool copies_cells_ = false;
+  bool copies_long_ = false;
+  // What moving one cell takes, in bytes, or a little more.
+  size_t cell_bytes_ = 0;
+  // Whether llama.cpp was asked for copies that it makes with the next decode.
+  bool has_pending_copies_ = false;
+  // The cells of one sequence, as they were copied last since the memory changed; -1 for none.
+  CacheId copied_id_ = -1;
+  CellBytes copied_cells_;
+  ComputeThreads threads_;
+  llama_context_ptr context_;
+  TokenBatch batch_;
+};

@@ -1,0 +1,113 @@
+// Guesses what follows known tokens, through llama.cpp's speculative decoding: by looking up where
+// the last tokens stood before (n-grams), or by asking a smaller model. What comes out is checked
+// against the model itself, so that a poor guess costs time and never changes a text. Engine
+// thread.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "llama/context.h"
+#include "schedule/prefix_cache.h"
+#include "schedule/scheduler.h"
+#include "schedule/step_pacer.h"
+
+struct common_speculative;
+
+enum class DraftKind { kNone, kNgram, kModel };
+
+struct DraftOptions {
+  DraftKind kind = DraftKind::kNone;
+  // Tokens of a guess; 1 <= n_min <= n_max.
+  int32_t n_min = 1;
+  int32_t n_max = 8;
+  // Tokens in a row that must have stood there before.
+  int32_t n_gram = 4;
+  // Least probability the draft model gives a token it guesses.
+  float p_min = 0.75f;
+  // The draft model, borrowed like the engine's.
+  llama_model* model = nullptr;
+};
+
+// Why `draft` cannot guess for `model`, as the end of a sentence about it; empty when it can. Takes
+// a pass over the vocabularies. Any thread.
+std::string DraftProblem(const llama_model* model, const llama_model* draft);
+
+class Drafter {
+ public:
+  // `engine` is what the engine's own context was made with; a draft model gets one of the same
+  // shape. `target` and `aborting` must outlive this object. Throws std::exception when memory does
+  // not suffice.
+  Drafter(const DraftOptions& options, const ContextOptions& engine, double step_target_ms,
+          llama_context* target, const std::atomic<bool>* aborting);
+  ~Drafter();
+
+  // Guesses for each call that something can be guessed for, and gives it to `take`; an empty guess
+  // where a draft model was asked in vain. It first computes what it has not seen of a sequence, a
+  // part in each step if that is long.
+  using Take = std::function<void(SequenceId, std::vector<Token>)>;
+  void Draft(const std::vector<DraftCall>& calls, const Take& take);
+
+  // The sequence has ended.
+  void Forget(SequenceId id);
+
+  // What asking a draft model came to in the last Draft, 0 ms where none was asked. Long prompts it
+  // had to catch up with are left out.
+  int32_t n_drafted() const { return n_drafted_; }
+  double drafting_ms() const { return drafting_ms_; }
+
+ private:
+  // The memory of a draft model: what it holds of each sequence that was guessed for.
+  struct DraftModel {
+    DraftModel(const DraftOptions& options, const ContextOptions& engine, double step_target_ms,
+               const std::atomic<bool>* aborting);
+
+    Context context;
+    PrefixCache cache;
+    // How much of a prompt it computes in a step.
+    StepPacer pacer;
+    // Tokens a sequence may have, and ids it knows.
+    int32_t n_reach;
+    int32_t n_vocab;
+    std::unordered_map<SequenceId, CacheId> ids;
+  };
+
+  // Whether the draft model has seen all of a sequence but the last token.
+  bool CatchUp(const DraftCall& call, CacheId* id);
+  // The id the draft model knows a sequence by, holding nothing but its tokens.
+  CacheId IdFor(const DraftCall& call);
+  // Gives up the ids of sequences that nobody asks for now, such as paused ones, until one is free.
+  void SpareId(const std::vector<DraftCall>& calls);
+  // Whether there are cells for `n_tokens`, and for the guesses of this step.
+  bool MakeRoom(int32_t n_tokens);
+  bool Compute(CacheId id, std::span<const Token> tokens);
+  void ApplyEdits();
+  // What the draft model's memory holds after a guess.
+  void NoteGuess(CacheId id, Token last, const std::vector<Token>& guess);
+
+  struct Deleter {
+    void operator()(common_speculative* speculative) const;
+  };
+
+  const DraftOptions options_;
+  const int32_t n_target_vocab_;
+  std::optional<DraftModel> model_;
+  std::unique_ptr<common_speculative, Deleter> speculative_;
+  // By call: all known tokens but the last, where they are looked up in; and what came of it.
+  std::vector<std::vector<Token>> histories_;
+  std::vector<std::vector<Token>> guesses_;
+  // Tokens the draft model may still catch up with in this step, and cells its guesses need.
+  int32_t n_catch_up_ = 0;
+  int32_t n_guess_cells_ = 0;
+  // Time that catching up for trials may still take: a small part of all time that passes.
+  double trial_ms_ = 0;
+  std::chrono::steady_clock::time_point last_call_at_ = std::chrono::steady_clock::now();
+  int32_t n_drafted_ = 0;
+  double drafting_ms_ = 0;
+};

@@ -1,0 +1,65 @@
+// The llama_context that makes vectors, and the batch it computes. A second context on the model
+// that the engine generates with, where there is one. Built, used and destroyed on the embedder's
+// thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <span>
+
+#include "core/pooled_vector.h"
+#include "llama-cpp.h"
+#include "llama.h"
+#include "llama/compute_threads.h"
+#include "llama/token_batch.h"
+#include "schedule/embed_planner.h"
+
+struct EmbedContextOptions {
+  llama_model* model = nullptr;
+  Pooling pooling = Pooling::kMean;
+  // Tokens one input may have.
+  int32_t n_ctx = 0;
+  // Whether a token sees those after it, so that an input has to be computed at once.
+  bool whole_inputs = false;
+  // Tokens computed at once, where that is up to us.
+  int32_t n_ubatch = 512;
+  int32_t n_threads = 1;
+  // ggml's busy-wait between graphs, 0 (sleep at once) to 100.
+  uint32_t poll = 0;
+  // Processors the compute threads may run on, below GGML_MAX_N_THREADS; empty: any.
+  std::vector<int32_t> processors;
+  llama_flash_attn_type flash_attention = LLAMA_FLASH_ATTN_TYPE_AUTO;
+  ggml_type cache_type_k = GGML_TYPE_F16;
+  ggml_type cache_type_v = GGML_TYPE_F16;
+};
+
+class EmbedContext {
+ public:
+  // Reserves memory. `aborting` is read while computing: once true, Decode returns early where the
+  // backend can (CPU). Throws std::exception when memory does not suffice, or the model cannot be
+  // computed the way the options say.
+  EmbedContext(const EmbedContextOptions& options, const std::atomic<bool>* aborting);
+
+  // What fits a batch.
+  const EmbedLimits& limits() const { return limits_; }
+  // Values that one input is pooled to.
+  int32_t n_values() const { return n_values_; }
+
+  // Empties the batch.
+  void BeginBatch() { batch_.Clear(); }
+  // Appends the tokens of a piece; the first piece of an input forgets what its sequence id held.
+  void Add(const EmbedPiece& piece, std::span<const llama_token> tokens);
+  // Returns when everything is computed.
+  DecodeStatus Decode() { return batch_.DecodeIn(context_.get()); }
+  // What the last Decode pooled a sequence to, valid until the next; empty when there is nothing.
+  std::span<const float> Pooled(int32_t sequence);
+  // Frees what the memory holds of a sequence.
+  void Forget(int32_t sequence);
+
+ private:
+  EmbedLimits limits_;
+  int32_t n_values_ = 0;
+  ComputeThreads threads_;
+  llama_context_ptr context_;
+  TokenBatch batch_;
+};

@@ -1,0 +1,182 @@
+#include "llama/sampler.h"
+
+#include <common/sampling.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <stdexcept>
+
+#include "llama/model.h"
+
+namespace {
+
+// Dividing logits by less overflows.
+constexpr float kLeastTemperature = 1e-6f;
+
+// Measured against the greedy pass: llama.cpp's samplers copy the vocabulary and sort a part of
+// it; a grammar that refuses the first choice walks all of it.
+constexpr int32_t kSamplerPasses = 10;
+constexpr int32_t kGrammarPasses = 100;
+constexpr int32_t kTopPasses = 2;
+// All sequences wait while one is sampled: a grammar that needs so long is given up.
+constexpr std::chrono::seconds kLongestSample{3};
+
+bool IsPenalised(const common_params_sampling& params) {
+  return params.penalty_last_n != 0 &&
+         (params.penalty_repeat != 1.0f || params.penalty_freq != 0.0f ||
+          params.penalty_present != 0.0f);
+}
+
+// Whether the sampler chain would always end at the token with the highest logit. What only cuts
+// the tail (top-k, top-p, min-p, top-n-sigma) or rescales (temperature) does not matter then; what
+// can move or drop the head does.
+bool IsGreedy(const common_params_sampling& params) {
+  const auto& samplers = params.samplers;
+  const bool cools = std::find(samplers.begin(), samplers.end(), COMMON_SAMPLER_TYPE_TEMPERATURE) !=
+                     samplers.end();
+  return cools && params.temp <= 0.0f && params.dynatemp_range == 0.0f && !IsPenalised(params) &&
+         params.dry_multiplier == 0.0f && params.xtc_probability == 0.0f && params.typ_p >= 1.0f &&
+         params.mirostat == 0 && params.adaptive_target < 0.0f && params.grammar.empty() &&
+         params.logit_bias.empty() && params.reasoning_budget_start.empty();
+}
+
+// Whether llama.cpp watches for a thought that takes too long.
+bool HasBudget(const common_params_sampling& params) {
+  return !params.reasoning_budget_start.empty() &&
+         (params.reasoning_budget_tokens >= 0 || params.grammar_lazy || params.reasoning_control);
+}
+
+// To how many tokens the sampler chain cuts the vocabulary before anything has changed the logits;
+// 0 where it does not. From these tokens the chain then chooses as it would from all.
+int32_t FirstCut(const common_params_sampling& params) {
+  constexpr int32_t kMostTop = 256;
+  const bool chooses_otherwise =
+      params.mirostat != 0 || !params.grammar.empty() || HasBudget(params);
+  const bool biased = std::ranges::any_of(
+      params.logit_bias, [](const llama_logit_bias& each) { return each.bias != -INFINITY; });
+  if (chooses_otherwise || biased || params.top_k < 1 || params.top_k > kMostTop) return 0;
+  for (const common_sampler_type sampler : params.samplers) {
+    switch (sampler) {
+      case COMMON_SAMPLER_TYPE_TOP_K:
+        return params.top_k;
+      case COMMON_SAMPLER_TYPE_PENALTIES:
+        if (IsPenalised(params)) return 0;
+        break;
+      case COMMON_SAMPLER_TYPE_DRY:
+        if (params.dry_multiplier != 0.0f) return 0;
+        break;
+      case COMMON_SAMPLER_TYPE_TOP_N_SIGMA:
+        if (params.top_n_sigma > 0.0f) return 0;
+        break;
+      default:
+        return 0;
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+void Sampler::Deleter::operator()(common_sampler* sampler) const { common_sampler_free(sampler); }
+
+Sampler::Sampler(const Model* model, common_params_sampling params,
+                 const std::vector<llama_token>& prompt)
+    : model_(model) {
+  // llama.cpp ends the process over a grammar of this kind, which it was built without.
+  if (common_grammar_value(params.grammar).starts_with("%llguidance")) {
+    throw std::invalid_argument("%llguidance grammars are not supported");
+  }
+  if (params.temp < kLeastTemperature) params.temp = 0.0f;
+  if (IsGreedy(params)) {
+    excluded_ = model->suppressed_tokens();
+    if (params.ignore_eos) {
+      const auto& ends = model->end_of_generation_tokens();
+      excluded_.insert(excluded_.end(), ends.begin(), ends.end());
+    }
+    return;
+  }
+  params.no_perf = true;
+  // A grammar that is complete allows the end alone; forbidding it would leave nothing.
+  if (params.ignore_eos && params.grammar.empty()) {
+    for (const llama_token token : model->end_of_generation_tokens()) {
+      params.logit_bias.push_back({token, -INFINITY});
+    }
+  }
+  effort_ = params.grammar.empty() ? kSamplerPasses : kGrammarPasses;
+  n_top_ = FirstCut(params);
+  if (n_top_ > 0) {
+    effort_ = kTopPasses;
+    excluded_ = model->suppressed_tokens();
+    for (const llama_logit_bias& each : params.logit_bias) {
+      if (each.token >= 0 && each.token < model->n_vocab()) excluded_.push_back(each.token);
+    }
+  }
+  sampler_.reset(common_sampler_init(model->get(), params));
+  if (!sampler_) throw std::runtime_error("the sampler could not be created");
+  ShowPrompt(params, prompt);
+}
+
+// Penalties look back into the prompt as well.
+void Sampler::ShowPrompt(const common_params_sampling& params,
+                         const std::vector<llama_token>& prompt) {
+  const auto reach = [&](int32_t n_last) { return n_last < 0 ? prompt.size() : size_t(n_last); };
+  const size_t n = std::min(
+      prompt.size(), std::max(reach(params.penalty_last_n), reach(params.dry_penalty_last_n)));
+  for (size_t i = prompt.size() - n; i < prompt.size(); ++i) {
+    common_sampler_accept(sampler_.get(), prompt[i], false);
+  }
+}
+
+llama_token Sampler::SampleInTime(llama_context* context, int32_t batch_index) {
+  llama_synchronize(context);
+  const auto begin = std::chrono::steady_clock::now();
+  const llama_token token = common_sampler_sample(sampler_.get(), context, batch_index);
+  // llama.cpp ends the process over an end of generation that its grammar does not allow.
+  const llama_token_data_array* candidates =
+      common_sampler_get_candidates(sampler_.get(), /*do_sort=*/false);
+  if (!(candidates->data[candidates->selected].logit > -INFINITY)) {
+    throw std::runtime_error("no token is left that may follow");
+  }
+  if (std::chrono::steady_clock::now() - begin > kLongestSample) {
+    throw std::runtime_error("the grammar takes too long for one token");
+  }
+  return token;
+}
+
+llama_token Sampler::SampleFromTop(llama_context* context, int32_t batch_index) {
+  const float* logits = Logits(context, batch_index);
+  candidates_.clear();
+  for (const auto& [token, logit] : top_.Find({logits, size_t(model_->n_vocab())}, n_top_)) {
+    candidates_.push_back({token, logit, 0.0f});
+  }
+  if (candidates_.empty()) throw std::runtime_error("no token is left that may follow");
+  llama_token_data_array candidates{candidates_.data(), candidates_.size(), -1, /*sorted=*/true};
+  llama_sampler_apply(common_sampler_get(sampler_.get()), &candidates);
+  const bool chosen =
+      candidates.selected >= 0 && static_cast<size_t>(candidates.selected) < candidates.size;
+  if (!chosen) throw std::runtime_error("no token was chosen");
+  return candidates.data[candidates.selected].id;
+}
+
+float* Sampler::Logits(llama_context* context, int32_t batch_index) const {
+  float* logits = llama_get_logits_ith(context, batch_index);
+  if (logits == nullptr) throw std::runtime_error("the step left no logits");
+  for (const llama_token token : excluded_) logits[token] = -INFINITY;
+  return logits;
+}
+
+Sampler::~Sampler() = default;
+Sampler::Sampler(Sampler&&) noexcept = default;
+
+llama_token Sampler::Sample(llama_context* context, int32_t batch_index) {
+  if (sampler_) {
+    const llama_token token =
+        n_top_ > 0 ? SampleFromTop(context, batch_index) : SampleInTime(context, batch_index);
+    common_sampler_accept(sampler_.get(), token, true);
+    return token;
+  }
+  const auto best = top_.Find({Logits(context, batch_index), size_t(model_->n_vocab())}, 1);
+  if (best.empty()) throw std::runtime_error("the model computed no usable logits (NaN)");
+  return best.front().token;
+}

@@ -1,0 +1,55 @@
+// Chooses the next token of one sequence from the logits of the last step.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/top_candidates.h"
+#include "llama.h"
+
+class Model;
+struct common_params_sampling;
+struct common_sampler;
+
+class Sampler {
+ public:
+  // Throws std::exception when llama.cpp refuses the parameters, such as a grammar that does not
+  // parse. `model` must outlive this object; `prompt` is what penalties see before the completion.
+  Sampler(const Model* model, common_params_sampling params,
+          const std::vector<llama_token>& prompt);
+  ~Sampler();
+  Sampler(Sampler&&) noexcept;
+
+  // Passes over the vocabulary that a sample takes, about: 1 when greedy.
+  int32_t effort() const { return effort_; }
+
+  // The next token from the logits at `batch_index` of the batch decoded last. May change those
+  // logits.
+  llama_token Sample(llama_context* context, int32_t batch_index);
+
+ private:
+  // Throws std::runtime_error where nothing may follow, or the choice took far too long.
+  llama_token SampleInTime(llama_context* context, int32_t batch_index);
+  llama_token SampleFromTop(llama_context* context, int32_t batch_index);
+  // Those of the batch, without what is excluded.
+  float* Logits(llama_context* context, int32_t batch_index) const;
+  void ShowPrompt(const common_params_sampling& params, const std::vector<llama_token>& prompt);
+
+  struct Deleter {
+    void operator()(common_sampler* sampler) const;
+  };
+
+  const Model* model_;
+  int32_t effort_ = 1;
+  // Null when the parameters amount to "the most likely token": then no sampler is needed, and the
+  // step is spared a pass that sorts the vocabulary.
+  std::unique_ptr<common_sampler, Deleter> sampler_;
+  // Tokens that are left out of a choice from the logits themselves: the greedy one, and that of
+  // the likeliest ones.
+  std::vector<llama_token> excluded_;
+  // Above 0 where the sampler starts by cutting the vocabulary to so many tokens, which are found
+  // faster than it does.
+  int32_t n_top_ = 0;
+  TopCandidates top_;
+  std::vector<llama_token_data> candidates_;
+};

@@ -1,0 +1,39 @@
+// Module registration, and what belongs to no class.
+#include <napi.h>
+
+#include "kernels/cpu_kernels.h"
+#include "llama/cuda_driver.h"
+#include "node/embedder_wrap.h"
+#include "node/engine_wrap.h"
+#include "node/reply_parser_wrap.h"
+
+static Napi::Value GetCudaDriver(const Napi::CallbackInfo& info) {
+  const std::optional<CudaDriver> driver = FindCudaDriver();
+  if (!driver) return info.Env().Null();
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("version", driver->version);
+  Napi::Array capabilities = Napi::Array::New(info.Env(), driver->capabilities.size());
+  for (size_t i = 0; i < driver->capabilities.size(); ++i) {
+    capabilities[static_cast<uint32_t>(i)] = driver->capabilities[i];
+  }
+  result.Set("capabilities", capabilities);
+  return result;
+}
+
+static Napi::Value CallInstallCpuKernels(const Napi::CallbackInfo& info) {
+  const char* name = InstallCpuKernels();
+  return name == nullptr ? info.Env().Null() : Napi::String::New(info.Env(), name);
+}
+
+static Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  exports.Set("Embedder", EmbedderWrap::Define(env));
+  exports.Set("Engine", EngineWrap::Define(env));
+  exports.Set("ReplyParser", ReplyParserWrap::Define(env));
+  exports.Set("cudaDriver", Napi::Function::New<GetCudaDriver>(env, "cudaDriver"));
+  exports.Set("installCpuKernels",
+              Napi::Function::New<CallInstallCpuKernels>(env, "installCpuKernels"));
+  exports.Set("nodeLlamaCppVersion", NODE_LLAMA_CPP_VERSION);
+  return exports;
+}
+
+NODE_API_MODULE(NODE_GYP_MODULE_NAME, Init)

@@ -1,0 +1,219 @@
+#include "node/embedder_wrap.h"
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/live_threads.h"
+#include "node/js_options.h"
+#include "node/promise_worker.h"
+#include "node/token_calls.h"
+
+namespace {
+
+using InputsHolder = std::shared_ptr<const EmbedInputs>;
+
+// Marks the inputs this addon made, so that no other External is taken for some.
+constexpr napi_type_tag kInputsTag{0x6c67692d656d6265, 0x642d696e70757473};
+
+// Inputs, or why there are none.
+struct Prepared {
+  InputsHolder inputs = {};
+  std::optional<InputError> problem = {};
+};
+
+Prepared PrepareSafely(const std::function<EmbedInputs()>& prepare) {
+  try {
+    return {.inputs = std::make_shared<const EmbedInputs>(prepare())};
+  } catch (const InputError& error) {
+    return {.problem = error};
+  }
+}
+
+Napi::Value PreparedToJs(Napi::Env env, Prepared prepared) {
+  Napi::Object result = Napi::Object::New(env);
+  if (prepared.problem) {
+    result.Set("failedIndex", prepared.problem->index());
+    result.Set("reason", prepared.problem->what());
+    return result;
+  }
+  const auto& tokens = prepared.inputs->tokens;
+  auto counts = Napi::Int32Array::New(env, tokens.size());
+  int64_t n_bytes = 0;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    counts[i] = static_cast<int32_t>(tokens[i].size());
+    n_bytes += static_cast<int64_t>(tokens[i].size() * sizeof(llama_token));
+  }
+  Napi::MemoryManagement::AdjustExternalMemory(env, n_bytes);
+  auto handle = Napi::External<InputsHolder>::New(env, new InputsHolder(std::move(prepared.inputs)),
+                                                  [n_bytes](Napi::Env env, InputsHolder* holder) {
+                                                    Napi::MemoryManagement::AdjustExternalMemory(
+                                                        env, -n_bytes);
+                                                    delete holder;
+                                                  });
+  handle.TypeTag(&kInputsTag);
+  result.Set("tokenCounts", counts);
+  result.Set("handle", handle);
+  return result;
+}
+
+InputsHolder InputsOf(const Napi::Value& handle) {
+  auto external = handle.As<Napi::External<InputsHolder>>();
+  if (!handle.IsExternal() || !external.CheckTypeTag(&kInputsTag)) {
+    throw Napi::TypeError::New(handle.Env(), "not inputs that this embedder prepared");
+  }
+  return *external.Data();
+}
+
+std::vector<RawInput> RawInputsFrom(const Napi::Array& array) {
+  std::vector<RawInput> inputs;
+  inputs.reserve(array.Length());
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    const Napi::Value input = array.Get(i);
+    if (input.IsString()) {
+      inputs.emplace_back(input.As<Napi::String>().Utf8Value());
+    } else {
+      inputs.emplace_back(TokensFrom(input.As<Napi::Int32Array>()));
+    }
+  }
+  return inputs;
+}
+
+EmbedRequestId IdFrom(const Napi::Value& value) {
+  return static_cast<EmbedRequestId>(value.As<Napi::Number>().Int64Value());
+}
+
+}  // namespace
+
+Napi::Function EmbedderWrap::Define(Napi::Env env) {
+  return DefineClass(env, "Embedder",
+                     {
+                         StaticMethod<&EmbedderWrap::Abilities>("abilities"),
+                         InstanceMethod<&EmbedderWrap::Prepare>("prepare"),
+                         InstanceMethod<&EmbedderWrap::PrepareRanking>("prepareRanking"),
+                         InstanceMethod<&EmbedderWrap::Tokenize>("tokenize"),
+                         InstanceMethod<&EmbedderWrap::Detokenize>("detokenize"),
+                         InstanceMethod<&EmbedderWrap::Submit>("submit"),
+                         InstanceMethod<&EmbedderWrap::Cancel>("cancel"),
+                         InstanceMethod<&EmbedderWrap::KeepAlive>("keepAlive"),
+                         InstanceMethod<&EmbedderWrap::RequestClose>("requestClose"),
+                         InstanceMethod<&EmbedderWrap::Release>("release"),
+                     });
+}
+
+EmbedderWrap::EmbedderWrap(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<EmbedderWrap>(info), env_(info.Env()) {
+  const auto options = info[0].As<Napi::Object>();
+  const EmbedderOptions embedder_options = EmbedderOptionsFrom(options);
+
+  model_ = std::make_unique<Model>(embedder_options.context.model);
+  if (embedder_options.context.pooling == Pooling::kRank) {
+    rank_prompt_ = std::make_unique<RankPrompt>(model_.get());
+    if (!rank_prompt_->known()) {
+      throw Napi::Error::New(info.Env(),
+                             "the vocabulary has no token that ends or separates texts, so that a "
+                             "query and a document cannot be joined");
+    }
+  }
+  model_object_ = Napi::Persistent(options.Get("model").As<Napi::Object>());
+  outbox_ = std::make_unique<Outbox<EmbedEvent>>(info.Env(), info[1].As<Napi::Function>());
+  embedder_ = std::make_shared<Embedder>(
+      embedder_options,
+      [outbox = outbox_.get()](std::vector<EmbedEvent> events) { outbox->Put(std::move(events)); });
+  LiveThreads::Get().Add(embedder_);
+  napi_add_env_cleanup_hook(env_, &EmbedderWrap::ReleaseAtExit, this);
+}
+
+EmbedderWrap::~EmbedderWrap() { ReleaseNow(); }
+
+// What can be known of a model before a context is made for it.
+Napi::Value EmbedderWrap::Abilities(const Napi::CallbackInfo& info) {
+  const llama_model* model = BorrowModel(info[0].As<Napi::Object>());
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("vocabularySize", llama_vocab_n_tokens(llama_model_get_vocab(model)));
+  result.Set("width", llama_model_n_embd_out(model));
+  result.Set("classCount", llama_model_n_cls_out(model));
+  return result;
+}
+
+Napi::Value EmbedderWrap::Prepare(const Napi::CallbackInfo& info) {
+  RequireOpen();
+  return RunOnWorker<Prepared>(
+      Env(),
+      [model = model_.get(), use = NewUse(uses_), raw = RawInputsFrom(info[0].As<Napi::Array>()),
+       n_most = info[1].As<Napi::Number>().Int32Value()] {
+        return PrepareSafely([&] { return PrepareInputs(*model, raw, n_most); });
+      },
+      PreparedToJs);
+}
+
+Napi::Value EmbedderWrap::PrepareRanking(const Napi::CallbackInfo& info) {
+  RequireOpen();
+  if (!rank_prompt_) throw Napi::Error::New(Env(), "this embedder does not rank");
+  return RunOnWorker<Prepared>(
+      Env(),
+      [prompt = rank_prompt_.get(), use = NewUse(uses_),
+       query = info[0].As<Napi::String>().Utf8Value(),
+       documents = StringsFrom(info[1].As<Napi::Array>())] {
+        return PrepareSafely([&] { return prompt->Prepare(query, documents); });
+      },
+      PreparedToJs);
+}
+
+Napi::Value EmbedderWrap::Tokenize(const Napi::CallbackInfo& info) {
+  RequireOpen();
+  return TokenizeCall(info, model_.get(), uses_);
+}
+
+Napi::Value EmbedderWrap::Detokenize(const Napi::CallbackInfo& info) {
+  RequireOpen();
+  return DetokenizeCall(info, model_.get(), uses_);
+}
+
+void EmbedderWrap::Submit(const Napi::CallbackInfo& info) {
+  RequireOpen();
+  embedder_->Post(Embed{
+      .id = IdFrom(info[0]),
+      .inputs = InputsOf(info[1]),
+      .n_dimensions = info[2].As<Napi::Number>().Int32Value(),
+      .submitted_at = std::chrono::steady_clock::now(),
+  });
+}
+
+void EmbedderWrap::Cancel(const Napi::CallbackInfo& info) {
+  if (embedder_) embedder_->Post(CancelEmbed{IdFrom(info[0])});
+}
+
+void EmbedderWrap::KeepAlive(const Napi::CallbackInfo& info) {
+  if (outbox_) outbox_->KeepAlive(info.Env(), info[0].As<Napi::Boolean>().Value());
+}
+
+void EmbedderWrap::RequestClose(const Napi::CallbackInfo&) {
+  if (embedder_) embedder_->RequestClose();
+}
+
+void EmbedderWrap::Release(const Napi::CallbackInfo&) { ReleaseNow(); }
+
+void EmbedderWrap::ReleaseAtExit(void* self) { static_cast<EmbedderWrap*>(self)->ReleaseNow(); }
+
+void EmbedderWrap::ReleaseNow() {
+  if (!embedder_) return;
+  napi_remove_env_cleanup_hook(env_, &EmbedderWrap::ReleaseAtExit, this);
+  LiveThreads::Get().Remove(embedder_);
+  embedder_->RequestClose();
+  embedder_->Join();
+  embedder_.reset();
+  uses_->WaitForNone();
+  outbox_.reset();
+  rank_prompt_.reset();
+  model_.reset();
+  model_object_.Reset();
+}
+
+void EmbedderWrap::RequireOpen() const {
+  if (!embedder_) throw Napi::Error::New(Env(), "the embedder is closed");
+}

@@ -1,0 +1,15 @@
+// Prompts as JavaScript holds them: an opaque handle, and what may be known about it.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "chat/chat.h"
+
+// `{tokenCount, structured, handle}`; `structured` says that a ReplyParser has to take replies
+// apart.
+Napi::Object WrapPrompt(Napi::Env env, Prompt prompt);
+
+// The prompt behind a handle. Throws a TypeError for anything else.
+std::shared_ptr<const Prompt> PromptOf(const Napi::Value& handle);

@@ -1,0 +1,39 @@
+#include "node/token_calls.h"
+
+#include <algorithm>
+#include <string>
+
+#include "node/promise_worker.h"
+
+std::vector<llama_token> TokensFrom(const Napi::Int32Array& array) {
+  return {array.Data(), array.Data() + array.ElementLength()};
+}
+
+Napi::Promise TokenizeCall(const Napi::CallbackInfo& info, const Model* model,
+                           const std::shared_ptr<UseCount>& uses) {
+  using Tokens = std::vector<llama_token>;
+  return RunOnWorker<Tokens>(
+      info.Env(),
+      [model, use = NewUse(uses), text = info[0].As<Napi::String>().Utf8Value(),
+       add_special = info[1].As<Napi::Boolean>().Value(),
+       parse_special = info[2].As<Napi::Boolean>().Value()] {
+        return model->Tokenize(text, add_special, parse_special);
+      },
+      [](Napi::Env env, Tokens tokens) {
+        auto array = Napi::Int32Array::New(env, tokens.size());
+        std::copy(tokens.begin(), tokens.end(), array.Data());
+        return array;
+      });
+}
+
+Napi::Promise DetokenizeCall(const Napi::CallbackInfo& info, const Model* model,
+                             const std::shared_ptr<UseCount>& uses) {
+  return RunOnWorker<std::string>(
+      info.Env(),
+      [model, use = NewUse(uses), tokens = TokensFrom(info[0].As<Napi::Int32Array>())] {
+        return model->Detokenize(tokens, true);
+      },
+      [](Napi::Env env, std::string text) {
+        return Napi::Buffer<char>::Copy(env, text.data(), text.size());
+      });
+}

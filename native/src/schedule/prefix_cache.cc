@@ -1,0 +1,358 @@
+#include "schedule/prefix_cache.h"
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+#include <utility>
+
+namespace {
+
+// Tokens compared at a time.
+constexpr int32_t kBlock = 256;
+
+// The part of cells and ids that continued conversations may keep from everybody else.
+int32_t ProtectedPart(int32_t n) { return n / 4 * 3; }
+
+}  // namespace
+
+int32_t CommonPrefix(std::span<const Token> a, std::span<const Token> b) {
+  const auto n = static_cast<int32_t>(std::min(a.size(), b.size()));
+  int32_t i = 0;
+  while (i + kBlock <= n && std::memcmp(&a[i], &b[i], kBlock * sizeof(Token)) == 0) i += kBlock;
+  while (i < n && a[i] == b[i]) ++i;
+  return i;
+}
+
+PrefixCache::PrefixCache(CacheLimits limits)
+    : limits_(std::move(limits)),
+      entries_(limits_.n_ids),
+      shared_(static_cast<size_t>(limits_.n_ids) * limits_.n_ids, 0) {}
+
+int32_t PrefixCache::Entry::n_continued() const {
+  return std::min(n_prompt - 1, static_cast<int32_t>(tokens.size()));
+}
+
+PrefixMatch PrefixCache::Find(std::span<const Token> prompt, const std::string& scope) const {
+  PrefixMatch best;
+  const auto usable = prompt.first(prompt.size() - 1);
+  for (CacheId id = 0; id < limits_.n_ids; ++id) {
+    const Entry& entry = entries_[id];
+    if (entry.state == State::kFree || entry.scope != scope) continue;
+    if (!limits_.copies && entry.state == State::kOpen) continue;
+    const int32_t n = CommonPrefix(entry.tokens, usable);
+    // Of equal ones a kept id: it may be taken over instead of copied.
+    const bool better =
+        n > best.n_tokens || (n == best.n_tokens && n > 0 && entry.state == State::kKept &&
+                              entries_[best.id].state == State::kOpen);
+    if (better && Serves(id, n)) best = {id, n};
+  }
+  return best;
+}
+
+bool PrefixCache::Serves(CacheId id, int32_t n_tokens) const {
+  if (n_tokens == n_held(id)) return true;
+  return limits_.cuts && (!limits_.can_cut || limits_.can_cut(id, n_tokens));
+}
+
+CacheId PrefixCache::Open(const std::string& scope, int32_t n_prompt, PrefixMatch match) {
+  int32_t n_turns = 0;
+  CacheId id = -1;
+  if (match.id >= 0) {
+    Entry& source = entries_[match.id];
+    const bool kept = source.state == State::kKept;
+    const bool continues = match.n_tokens >= source.n_continued();
+    if (continues) n_turns = source.n_turns + (kept ? 1 : 0);
+    if (kept && 2 * match.n_tokens >= n_held(match.id)) source.last_used = ++clock_;
+    if (match.n_tokens == n_held(match.id)) ++source.n_uses;
+    // A copy with cells of its own costs memory and time; what is continued is seldom asked for
+    // again as it was.
+    if (kept && (!limits_.copies || (continues && !limits_.shares_cells))) id = match.id;
+  }
+  if (id < 0) id = FreeId(match.id);
+  if (id < 0) throw std::logic_error("more sequences are open than there are ids");
+
+  Entry& entry = entries_[id];
+  if (id == match.id) {
+    Cut(id, match.n_tokens);
+  } else if (match.id >= 0 && match.n_tokens >= limits_.n_min_copy) {
+    Copy(id, match);
+  }
+  entry.state = State::kOpen;
+  entry.scope = scope;
+  entry.n_prompt = n_prompt;
+  entry.n_turns = n_turns;
+  entry.n_uses = 0;
+  return id;
+}
+
+void PrefixCache::Swap(CacheId a, CacheId b) { std::swap(entries_[a], entries_[b]); }
+
+bool PrefixCache::MayMove(CacheId id) const {
+  if (n_held(id) == 0 || limits_.drops_to_move || LowestFree() >= 0) return true;
+  // What is copied before a swap may not be there to be read yet.
+  const bool copies = std::ranges::any_of(
+      edits_, [](const CacheEdit& edit) { return edit.kind == CacheEdit::Kind::kCopy; });
+  return !copies && n_held(id) <= limits_.n_most_swap;
+}
+
+void PrefixCache::Rename(CacheId id, CacheId to) {
+  const bool makes_way = entries_[to].state == State::kKept;
+  if (makes_way && n_held(id) == 0) {
+    const Entry open = std::exchange(entries_[id], {});
+    Move(to, id);
+    entries_[to] = open;
+    return;
+  }
+  if (makes_way && LowestFree() < 0 && !limits_.drops_to_move) {
+    edits_.push_back({CacheEdit::Kind::kSwap, to, id});
+    std::swap(entries_[id], entries_[to]);
+    return;
+  }
+  if (makes_way) {
+    const CacheId place = FreeId(/*spared=*/to);
+    if (place == to) {
+      Clear(to);
+    } else {
+      Move(to, place);
+    }
+  }
+  Move(id, to);
+}
+
+void PrefixCache::Move(CacheId id, CacheId to) {
+  if (n_held(id) > 0) {
+    edits_.push_back({CacheEdit::Kind::kCopy, to, id, n_held(id)});
+    edits_.push_back({CacheEdit::Kind::kClear, id});
+  }
+  entries_[to] = std::exchange(entries_[id], {});
+}
+
+void PrefixCache::Adopt(CacheId id, PrefixMatch match) {
+  Entry& source = entries_[match.id];
+  if (source.state == State::kKept) source.last_used = ++clock_;
+  if (match.n_tokens == n_held(match.id)) ++source.n_uses;
+  if (n_held(id) > 0) {
+    Release(id, 0);
+    edits_.push_back({CacheEdit::Kind::kClear, id});
+  }
+  Copy(id, match);
+}
+
+void PrefixCache::Extend(CacheId id, std::span<const Token> tokens) {
+  auto& held = entries_[id].tokens;
+  held.insert(held.end(), tokens.begin(), tokens.end());
+  n_used_ += static_cast<int32_t>(tokens.size());
+}
+
+void PrefixCache::Keep(CacheId id, bool resumes) {
+  Entry& entry = entries_[id];
+  if (entry.tokens.empty()) return Clear(id);
+  for (CacheId other = 0; other < limits_.n_ids; ++other) {
+    Entry& rival = entries_[other];
+    if (other == id || rival.state == State::kFree || !StartsWith(rival, entry)) continue;
+    if (!Serves(other, n_held(id))) continue;
+    rival.n_turns = std::max(rival.n_turns, entry.n_turns);
+    rival.last_used = ++clock_;
+    return Clear(id);
+  }
+  entry.state = State::kKept;
+  entry.last_used = ++clock_;
+  if (resumes) entry.n_turns = std::max(entry.n_turns, 1);
+  if (limits_.cuts) DropSuperseded(id);
+  DropExcess();
+}
+
+void PrefixCache::Checkpoint(CacheId id) {
+  if (!limits_.copies) return;
+  const CacheId copy = FreeId(-1);
+  if (copy < 0) return;
+  Copy(copy, {id, n_held(id)});
+  Entry& entry = entries_[copy];
+  entry.state = State::kKept;
+  entry.scope = entries_[id].scope;
+  entry.n_prompt = n_held(copy);
+  entry.n_turns = entries_[id].n_turns;
+  entry.n_uses = 0;
+  entry.last_used = ++clock_;
+  DropSuperseded(copy);
+  DropExcess();
+}
+
+// What is a prefix of `id` is not needed beside it. In a memory that cannot be cut it is, once two
+// sequences have started from it.
+void PrefixCache::DropSuperseded(CacheId id) {
+  for (CacheId other = 0; other < limits_.n_ids; ++other) {
+    const Entry& older = entries_[other];
+    if (other == id || older.state != State::kKept || !StartsWith(entries_[id], older)) continue;
+    if (!limits_.cuts && older.n_uses > 1 && n_held(other) < n_held(id)) continue;
+    entries_[id].n_turns = std::max(entries_[id].n_turns, older.n_turns);
+    Clear(other);
+  }
+}
+
+void PrefixCache::DropExcess() {
+  while (n_used_ - n_open_cells() > limits_.n_kept_cells && EvictOne()) {
+  }
+}
+
+bool PrefixCache::StartsWith(const Entry& entry, const Entry& prefix) const {
+  const auto n = static_cast<int32_t>(prefix.tokens.size());
+  return entry.scope == prefix.scope && entry.tokens.size() >= prefix.tokens.size() &&
+         CommonPrefix(entry.tokens, prefix.tokens) == n;
+}
+
+void PrefixCache::Clear(CacheId id) {
+  if (n_held(id) > 0) edits_.push_back({CacheEdit::Kind::kClear, id});
+  Release(id, 0);
+  entries_[id] = {};
+}
+
+void PrefixCache::Lost(CacheId id) {
+  Release(id, 0);
+  if (entries_[id].state == State::kKept) entries_[id] = {};
+}
+
+CacheId PrefixCache::FreeId(CacheId spared) {
+  // The lowest: a split KV cache computes neighbouring ids together, and a gap splits the batch.
+  const CacheId free = LowestFree();
+  if (free >= 0) return free;
+  const CacheId victim = LeastWorth([](CacheId) { return true; });
+  if (victim >= 0 && victim != spared) Clear(victim);
+  return victim;
+}
+
+bool PrefixCache::EvictOne() {
+  const CacheId victim =
+      LeastWorth([&](CacheId id) { return n_held(id) > MostShared(id, /*open_only=*/true); });
+  if (victim >= 0) Clear(victim);
+  return victim >= 0;
+}
+
+CacheId PrefixCache::LeastWorth(const std::function<bool(CacheId)>& allowed) const {
+  std::vector<CacheId> kept;
+  for (CacheId id = 0; id < limits_.n_ids; ++id) {
+    if (entries_[id].state == State::kKept) kept.push_back(id);
+  }
+  std::sort(kept.begin(), kept.end(),
+            [&](CacheId a, CacheId b) { return entries_[a].last_used > entries_[b].last_used; });
+
+  CacheId least = -1;
+  CacheId least_protected = -1;
+  int32_t n_tokens = 0;
+  int32_t n_ids = 0;
+  for (const CacheId id : kept) {
+    bool is_protected = entries_[id].n_turns > 0;
+    if (is_protected) {
+      n_tokens += n_held(id);
+      is_protected = n_tokens <= ProtectedPart(std::min(limits_.n_cells, limits_.n_kept_cells)) &&
+                     ++n_ids <= ProtectedPart(limits_.n_ids);
+    }
+    if (allowed(id)) (is_protected ? least_protected : least) = id;
+  }
+  return least >= 0 ? least : least_protected;
+}
+
+void PrefixCache::Copy(CacheId id, PrefixMatch match) {
+  const auto& source = entries_[match.id].tokens;
+  entries_[id].tokens.assign(source.begin(), source.begin() + match.n_tokens);
+  edits_.push_back({CacheEdit::Kind::kCopy, id, match.id, match.n_tokens});
+  if (!limits_.shares_cells) {
+    n_used_ += match.n_tokens;
+    return;
+  }
+  for (CacheId other = 0; other < limits_.n_ids; ++other) {
+    if (other == id) continue;
+    const int32_t n =
+        other == match.id ? match.n_tokens : std::min(match.n_tokens, Shared(match.id, other));
+    Shared(id, other) = Shared(other, id) = n;
+  }
+}
+
+void PrefixCache::Cut(CacheId id, int32_t n_tokens) {
+  if (n_tokens == n_held(id)) return;
+  Release(id, n_tokens);
+  edits_.push_back({CacheEdit::Kind::kCut, id, -1, n_tokens});
+}
+
+void PrefixCache::Release(CacheId id, int32_t n_tokens) {
+  const int32_t n_others = MostShared(id, /*open_only=*/false);
+  n_used_ -= std::max(0, n_held(id) - std::max(n_tokens, n_others));
+  entries_[id].tokens.resize(n_tokens);
+  for (CacheId other = 0; other < limits_.n_ids; ++other) {
+    Shared(id, other) = Shared(other, id) = std::min(n_tokens, Shared(id, other));
+  }
+}
+
+int32_t PrefixCache::MostShared(CacheId id, bool open_only) const {
+  int32_t most = 0;
+  for (CacheId other = 0; other < limits_.n_ids; ++other) {
+    if (open_only && entries_[other].state != State::kOpen) continue;
+    most = std::max(most, Shared(id, other));
+  }
+  return most;
+}
+
+std::vector<CacheEdit> PrefixCache::TakeEdits() { return std::exchange(edits_, {}); }
+
+int32_t PrefixCache::n_open_cells() const {
+  int32_t n = 0;
+  for (CacheId id = 0; id < limits_.n_ids; ++id) {
+    if (entries_[id].state != State::kOpen) continue;
+    int32_t n_counted = 0;
+    for (CacheId other = 0; other < id; ++other) {
+      if (entries_[other].state == State::kOpen) n_counted = std::max(n_counted, Shared(id, other));
+    }
+    n += n_held(id) - n_counted;
+  }
+  return n;
+}
+
+int32_t PrefixCache::n_open_cells(PrefixMatch match) const {
+  if (match.id < 0 || !limits_.shares_cells) return 0;
+  if (entries_[match.id].state == State::kOpen) return match.n_tokens;
+  return std::min(match.n_tokens, MostShared(match.id, /*open_only=*/true));
+}
+
+CacheId PrefixCache::LowestFree() const {
+  for (CacheId id = 0; id < limits_.n_ids; ++id) {
+    if (entries_[id].state == State::kFree) return id;
+  }
+  return -1;
+}
+
+int32_t PrefixCache::Count(State state) const {
+  return static_cast<int32_t>(
+      std::count_if(entries_.begin(), entries_.end(),
+                    [state](const Entry& entry) { return entry.state == state; }));
+}
+
+bool PrefixCache::Holds(CacheId id, std::span<const Token> tokens) const {
+  const Entry& entry = entries_[id];
+  return entry.state == State::kOpen && std::ranges::equal(entry.tokens, tokens);
+}
+
+void PrefixCache::CheckIntegrity() const {
+  const auto require = [](bool holds, const char* what) {
+    if (!holds) throw std::logic_error(what);
+  };
+  int32_t n = 0;
+  for (CacheId id = 0; id < limits_.n_ids; ++id) {
+    const Entry& entry = entries_[id];
+    require(entry.state != State::kFree || entry.tokens.empty(), "a free id holds tokens");
+    require(entry.state != State::kKept || !entry.tokens.empty(), "an empty prefix is kept");
+    int32_t n_counted = 0;
+    for (CacheId other = 0; other < limits_.n_ids; ++other) {
+      const int32_t n_shared = Shared(id, other);
+      if (n_shared == 0) continue;
+      require(n_shared == Shared(other, id), "two ids disagree on what they share");
+      require(n_shared <= n_held(id), "an id shares more than it holds");
+      require(entry.scope == entries_[other].scope, "two scopes share cells");
+      require(CommonPrefix(entry.tokens, entries_[other].tokens) >= n_shared,
+              "two ids share cells of different tokens");
+      if (other < id) n_counted = std::max(n_counted, n_shared);
+    }
+    n += n_held(id) - n_counted;
+  }
+  require(n == n_used_, "the number of cells in use is wrong");
+  require(n_used_ <= limits_.n_cells, "more cells are used than there are");
+}

@@ -1,0 +1,46 @@
+#include "grammar/raw_string.h"
+
+#include <doctest.h>
+
+#include <stdexcept>
+#include <string>
+
+TEST_CASE("classes, groups and counts stay") {
+  CHECK(RawStringRule("^([a-c]|[\\U0000002d]){2,3}[x]*$", "</v>") ==
+        "([\\U00000061-\\U00000063]|[\\U0000002d]){2,3}[\\U00000078]*");
+  CHECK(RawStringRule("^$", "</v>") == "\"\"");
+}
+
+TEST_CASE("an escape of JSON becomes its character") {
+  CHECK(RawStringRule(R"(^[\\][\U00000022][\\][n][\\][\U0000005c]$)", "</v>") ==
+        "[\\U00000022][\\U0000000a][\\U0000005c]");
+}
+
+TEST_CASE("what begins the closing mark is in no class of several characters") {
+  CHECK(RawStringRule("^[\\U00000020-\\U0000007e]$", "</v>") ==
+        "[\\U00000020-\\U0000003b\\U0000003d-\\U0000007e]");
+  CHECK(RawStringRule("^[\\U0000003c]$", "</v>") == "[\\U0000003c]");
+  CHECK(RawStringRule("^[\\U0000003c\\U0000003c]$", "</v>") == "[\\U0000003c\\U0000003c]");
+  CHECK(RawStringRule("^[\\U0000ff5b-\\U0000ff5d]$", "｜") == "[\\U0000ff5b\\U0000ff5d]");
+}
+
+TEST_CASE("a pattern of another form is refused") {
+  for (const char* pattern : {"a", "^a$", "^[a$", "^[\\d]$", "^[\\U12]$", "^[\\\\][z]$", "^.$"}) {
+    CAPTURE(pattern);
+    CHECK_THROWS_AS(RawStringRule(pattern, "</v>"), std::invalid_argument);
+  }
+}
+
+TEST_CASE("a closing mark is read from its automaton") {
+  const GrammarRules rules(
+      "x ::= ac-1\n"
+      "ac-1 ::= [<] ac-1-01 | [^<] ac-1\n"
+      "ac-1-01 ::= [<] ac-1-01 | [/] ac-1-02 | [^/<] ac-1\n"
+      "ac-1-02 ::= [<] ac-1-01 | [\\]] ac-1-03 | [^\\]<] ac-1\n"
+      "ac-1-03 ::= [\\xF6] ac-1-04 | [<] ac-1-01 | [^<\\xF6] ac-1\n"
+      "ac-1-04 ::= [\\uFF5C] ac-1-05 | [<] ac-1-01 | [^<\\uFF5C] ac-1\n"
+      "ac-1-05 ::= [\\n] | [<] ac-1-01 | [^\\n<] ac-1\n");
+  CHECK(ClosingMark(rules, "ac-1") == "</]ö｜\n");
+  CHECK(ClosingMark(rules, "ac-2").empty());
+  CHECK(ClosingMark(rules, "x").empty());
+}

@@ -1,0 +1,89 @@
+#include "schedule/step_pacer.h"
+
+#include <doctest.h>
+
+namespace {
+
+// A machine on which a step costs so much for decoding and so much for each prompt token.
+double Cost(int32_t n_decoding, int32_t n_prefill) {
+  return (n_decoding > 0 ? 10.0 + 2.0 * n_decoding : 0.0) + 0.5 * n_prefill;
+}
+
+}  // namespace
+
+TEST_CASE("the chunk fills the target once both costs are known") {
+  StepPacer pacer(50);
+  pacer.Observe(0, 512, Cost(0, 512));
+  for (int i = 0; i < 4; ++i) pacer.Observe(2, 0, Cost(2, 0));
+  const int32_t chunk = pacer.Chunk(2);
+  CHECK(Cost(2, chunk) <= 50.0);
+  CHECK(Cost(2, chunk + 1) > 50.0);
+}
+
+TEST_CASE("a prompt gets twice what the decodes take, and never more than the target") {
+  StepPacer pacer(50);
+  pacer.Observe(0, 100, 100.0);
+  pacer.Observe(1, 0, 20.0);
+  pacer.Observe(2, 0, 40.0);
+  CHECK(pacer.Chunk(1) == 40);
+  CHECK(pacer.Chunk(2) == 50);
+}
+
+TEST_CASE("prompts share what they get of a step") {
+  StepPacer pacer(50);
+  pacer.Observe(4, 0, 20);
+  pacer.Observe(4, 10, 30);
+  CHECK(pacer.PromptMs(0) == doctest::Approx(50));
+  CHECK(pacer.PromptMs(4) == doctest::Approx(40));
+  CHECK(pacer.Chunk(4) == 40);
+  CHECK(pacer.Chunk(4, 0.5) == 20);
+}
+
+TEST_CASE("before anything was measured a prompt still gets on, in small steps") {
+  StepPacer pacer(50);
+  CHECK(pacer.Chunk(4) > 0);
+  CHECK(pacer.Chunk(4) <= 16);
+}
+
+TEST_CASE("a prompt gets on even when decoding alone takes longer than the target") {
+  StepPacer pacer(20);
+  pacer.Observe(0, 100, 200.0);
+  pacer.Observe(8, 0, 30.0);
+  CHECK(pacer.Chunk(8) == 10);
+}
+
+TEST_CASE("prompt tokens that are cheap beside decodes are found out") {
+  StepPacer pacer(50);
+  pacer.Observe(0, 512, 512 * 2.0);
+  pacer.Observe(4, 0, 24.0);
+  // In a mixed step decodes cost no more than other tokens: 8 ms for four, 2 ms for each of the
+  // rest. Of the 48 ms that a prompt may take beside decodes of 24, that leaves 64 for its tokens.
+  for (int i = 0; i < 30; ++i) {
+    const int32_t chunk = pacer.Chunk(4);
+    pacer.Observe(4, chunk, 8.0 + 2.0 * chunk);
+  }
+  CHECK(pacer.Chunk(4) >= 30);
+  CHECK(pacer.Chunk(4) <= 33);
+}
+
+TEST_CASE("one delayed step changes little, a slower machine is believed") {
+  StepPacer pacer(50);
+  for (int i = 0; i < 10; ++i) {
+    pacer.Observe(0, 100, 50.0);
+    pacer.Observe(2, 0, 14.0);
+  }
+  const int32_t before = pacer.Chunk(2);
+  pacer.Observe(2, before, 5000.0);
+  CHECK(pacer.Chunk(2) * 3 > before * 2);
+  for (int i = 0; i < 40; ++i) pacer.Observe(2, 20, 14.0 + 20 * 2.0);
+  CHECK(pacer.Chunk(2) >= 17);
+  CHECK(pacer.Chunk(2) <= 19);
+}
+
+TEST_CASE("a number of decodes not seen yet is judged by its neighbours") {
+  StepPacer pacer(50);
+  pacer.Observe(0, 100, 100.0);
+  pacer.Observe(4, 0, 20.0);
+  CHECK(pacer.Chunk(2) == 40);
+  CHECK(pacer.Chunk(8) == 50);
+}

@@ -1,0 +1,351 @@
+import { describe, expect, test } from 'vitest';
+import { GrammarProblem } from '../../../src/grammar/problem.ts';
+import { enforceableSchema, relaxedSchema } from '../../../src/grammar/schema.ts';
+
+const text = { type: 'string' } as const;
+const whole = 999_999_999_999_999;
+
+function problem(schema: object): GrammarProblem {
+  try {
+    enforceableSchema(schema);
+  } catch (error) {
+    if (error instanceof GrammarProblem) return error;
+    throw error;
+  }
+  throw new Error('the schema was accepted');
+}
+
+describe('a schema that can be enforced as it is', () => {
+  test.each([
+    [{ type: 'object', properties: { a: text }, required: ['a'], additionalProperties: false }],
+    [{ type: 'object', properties: { a: text } }],
+    [{ type: 'object' }],
+    [{ type: 'object', additionalProperties: false }],
+    [{ type: 'object', additionalProperties: { type: 'boolean' } }],
+    [{ type: 'array', items: { type: 'null' }, minItems: 1, maxItems: 500 }],
+    [{ type: 'array' }],
+    [{ type: 'array', prefixItems: [text, { type: 'number' }] }],
+    [{ type: 'integer', minimum: -5, maximum: 5 }],
+    [{ const: { a: [1, null] } }],
+    [{ enum: ['a', 1, null] }],
+    [{ anyOf: [text, { type: 'null' }] }],
+  ])('%j stays', (schema) => {
+    expect(enforceableSchema(schema)).toEqual({ schema, changed: false });
+    const noted = {
+      ...schema,
+      title: 'T',
+      description: 'd',
+      default: 1,
+      examples: [],
+      $schema: 'x',
+    };
+    expect(enforceableSchema(noted)).toEqual({ schema, changed: false });
+  });
+});
+
+describe('a schema that is rewritten', () => {
+  const any = ['object', 'array', 'string', 'number', 'boolean', 'null'].map((type) => ({ type }));
+
+  test.each([
+    ['any value', {}, { anyOf: any }],
+    [
+      'properties that are not listed',
+      { type: 'object', properties: { a: text }, additionalProperties: text },
+      { type: 'object', properties: { a: text }, additionalProperties: false },
+    ],
+    [
+      'a name that is required and not listed',
+      { type: 'object', required: ['b'] },
+      { type: 'object', properties: { b: {} }, required: ['b'] },
+    ],
+    [
+      'a property that may not be there',
+      { properties: { a: text, b: false } },
+      { type: 'object', properties: { a: text } },
+    ],
+    ['a list of types', { type: ['string', 'null'] }, { anyOf: [text, { type: 'null' }] }],
+    ['a list with integer and number', { type: ['integer', 'number'] }, { type: 'number' }],
+    [
+      'nullable',
+      { type: 'boolean', nullable: true },
+      { anyOf: [{ type: 'boolean' }, { type: 'null' }] },
+    ],
+    [
+      'values of another type',
+      { type: 'string', enum: ['a', 1, null] },
+      { type: 'string', enum: ['a'] },
+    ],
+    [
+      'one bound of an integer',
+      { type: 'integer', minimum: 105 },
+      { type: 'integer', minimum: 105, maximum: whole },
+    ],
+    [
+      'bounds that exclude',
+      { type: 'integer', exclusiveMinimum: 1.5, exclusiveMaximum: 9 },
+      { type: 'integer', minimum: 2, maximum: 8 },
+    ],
+    [
+      'bounds that are fractions',
+      { type: 'integer', minimum: 1.5, maximum: 3.5 },
+      { type: 'integer', minimum: 2, maximum: 3 },
+    ],
+    [
+      'two lower bounds',
+      { type: 'integer', minimum: 1, exclusiveMinimum: 4, maximum: 9 },
+      { type: 'integer', minimum: 5, maximum: 9 },
+    ],
+    ['multiples of one', { type: 'number', multipleOf: 1 }, { type: 'integer' }],
+    [
+      'items of the older form',
+      { type: 'array', items: [text], additionalItems: false },
+      { type: 'array', prefixItems: [text] },
+    ],
+    ['no items', { type: 'array', items: false }, { type: 'array', items: {}, maxItems: 0 }],
+    ['allOf of one', { allOf: [text] }, text],
+    [
+      'allOf of objects',
+      {
+        allOf: [
+          { type: 'object', properties: { a: text }, required: ['a'] },
+          { properties: { b: text } },
+        ],
+      },
+      { type: 'object', properties: { a: text, b: text }, required: ['a'] },
+    ],
+    [
+      'allOf beside keywords',
+      { type: 'integer', minimum: 1, allOf: [{ minimum: 3, maximum: 9 }] },
+      { type: 'integer', minimum: 3, maximum: 9 },
+    ],
+    [
+      'anyOf beside keywords',
+      { type: 'object', properties: { a: text }, anyOf: [{ required: ['a'] }, {}] },
+      {
+        anyOf: [
+          { type: 'object', properties: { a: text }, required: ['a'] },
+          { type: 'object', properties: { a: text } },
+        ],
+      },
+    ],
+    [
+      'oneOf of types',
+      { oneOf: [text, { type: 'integer' }] },
+      { anyOf: [text, { type: 'integer' }] },
+    ],
+    [
+      'oneOf of tagged objects',
+      {
+        oneOf: ['x', 'y'].map((tag) => ({
+          type: 'object',
+          properties: { tag: { const: tag } },
+          required: ['tag'],
+        })),
+      },
+      {
+        anyOf: ['x', 'y'].map((tag) => ({
+          type: 'object',
+          properties: { tag: { const: tag } },
+          required: ['tag'],
+        })),
+      },
+    ],
+    [
+      'counts that always hold',
+      {
+        type: 'object',
+        properties: { a: text },
+        required: ['a'],
+        minProperties: 1,
+        maxProperties: 3,
+      },
+      { type: 'object', properties: { a: text }, required: ['a'] },
+    ],
+    [
+      'types that are not said',
+      { properties: { a: { items: text } } },
+      { type: 'object', properties: { a: { type: 'array', items: text } } },
+    ],
+  ])('%s', (_name, schema, expected) => {
+    expect(enforceableSchema(schema)).toEqual({ schema: expected, changed: true });
+  });
+
+  test('strings with a length or format come to patterns', () => {
+    for (const schema of [{ minLength: 1 }, { format: 'date' }, { type: 'string', pattern: 'x' }]) {
+      expect(enforceableSchema(schema).schema).toEqual({
+        type: 'string',
+        pattern: expect.stringMatching(/^\^.*\$$/),
+      });
+    }
+  });
+
+  test('references get names of their own, and may go in circles', () => {
+    const tree = {
+      $ref: '#/$defs/a~1b',
+      $defs: {
+        'a/b': { type: 'object', properties: { left: { $ref: '#/$defs/a~1b' } } },
+      },
+    };
+    const { schema } = enforceableSchema(tree);
+    const reference = schema.$ref as string;
+    const [name = ''] = Object.keys(schema.$defs as object);
+    expect(reference).toBe(`#/$defs/${name}`);
+    expect(schema.$defs).toEqual({
+      [name]: { type: 'object', properties: { left: { $ref: reference } } },
+    });
+  });
+});
+
+describe('a schema that cannot be enforced', () => {
+  const deep = (levels: number): object =>
+    levels === 0 ? text : { type: 'array', items: deep(levels - 1) };
+  const properties = (count: number, value: unknown = text) =>
+    Object.fromEntries(Array.from({ length: count }, (_, index) => [`p${index}`, value]));
+  const numbers = (count: number, from = 0) => Array.from({ length: count }, (_, i) => from + i);
+
+  test.each([
+    [{ properties: { a: { not: {} } } }, 'properties.a.not'],
+    [{ if: {} }, 'if'],
+    [{ type: 'object', patternProperties: {} }, 'patternProperties'],
+    [{ type: 'object', propertyNames: {} }, 'propertyNames'],
+    [{ type: 'object', dependentRequired: {} }, 'dependentRequired'],
+    [{ type: 'object', minProperties: 1 }, 'minProperties'],
+    [{ type: 'object', maxProperties: 1 }, 'maxProperties'],
+    [{ type: 'object', properties: { a: text }, minProperties: 1 }, 'minProperties'],
+    [{ type: 'object', required: 'a' }, 'required'],
+    [{ type: 'object', required: ['a'], additionalProperties: false }, 'required'],
+    [{ type: 'object', properties: { a: false }, required: ['a'] }, 'properties.a'],
+    [{ type: 'object', properties: [] }, 'properties'],
+    [{ type: 'array', uniqueItems: true }, 'uniqueItems'],
+    [{ type: 'array', contains: text }, 'contains'],
+    [{ type: 'array', items: [{ type: 'array', contains: text }] }, 'items[0].contains'],
+    [{ type: 'array', maxItems: 1e9 }, 'maxItems'],
+    [{ type: 'array', minItems: -1 }, 'minItems'],
+    [{ type: 'array', minItems: 2, maxItems: 1 }, 'minItems'],
+    [{ type: 'array', prefixItems: [text], minItems: 2 }, 'minItems'],
+    [{ type: 'array', prefixItems: [text, text], maxItems: 1 }, 'maxItems'],
+    [{ type: 'array', items: false, minItems: 1 }, 'minItems'],
+    [{ type: 'string', maxLength: 1e6 }, 'maxLength'],
+    [{ type: 'string', maxLength: '5' }, 'maxLength'],
+    [{ type: 'string', minLength: 5, maxLength: 4 }, 'minLength'],
+    [{ type: 'string', format: 'uri' }, 'format'],
+    [{ type: 'string', format: 'date', pattern: '^a$' }, 'format'],
+    [{ type: 'string', pattern: '^(?=a)b$' }, 'pattern'],
+    [{ type: 'string', pattern: '(' }, 'pattern'],
+    [{ type: 'string', pattern: 5 }, 'pattern'],
+    [{ type: 'string', pattern: '^a{1,9}$', maxLength: 5 }, 'maxLength'],
+    [{ type: 'string', pattern: '^a$', minLength: 2 }, 'minLength'],
+    [{ type: 'number', minimum: 0 }, 'minimum'],
+    [{ maximum: 0 }, 'maximum'],
+    [{ type: 'number', multipleOf: 0.5 }, 'multipleOf'],
+    [{ type: 'integer', minimum: 5, maximum: 4 }, 'minimum'],
+    [{ type: 'integer', minimum: 1e16 }, 'minimum'],
+    [{ type: 'integer', exclusiveMinimum: true }, 'exclusiveMinimum'],
+    [{ type: 'text' }, 'type'],
+    [{ type: [] }, 'type'],
+    [{ enum: [] }, 'enum'],
+    [{ enum: 'x' }, 'enum'],
+    [{ type: 'string', enum: [1] }, 'enum'],
+    [{ type: 'string', enum: ['a'], minLength: 1 }, 'minLength'],
+    [{ enum: numbers(257) }, 'enum'],
+    [{ properties: properties(5, { enum: numbers(250) }) }, 'properties.p4.enum'],
+    [{ enum: ['x'.repeat(20_000)] }, 'enum'],
+    [{ anyOf: [] }, 'anyOf'],
+    [{ anyOf: [{ anyOf: [{ not: {} }] }] }, 'anyOf[0].anyOf[0].not'],
+    [{ oneOf: [text, { type: 'string', const: 'a' }] }, 'oneOf'],
+    [{ oneOf: [{ type: 'integer' }, { type: 'number' }] }, 'oneOf'],
+    [{ oneOf: [{ properties: {} }, text] }, 'oneOf'],
+    [{ allOf: [] }, 'allOf'],
+    [{ allOf: [text, { type: 'number' }] }, 'allOf'],
+    [{ allOf: [{ pattern: 'a' }, { pattern: 'b' }] }, 'allOf'],
+    [
+      {
+        allOf: [
+          { type: 'object', properties: { a: text }, additionalProperties: false },
+          { type: 'object', properties: { b: text } },
+        ],
+      },
+      'allOf',
+    ],
+    [{ $ref: 'https://example.com/schema' }, '$ref'],
+    [{ $ref: '#/$defs/none' }, '$ref'],
+    [{ $ref: '#' }, '$ref'],
+    [
+      { $ref: '#/$defs/a', $defs: { a: { $ref: '#/$defs/b' }, b: { $ref: '#/$defs/a' } } },
+      '$ref.$ref',
+    ],
+    [
+      {
+        $ref: '#/$defs/a',
+        $defs: { a: { type: 'object', properties: { a: { $ref: '#/$defs/a' } }, required: ['a'] } },
+      },
+      '$ref',
+    ],
+    [{ allOf: [{ $ref: '#' }, { minimum: 1 }] }, 'allOf'],
+    [{ properties: { a: { $id: 'x' } } }, 'properties.a.$id'],
+    [{ properties: { a: 'text' } }, 'properties.a'],
+    [{ properties: { ['x'.repeat(129)]: text } }, 'properties'],
+    [{ type: 'object', properties: properties(101) }, 'properties'],
+    [{ properties: properties(90, { type: 'object', properties: properties(20) }) }, ''],
+    [{ properties: properties(10, { type: 'string', maxLength: 2000 }) }, 'properties.p4'],
+    [
+      { properties: properties(10, { type: 'string', pattern: 'x'.repeat(900) }) },
+      'properties.p9.pattern',
+    ],
+    [{ description: 'x'.repeat(140_000) }, ''],
+  ])('%j', (schema, path) => {
+    expect(problem(schema).path).toBe(path);
+    // A schema that is only shown is never refused.
+    expect(() => relaxedSchema(schema)).not.toThrow();
+    expect(relaxedSchema(schema).changed).toBe(true);
+  });
+
+  test('because it is too deep', () => {
+    expect(problem(deep(40)).message).toContain('32 levels');
+  });
+});
+
+describe('a schema made to take long', () => {
+  const levels = Array.from({ length: 30 }, (_, level) => `d${level}`);
+  const doubling = (keyword: string, more: object = {}) => ({
+    ...more,
+    $ref: '#/$defs/d0',
+    $defs: Object.fromEntries(
+      levels.map((name, level) => {
+        const next = { $ref: `#/$defs/d${level + 1}` };
+        const last = level + 1 === levels.length;
+        return [name, last ? text : { ...more, [keyword]: [next, { ...next, title: 'again' }] }];
+      }),
+    ),
+  });
+
+  /** Each is met when what it refers to is known, so that no depth grows. */
+  const known = {
+    properties: Object.fromEntries(levels.map((name) => [name, { $ref: `#/$defs/${name}` }])),
+    $defs: Object.fromEntries(
+      levels.map((name, level) => {
+        const before = { $ref: `#/$defs/d${level - 1}` };
+        return [name, level === 0 ? text : { anyOf: [before, { ...before, title: 'again' }] }];
+      }),
+    ),
+  };
+
+  test.each([
+    ['references that double by allOf', doubling('allOf', { minLength: 1 })],
+    ['references that double by anyOf', doubling('anyOf', { minLength: 1 })],
+    ['references that double by oneOf', doubling('oneOf')],
+    ['references to what doubles already', known],
+    ['a long list of long names', { required: Array.from({ length: 5000 }, (_, i) => `n${i}`) }],
+    ['many branches', { oneOf: Array.from({ length: 256 }, (_, i) => ({ const: i })) }],
+    ['a pattern of many choices', { pattern: `^(${'a|'.repeat(400)}b){0,50}$` }],
+  ])('is soon decided: %s', (_name, schema) => {
+    const begin = performance.now();
+    relaxedSchema(schema);
+    try {
+      enforceableSchema(schema);
+    } catch (error) {
+      expect(error).toBeInstanceOf(GrammarProblem);
+    }
+    expect(performance.now() - begin).toBeLessThan(3000);
+  });
+});

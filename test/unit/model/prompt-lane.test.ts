@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest';
+import { laneBytes, wantsPromptLane } from '../../../src/model/prompt-lane.ts';
+
+test.each([
+  ['a part for every slot', 'auto', 2, 2048, true],
+  ['split', 'split', 2, 2048, true],
+  ['unified', 'unified', 2, 2048, false],
+  ['slots that compete for cells', 'auto', 2, 2047, false],
+  ['one slot', 'auto', 1, 1024, false],
+] as const)('a lane for long prompts: %s', (_what, kvLayout, slotCount, kvTokenCount, expected) => {
+  const shape = { slotCount, contextLength: 1024, kvTokenCount };
+  expect(wantsPromptLane(shape, { promptLane: true, kvLayout })).toBe(expected);
+  expect(wantsPromptLane(shape, { promptLane: false, kvLayout })).toBe(false);
+});
+
+const mebibyte = 2 ** 20;
+
+test.each([
+  ['a small model: a slot and a buffer of its size', 4096, 1024, false, 100 + 4 + 4],
+  ['a large one: what fits the buffer, and the buffer', 16_384, 128 * 1024, false, 100 + 256 + 256],
+  ['a large one whose positions depend on the context', 16_384, 128 * 1024, true, 100 + 2048 + 256],
+  ['the shortest context', 256, mebibyte, false, 2 * (100 + 256)],
+] as const)('what a lane takes: %s', async (_what, length, tokenBytes, isWhole, expected) => {
+  const estimate = async (tokenCount: number) => 100 * mebibyte + tokenCount * tokenBytes;
+  expect((await laneBytes(length, isWhole, estimate)) / mebibyte).toBeCloseTo(expected);
+});

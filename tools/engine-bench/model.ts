@@ -1,0 +1,134 @@
+/**
+ * The benchmark's models: random weights in the shapes of real ones, with GPT-2's vocabulary. Speed does
+ * not depend on what the weights say.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { readGgufFileInfo } from 'node-llama-cpp';
+import { type TensorType, type WriteProgress, writeGguf } from '../fixtures/gguf-writer.ts';
+import { type ModelShape, tinyModelSpec } from '../fixtures/tiny-model.ts';
+import { type BytePairVocabulary, controlTokens } from '../fixtures/tiny-vocabulary.ts';
+
+/** Shapes by the name of `--shape`. */
+const shapes = {
+  /** The size for two cores. */
+  '135m': {
+    name: 'random 135M',
+    layerCount: 30,
+    width: 576,
+    headCount: 9,
+    kvHeadCount: 3,
+    feedForwardWidth: 1536,
+    contextLength: 2048,
+    tiedOutput: true,
+    tokenCount: null,
+    distinctRowCount: null,
+  },
+  /** Llama 3.2's smallest. */
+  '1b': {
+    name: 'random 1B',
+    layerCount: 16,
+    width: 2048,
+    headCount: 32,
+    kvHeadCount: 8,
+    feedForwardWidth: 8192,
+    contextLength: 32_768,
+    tiedOutput: true,
+    tokenCount: 128_256,
+    distinctRowCount: 96,
+  },
+  /** Llama 3.1's smallest: 8.5 GB in Q8_0, for a GPU. */
+  '8b': {
+    name: 'random 8B',
+    layerCount: 32,
+    width: 4096,
+    headCount: 32,
+    kvHeadCount: 8,
+    feedForwardWidth: 14_336,
+    contextLength: 32_768,
+    tiedOutput: false,
+    tokenCount: 128_256,
+    distinctRowCount: 96,
+  },
+} as const satisfies Record<string, Partial<ModelShape> & { readonly tokenCount: number | null }>;
+
+export type ShapeName = keyof typeof shapes;
+export const shapeNames = Object.keys(shapes) as readonly ShapeName[];
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const cacheFolder = join(root, 'build', 'bench');
+/** Unpacked from node-llama-cpp's source bundle together with the headers. */
+const vocabularyPath = join(root, 'build', 'llama.cpp', 'models', 'ggml-vocab-gpt-2.gguf');
+/** What the file's bytes depend on beside the shape. */
+const writerPaths = ['gguf-writer.ts', 'tiny-model.ts'].map((name) =>
+  join(root, 'tools', 'fixtures', name),
+);
+
+/** Writes the model unless it is there; returns its path. */
+export async function benchModel(
+  shapeName: ShapeName,
+  weightType: TensorType,
+  onProgress?: WriteProgress,
+): Promise<string> {
+  if (!existsSync(vocabularyPath)) {
+    throw new Error(`${vocabularyPath} is missing: run \`npm run build\` first`);
+  }
+  const { tokenCount, ...shape } = shapes[shapeName];
+  const prefix = `${shapeName}-${weightType.toLowerCase()}-`;
+  const name = `${prefix}${fingerprint(shapeName)}.gguf`;
+  const path = join(cacheFolder, name);
+  if (existsSync(path)) return path;
+  removeStale(prefix);
+  const vocabulary = withUnusedTokens(await readVocabulary(), tokenCount);
+  const spec = tinyModelSpec({ ...shape, weightType, vocabulary, seed: 1 });
+  writeGguf(path, spec, onProgress);
+  return path;
+}
+
+function fingerprint(shapeName: ShapeName): string {
+  const hash = createHash('sha256').update(JSON.stringify(shapes[shapeName]));
+  for (const path of [vocabularyPath, ...writerPaths]) hash.update(readFileSync(path));
+  return hash.digest('hex').slice(0, 12);
+}
+
+function removeStale(prefix: string): void {
+  if (!existsSync(cacheFolder)) return;
+  for (const name of readdirSync(cacheFolder)) {
+    if (name.startsWith(prefix)) rmSync(join(cacheFolder, name));
+  }
+}
+
+/** GPT-2's tokens and merges, with the control tokens of a chat model. */
+async function readVocabulary(): Promise<BytePairVocabulary> {
+  const { metadata } = await readGgufFileInfo(vocabularyPath, {
+    sourceType: 'filesystem',
+    readTensorInfo: false,
+    logWarnings: false,
+  });
+  const { tokens, merges } = metadata.tokenizer.ggml;
+  if (merges === undefined) throw new Error(`${vocabularyPath} has no merges`);
+  const [endOfText, ...added] = controlTokens;
+  const texts = [...tokens, ...added];
+  const controlTokenIds = [endOfText, ...added].map((text) => texts.indexOf(text));
+  const [eosTokenId = -1, , eotTokenId = -1] = controlTokenIds;
+  return {
+    preTokenizer: 'gpt-2',
+    tokens: texts,
+    merges,
+    controlTokenIds: new Set(controlTokenIds),
+    eosTokenId,
+    eotTokenId,
+  };
+}
+
+/** The vocabulary of a larger model: tokens no text is split into, but which are sampled among all. */
+function withUnusedTokens(
+  vocabulary: BytePairVocabulary,
+  tokenCount: number | null,
+): BytePairVocabulary {
+  const missingCount = Math.max(0, (tokenCount ?? 0) - vocabulary.tokens.length);
+  const unused = Array.from({ length: missingCount }, (_, index) => `unused${index}`);
+  return { ...vocabulary, tokens: [...vocabulary.tokens, ...unused] };
+}

@@ -1,0 +1,145 @@
+import { parseArgs } from 'node:util';
+import type { TensorType } from '../fixtures/gguf-writer.ts';
+import { type ShapeName, shapeNames } from './model.ts';
+
+export const contestantNames = ['limit', 'engine', 'http', 'node-llama-cpp'] as const;
+export type ContestantName = (typeof contestantNames)[number];
+
+export const gpuNames = ['off', 'cuda', 'vulkan', 'metal'] as const;
+export type GpuName = (typeof gpuNames)[number];
+
+export const kvLayouts = ['auto', 'split', 'unified'] as const;
+export type KvLayout = (typeof kvLayouts)[number];
+
+/** What to measure and how long. */
+export interface BenchOptions {
+  readonly streamCounts: readonly number[];
+  readonly roundCount: number;
+  readonly threadCount: number;
+  /** Tokens of one whole request, chat template included. */
+  readonly promptTokenCount: number;
+  readonly completionTokenCount: number;
+  /** KV cells per stream. */
+  readonly contextLength: number;
+  /** A model to use instead of the random one. */
+  readonly modelPath: string | undefined;
+  /** The random model to use otherwise. */
+  readonly shapeName: ShapeName;
+  readonly weightType: TensorType;
+  /** Of the engine and the server. */
+  readonly kvLayout: KvLayout;
+  /** Whether the engine and the server multiply with kernels of their own. */
+  readonly cpuKernels: boolean;
+  /** Where the whole model computes. */
+  readonly gpu: GpuName;
+  /** Base URL of another OpenAI-compatible server that serves the same model. */
+  readonly peerUrl: string | undefined;
+  readonly contestants: readonly ContestantName[];
+  readonly jsonPath: string | undefined;
+  /** Pause before each measurement, in which thread pools of the last contestant stop polling. */
+  readonly settleMs: number;
+}
+
+export class UsageError extends Error {}
+
+export const helpText = `Usage: npm run bench -- [options]
+
+Measures whole requests and decoding alone, for several numbers of concurrent streams, and prints the
+engine and the server as ratios to a bare llama.cpp loop. All contestants take turns in one run.
+
+  --streams LIST            concurrent streams (1,4,8,16)
+  --rounds N                measured rounds; medians are printed (5)
+  --threads N               threads of every contestant (2)
+  --prompt-tokens N         prompt of a whole request, chat template included (58)
+  --completion-tokens N     tokens generated for each request (48)
+  --context N               KV cells per stream (512)
+  --shape NAME              ${shapeNames.join(', ')}: size of the random model (135m)
+  --weights TYPE            Q8_0, F16 or F32: its weights (Q8_0)
+  --model PATH              a GGUF file to use instead
+  --gpu NAME                ${gpuNames.join(', ')}: where the model computes (off)
+  --kv-layout NAME          ${kvLayouts.join(', ')}: of the engine and the server (auto)
+  --cpu-kernels off         ggml's kernels for the engine and the server, too (on)
+  --peer URL                another OpenAI-compatible server with the same model, such as
+                            http://127.0.0.1:8080
+  --only LIST               some of ${contestantNames.join(',')}
+  --json FILE               write every measurement and the machine's description
+  --settle MS               pause before each measurement (500)
+  --help
+`;
+
+/**
+ * Parses the command line; null asks for the help text.
+ * @throws {UsageError} naming the flag, what it takes and what it got
+ */
+export function parseOptions(argv: readonly string[]): BenchOptions | null {
+  const { values } = parse(argv);
+  if (values.help === true) return null;
+  const options: BenchOptions = {
+    streamCounts: values.streams.split(',').map((text) => count('--streams', text)),
+    roundCount: count('--rounds', values.rounds),
+    threadCount: count('--threads', values.threads),
+    promptTokenCount: count('--prompt-tokens', values['prompt-tokens']),
+    completionTokenCount: count('--completion-tokens', values['completion-tokens']),
+    contextLength: count('--context', values.context),
+    modelPath: values.model,
+    shapeName: oneOf('--shape', shapeNames, values.shape),
+    kvLayout: oneOf('--kv-layout', kvLayouts, values['kv-layout']),
+    gpu: oneOf('--gpu', gpuNames, values.gpu),
+    weightType: oneOf('--weights', ['Q8_0', 'F16', 'F32'] as const, values.weights),
+    peerUrl: values.peer,
+    contestants: (values.only?.split(',') ?? contestantNames).map((name) =>
+      oneOf('--only', contestantNames, name),
+    ),
+    cpuKernels: oneOf('--cpu-kernels', ['on', 'off'] as const, values['cpu-kernels']) === 'on',
+    jsonPath: values.json,
+    settleMs: count('--settle', values.settle, 0),
+  };
+  const tokenCount = options.promptTokenCount + options.completionTokenCount;
+  if (tokenCount > options.contextLength) {
+    throw new UsageError(
+      `--context must be at least ${tokenCount}, prompt and completion together`,
+    );
+  }
+  return options;
+}
+
+function parse(argv: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...argv],
+      options: {
+        streams: { type: 'string', default: '1,4,8,16' },
+        rounds: { type: 'string', default: '5' },
+        threads: { type: 'string', default: '2' },
+        'prompt-tokens': { type: 'string', default: '58' },
+        'completion-tokens': { type: 'string', default: '48' },
+        context: { type: 'string', default: '512' },
+        shape: { type: 'string', default: '135m' },
+        'kv-layout': { type: 'string', default: 'auto' },
+        gpu: { type: 'string', default: 'off' },
+        weights: { type: 'string', default: 'Q8_0' },
+        model: { type: 'string' },
+        'cpu-kernels': { type: 'string', default: 'on' },
+        peer: { type: 'string' },
+        only: { type: 'string' },
+        json: { type: 'string' },
+        settle: { type: 'string', default: '500' },
+        help: { type: 'boolean' },
+      },
+    });
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function count(flag: string, text: string, least = 1): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value >= least) return value;
+  throw new UsageError(`${flag} takes whole numbers from ${least}, received "${text}"`);
+}
+
+function oneOf<T extends string>(flag: string, allowed: readonly T[], text: string): T {
+  const found = allowed.find((name) => name === text);
+  if (found !== undefined) return found;
+  throw new UsageError(`${flag} takes ${allowed.join(', ')}, received "${text}"`);
+}

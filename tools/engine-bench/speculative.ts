@@ -1,0 +1,134 @@
+/**
+ * What guessing tokens gains: tokens per second with and without, one after the other in every round, on a
+ * text that repeats what stands in its prompt and on one that does not.
+ *
+ *     npm run bench:speculative -- --model big.gguf --draft small.gguf --streams 1,4
+ *
+ * Without `--model` it is the bundled model, which says little about others; without `--draft` tokens are
+ * looked up in the text only.
+ */
+import { parseArgs } from 'node:util';
+import { median } from '../../src/bench/statistics.ts';
+import { settings } from '../../src/config/table.ts';
+import { bundledModelPath } from '../../src/core/package-info.ts';
+import type { Engine } from '../../src/engine/engine.ts';
+import { createNativeEngine, type SpeculativeOptions } from '../../src/engine/native-engine.ts';
+import { toTable } from '../../src/terminal/table.ts';
+import { startLlama } from '../fixtures/start-llama.ts';
+
+const { values } = parseArgs({
+  options: {
+    model: { type: 'string', default: bundledModelPath },
+    draft: { type: 'string' },
+    streams: { type: 'string', default: '1,4' },
+    tokens: { type: 'string', default: '128' },
+    rounds: { type: 'string', default: '5' },
+    threads: { type: 'string', default: '2' },
+  },
+});
+const streamCounts = values.streams.split(',').map(Number);
+const tokenCount = Number(values.tokens);
+const roundCount = Number(values.rounds);
+const contextLength = 1024 + tokenCount;
+
+const list =
+  'the red house, the blue boat, the old tower, the white bridge, the long river, the dark forest';
+const texts = {
+  repeats: `Repeat this list three times, word by word: ${list}.`,
+  free: 'Tell me something I have not heard before.',
+} as const;
+
+const llama = await startLlama();
+const model = await llama.loadModel({ modelPath: values.model });
+const draft =
+  values.draft === undefined ? undefined : await llama.loadModel({ modelPath: values.draft });
+
+/** An engine with the settings' defaults. */
+function start(kind: SpeculativeOptions['kind'] | undefined): Promise<Engine> {
+  const slotCount = Math.max(...streamCounts);
+  return createNativeEngine({
+    model,
+    llamaGpu: llama.gpu,
+    slotCount,
+    contextLength,
+    kvTokenCount: slotCount * contextLength,
+    threadCount: Number(values.threads),
+    batchSize: settings.BATCH_SIZE.fallback,
+    ubatchSize: settings.UBATCH_SIZE.fallback,
+    flashAttention: settings.FLASH_ATTENTION.fallback,
+    cacheTypeK: settings.CACHE_TYPE_K.fallback,
+    cacheTypeV: settings.CACHE_TYPE_V.fallback,
+    speculative: kind && {
+      kind,
+      model: kind === 'draft' ? draft : undefined,
+      minTokens: settings.DRAFT_MIN.fallback,
+      maxTokens: settings.DRAFT_MAX.fallback,
+      ngramSize: settings.NGRAM_SIZE.fallback,
+      minProbability: settings.DRAFT_P_MIN.fallback,
+    },
+    defaultMaxTokens: tokenCount,
+    samplingDefaults: {},
+  });
+}
+
+/** Tokens per second of the decoding of some streams at once. */
+async function speedOf(engine: Engine, text: string, streamCount: number): Promise<number> {
+  const prompts = await Promise.all(
+    Array.from({ length: streamCount }, (_, index) =>
+      engine.prepareChat([{ role: 'user', content: `${index}. ${text}` }]),
+    ),
+  );
+  const rates = await Promise.all(
+    prompts.map(async (prompt) => {
+      const sampling = { temperature: 0, ignoreEos: true };
+      for await (const event of engine.generate({ prompt, sampling, maxTokens: tokenCount })) {
+        if (event.type !== 'sequence-end') continue;
+        return (event.usage.completionTokenCount - 1) / (event.timings.decodeMs / 1000);
+      }
+      return 0;
+    }),
+  );
+  return rates.reduce((sum, rate) => sum + rate, 0);
+}
+
+const plain = await start(undefined);
+const kinds = draft === undefined ? (['ngram'] as const) : (['ngram', 'draft'] as const);
+const rows = [['guess', 'text', 'streams', 'tokens/s without', 'with', 'times', 'right']];
+for (const kind of kinds) {
+  const guessing = await start(kind);
+  for (const [name, text] of Object.entries(texts)) {
+    for (const streamCount of streamCounts) {
+      const speeds: [number[], number[]] = [[], []];
+      const before = guessing.stats();
+      // The first round warms up, and shows the pacer what steps cost.
+      for (let round = -1; round < roundCount; round++) {
+        const without = await speedOf(plain, text, streamCount);
+        const with_ = await speedOf(guessing, text, streamCount);
+        if (round < 0) continue;
+        speeds[0].push(without);
+        speeds[1].push(with_);
+        process.stderr.write(`${kind}, ${name}: round ${round + 1} of ${roundCount}\n`);
+      }
+      const after = guessing.stats();
+      const drafted = after.draftedTokenCount - before.draftedTokenCount;
+      const accepted = after.acceptedTokenCount - before.acceptedTokenCount;
+      const ratios = speeds[0].map((without, index) => (speeds[1][index] ?? 0) / without);
+      rows.push([
+        kind,
+        name,
+        String(streamCount),
+        median(speeds[0]).toFixed(1),
+        median(speeds[1]).toFixed(1),
+        median(ratios).toFixed(2),
+        drafted === 0
+          ? 'none guessed'
+          : `${Math.round((100 * accepted) / drafted)} % of ${drafted}`,
+      ]);
+    }
+  }
+  await guessing.close();
+}
+console.log(toTable(rows));
+await plain.close();
+await draft?.dispose();
+await model.dispose();
