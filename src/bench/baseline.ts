@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { failureText } from '../config/sources.ts';
+import { failureText } from '../core/failure-text.ts';
 import { StartError } from '../core/start-error.ts';
 import { isRecord } from './failure.ts';
 import { type RunRecord, recordVersion } from './record.ts';

@@ -1,7 +1,7 @@
 /** `llama-gguf-inference bench`: measures a server from outside, as its clients see it. */
 import { accessSync, constants, writeFileSync } from 'node:fs';
 import { dirname, extname } from 'node:path';
-import { failureText } from '../config/sources.ts';
+import { failureText } from '../core/failure-text.ts';
 import { StartError } from '../core/start-error.ts';
 import { neutralise } from '../log/log.ts';
 import {

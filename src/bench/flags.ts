@@ -1,4 +1,4 @@
-import { choice, decimal, integer, text, type ValueKind } from '../config/values.ts';
+import { choice, decimal, integer, text, type ValueKind } from '../core/value-kinds.ts';
 import { workloadNames } from './workload.ts';
 
 export const outputFormats = ['text', 'json', 'html'] as const;

@@ -1,6 +1,6 @@
 import { settingsHelp } from '../config/help.ts';
-import { nearest } from '../config/nearest.ts';
-import { quote } from '../config/sources.ts';
+import { nearest } from '../core/nearest.ts';
+import { quote } from '../core/quote.ts';
 import { StartError } from '../core/start-error.ts';
 
 /** What the command line asks for. */

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { encodeModel } from '../access/keys/key-line.ts';
 import { parseDuration } from '../access/keys/when.ts';
 import { priorities } from '../admission/fair-queue.ts';
-import { nearest } from '../config/nearest.ts';
+import { nearest } from '../core/nearest.ts';
 
 /** The command line of `keys` is wrong: exit code 2. */
 export class KeysUsageError extends Error {}

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { readLedgers } from '../access/usage/ledger.ts';
 import { matches } from '../access/usage/usage-filter.ts';
 import { type Usage, UsageTotals } from '../access/usage/usage-lines.ts';
-import { failureText } from '../config/sources.ts';
+import { failureText } from '../core/failure-text.ts';
 import { neutralise } from '../log/log.ts';
 import { toTable } from '../terminal/table.ts';
 import {

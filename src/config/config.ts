@@ -3,17 +3,17 @@ import { dirname, join } from 'node:path';
 import type { KeyLimits } from '../access/keys/api-key.ts';
 import type { LedgerPlace } from '../access/usage/ledger.ts';
 import type { AdmissionLimits } from '../admission/admission.ts';
+import { failureText } from '../core/failure-text.ts';
+import { quote } from '../core/quote.ts';
 import { StartError } from '../core/start-error.ts';
 import type { SamplingParams } from '../engine/engine.ts';
-import type { TlsFiles } from '../server/tls-certificate.ts';
+import type { LogFilesSettings, LogSettings } from '../log/log-settings.ts';
 import { chooseDataDirectory } from './data-directory.ts';
 import { readExtraArgs } from './extra-args.ts';
-import { instanceName, type LogConfig, type LogFilesConfig, logFilesIn } from './log-config.ts';
+import { instanceName, logFilesIn } from './log-config.ts';
 import {
   type ConfigSource,
   type ConfigWarning,
-  failureText,
-  quote,
   readConfigFile,
   readEnvironment,
   readFlags,
@@ -60,7 +60,18 @@ export interface Config {
   readonly tracesEndpoint: string | undefined;
   /** Where it is recorded what keys used; undefined: nowhere. */
   readonly ledger: LedgerPlace | undefined;
-  readonly log: LogConfig;
+  readonly log: LogSettings & {
+    /** A line for every request. */
+    readonly access: boolean;
+  };
+}
+
+/** Where a certificate and its private key are. */
+export interface TlsFiles {
+  /** PEM, the certificate of the server first, then the certificates that signed it. */
+  readonly certPath: string;
+  /** PEM, without a password. */
+  readonly keyPath: string;
 }
 
 /** What a client may send, and how long it may take. Sizes are in bytes, line ends included. */
@@ -161,7 +172,7 @@ export interface SpeculativeConfig {
 /** llama.cpp's name of a KV cache type. */
 export type CacheType = SettingValues['CACHE_TYPE_K'];
 
-export type { ConfigWarning, LogConfig, LogFilesConfig };
+export type { ConfigWarning };
 
 /** The key file of the `keys` command, which reads no other setting. */
 export function keysFile({
@@ -309,7 +320,7 @@ function assemble(
     readonly chatTemplate: string | undefined;
     readonly ubatchSize: number;
     readonly ledger: LedgerPlace | undefined;
-    readonly logFiles: LogFilesConfig | undefined;
+    readonly logFiles: LogFilesSettings | undefined;
   },
 ): Config {
   return {

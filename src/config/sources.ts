@@ -1,5 +1,7 @@
 import { parseArgs } from 'node:util';
-import { nearest } from './nearest.ts';
+import { failureText } from '../core/failure-text.ts';
+import { nearest } from '../core/nearest.ts';
+import { quote } from '../core/quote.ts';
 import {
   flagName,
   misnamedSettings,
@@ -101,11 +103,6 @@ export function readConfigFile(path: string, readFile: (path: string) => string)
   return { label: path, texts, problems, warnings: [] };
 }
 
-/** A value as it may be shown: on one line, and not endlessly long. */
-export function quote(value: string): string {
-  return JSON.stringify(value.length > 80 ? `${value.slice(0, 77)}...` : value);
-}
-
 interface FlagToken {
   readonly name: string;
   readonly rawName: string;
@@ -173,21 +170,6 @@ function parseConfigFile(
     problems.push(`CONFIG must name a readable JSON file, received ${quote(path)}: ${reason}`);
   }
   return {};
-}
-
-/** The system's word for a file that cannot be read, without a stack. */
-export function failureText(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : undefined;
-  switch (code) {
-    case 'ENOENT':
-      return 'there is no such file';
-    case 'EACCES':
-      return 'permission denied';
-    case 'EISDIR':
-      return 'it is a folder';
-    default:
-      return error instanceof Error ? error.message : String(error);
-  }
 }
 
 function knownNames(): string[] {

@@ -13,7 +13,8 @@ import {
   truth,
   url,
   type ValueKind,
-} from './values.ts';
+} from '../core/value-kinds.ts';
+import { logFormats, logLevels } from '../log/log-settings.ts';
 
 /** Headings of the settings, in the order `--help` and the documentation show them. */
 export const settingGroups = [
@@ -443,11 +444,11 @@ export const settings = {
 
   LOG_LEVEL: withDefault(
     'Log',
-    choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
+    choice(...logLevels),
     'info',
     'least severe lines to log: trace, debug, info, warn, error, fatal, silent',
   ),
-  LOG_FORMAT: withDefault('Log', choice('text', 'json'), 'text', 'form of the log lines'),
+  LOG_FORMAT: withDefault('Log', choice(...logFormats), 'text', 'form of the log lines'),
   LOG_DIR: optional(
     'Log',
     text('PATH'),

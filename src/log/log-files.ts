@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { LogFilesConfig } from '../config/config.ts';
+import type { LogFilesSettings } from './log-settings.ts';
 import { RotatingFile } from './rotating-file.ts';
 
 /** Which part of the program writes: file names tell them apart. */
@@ -16,7 +16,7 @@ const latestFileName = 'latest.txt';
  * ready, then the folder of the server log, and the access log beside them.
  */
 export class LogFiles {
-  readonly #config: LogFilesConfig;
+  readonly #config: LogFilesSettings;
   readonly #owner: LogOwner;
   readonly #onFailure: (error: unknown) => void;
   #current: RotatingFile;
@@ -24,7 +24,7 @@ export class LogFiles {
   readonly access: RotatingFile | undefined;
 
   /** @throws what the file system says when folders or files cannot be made */
-  constructor(config: LogFilesConfig, owner: LogOwner, onFailure: (error: unknown) => void) {
+  constructor(config: LogFilesSettings, owner: LogOwner, onFailure: (error: unknown) => void) {
     this.#config = config;
     this.#owner = owner;
     this.#onFailure = onFailure;

@@ -1,6 +1,6 @@
-import type { LogConfig } from '../config/config.ts';
 import { createLogger, type LogDestination, type Logger } from './log.ts';
 import { LogFiles, type LogOwner } from './log-files.ts';
+import type { LogSettings } from './log-settings.ts';
 
 /** The log of this process, wherever it goes. */
 export interface LogOutput {
@@ -16,7 +16,7 @@ export interface LogOutput {
 }
 
 /** Standard error, and files where there is a folder for them. */
-export function openLog(config: LogConfig, owner: LogOwner): LogOutput {
+export function openLog(config: LogSettings, owner: LogOwner): LogOutput {
   let files: LogFiles | undefined;
   // A line of the text form has no time of its own; where standard error goes, somebody adds it.
   const stamp = config.format === 'text' ? () => `${new Date().toISOString()} ` : () => '';

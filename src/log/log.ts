@@ -1,5 +1,5 @@
 import { type Logger, pino, stdSerializers, stdTimeFunctions } from 'pino';
-import type { Config } from '../config/config.ts';
+import type { LogSettings } from './log-settings.ts';
 
 export type { Logger };
 
@@ -13,7 +13,7 @@ export interface LogDestination {
  * `[gateway] message key=value`. Stack traces are shown from level debug on.
  */
 export function createLogger(
-  { level, format }: Pick<Config['log'], 'level' | 'format'>,
+  { level, format }: Pick<LogSettings, 'level' | 'format'>,
   destination: LogDestination = process.stderr,
 ): Logger {
   const showsStack = level === 'debug' || level === 'trace';

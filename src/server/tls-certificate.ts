@@ -1,17 +1,10 @@
 import { readFileSync, statSync } from 'node:fs';
 import type { Server } from 'node:https';
 import { createSecureContext } from 'node:tls';
-import { failureText } from '../config/sources.ts';
+import type { TlsFiles } from '../config/config.ts';
+import { failureText } from '../core/failure-text.ts';
 import { StartError } from '../core/start-error.ts';
 import type { Logger } from '../log/log.ts';
-
-/** Where a certificate and its private key are. */
-export interface TlsFiles {
-  /** PEM, the certificate of the server first, those that signed it behind it. */
-  readonly certPath: string;
-  /** PEM, without a password. */
-  readonly keyPath: string;
-}
 
 /** What a listener is opened with. */
 export interface TlsMaterial {

@@ -1,4 +1,7 @@
-import type { Logger } from '../log/log.ts';
+/** Writes log lines where there is no terminal. */
+export interface ProgressLogger {
+  info(fields: object, message: string): void;
+}
 
 /** What a progress bar needs of a terminal. */
 export interface ProgressTerminal {
@@ -23,7 +26,7 @@ const lineStepMs = 5000;
 
 /** A bar that is drawn over itself in a terminal, log lines anywhere else. */
 export function createLoadProgress(
-  logger: Logger,
+  logger: ProgressLogger,
   terminal: ProgressTerminal = process.stderr,
   now: () => number = Date.now,
 ): LoadProgress {
@@ -47,7 +50,7 @@ function drawnProgress(terminal: ProgressTerminal): LoadProgress {
   };
 }
 
-function loggedProgress(logger: Logger, now: () => number): LoadProgress {
+function loggedProgress(logger: ProgressLogger, now: () => number): LoadProgress {
   let loggedRatio = 0;
   let loggedAt = now();
   return {

@@ -1,5 +1,5 @@
 import { type Priority, priorities } from '../../admission/fair-queue.ts';
-import { nearest } from '../../config/nearest.ts';
+import { nearest } from '../../core/nearest.ts';
 import { type ApiKey, type KeyLimits, type Scope, scopes } from './api-key.ts';
 import { parseIsoTime } from './iso-time.ts';
 import { digestOf, hashPrefix, isPlaceholder, isSecret } from './secret.ts';

@@ -1,5 +1,5 @@
 import { type Stats, unwatchFile, watchFile } from 'node:fs';
-import { failureText } from '../../config/sources.ts';
+import { failureText } from '../../core/failure-text.ts';
 import type { Logger } from '../../log/log.ts';
 import { type LineNote, parseKeyFile } from './key-file.ts';
 import { KeyRing } from './key-ring.ts';

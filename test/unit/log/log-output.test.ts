@@ -2,8 +2,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, expect, it, onTestFinished, vi } from 'vitest';
-import type { LogConfig } from '../../../src/config/config.ts';
 import { openLog } from '../../../src/log/log-output.ts';
+import type { LogSettings } from '../../../src/log/log-settings.ts';
 
 const errorLines: string[] = [];
 
@@ -16,7 +16,7 @@ beforeEach(() => {
   onTestFinished(() => spy.mockRestore());
 });
 
-function start(format: LogConfig['format'] = 'text') {
+function start(format: LogSettings['format'] = 'text') {
   const folder = mkdtempSync(join(tmpdir(), 'lgi-log-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const files = {
