@@ -2,7 +2,7 @@
 // long one would have to be cut into pieces small enough for a step, which cost several times what
 // large ones do on a CPU; here it is computed in large ones, interrupted wherever its time is over.
 // And what several have behind a common beginning is one piece here, where their cells lie in one
-// stream (docs/decisions/0015-prompt-lane.md). Belongs to the engine thread.
+// stream (docs/decisions/0015-background-prefill.md). Belongs to the engine thread.
 #pragma once
 
 #include <atomic>
