@@ -223,53 +223,39 @@ void Engine::CancelSequence(SequenceId id) {
 
 bool Engine::Step() {
   const Clock::time_point begin = Clock::now();
-  ProposeDrafts();
+  Draft();
   const StepPlan plan = scheduler_->Plan();
-  if (lane_ && !plan.lane && !lane_->rows().empty()) lane_->Abandon();
-  if (!ApplyEdits(plan)) return true;
+  if (!EditMemory(plan)) return true;
   if (plan.empty()) return false;
 
-  // Texts wait for those of the next step, but not for a prompt.
+  // Waiting texts leave with the next step's, unless that step computes a prompt: it takes longer.
   if (!plan.only_decodes()) Flush();
   ++stats_.n_steps;
-  const bool goes_on = plan.work.empty() || ComputeBatch(plan);
-  if (plan.lane && goes_on) {
-    // Readers need not wait for what they have no part in.
-    PublishStats();
-    Flush();
-    RunLane(*plan.lane, DecodesNext(plan) ? 0 : MillisecondsSince(begin));
+  FillBatch(plan);
+  if (Decode(plan)) {
+    Commit(plan);
+    SampleAll(plan);
+    Measure(plan);
+    if (plan.lane) RunLane(*plan.lane, DecodesNext(plan) ? 0 : MillisecondsSince(begin));
   }
   stats_.step_ms += MillisecondsSince(begin);
   return true;
 }
 
-// Whether somebody has sampled who will do so again.
-bool Engine::DecodesNext(const StepPlan& plan) const {
-  return std::ranges::any_of(plan.work, [this](const StepWork& work) {
-    return work.samples && sequences_.contains(work.id);
-  });
-}
-
-bool Engine::ComputeBatch(const StepPlan& plan) {
-  FillBatch(plan);
-  // They are made within the call, and say nothing of later ones.
-  const bool copies = context_->has_pending_copies();
-  const Clock::time_point begin = Clock::now();
-  const DecodeStatus status = context_->Decode();
-  stats_.decode_ms += MillisecondsSince(begin);
+bool Engine::Decode(const StepPlan& plan) {
+  if (plan.work.empty()) return true;
+  decode_copies_ = context_->has_pending_copies();
+  decode_begin_ = Clock::now();
+  const DecodeStatus status = context_->Decode(&batch_);
+  stats_.decode_ms += MillisecondsSince(decode_begin_);
   ++stats_.n_decode_calls;
   switch (status) {
     case DecodeStatus::kOk:
-      scheduler_->Commit(plan);
-      CountProgress(plan);
-      SampleAll(plan);
-      if (!copies) scheduler_->Measured(plan, MillisecondsSince(begin));
+    case DecodeStatus::kAborted:
       break;
     case DecodeStatus::kNoRoom:
-      // Alone, a sequence that finds no room never will.
+      // A sequence that is alone and finds no room will never find any.
       if (!scheduler_->MakeRoom(plan)) FailSequences(plan, kNoRoom);
-      break;
-    case DecodeStatus::kAborted:
       break;
     case DecodeStatus::kFailed:
       FailSequences(plan, "llama_decode could not compute the batch");
@@ -278,7 +264,31 @@ bool Engine::ComputeBatch(const StepPlan& plan) {
   return status == DecodeStatus::kOk;
 }
 
+void Engine::Commit(const StepPlan& plan) {
+  scheduler_->Commit(plan);
+  stats_.n_decoded_tokens += batch_.size();
+  for (const StepWork& work : plan.work) {
+    CountComputed(work.first, work.n_tokens, &sequences_.at(work.id));
+  }
+}
+
+// Decode() also performs pending copies: the time of such a step must not train the step model.
+void Engine::Measure(const StepPlan& plan) {
+  if (plan.work.empty() || decode_copies_) return;
+  scheduler_->Measured(plan, MillisecondsSince(decode_begin_));
+}
+
+// True if any sequence sampled in this step is still running.
+bool Engine::DecodesNext(const StepPlan& plan) const {
+  return std::ranges::any_of(plan.work, [this](const StepWork& work) {
+    return work.samples && sequences_.contains(work.id);
+  });
+}
+
 void Engine::RunLane(const LaneWork& work, double batch_ms) {
+  // The results of the batch leave before the slice begins.
+  PublishStats();
+  Flush();
   const bool begins = !LaneHolds(work);
   if (!begins) SetLaneTargets(work);
   const bool has_read = std::ranges::any_of(
@@ -363,7 +373,7 @@ void Engine::FailLane(const LaneWork& work) {
   for (const LaneShare& share : work.shares) scheduler_->LaneFailed(share, /*emptied=*/false);
 }
 
-void Engine::ProposeDrafts() {
+void Engine::Draft() {
   if (!drafter_) return;
   std::vector<DraftCall> calls = scheduler_->DraftCalls();
   for (DraftCall& call : calls) {
@@ -377,8 +387,9 @@ void Engine::ProposeDrafts() {
   if (ms > 0) scheduler_->MeasuredDrafting(drafter_->n_drafted(), ms);
 }
 
-// What was to be copied from an id that an edit has emptied is lost as well.
-bool Engine::ApplyEdits(const StepPlan& plan) {
+// A copy from an id that a failed edit has emptied fails as well.
+bool Engine::EditMemory(const StepPlan& plan) {
+  if (lane_ && !plan.lane && !lane_->rows().empty()) lane_->Abandon();
   std::vector<CacheId> emptied;
   for (const CacheEdit& edit : plan.edits) {
     const bool from_nothing = edit.kind == CacheEdit::Kind::kCopy &&
@@ -405,7 +416,7 @@ void Engine::FillBatch(const StepPlan& plan) {
 
   const Clock::time_point now = Clock::now();
   first_outputs_.assign(plan.work.size(), -1);
-  context_->BeginBatch();
+  batch_.Clear();
   for (const size_t i : by_cache_id_) {
     const StepWork& work = plan.work[i];
     Sequence& sequence = sequences_.at(work.id);
@@ -414,14 +425,7 @@ void Engine::FillBatch(const StepPlan& plan) {
     sequence.CopyTokens(work.first, work.n_tokens, &scratch_tokens_);
     scratch_tokens_.insert(scratch_tokens_.end(), work.draft.begin(), work.draft.end());
     const int32_t n_outputs = work.n_outputs() + static_cast<int32_t>(work.draft.size());
-    first_outputs_[i] = context_->Add(work.cache_id, work.first, scratch_tokens_, n_outputs);
-  }
-}
-
-void Engine::CountProgress(const StepPlan& plan) {
-  stats_.n_decoded_tokens += context_->batch_size();
-  for (const StepWork& work : plan.work) {
-    CountComputed(work.first, work.n_tokens, &sequences_.at(work.id));
+    first_outputs_[i] = batch_.Add(work.cache_id, work.first, scratch_tokens_, n_outputs);
   }
 }
 

@@ -25,6 +25,7 @@
 #include "llama/drafter.h"
 #include "llama/model.h"
 #include "llama/prompt_lane.h"
+#include "llama/token_batch.h"
 #include "schedule/scheduler.h"
 
 struct EngineOptions {
@@ -87,12 +88,18 @@ class Engine : public LiveThread {
   std::string OpenLane();
   // One step of all sequences. False when there was nothing to compute.
   bool Step();
-  void ProposeDrafts();
+  // The verbs of a step, in calling order.
+  void Draft();
   // False when an edit failed, so that the plan is void.
-  bool ApplyEdits(const StepPlan& plan);
-  // Computes the batch and what follows from it. False when it could not be computed, so that the
-  // rest of the plan is void.
-  bool ComputeBatch(const StepPlan& plan);
+  bool EditMemory(const StepPlan& plan);
+  void FillBatch(const StepPlan& plan);
+  // False when the batch could not be computed, so that the rest of the plan is void.
+  bool Decode(const StepPlan& plan);
+  void Commit(const StepPlan& plan);
+  // Scores prompts and chooses the next tokens.
+  void SampleAll(const StepPlan& plan);
+  void Measure(const StepPlan& plan);
+
   bool DecodesNext(const StepPlan& plan) const;
   // Gives the lane its time, which may be as long as `batch_ms`; when its prompts are computed,
   // they move to the others.
@@ -104,11 +111,7 @@ class Engine : public LiveThread {
   void ComputeLane(const LaneWork& work, double ms);
   void MoveFromLane(const LaneWork& work);
   void FailLane(const LaneWork& work);
-  void FillBatch(const StepPlan& plan);
-  void CountProgress(const StepPlan& plan);
   void CountComputed(int32_t first, int32_t n_tokens, Sequence* sequence);
-  // Scores prompts and chooses the next tokens.
-  void SampleAll(const StepPlan& plan);
   void FindSamples(const StepPlan& plan);
   void TakeScores();
   void TakeSamples();
@@ -174,6 +177,10 @@ class Engine : public LiveThread {
   // From when on they leave with the end of a step.
   Clock::time_point flush_at_ = Clock::time_point::min();
   EngineStats stats_;
+  TokenBatch batch_;
+  // When the latest Decode began, and whether it also performed copies.
+  Clock::time_point decode_begin_{};
+  bool decode_copies_ = false;
   // Batch index of the first token whose logits are kept, of each piece of work of this step, in
   // the plan's order.
   std::vector<int32_t> first_outputs_;

@@ -137,10 +137,11 @@ Context::Context(const ContextOptions& options, const std::atomic<bool>* abortin
 // Whether a sequence of two tokens can lose the second. llama.cpp has no other way to ask.
 bool Context::CutsInTrial() {
   constexpr std::array<llama_token, 1> kAnyToken{0};
+  TokenBatch batch;
   for (const int32_t position : {0, 1}) {
-    BeginBatch();
-    Add(0, position, kAnyToken, 1);
-    if (Decode() != DecodeStatus::kOk) return false;
+    batch.Clear();
+    batch.Add(0, position, kAnyToken, 1);
+    if (Decode(&batch) != DecodeStatus::kOk) return false;
   }
   const bool cuts = llama_memory_seq_rm(llama_get_memory(context_.get()), 0, 1, -1);
   if (cuts) cell_bytes_ = llama_state_seq_get_size(context_.get(), 0);
@@ -154,22 +155,23 @@ void Context::ComputeAllSizes(int32_t n_slots) {
   const auto n_most =
       static_cast<int32_t>(std::min<uint32_t>(llama_n_ubatch(context_.get()), n_ctx_));
   const std::vector<llama_token> tokens(n_most, 0);
+  TokenBatch batch;
   for (const int32_t n : {3, 12, 48, n_most}) {
     if (n > n_most) continue;
-    BeginBatch();
-    Add(0, 0, std::span(tokens).first(n), 1);
-    Decode();
+    batch.Clear();
+    batch.Add(0, 0, std::span(tokens).first(n), 1);
+    Decode(&batch);
     // One more behind them looks at a longer context.
-    BeginBatch();
     if (n < n_ctx_) {
-      Add(0, n, std::span(tokens).first(1), 1);
-      Decode();
+      batch.Clear();
+      batch.Add(0, n, std::span(tokens).first(1), 1);
+      Decode(&batch);
     }
     Clear(0);
   }
-  BeginBatch();
-  for (CacheId id = 0; id < n_slots; ++id) Add(id, 0, std::span(tokens).first(1), 1);
-  Decode();
+  batch.Clear();
+  for (CacheId id = 0; id < n_slots; ++id) batch.Add(id, 0, std::span(tokens).first(1), 1);
+  Decode(&batch);
   for (CacheId id = 0; id < n_slots; ++id) Clear(id);
 }
 
@@ -217,10 +219,10 @@ bool Context::CanCut(CacheId id, int32_t n_tokens) const {
   return oldest >= 0 && oldest <= std::max(0, n_tokens - n_window_);
 }
 
-DecodeStatus Context::Decode() {
+DecodeStatus Context::Decode(TokenBatch* batch) {
   EndCopies();
   has_pending_copies_ = false;
-  return batch_.DecodeIn(context_.get());
+  return batch->DecodeIn(context_.get());
 }
 
 void Context::EndCopies() {

@@ -1,5 +1,4 @@
-// The llama_context of the engine and the batch it computes. Built, used and destroyed on the
-// engine thread.
+// The llama_context of the engine. Built, used and destroyed on the engine thread.
 #pragma once
 
 #include <atomic>
@@ -59,17 +58,9 @@ class Context {
   // not suffice.
   Context(const ContextOptions& options, const std::atomic<bool>* aborting);
 
-  // Empties the batch.
-  void BeginBatch() { batch_.Clear(); }
-  // Appends `tokens` of the sequence `id`, at least one, the first at position `first`. The logits
-  // of the last `n_outputs` are kept. Returns the batch index of the first of these, or of the last
-  // token where none is kept. A batch keeps n_slots + n_scored_rows() + n_drafted at most.
-  int32_t Add(CacheId id, int32_t first, std::span<const llama_token> tokens, int32_t n_outputs) {
-    return batch_.Add(id, first, tokens, n_outputs);
-  }
-  // Returns when everything is computed.
-  DecodeStatus Decode();
-  int32_t batch_size() const { return batch_.size(); }
+  // Computes a batch, and returns when everything is computed. At most n_slots + n_scored_rows() +
+  // n_drafted of its tokens may keep their logits.
+  DecodeStatus Decode(TokenBatch* batch);
   // llama.cpp has computed in the context by itself, and not through Decode.
   void ComputedElsewhere() { copied_id_ = -1; }
   // No more copies of the sequence that was copied last are to come for now: frees the buffer.
@@ -160,5 +151,4 @@ class Context {
   CellBytes copied_cells_;
   ComputeThreads threads_;
   llama_context_ptr context_;
-  TokenBatch batch_;
 };

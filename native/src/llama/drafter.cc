@@ -265,9 +265,9 @@ bool Drafter::Compute(CacheId id, std::span<const Token> tokens) {
   const auto n_batch = static_cast<size_t>(llama_n_batch(model.context.get()));
   while (!tokens.empty()) {
     const auto part = tokens.first(std::min(tokens.size(), n_batch));
-    model.context.BeginBatch();
-    model.context.Add(id, model.cache.n_held(id), part, 0);
-    if (model.context.Decode() != DecodeStatus::kOk) {
+    model.batch.Clear();
+    model.batch.Add(id, model.cache.n_held(id), part, 0);
+    if (model.context.Decode(&model.batch) != DecodeStatus::kOk) {
       // Nobody knows what the cells hold now.
       model.context.Apply({CacheEdit::Kind::kClear, id});
       model.cache.Lost(id);

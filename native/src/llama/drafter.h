@@ -69,6 +69,7 @@ class Drafter {
                const std::atomic<bool>* aborting);
 
     Context context;
+    TokenBatch batch;
     PrefixCache cache;
     // How much of a prompt it computes in a step.
     StepPacer pacer;
