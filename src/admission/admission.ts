@@ -2,51 +2,51 @@ import { GatewayError } from '../core/errors.ts';
 import type { TokenUsage } from '../engine/engine.ts';
 import { FairQueue, type Priority } from './fair-queue.ts';
 
-/** How many may wait, and for how long. */
+/** How many requests may wait, and for how long. */
 export interface AdmissionLimits {
   /** Requests that may wait; 0 is without limit. */
   readonly waitingCount: number;
-  /** Milliseconds a request may wait until its first sequence is let in; 0 is without limit. */
+  /** Milliseconds a request may wait until its first sequence is admitted; 0 is without limit. */
   readonly waitMs: number;
 }
 
-/** Whose a request is and how urgent. */
-export interface Applicant {
-  readonly keyId: string;
+/** The share a request is charged to, and its urgency. */
+export interface AdmissionRequest {
+  readonly fairShareKey: string;
   readonly priority: Priority;
-  /** Once it aborts nothing of the request waits any more; what is let in still has to be given back. */
+  /** After its abort no sequence of the request waits any more; permits still have to be ended. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Of so many slots one more sequence is let in than can run: it takes the slot that becomes free at the
- * engine's very next step. Others wait for no more than a part of a turn longer by it.
+ * For every so many slots one sequence more is admitted than can run. It takes the slot that becomes free at
+ * the engine's next step. Other sequences wait longer by a fraction of a turn at most.
  */
 const slotsPerSpare = 4;
 
-/** A sampled token costs as much as this many prompt tokens; the paper's weights. */
+/** A sampled token costs as much as this many prompt tokens; the weights of the paper that `FairQueue` names. */
 const completionWeight = 2;
 
-/** Weight of the newest one in the running average of how long slots are held. */
+/** Weight of the newest value in the moving average of how long permits are held. */
 const newestWeight = 0.1;
 
-const longestRetrySeconds = 600;
+const maxRetrySeconds = 600;
 
 /**
- * Stands in front of the engine: as many sequences are let in as it runs at once, the others wait here,
- * where they can be told apart by key and dropped. Which is next is {@link FairQueue}'s to say.
+ * The queue in front of the engine. Admits as many sequences as the engine runs at once; all others wait here,
+ * where a key's requests can be told apart and dropped. {@link FairQueue} decides which sequence is next.
  */
 export class Admission {
   readonly #limits: AdmissionLimits;
   readonly #slotCount: () => number;
-  readonly #line = new FairQueue<SlotRequest>();
-  /** Requests of which nothing was let in yet. */
-  readonly #waiting = new Set<PlaceInLine>();
+  readonly #queue = new FairQueue<WaitingSequence>();
+  /** Requests without an admitted sequence. */
+  readonly #waiting = new Set<WaitingRequest>();
   #admittedCount = 0;
-  /** How long a slot is held, on average; undefined before the first was given back. */
-  #heldMs: number | undefined;
+  /** Average time a permit is held; undefined before the first one has ended. */
+  #holdMs: number | undefined;
 
-  /** @param slotCount - sequences that run at once; asked each time, since it depends on the model */
+  /** @param slotCount - sequences that run at once; read each time, because it depends on the model */
   constructor(limits: AdmissionLimits, slotCount: () => number) {
     this.#limits = limits;
     this.#slotCount = slotCount;
@@ -56,75 +56,76 @@ export class Admission {
     return this.#limits;
   }
 
-  /** Sequences that wait to be let in. */
+  /** Sequences that wait for a permit. */
   get waitingCount(): number {
-    return this.#line.size;
+    return this.#queue.size;
   }
 
   /**
-   * Takes a place for a request, before anything is done for it. Where too many wait already, the youngest
-   * one of the key with most of them has to leave, be it this one: a key that floods the line does not
-   * keep others out of it. An interactive request takes the place of one that is not before that.
+   * Enters a request into the queue, before any work is done for it. A full queue refuses the youngest request
+   * of the key with the most waiting requests, which may be this one: a key that floods the queue does not keep
+   * other keys out. An interactive request displaces a batch request first.
    * @throws {GatewayError} `queue_full`
    */
-  join(applicant: Applicant): Place {
+  join(request: AdmissionRequest): QueueEntry {
     const { waitingCount: limit } = this.#limits;
-    const placeCount = limit + this.#slotCount();
-    if (limit > 0 && this.#waiting.size + this.#admittedCount >= placeCount) {
-      const victim = this.#victimFor(applicant);
+    const capacity = limit + this.#slotCount();
+    if (limit > 0 && this.#waiting.size + this.#admittedCount >= capacity) {
+      const victim = this.#victimFor(request);
       if (victim === undefined) throw this.#refusal('queue_full');
       victim.refuse(this.#refusal('queue_full'));
     }
-    const place = new PlaceInLine(applicant, {
+    const { fairShareKey } = request;
+    const entry = new WaitingRequest(request, {
       waitMs: this.#limits.waitMs,
-      enqueue: (request) => {
-        this.#line.add(request);
-        this.#letIn();
+      enqueue: (sequence) => {
+        this.#queue.add(sequence);
+        this.#admit();
       },
-      dequeue: (request) => this.#line.remove(request),
-      charge: (cost) => this.#line.charge(applicant.keyId, cost),
-      onOver: () => this.#waiting.delete(place),
-      onRelease: (heldMs) => {
-        this.#heldMs ??= heldMs;
-        this.#heldMs += newestWeight * (heldMs - this.#heldMs);
+      dequeue: (sequence) => this.#queue.remove(sequence),
+      charge: (cost) => this.#queue.charge(fairShareKey, cost),
+      onWaitOver: () => this.#waiting.delete(entry),
+      onPermitEnd: (holdMs) => {
+        this.#holdMs ??= holdMs;
+        this.#holdMs += newestWeight * (holdMs - this.#holdMs);
         this.#admittedCount -= 1;
-        this.#line.end(applicant.keyId);
-        this.#letIn();
+        this.#queue.end(fairShareKey);
+        this.#admit();
       },
-      refusal: () => this.#refusal('queue_timeout'),
+      timeoutError: () => this.#refusal('queue_timeout'),
     });
-    this.#waiting.add(place);
-    return place;
+    this.#waiting.add(entry);
+    return entry;
   }
 
-  /** Seconds until those who wait now have been let in, at the rate slots were given back lately. */
+  /** Seconds until all that wait now are admitted, at the rate at which permits ended lately. */
   get retryAfterSeconds(): number | undefined {
-    if (this.#heldMs === undefined) return undefined;
-    const turnMs = this.#heldMs / Math.max(1, this.#slotCount());
-    const waitingCount = Math.max(this.#line.size, this.#waiting.size, 1);
-    return Math.min(longestRetrySeconds, Math.max(1, Math.ceil((turnMs * waitingCount) / 1000)));
+    if (this.#holdMs === undefined) return undefined;
+    const turnMs = this.#holdMs / Math.max(1, this.#slotCount());
+    const waitingCount = Math.max(this.#queue.size, this.#waiting.size, 1);
+    return Math.min(maxRetrySeconds, Math.max(1, Math.ceil((turnMs * waitingCount) / 1000)));
   }
 
-  #letIn(): void {
+  #admit(): void {
     const slotCount = this.#slotCount();
-    const most = slotCount + Math.floor(slotCount / slotsPerSpare);
-    while (this.#admittedCount < most) {
-      const request = this.#line.next();
-      if (request === undefined) return;
+    const maxAdmittedCount = slotCount + Math.floor(slotCount / slotsPerSpare);
+    while (this.#admittedCount < maxAdmittedCount) {
+      const sequence = this.#queue.next();
+      if (sequence === undefined) return;
       this.#admittedCount += 1;
-      request.admit();
+      sequence.admit();
     }
   }
 
-  #victimFor({ keyId, priority }: Applicant): PlaceInLine | undefined {
+  #victimFor({ fairShareKey, priority }: AdmissionRequest): WaitingRequest | undefined {
     const waiting = [...this.#waiting];
-    const batch = waiting.filter((place) => place.applicant.priority === 'batch');
-    if (priority === 'interactive' && batch.length > 0) return youngestOfLongest(batch);
-    const sameKind = waiting.filter((place) => place.applicant.priority === priority);
-    const victim = youngestOfLongest(sameKind);
+    const batch = waiting.filter(({ request }) => request.priority === 'batch');
+    if (priority === 'interactive' && batch.length > 0) return youngestOfLargestShare(batch);
+    const samePriority = waiting.filter(({ request }) => request.priority === priority);
+    const victim = youngestOfLargestShare(samePriority);
     if (victim === undefined) return undefined;
-    const longest = countOf(sameKind, victim.applicant.keyId);
-    return longest > countOf(sameKind, keyId) + 1 ? victim : undefined;
+    const largest = countOf(samePriority, victim.request.fairShareKey);
+    return largest > countOf(samePriority, fairShareKey) + 1 ? victim : undefined;
   }
 
   #refusal(code: 'queue_full' | 'queue_timeout'): GatewayError {
@@ -133,136 +134,138 @@ export class Admission {
   }
 }
 
-function countOf(places: readonly PlaceInLine[], keyId: string): number {
-  return places.filter(({ applicant }) => applicant.keyId === keyId).length;
+function countOf(waiting: readonly WaitingRequest[], fairShareKey: string): number {
+  return waiting.filter(({ request }) => request.fairShareKey === fairShareKey).length;
 }
 
-/** The last one of the key that has most of them. */
-function youngestOfLongest(places: readonly PlaceInLine[]): PlaceInLine | undefined {
+/** The last request of the key that has the most of them. */
+function youngestOfLargestShare(waiting: readonly WaitingRequest[]): WaitingRequest | undefined {
   const counts = new Map<string, number>();
-  for (const { applicant } of places) {
-    counts.set(applicant.keyId, (counts.get(applicant.keyId) ?? 0) + 1);
+  for (const { request } of waiting) {
+    counts.set(request.fairShareKey, (counts.get(request.fairShareKey) ?? 0) + 1);
   }
-  const most = Math.max(0, ...counts.values());
-  return places.findLast(({ applicant }) => counts.get(applicant.keyId) === most);
+  const largest = Math.max(0, ...counts.values());
+  return waiting.findLast(({ request }) => counts.get(request.fairShareKey) === largest);
 }
 
-/** A request's place in line. Call {@link leave} when the request is over, however it ended. */
-export interface Place {
+/** A request in the queue. Call {@link leave} when the request is over, however it ended. */
+export interface QueueEntry {
   /**
-   * Waits for one sequence to be let in. Any number of calls may wait at the same time.
-   * @param promptTokenCount - what it is thought to compute
+   * Waits until one sequence is admitted. Any number of calls may wait at the same time.
+   * @param promptTokenCount - prompt tokens the sequence is expected to compute
    * @throws the signal's reason once it aborts
-   * @throws {GatewayError} `queue_full` when another needs the place, `queue_timeout`
+   * @throws {GatewayError} `queue_full` when another request displaces this one, `queue_timeout`
    */
-  slot(promptTokenCount: number): Promise<Slot>;
-  /** @param reason - thrown to whatever of the request still waits for a slot */
+  permit(promptTokenCount: number): Promise<Permit>;
+  /** @param reason - thrown to calls of {@link permit} that still wait */
   leave(reason?: unknown): void;
 }
 
 /** What one sequence used. */
-export type SlotUsage = Pick<
+export type PermitUsage = Pick<
   TokenUsage,
   'promptTokenCount' | 'cachedTokenCount' | 'completionTokenCount'
 >;
 
-/** Leave to hand one sequence to the engine. Has to be given back once, by {@link end}. */
-export interface Slot {
+/** Permission to hand one sequence to the engine. Call {@link end} once, when the sequence is over. */
+export interface Permit {
   readonly waitedMs: number;
-  /** A token was sampled, at least. */
+  /** Charges at least one sampled token. */
   notePiece(): void;
-  /** @param used - what it really computed, where that is known */
-  end(used?: SlotUsage): void;
+  /** @param used - the exact counts, where they are known */
+  end(used?: PermitUsage): void;
 }
 
-/** What a place needs from the admission. */
-interface PlaceDeps {
+/** What a waiting request needs from the admission. */
+interface WaitingRequestDeps {
   readonly waitMs: number;
-  readonly enqueue: (request: SlotRequest) => void;
-  readonly dequeue: (request: SlotRequest) => void;
+  readonly enqueue: (sequence: WaitingSequence) => void;
+  readonly dequeue: (sequence: WaitingSequence) => void;
   readonly charge: (cost: number) => void;
-  /** It waits no more: something of it was let in, or nothing will be. */
-  readonly onOver: () => void;
-  readonly onRelease: (heldMs: number) => void;
-  readonly refusal: () => GatewayError;
+  /** The request waits no more: its first sequence was admitted, or none will be. */
+  readonly onWaitOver: () => void;
+  readonly onPermitEnd: (holdMs: number) => void;
+  readonly timeoutError: () => GatewayError;
 }
 
-/** One sequence that waits to be let in. */
-interface SlotRequest {
-  readonly keyId: string;
+/** One sequence that waits for a permit. */
+interface WaitingSequence {
+  readonly fairShareKey: string;
   readonly priority: Priority;
   readonly admit: () => void;
   readonly fail: (reason: unknown) => void;
 }
 
-class PlaceInLine implements Place {
-  readonly applicant: Applicant;
-  readonly #deps: PlaceDeps;
-  readonly #requests = new Set<SlotRequest>();
+class WaitingRequest implements QueueEntry {
+  readonly request: AdmissionRequest;
+  readonly #deps: WaitingRequestDeps;
+  readonly #sequences = new Set<WaitingSequence>();
   readonly #timer: NodeJS.Timeout | undefined;
-  readonly #onAbort = () => this.refuse(this.applicant.signal.reason);
-  /** Why nothing more is let in. */
+  readonly #onAbort = () => this.refuse(this.request.signal.reason);
+  /** Why no further sequence is admitted. */
   #refusal: { readonly reason: unknown } | undefined;
 
-  constructor(applicant: Applicant, deps: PlaceDeps) {
-    this.applicant = applicant;
+  constructor(request: AdmissionRequest, deps: WaitingRequestDeps) {
+    this.request = request;
     this.#deps = deps;
-    if (deps.waitMs > 0) this.#timer = setTimeout(() => this.refuse(deps.refusal()), deps.waitMs);
-    applicant.signal.addEventListener('abort', this.#onAbort);
+    if (deps.waitMs > 0) {
+      this.#timer = setTimeout(() => this.refuse(deps.timeoutError()), deps.waitMs);
+    }
+    request.signal.addEventListener('abort', this.#onAbort);
   }
 
-  slot(promptTokenCount: number): Promise<Slot> {
-    const { keyId, priority } = this.applicant;
+  permit(promptTokenCount: number): Promise<Permit> {
+    const { fairShareKey, priority } = this.request;
     return new Promise((resolve, reject) => {
       if (this.#refusal !== undefined) return reject(this.#refusal.reason);
       let queuedAt: number | undefined;
-      const request: SlotRequest = {
-        keyId,
+      const sequence: WaitingSequence = {
+        fairShareKey,
         priority,
         admit: () => {
-          this.#requests.delete(request);
-          this.#waitNoMore();
+          this.#sequences.delete(sequence);
+          this.#endWait();
           const waitedMs = queuedAt === undefined ? 0 : performance.now() - queuedAt;
-          resolve(this.#newSlot(waitedMs, promptTokenCount));
+          resolve(this.#newPermit(waitedMs, promptTokenCount));
         },
         fail: reject,
       };
-      this.#requests.add(request);
-      // It may be let in at once.
-      this.#deps.enqueue(request);
+      this.#sequences.add(sequence);
+      // May admit the sequence at once.
+      this.#deps.enqueue(sequence);
       queuedAt = performance.now();
     });
   }
 
-  /** Whoever waits for a slot is told why there will be none. */
+  /** Fails all sequences that wait, and those to come, with `reason`. */
   refuse(reason: unknown): void {
     this.#refusal ??= { reason };
-    this.#waitNoMore();
-    for (const request of this.#requests) {
-      this.#deps.dequeue(request);
-      request.fail(reason);
+    this.#endWait();
+    for (const sequence of this.#sequences) {
+      this.#deps.dequeue(sequence);
+      sequence.fail(reason);
     }
-    this.#requests.clear();
+    this.#sequences.clear();
   }
 
   leave(reason: unknown = new Error('the request is over')): void {
-    this.applicant.signal.removeEventListener('abort', this.#onAbort);
+    this.request.signal.removeEventListener('abort', this.#onAbort);
     this.refuse(reason);
   }
 
-  #waitNoMore(): void {
+  #endWait(): void {
     clearTimeout(this.#timer);
-    this.#deps.onOver();
+    this.#deps.onWaitOver();
   }
 
-  #newSlot(waitedMs: number, promptTokenCount: number): Slot {
+  #newPermit(waitedMs: number, expectedTokenCount: number): Permit {
     const admittedAt = performance.now();
     let charged = 0;
     const charge = (cost: number) => {
       charged += cost;
       this.#deps.charge(cost);
     };
-    charge(promptTokenCount);
+    charge(expectedTokenCount);
     let isOver = false;
     return {
       waitedMs,
@@ -275,7 +278,7 @@ class PlaceInLine implements Place {
           const computedCount = promptTokenCount - cachedTokenCount;
           charge(computedCount + completionWeight * completionTokenCount - charged);
         }
-        this.#deps.onRelease(performance.now() - admittedAt);
+        this.#deps.onPermitEnd(performance.now() - admittedAt);
       },
     };
   }

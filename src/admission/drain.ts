@@ -1,8 +1,8 @@
 import { GatewayError } from '../core/errors.ts';
 
 /**
- * Running generations, and the way they end when the process is asked to stop: new ones are refused,
- * running ones may finish, and at the deadline the rest is aborted.
+ * Running completions, and how they end when the process is asked to stop: new completions are refused, running
+ * ones may finish, and at the deadline the rest is aborted.
  */
 export class Drain {
   readonly #running = new Set<AbortController>();
@@ -18,7 +18,7 @@ export class Drain {
   }
 
   /**
-   * Registers one generation; call the returned function when it is over, however it ended.
+   * Registers one completion; call the returned function when it is over, however it ended.
    * @throws {GatewayError} `shutting_down` once draining
    */
   enter(controller: AbortController): () => void {
@@ -31,9 +31,9 @@ export class Drain {
   }
 
   /**
-   * Refuses new generations and waits for the running ones. After `timeoutMs` those left are aborted
-   * with `shutting_down` as the reason and waited for, at most `graceMs` more.
-   * @returns how many had to be aborted
+   * Refuses new completions and waits for the running ones. After `timeoutMs` the rest is aborted with
+   * `shutting_down` as the reason and awaited for `graceMs` more at most.
+   * @returns how many completions had to be aborted
    */
   async finish(timeoutMs: number, graceMs = 5000): Promise<number> {
     this.#draining = true;

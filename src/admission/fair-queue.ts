@@ -1,31 +1,31 @@
-/** What is asked for at once, or for whenever nobody else wants anything. */
+/** `batch` work is served only while no interactive work waits. */
 export type Priority = 'interactive' | 'batch';
 
 export const priorities: readonly Priority[] = ['interactive', 'batch'];
 
-/** What stands in line. */
+/** An item of the queue. */
 export interface Waiting {
-  /** Who it is for; shares are equal between keys. */
-  readonly keyId: string;
+  /** The key whose share the item is charged to; shares are equal between keys. */
+  readonly fairShareKey: string;
   readonly priority: Priority;
 }
 
-/** One key, as long as something of it waits or is served. */
+/** The account of one key, as long as an item of the key waits or is served. */
 interface Share<T> {
-  /** In the order it came. */
+  /** In the order of arrival. */
   readonly waiting: T[];
   servedCount: number;
-  /** What it was charged, from what the others had been charged when it came. */
+  /** What the key was charged, starting from the lowest account at its arrival. */
   cost: number;
-  /** When it last was served, counted in turns; 0 is never. */
+  /** The turn in which the key was served last; 0 is never. */
   lastTurn: number;
 }
 
 /**
- * A line in which the next one is of the key that has cost least, so that keys that always want something
- * get equal shares and one that seldom does is served next. A key that comes does not get what it left
- * unused before: its account begins at the lowest of those that are there. Of one key, those that came
- * first are first. Interactive ones go before all of `batch`.
+ * A queue whose next item belongs to the key that has cost least. Keys that always want something get equal
+ * shares, and a key that seldom wants something is served next. A key that arrives does not get what it left
+ * unused before: its account begins at the lowest account present. Items of one key are served in the order of
+ * arrival, interactive items before all of `batch`.
  *
  * After the virtual token counter of Sheng et al., "Fairness in Serving Large Language Models" (2024).
  */
@@ -34,28 +34,28 @@ export class FairQueue<T extends Waiting> {
   #turn = 0;
   #size = 0;
 
-  /** How many stand in line. */
+  /** Items that wait. */
   get size(): number {
     return this.#size;
   }
 
   add(item: T): void {
-    this.#shareOf(item.keyId).waiting.push(item);
+    this.#shareOf(item.fairShareKey).waiting.push(item);
     this.#size += 1;
   }
 
-  /** Takes one out of the line that is not served; does nothing when it is not there. */
+  /** Removes an item that will not be served; does nothing when it does not wait. */
   remove(item: T): void {
-    const share = this.#shares.get(item.keyId);
+    const share = this.#shares.get(item.fairShareKey);
     if (share === undefined) return;
     const index = share.waiting.indexOf(item);
     if (index === -1) return;
     share.waiting.splice(index, 1);
     this.#size -= 1;
-    this.#forgetIdle(item.keyId, share);
+    this.#forgetIdle(item.fairShareKey, share);
   }
 
-  /** Takes the next one out of the line to be served; call {@link end} when it is. */
+  /** Removes the next item, to be served; call {@link end} when its service is over. */
   next(): T | undefined {
     let chosen: { readonly share: Share<T>; readonly item: T } | undefined;
     for (const share of this.#shares.values()) {
@@ -74,32 +74,32 @@ export class FairQueue<T extends Waiting> {
     return item;
   }
 
-  /** One of the key is served no more. */
-  end(keyId: string): void {
-    const share = this.#shares.get(keyId);
+  /** The service of one item of the key is over. */
+  end(fairShareKey: string): void {
+    const share = this.#shares.get(fairShareKey);
     if (share === undefined) return;
     share.servedCount -= 1;
-    this.#forgetIdle(keyId, share);
+    this.#forgetIdle(fairShareKey, share);
   }
 
-  /** @param cost - below zero gives back what was charged too much */
-  charge(keyId: string, cost: number): void {
-    const share = this.#shares.get(keyId);
+  /** @param cost - a negative value gives back what was charged too much */
+  charge(fairShareKey: string, cost: number): void {
+    const share = this.#shares.get(fairShareKey);
     if (share !== undefined) share.cost += cost;
   }
 
-  #shareOf(keyId: string): Share<T> {
-    const known = this.#shares.get(keyId);
+  #shareOf(fairShareKey: string): Share<T> {
+    const known = this.#shares.get(fairShareKey);
     if (known !== undefined) return known;
     const costs = [...this.#shares.values()].map(({ cost }) => cost);
     const cost = costs.length === 0 ? 0 : Math.min(...costs);
     const share: Share<T> = { waiting: [], servedCount: 0, cost, lastTurn: 0 };
-    this.#shares.set(keyId, share);
+    this.#shares.set(fairShareKey, share);
     return share;
   }
 
-  #forgetIdle(keyId: string, { waiting, servedCount }: Share<T>): void {
-    if (waiting.length === 0 && servedCount === 0) this.#shares.delete(keyId);
+  #forgetIdle(fairShareKey: string, { waiting, servedCount }: Share<T>): void {
+    if (waiting.length === 0 && servedCount === 0) this.#shares.delete(fairShareKey);
   }
 }
 

@@ -5,7 +5,7 @@ import type { Scope } from '../access/keys/api-key.ts';
 import {
   AuthenticationError,
   type AuthenticationReason,
-  anybody,
+  anonymous,
   type Caller,
   type KeyPolicy,
   recognise,
@@ -54,7 +54,7 @@ export function addAuthentication(
   app.decorateRequest('caller');
   if (options === undefined) {
     app.addHook('onRequest', async (request, reply) => {
-      if (accessOf(request, false) !== 'open') setCaller(request, reply, anybody);
+      if (accessOf(request, false) !== 'open') setCaller(request, reply, anonymous);
     });
     return;
   }

@@ -18,8 +18,8 @@ export interface Caller {
   readonly cacheScope: string | undefined;
 }
 
-/** Everybody, where authentication is off. */
-export const anybody: Caller = {
+/** The caller of every request while authentication is off. */
+export const anonymous: Caller = {
   keyId: 'auth-disabled',
   scopes,
   models: undefined,

@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify';
 import type { TokenMeter } from '../../access/limits/token-meter.ts';
 import type { UsageRecorder } from '../../access/usage/usage-recorder.ts';
-import type { Admission, Place, Slot } from '../../admission/admission.ts';
+import type { Admission, Permit, QueueEntry } from '../../admission/admission.ts';
 import type { Drain } from '../../admission/drain.ts';
 import type { Priority } from '../../admission/fair-queue.ts';
 import { GatewayError } from '../../core/errors.ts';
@@ -73,8 +73,7 @@ export interface Generation {
   readonly choiceCount: number;
   readonly drain: Drain;
   readonly admission: Admission;
-  /** Whose it is, where shares of the engine are concerned. */
-  readonly keyId: string;
+  readonly fairShareKey: string;
   readonly priority: Priority;
   /** Aborted by the client's leaving, by the drain's deadline, and when it takes too long. */
   readonly controller: AbortController;
@@ -103,12 +102,12 @@ export async function* generate(generation: Generation): CompletionEvents {
   const { maxTokens } = generation.options;
   const leave = drain.enter(controller);
   const trace = generation.trace.beginGeneration({ choiceCount, maxTokens });
-  let place: Place | undefined;
+  let entry: QueueEntry | undefined;
   let bill: GenerationBill | undefined;
   const deadline = new Deadline(generation);
   try {
     controller.signal.throwIfAborted();
-    place = admission.join({ ...generation, signal: controller.signal });
+    entry = admission.join({ ...generation, signal: controller.signal });
     const prompts = await generation.prepare();
     controller.signal.throwIfAborted();
     for (const prompt of prompts) requireRoom(generation, prompt);
@@ -117,7 +116,7 @@ export async function* generate(generation: Generation): CompletionEvents {
       ...generation,
       assumedTokenCount: maxTokens ?? assumedCompletionTokenCount,
     });
-    const run: Run = { generation, trace, place, deadline, bill, ends: [] };
+    const run: Run = { generation, trace, entry, deadline, bill, ends: [] };
     const choices = prompts.flatMap((prompt, index) => choicesOf(run, prompt, index * choiceCount));
     for await (const event of merge(choices)) yield event;
     // `filter` leaves out those that never ended.
@@ -132,7 +131,7 @@ export async function* generate(generation: Generation): CompletionEvents {
     try {
       await bill?.settle();
     } finally {
-      place?.leave();
+      entry?.leave();
       trace.end();
       leave();
     }
@@ -154,7 +153,7 @@ function requireRoom({ engine: { info }, options }: Generation, prompt: Prepared
 interface Run {
   readonly generation: Generation;
   readonly trace: GenerationTrace;
-  readonly place: Place;
+  readonly entry: QueueEntry;
   readonly deadline: Deadline;
   readonly bill: GenerationBill;
   /** How the choices ended that did, by their number. */
@@ -210,11 +209,11 @@ async function* generateChoice(
   request: GenerateRequest,
   choice: number,
 ): CompletionEvents {
-  const { place, deadline, trace, bill } = run;
+  const { entry, deadline, trace, bill } = run;
   const { engine, controller, choiceCount } = run.generation;
   // Other choices of a prompt find what the first one computes.
   const isFirst = choice % choiceCount === 0;
-  const slot = await place.slot(isFirst ? request.prompt.tokenCount : 0);
+  const permit = await entry.permit(isFirst ? request.prompt.tokenCount : 0);
   deadline.start();
   const { signal } = controller;
   const left = new AbortController();
@@ -225,7 +224,7 @@ async function* generateChoice(
       const { value: event } = await events.next();
       if (event === undefined) return;
       if (event.type === 'sequence-end') {
-        end = noteEnd(run, slot, choice, event);
+        end = noteEnd(run, permit, choice, event);
         yield toChoiceEnd(end, choice, signal);
         return;
       }
@@ -234,7 +233,7 @@ async function* generateChoice(
       const isPrompt = event.type === 'prompt-delta';
       bill.usage.notePiece(choice, isPrompt ? 0 : 1);
       if (!isPrompt) {
-        slot.notePiece();
+        permit.notePiece();
         yield { type: 'delta', choice, delta: event };
         continue;
       }
@@ -243,27 +242,27 @@ async function* generateChoice(
       }
     }
   } catch (error) {
-    place.leave(error);
+    entry.leave(error);
     throw error;
   } finally {
     // Whoever leaves early still pays for all that was computed: only the end tells what that was.
     if (end === undefined) left.abort();
     for await (const event of events) {
-      if (event.type === 'sequence-end') noteEnd(run, slot, choice, event);
+      if (event.type === 'sequence-end') noteEnd(run, permit, choice, event);
     }
-    slot.end();
+    permit.end();
   }
 }
 
 /** @returns the end with all the time it waited */
 function noteEnd(
   { generation: { log }, trace, bill, ends }: Run,
-  slot: Slot,
+  permit: Permit,
   choice: number,
   { finishReason, usage, drafts, timings: engineTimings, ...rest }: SequenceEnd,
 ): SequenceEnd {
-  const timings = { ...engineTimings, queueMs: slot.waitedMs + engineTimings.queueMs };
-  slot.end(usage);
+  const timings = { ...engineTimings, queueMs: permit.waitedMs + engineTimings.queueMs };
+  permit.end(usage);
   bill.usage.noteEnd(choice, usage);
   trace.noteSequence({ finishReason, usage, timings });
   log.debug({ choice, finishReason, ...usage, ...timings, ...drafts }, 'sequence ended');

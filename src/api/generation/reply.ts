@@ -6,8 +6,8 @@ import type { Drain } from '../../admission/drain.ts';
 import { GatewayError } from '../../core/errors.ts';
 import type { ReplyDelta, ScoredToken } from '../../engine/engine.ts';
 import type { ModelChoice } from '../fields/served-model.ts';
-import { priorityOf, shareholder } from './applicant.ts';
 import { abortOnDisconnect, ClientGone } from './disconnect.ts';
+import { fairShareKeyOf, priorityOf } from './fair-share.ts';
 import {
   type CompletionEvent,
   type CompletionEvents,
@@ -57,7 +57,14 @@ export type ReplyForm =
   | { readonly stream: true; readonly framer: ReplyFramer };
 
 /** What the request itself brings to its generation. */
-type RequestPart = 'keyId' | 'controller' | 'timeoutMs' | 'trace' | 'log' | 'meter' | 'recorder';
+type RequestPart =
+  | 'fairShareKey'
+  | 'controller'
+  | 'timeoutMs'
+  | 'trace'
+  | 'log'
+  | 'meter'
+  | 'recorder';
 
 /**
  * Generates what a request asks for and answers with it, whole or as a stream. Ends with the client.
@@ -77,7 +84,7 @@ export async function generateReply(
   const events = generate({
     ...generation,
     options,
-    keyId: shareholder(request),
+    fairShareKey: fairShareKeyOf(request),
     priority: priorityOf(request.caller, generation.priority),
     controller,
     timeoutMs: request.server.generationTimeoutMs,

@@ -1,14 +1,14 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { unlimitedMeter } from '../../access/limits/token-meter.ts';
 import { noRecorder } from '../../access/usage/usage-recorder.ts';
-import type { Admission, Place, Slot } from '../../admission/admission.ts';
+import type { Admission, Permit, QueueEntry } from '../../admission/admission.ts';
 import type { Drain } from '../../admission/drain.ts';
 import { GatewayError } from '../../core/errors.ts';
 import { InputError, type PreparedInputs } from '../../engine/engine.ts';
 import type { ModelChoice } from '../fields/served-model.ts';
-import { priorityOf, shareholder } from '../generation/applicant.ts';
 import { Deadline } from '../generation/deadline.ts';
 import { abortOnDisconnect, ClientGone } from '../generation/disconnect.ts';
+import { fairShareKeyOf, priorityOf } from '../generation/fair-share.ts';
 
 /** What the endpoints that compute inputs need from their surroundings. */
 export interface InputDeps extends ModelChoice {
@@ -36,13 +36,13 @@ export async function answerWithInputs<T>(
   const { signal } = controller;
   const leave = drain.enter(controller);
   const deadline = new Deadline({ timeoutMs: request.server.generationTimeoutMs, controller });
-  let place: Place | undefined;
-  let slot: Slot | undefined;
+  let entry: QueueEntry | undefined;
+  let permit: Permit | undefined;
   try {
     signal.throwIfAborted();
     const priority = priorityOf(request.caller, 'interactive');
-    place = inputAdmission.join({ keyId: shareholder(request), priority, signal });
-    slot = await place.slot(0);
+    entry = inputAdmission.join({ fairShareKey: fairShareKeyOf(request), priority, signal });
+    permit = await entry.permit(0);
     deadline.start();
     return await work(signal);
   } catch (error) {
@@ -51,8 +51,8 @@ export async function answerWithInputs<T>(
     return reply.hijack();
   } finally {
     deadline.clear();
-    slot?.end();
-    place?.leave();
+    permit?.end();
+    entry?.leave();
     leave();
   }
 }

@@ -1,5 +1,5 @@
 import type { Registry } from 'prom-client';
-import { anybody } from '../../access/keys/caller.ts';
+import { anonymous } from '../../access/keys/caller.ts';
 import type { Admission } from '../../admission/admission.ts';
 import type { ModelRegistry } from '../../model/registry.ts';
 import {
@@ -85,7 +85,7 @@ export class GatewayCounts {
     const { status, failure, generation, inputTokenCount, keyId, route } = record;
     if (status === 401 || status === 429) this.#unauthorized += 1;
     // Those who watch are no users, and nobody is authenticated where authentication is off.
-    else if (keyId !== undefined && keyId !== anybody.keyId && route !== '/metrics') {
+    else if (keyId !== undefined && keyId !== anonymous.keyId && route !== '/metrics') {
       this.#authenticated += 1;
     }
     if (failure === 'queue_full') this.#queueRejections += 1;

@@ -6,9 +6,9 @@ interface Item extends Waiting {
   readonly name: string;
 }
 
-const item = (name: string, keyId: string, priority: Priority = 'interactive'): Item => ({
+const item = (name: string, fairShareKey: string, priority: Priority = 'interactive'): Item => ({
   name,
-  keyId,
+  fairShareKey,
   priority,
 });
 
@@ -30,7 +30,7 @@ describe('a fair queue', () => {
     expect(queue.next()?.name).toBe('a1');
   });
 
-  test('serves the key that has cost least', () => {
+  test('serves the key that has cost the least', () => {
     const queue = new FairQueue<Item>();
     for (const name of ['1', '2', '3']) {
       queue.add(item(`a${name}`, 'alice'));
@@ -46,7 +46,7 @@ describe('a fair queue', () => {
     expect(queue.next()?.name).toBe('a2');
   });
 
-  test('gives nobody what he left unused while he was away', () => {
+  test('gives a key nothing of what it left unused while it was away', () => {
     const queue = new FairQueue<Item>();
     queue.add(item('a0', 'alice'));
     queue.next();
@@ -75,7 +75,7 @@ describe('a fair queue', () => {
     expect(queue.next()?.name).toBe('a1');
   });
 
-  test('serves batch when nothing interactive waits, of whatever key', () => {
+  test('serves batch when nothing interactive waits, for any key', () => {
     const queue = new FairQueue<Item>();
     queue.add(item('slow', 'alice', 'batch'));
     queue.add(item('fast', 'alice'));
@@ -86,7 +86,7 @@ describe('a fair queue', () => {
     expect(names.slice(2).sort()).toEqual(['other', 'slow']);
   });
 
-  test('lets go of one that waits, and of nothing else', () => {
+  test('removes an item that waits, and nothing else', () => {
     const queue = new FairQueue<Item>();
     const [a, b] = [item('a', 'alice'), item('b', 'alice')];
     queue.add(a);
@@ -104,17 +104,17 @@ describe('a fair queue', () => {
     const random = new SeededRandom(7);
     const costs: Record<string, number> = { alice: 10, bob: 100, carol: 35 };
     const served: Record<string, number> = { alice: 0, bob: 0, carol: 0 };
-    for (const keyId of Object.keys(costs)) queue.add(item('', keyId));
+    for (const fairShareKey of Object.keys(costs)) queue.add(item('', fairShareKey));
     let total = 0;
     for (let turn = 0; turn < 3000; turn++) {
       const next = queue.next();
-      if (next === undefined) throw new Error('somebody always waits');
-      const cost = Math.round((costs[next.keyId] ?? 0) * (0.5 + random.next()));
-      queue.charge(next.keyId, cost);
-      served[next.keyId] = (served[next.keyId] ?? 0) + cost;
+      if (next === undefined) throw new Error('an item always waits');
+      const cost = Math.round((costs[next.fairShareKey] ?? 0) * (0.5 + random.next()));
+      queue.charge(next.fairShareKey, cost);
+      served[next.fairShareKey] = (served[next.fairShareKey] ?? 0) + cost;
       total += cost;
-      queue.add(item('', next.keyId));
-      queue.end(next.keyId);
+      queue.add(item('', next.fairShareKey));
+      queue.end(next.fairShareKey);
     }
     for (const share of Object.values(served)) expect(share / total).toBeCloseTo(1 / 3, 2);
   });
