@@ -127,7 +127,7 @@ export interface EngineConfig {
   /** Whether the engine's own kernels may stand in for llama.cpp's. */
   readonly cpuKernels: boolean;
   /** Whether long prompts may have a context of their own. */
-  readonly promptLane: boolean;
+  readonly backgroundPrefill: boolean;
   /** 0 leaves the choice to the engine. */
   readonly threadCount: number;
   /** ggml's busy-wait between graphs, 0 to 100; undefined leaves the choice to the engine. */
@@ -369,7 +369,7 @@ function assemble(
       batchSize: values.BATCH_SIZE,
       ubatchSize: derived.ubatchSize,
       cpuKernels: values.CPU_KERNELS,
-      promptLane: values.PROMPT_LANE,
+      backgroundPrefill: values.PROMPT_LANE,
       stepTargetMs: values.STEP_TARGET_MS,
       streamIntervalMs: values.STREAM_INTERVAL_MS,
       flashAttention: values.FLASH_ATTENTION,

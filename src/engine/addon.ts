@@ -14,45 +14,16 @@ import type {
   SamplingParams,
 } from './engine.ts';
 
-/** What the native engine is built with. Checked before it gets here. */
+/**
+ * What the native engine is built with: each option by the name that `VisitOptions` of the C++ structs gives it. Other
+ * properties have no effect, and an absent one leaves the default of the struct. Checked before it gets here.
+ */
 export interface NativeEngineOptions {
   /** node-llama-cpp's addon object behind a loaded `LlamaModel`. */
   readonly model: object;
   /** Jinja text that replaces the model's own template; empty: the model's, or ChatML. */
   readonly chatTemplate: string;
-  readonly slotCount: number;
-  readonly contextLength: number;
-  readonly kvTokenCount: number;
-  readonly kvLayout: 'unified' | 'split';
-  readonly threadCount: number;
-  /** Threads that choose tokens. */
-  readonly samplingThreadCount: number;
-  /** Busy-wait of the compute threads between steps, 0 (none) to 100. */
-  readonly threadPoll: number;
-  /** Processors they may run on; empty: any. */
-  readonly processors: readonly number[];
-  readonly batchSize: number;
-  readonly ubatchSize: number;
-  /** What a step may take while somebody decodes, in milliseconds, above 0. */
-  readonly stepTargetMs: number;
-  /** For how long texts may wait for those of the next steps, in milliseconds; 0: not at all. */
-  readonly textIntervalMs: number;
-  readonly flashAttention: 'auto' | 'on' | 'off';
-  /** ggml type names. */
-  readonly cacheTypeK: string;
-  readonly cacheTypeV: string;
-  /** Whether long prompts may be computed in a context of their own, where that is of use. */
-  readonly promptLane: boolean;
-  /** Left out: tokens are not guessed. */
-  readonly speculative?: {
-    readonly kind: 'ngram' | 'draft';
-    /** The addon object of the draft model; only with `draft`. */
-    readonly model?: object;
-    readonly minTokens: number;
-    readonly maxTokens: number;
-    readonly ngramSize: number;
-    readonly minProbability: number;
-  };
+  readonly [option: string]: unknown;
 }
 
 /** Sampling parameters as the addon takes them: the seed folded to 32 bits. */

@@ -73,7 +73,7 @@ export interface EngineOptions {
    * For so many milliseconds texts may wait for those of the next steps, to come in one turn of the event loop;
    * default 0. The first one of a sequence never waits, nor does one that others do not follow.
    */
-  readonly textIntervalMs?: number;
+  readonly streamIntervalMs?: number;
   /** `auto` is off for narrow heads on a CPU, else llama.cpp's choice. */
   readonly flashAttention: 'auto' | 'on' | 'off';
   readonly cacheTypeK: string;
@@ -82,7 +82,7 @@ export interface EngineOptions {
    * Whether long prompts may be computed in a context of their own, between the steps of others, which has the
    * memory of one more slot; default false. It is done on a CPU with a split KV cache of two slots or more.
    */
-  readonly promptLane?: boolean;
+  readonly backgroundPrefill?: boolean;
   /** Guess tokens and check several in one step; left out: every token takes a step. */
   readonly speculative?: SpeculativeOptions | undefined;
   /** Jinja text that replaces the model's own chat template. */
@@ -134,8 +134,6 @@ type SequenceErrorCode = Extract<NativePayload, { type: 'sequence-error' }>['cod
 
 /** Events one request may have waiting before its sequence is held. */
 const queueHigh = 256;
-
-const defaultStepTargetMs = 50;
 
 /** llama.cpp reads this seed as "choose one". */
 const randomSeed = 0xffff_ffff;
@@ -550,33 +548,18 @@ function defaultEmbedding(contextLength: number): EmbeddingOptions {
   return { pooling: 'mean', contextLength, wholeInputs: false };
 }
 
-function nativeOptions(options: EngineOptions) {
-  const { slotCount, contextLength, kvTokenCount, batchSize, ubatchSize } = options;
-  const { cacheTypeK, cacheTypeV } = options;
-  const { kvLayout = 'auto', stepTargetMs = defaultStepTargetMs } = options;
+/** The options as the addon takes them: a setting of its own passes through, whatever its name. */
+function nativeOptions(options: EngineOptions): NativeEngineOptions {
   const threadCount = chosenThreadCount(options.threadCount);
   return {
+    ...options,
     model: addonModelOf(options.model),
     chatTemplate: options.chatTemplate ?? '',
-    slotCount,
-    contextLength,
-    kvTokenCount,
-    // The native side shares one cache all the same where not every slot has room for a whole context.
-    kvLayout: kvLayout === 'auto' ? 'split' : kvLayout,
     threadCount,
     samplingThreadCount: options.samplingThreadCount ?? threadCount,
-    threadPoll: options.threadPoll ?? 0,
-    processors: options.processors ?? [],
-    batchSize,
-    ubatchSize,
-    stepTargetMs,
-    textIntervalMs: options.textIntervalMs ?? 0,
     flashAttention: chosenFlashAttention(options),
-    cacheTypeK,
-    cacheTypeV,
-    promptLane: options.promptLane ?? false,
-    ...(options.speculative && { speculative: nativeSpeculative(options.speculative) }),
-  } satisfies NativeEngineOptions;
+    speculative: options.speculative && nativeSpeculative(options.speculative),
+  };
 }
 
 /**

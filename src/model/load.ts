@@ -50,7 +50,7 @@ export interface LoadedModel {
   readonly embedding: EmbeddingOptions;
   readonly fit: EngineFit & {
     /** Whether there is memory for a context for long prompts, too. */
-    readonly promptLane: boolean;
+    readonly backgroundPrefill: boolean;
   };
   readonly threadCount: number;
   readonly threadPoll: number;
@@ -239,7 +239,7 @@ async function fitToMemory(
       free,
       estimate: (shape) => estimateEmbedding(model, engine, { ...embedding, ...shape }),
     });
-    return { ...fit, promptLane: false };
+    return { ...fit, backgroundPrefill: false };
   }
   const reserves = expectsEmbeddings(engine.pooling, embedding);
   const estimate = async (shape: ContextShape) => {
@@ -257,16 +257,16 @@ async function fitToMemory(
     estimate,
   });
   if (!keepsEveryTokenInRam(model) || !wantsPromptLane(fit, engine)) {
-    return { ...fit, promptLane: false };
+    return { ...fit, backgroundPrefill: false };
   }
   const ramBytes = await laneBytes(fit.contextLength, rotatesByContext(model), async (length) => {
     const shape = { slotCount: 1, contextLength: length, kvTokenCount: length };
     return (await estimateContext(model, engine, shape)).ramBytes;
   });
   const lane = { ramBytes, vramBytes: 0 };
-  if (fits(total([await estimate(fit), lane]), free)) return { ...fit, promptLane: true };
+  if (fits(total([await estimate(fit), lane]), free)) return { ...fit, backgroundPrefill: true };
   const message = `PROMPT_LANE has no effect: ${amounts(lane)} more are not free`;
-  return { ...fit, promptLane: false, notes: [...fit.notes, { level: 'info', message }] };
+  return { ...fit, backgroundPrefill: false, notes: [...fit.notes, { level: 'info', message }] };
 }
 
 function total(parts: readonly MemoryAmounts[]): MemoryAmounts {

@@ -10,10 +10,10 @@ const shortLength = 256;
 /** Whether a lane is of use: the slots do not share one cache. */
 export function wantsPromptLane(
   { slotCount, contextLength, kvTokenCount }: ContextShape,
-  { promptLane, kvLayout }: Pick<EngineConfig, 'promptLane' | 'kvLayout'>,
+  { backgroundPrefill, kvLayout }: Pick<EngineConfig, 'backgroundPrefill' | 'kvLayout'>,
 ): boolean {
   const hasParts = kvLayout !== 'unified' && kvTokenCount >= slotCount * contextLength;
-  return promptLane && hasParts && slotCount > 1;
+  return backgroundPrefill && hasParts && slotCount > 1;
 }
 
 /**

@@ -291,29 +291,17 @@ async function startEngine(
   // Awaited only once the model is ready; a failure before that must not go unhandled.
   failure.catch(() => {});
   const { model, draft, gpu, generates, embedding, fit, dispose } = loaded;
+  const { threadCount, threadPoll, streamIntervalMs } = loaded;
   const options = {
+    // Every setting of the engine, then what the load has chosen instead.
+    ...config,
+    ...fit,
+    threadCount,
+    threadPoll,
+    streamIntervalMs,
+    speculative: speculativeOptions(config.speculative, draft),
     model,
     llamaGpu: gpu,
-    slotCount: fit.slotCount,
-    contextLength: fit.contextLength,
-    kvTokenCount: fit.kvTokenCount,
-    kvLayout: config.kvLayout,
-    promptLane: fit.promptLane,
-    threadCount: loaded.threadCount,
-    threadPoll: loaded.threadPoll,
-    processors: config.processors,
-    batchSize: config.batchSize,
-    ubatchSize: config.ubatchSize,
-    stepTargetMs: config.stepTargetMs,
-    textIntervalMs: loaded.streamIntervalMs,
-    flashAttention: config.flashAttention,
-    cacheTypeK: config.cacheTypeK,
-    cacheTypeV: config.cacheTypeV,
-    speculative: speculativeOptions(config.speculative, draft),
-    chatTemplate: config.chatTemplate,
-    thinking: config.thinking,
-    defaultMaxTokens: config.defaultMaxTokens,
-    samplingDefaults: config.samplingDefaults,
     embedding,
     onInterToken: (ms: number) => metrics.observeInterToken(ms),
     onFailure: (reason: string) => fail(new StartError(1, `the engine failed: ${reason}`)),

@@ -59,7 +59,7 @@ test.each([
     ...options,
     contextLength: 2048,
     kvLayout: 'split',
-    promptLane: true,
+    backgroundPrefill: true,
   });
   const random = new SeededRandom(`prompt lane ${name}`);
   let endedCount = 0;

@@ -23,7 +23,7 @@ const words = (seed: string, count: number) =>
 const laneOptions = {
   kvLayout: 'split',
   contextLength: 4096,
-  promptLane: true,
+  backgroundPrefill: true,
   stepTargetMs: 5,
 } as const;
 
@@ -75,7 +75,7 @@ describe('a long prompt beside a stream', () => {
       cacheTypeK: type,
       cacheTypeV: type,
     } as const;
-    const plain = await startEngine(loaded.model, { ...options, promptLane: false });
+    const plain = await startEngine(loaded.model, { ...options, backgroundPrefill: false });
     const engine = await startEngine(loaded.model, options);
     try {
       expect(engine.info).toMatchObject({ promptLane: true });
@@ -152,7 +152,7 @@ describe('a long prompt beside a stream', () => {
     ['that is cached', true],
   ])('computes what chats have behind a beginning %s side by side', async (_what, warm) => {
     const options = { ...laneOptions, slotCount: 8, flashAttention: 'on' } as const;
-    const plain = await startEngine(loaded.model, { ...laneOptions, promptLane: false });
+    const plain = await startEngine(loaded.model, { ...laneOptions, backgroundPrefill: false });
     const engine = await startEngine(loaded.model, options);
     try {
       for (const seed of ['a', 'b', 'c']) {
@@ -236,7 +236,7 @@ describe('a long prompt beside a stream', () => {
 test.each([
   ['a unified cache', { kvLayout: 'unified' }],
   ['one slot', { slotCount: 1 }],
-  ['a wish not to', { promptLane: false }],
+  ['a wish not to', { backgroundPrefill: false }],
 ] as const)('there is no lane with %s', async (_what, options) => {
   const engine = await startEngine(loaded.model, { ...laneOptions, ...options });
   expect(engine.info.promptLane).toBe(false);

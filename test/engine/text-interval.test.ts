@@ -1,4 +1,4 @@
-/** Texts that wait for those of the next steps: `textIntervalMs`. */
+/** Texts that wait for those of the next steps: `streamIntervalMs`. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
 import {
@@ -19,7 +19,7 @@ let gaps: number[] = [];
 beforeAll(async () => {
   loaded = await loadModel();
   engine = await startEngine(loaded.model, {
-    textIntervalMs: forEverMs,
+    streamIntervalMs: forEverMs,
     onInterToken: (ms) => gaps.push(ms),
   });
 });

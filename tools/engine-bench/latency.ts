@@ -88,7 +88,7 @@ function newEngine(slotCount: number, contextLength: number): Promise<Engine> {
     flashAttention,
     cacheTypeK: 'f16',
     cacheTypeV: 'f16',
-    promptLane: values['prompt-lane'] === 'on',
+    backgroundPrefill: values['prompt-lane'] === 'on',
     defaultMaxTokens: contextLength,
     samplingDefaults: {},
   });

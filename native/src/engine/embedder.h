@@ -26,6 +26,13 @@ struct EmbedderOptions {
   EmbedContextOptions context;
   // How far the thread and its compute threads step back behind others, 0 to 19 (Linux's nice).
   int32_t niceness = 0;
+
+  // Calls visit(name, &field) for each option that a caller of the addon may set.
+  template <class Visitor>
+  void VisitOptions(const Visitor& visit) {
+    context.VisitOptions(visit);
+    visit("niceness", &niceness);
+  }
 };
 
 // Receives the events of one step, on the embedder's thread. Must not block and must not throw.

@@ -50,7 +50,7 @@ double MillisecondsSince(Clock::time_point begin) {
 
 Clock::duration TextInterval(const EngineOptions& options) {
   return std::chrono::duration_cast<Clock::duration>(
-      std::chrono::duration<double, std::milli>(options.text_interval_ms));
+      std::chrono::duration<double, std::milli>(options.stream_interval_ms));
 }
 
 std::string ReasonOf(const std::exception& error) {

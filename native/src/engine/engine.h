@@ -35,10 +35,20 @@ struct EngineOptions {
   // For so many milliseconds, and the rest of a step that decodes, texts may wait for those of the
   // next steps, to leave together. Never the first one of a sequence, and with anything else they
   // leave at once.
-  double text_interval_ms = 0;
+  double stream_interval_ms = 0;
   // Threads that choose tokens, the engine's own among them.
   int32_t n_sampling_threads = 1;
   DraftOptions drafts;
+
+  // Calls visit(name, &field) for each option that a caller of the addon may set.
+  template <class Visitor>
+  void VisitOptions(const Visitor& visit) {
+    context.VisitOptions(visit);
+    visit("stepTargetMs", &step_target_ms);
+    visit("streamIntervalMs", &stream_interval_ms);
+    visit("samplingThreadCount", &n_sampling_threads);
+    visit("speculative", &drafts);
+  }
 };
 
 // Receives the events of a step, or of some, on the engine thread. Must not block and must not

@@ -31,7 +31,7 @@ struct ContextOptions {
   // Cells all sequences share. With less than n_ctx for every slot they compete for them, and the
   // layout is unified whatever was asked for.
   int32_t n_kv_tokens = 0;
-  KvLayout kv_layout = KvLayout::kUnified;
+  KvLayout kv_layout = KvLayout::kSplit;
   int32_t n_batch = 2048;
   int32_t n_ubatch = 512;
   // Guessed tokens of a batch, whose logits may be asked for beside one of each slot.
@@ -46,6 +46,25 @@ struct ContextOptions {
   ggml_type cache_type_v = GGML_TYPE_F16;
   // Whether long prompts may be computed in a context of their own, where that is of use.
   bool prompt_lane = false;
+
+  // Calls visit(name, &field) for each option that a caller of the addon may set.
+  template <class Visitor>
+  void VisitOptions(const Visitor& visit) {
+    visit("model", &model);
+    visit("slotCount", &n_slots);
+    visit("contextLength", &n_ctx);
+    visit("kvTokenCount", &n_kv_tokens);
+    visit("kvLayout", &kv_layout);
+    visit("batchSize", &n_batch);
+    visit("ubatchSize", &n_ubatch);
+    visit("threadCount", &n_threads);
+    visit("threadPoll", &poll);
+    visit("processors", &processors);
+    visit("flashAttention", &flash_attention);
+    visit("cacheTypeK", &cache_type_k);
+    visit("cacheTypeV", &cache_type_v);
+    visit("backgroundPrefill", &prompt_lane);
+  }
 };
 
 // Reads what a context holds of a sequence. False when it cannot be read.

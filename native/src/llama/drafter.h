@@ -33,6 +33,17 @@ struct DraftOptions {
   float p_min = 0.75f;
   // The draft model, borrowed like the engine's.
   llama_model* model = nullptr;
+
+  // Calls visit(name, &field) for each option that a caller of the addon may set.
+  template <class Visitor>
+  void VisitOptions(const Visitor& visit) {
+    visit("kind", &kind);
+    visit("minTokens", &n_min);
+    visit("maxTokens", &n_max);
+    visit("ngramSize", &n_gram);
+    visit("minProbability", &p_min);
+    visit("model", &model);
+  }
 };
 
 // Why `draft` cannot guess for `model`, as the end of a sentence about it; empty when it can. Takes

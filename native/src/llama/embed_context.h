@@ -31,6 +31,22 @@ struct EmbedContextOptions {
   llama_flash_attn_type flash_attention = LLAMA_FLASH_ATTN_TYPE_AUTO;
   ggml_type cache_type_k = GGML_TYPE_F16;
   ggml_type cache_type_v = GGML_TYPE_F16;
+
+  // Calls visit(name, &field) for each option that a caller of the addon may set.
+  template <class Visitor>
+  void VisitOptions(const Visitor& visit) {
+    visit("model", &model);
+    visit("pooling", &pooling);
+    visit("contextLength", &n_ctx);
+    visit("wholeInputs", &whole_inputs);
+    visit("ubatchSize", &n_ubatch);
+    visit("threadCount", &n_threads);
+    visit("threadPoll", &poll);
+    visit("processors", &processors);
+    visit("flashAttention", &flash_attention);
+    visit("cacheTypeK", &cache_type_k);
+    visit("cacheTypeV", &cache_type_v);
+  }
 };
 
 class EmbedContext {

@@ -9,97 +9,136 @@
 
 namespace {
 
-// Assigns a property to its field unless it is absent.
-void Read(const Napi::Object& object, const char* key, float* field) {
-  const Napi::Value value = object.Get(key);
-  if (!value.IsUndefined()) *field = value.As<Napi::Number>().FloatValue();
+void Require(bool is_of_type, const Napi::Value& value, const char* name, const char* type) {
+  if (is_of_type) return;
+  throw Napi::TypeError::New(value.Env(), std::string(name) + " must be " + type);
 }
 
-void Read(const Napi::Object& object, const char* key, int32_t* field) {
-  const Napi::Value value = object.Get(key);
-  if (!value.IsUndefined()) *field = value.As<Napi::Number>().Int32Value();
+Napi::Number NumberFrom(const Napi::Value& value, const char* name) {
+  Require(value.IsNumber(), value, name, "a number");
+  return value.As<Napi::Number>();
 }
 
-void Read(const Napi::Object& object, const char* key, uint32_t* field) {
-  const Napi::Value value = object.Get(key);
-  if (!value.IsUndefined()) *field = value.As<Napi::Number>().Uint32Value();
+std::string StringFrom(const Napi::Value& value, const char* name) {
+  Require(value.IsString(), value, name, "a string");
+  return value.As<Napi::String>().Utf8Value();
 }
 
-void Read(const Napi::Object& object, const char* key, bool* field) {
-  const Napi::Value value = object.Get(key);
-  if (!value.IsUndefined()) *field = value.As<Napi::Boolean>().Value();
+Napi::Array ArrayFrom(const Napi::Value& value, const char* name) {
+  Require(value.IsArray(), value, name, "an array");
+  return value.As<Napi::Array>();
 }
 
-std::string String(const Napi::Object& object, const char* key) {
-  return object.Get(key).As<Napi::String>().Utf8Value();
+Napi::Object ObjectFrom(const Napi::Value& value, const char* name) {
+  Require(value.IsObject(), value, name, "an object");
+  return value.As<Napi::Object>();
 }
 
-ggml_type CacheType(const std::string& name) {
-  for (int i = 0; i < GGML_TYPE_COUNT; ++i) {
-    const auto type = static_cast<ggml_type>(i);
-    const char* type_name = ggml_type_name(type);
-    if (type_name != nullptr && name == type_name) return type;
-  }
-  throw std::invalid_argument("unknown cache type " + name);
+// Read(value, name, field) assigns a JavaScript value to a field, for each type that options have.
+
+void Read(const Napi::Value& value, const char* name, float* field) {
+  *field = NumberFrom(value, name).FloatValue();
 }
 
-llama_flash_attn_type FlashAttention(const std::string& name) {
-  if (name == "on") return LLAMA_FLASH_ATTN_TYPE_ENABLED;
-  if (name == "off") return LLAMA_FLASH_ATTN_TYPE_DISABLED;
-  return LLAMA_FLASH_ATTN_TYPE_AUTO;
+void Read(const Napi::Value& value, const char* name, double* field) {
+  *field = NumberFrom(value, name).DoubleValue();
 }
 
-Pooling PoolingNamed(const std::string& name) {
-  if (name == "mean") return Pooling::kMean;
-  if (name == "cls") return Pooling::kCls;
-  if (name == "last") return Pooling::kLast;
-  if (name == "rank") return Pooling::kRank;
-  throw std::invalid_argument("unknown pooling " + name);
+void Read(const Napi::Value& value, const char* name, int32_t* field) {
+  *field = NumberFrom(value, name).Int32Value();
 }
 
-std::vector<int32_t> ProcessorsFrom(const Napi::Array& numbers) {
-  std::vector<int32_t> processors;
+void Read(const Napi::Value& value, const char* name, uint32_t* field) {
+  *field = NumberFrom(value, name).Uint32Value();
+}
+
+void Read(const Napi::Value& value, const char* name, bool* field) {
+  Require(value.IsBoolean(), value, name, "a boolean");
+  *field = value.As<Napi::Boolean>().Value();
+}
+
+void Read(const Napi::Value& value, const char* name, std::vector<std::string>* field) {
+  *field = StringsFrom(ArrayFrom(value, name));
+}
+
+// Processors.
+void Read(const Napi::Value& value, const char* name, std::vector<int32_t>* field) {
+  const Napi::Array numbers = ArrayFrom(value, name);
   for (uint32_t i = 0; i < numbers.Length(); ++i) {
-    const int32_t processor = numbers.Get(i).As<Napi::Number>().Int32Value();
+    const int32_t processor = NumberFrom(numbers.Get(i), name).Int32Value();
     if (processor < 0 || processor >= GGML_MAX_N_THREADS) {
       throw std::invalid_argument("there is no processor " + std::to_string(processor));
     }
-    processors.push_back(processor);
+    field->push_back(processor);
   }
-  return processors;
 }
 
-DraftOptions DraftOptionsFrom(const Napi::Object& options) {
-  DraftOptions result;
-  if (!options.Has("speculative")) return result;
-  const auto speculative = options.Get("speculative").As<Napi::Object>();
-  result.kind = String(speculative, "kind") == "draft" ? DraftKind::kModel : DraftKind::kNgram;
-  Read(speculative, "minTokens", &result.n_min);
-  Read(speculative, "maxTokens", &result.n_max);
-  Read(speculative, "ngramSize", &result.n_gram);
-  Read(speculative, "minProbability", &result.p_min);
-  if (result.kind == DraftKind::kModel) {
-    result.model = BorrowModel(speculative.Get("model").As<Napi::Object>());
+void Read(const Napi::Value& value, const char* name, ggml_type* field) {
+  const std::string type = StringFrom(value, name);
+  for (int i = 0; i < GGML_TYPE_COUNT; ++i) {
+    const char* type_name = ggml_type_name(static_cast<ggml_type>(i));
+    if (type_name == nullptr || type != type_name) continue;
+    *field = static_cast<ggml_type>(i);
+    return;
   }
-  return result;
+  throw std::invalid_argument("unknown cache type " + type);
 }
 
-ContextOptions ContextOptionsFrom(const Napi::Object& options) {
-  ContextOptions result;
-  Read(options, "slotCount", &result.n_slots);
-  Read(options, "contextLength", &result.n_ctx);
-  Read(options, "kvTokenCount", &result.n_kv_tokens);
-  if (String(options, "kvLayout") == "split") result.kv_layout = KvLayout::kSplit;
-  Read(options, "batchSize", &result.n_batch);
-  Read(options, "ubatchSize", &result.n_ubatch);
-  Read(options, "threadCount", &result.n_threads);
-  Read(options, "threadPoll", &result.poll);
-  result.processors = ProcessorsFrom(options.Get("processors").As<Napi::Array>());
-  result.flash_attention = FlashAttention(String(options, "flashAttention"));
-  result.cache_type_k = CacheType(String(options, "cacheTypeK"));
-  result.cache_type_v = CacheType(String(options, "cacheTypeV"));
-  Read(options, "promptLane", &result.prompt_lane);
-  return result;
+void Read(const Napi::Value& value, const char* name, llama_flash_attn_type* field) {
+  const std::string setting = StringFrom(value, name);
+  *field = setting == "on"    ? LLAMA_FLASH_ATTN_TYPE_ENABLED
+           : setting == "off" ? LLAMA_FLASH_ATTN_TYPE_DISABLED
+                              : LLAMA_FLASH_ATTN_TYPE_AUTO;
+}
+
+// `auto` is split: Context shares one cache all the same where a slot lacks room for a sequence.
+void Read(const Napi::Value& value, const char* name, KvLayout* field) {
+  *field = StringFrom(value, name) == "unified" ? KvLayout::kUnified : KvLayout::kSplit;
+}
+
+void Read(const Napi::Value& value, const char* name, Pooling* field) {
+  const std::string pooling = StringFrom(value, name);
+  if (pooling == "mean") {
+    *field = Pooling::kMean;
+  } else if (pooling == "cls") {
+    *field = Pooling::kCls;
+  } else if (pooling == "last") {
+    *field = Pooling::kLast;
+  } else if (pooling == "rank") {
+    *field = Pooling::kRank;
+  } else {
+    throw std::invalid_argument("unknown pooling " + pooling);
+  }
+}
+
+void Read(const Napi::Value& value, const char* name, DraftKind* field) {
+  *field = StringFrom(value, name) == "draft" ? DraftKind::kModel : DraftKind::kNgram;
+}
+
+void Read(const Napi::Value& value, const char* name, llama_model** field) {
+  *field = BorrowModel(ObjectFrom(value, name));
+}
+
+void Read(const Napi::Value& value, const char* name, DraftOptions* field);
+
+// Assigns properties of an object to fields. An absent or undefined property leaves the field as it
+// is, so that a struct's own defaults apply.
+class OptionReader {
+ public:
+  explicit OptionReader(Napi::Object object) : object_(object) {}
+
+  template <class Field>
+  void operator()(const char* name, Field* field) const {
+    const Napi::Value value = object_.Get(name);
+    if (!value.IsUndefined()) Read(value, name, field);
+  }
+
+ private:
+  const Napi::Object object_;
+};
+
+void Read(const Napi::Value& value, const char* name, DraftOptions* field) {
+  field->VisitOptions(OptionReader(ObjectFrom(value, name)));
 }
 
 }  // namespace
@@ -112,64 +151,45 @@ llama_model* BorrowModel(const Napi::Object& addon_model) {
 
 EmbedderOptions EmbedderOptionsFrom(const Napi::Object& options) {
   EmbedderOptions result;
-  EmbedContextOptions& context = result.context;
-  context.model = BorrowModel(options.Get("model").As<Napi::Object>());
-  context.pooling = PoolingNamed(String(options, "pooling"));
-  Read(options, "contextLength", &context.n_ctx);
-  Read(options, "wholeInputs", &context.whole_inputs);
-  Read(options, "ubatchSize", &context.n_ubatch);
-  Read(options, "threadCount", &context.n_threads);
-  Read(options, "threadPoll", &context.poll);
-  context.processors = ProcessorsFrom(options.Get("processors").As<Napi::Array>());
-  context.flash_attention = FlashAttention(String(options, "flashAttention"));
-  context.cache_type_k = CacheType(String(options, "cacheTypeK"));
-  context.cache_type_v = CacheType(String(options, "cacheTypeV"));
-  Read(options, "niceness", &result.niceness);
+  result.VisitOptions(OptionReader(options));
   return result;
 }
 
 EngineOptions EngineOptionsFrom(const Napi::Object& options) {
   EngineOptions result;
-  result.context = ContextOptionsFrom(options);
-  result.context.model = BorrowModel(options.Get("model").As<Napi::Object>());
-  result.step_target_ms = options.Get("stepTargetMs").As<Napi::Number>().DoubleValue();
-  result.text_interval_ms = options.Get("textIntervalMs").As<Napi::Number>().DoubleValue();
-  Read(options, "samplingThreadCount", &result.n_sampling_threads);
-  result.drafts = DraftOptionsFrom(options);
+  result.VisitOptions(OptionReader(options));
   return result;
 }
 
 common_params_sampling SamplingFrom(const Napi::Object& options) {
   common_params_sampling params;
-  Read(options, "temperature", &params.temp);
-  Read(options, "topP", &params.top_p);
-  Read(options, "topK", &params.top_k);
-  Read(options, "minP", &params.min_p);
-  Read(options, "typicalP", &params.typ_p);
-  Read(options, "topNSigma", &params.top_n_sigma);
-  Read(options, "xtcProbability", &params.xtc_probability);
-  Read(options, "xtcThreshold", &params.xtc_threshold);
-  Read(options, "dynatempRange", &params.dynatemp_range);
-  Read(options, "dynatempExponent", &params.dynatemp_exponent);
-  Read(options, "repeatLastN", &params.penalty_last_n);
-  Read(options, "repeatPenalty", &params.penalty_repeat);
-  Read(options, "frequencyPenalty", &params.penalty_freq);
-  Read(options, "presencePenalty", &params.penalty_present);
-  Read(options, "dryMultiplier", &params.dry_multiplier);
-  Read(options, "dryBase", &params.dry_base);
-  Read(options, "dryAllowedLength", &params.dry_allowed_length);
-  Read(options, "dryPenaltyLastN", &params.dry_penalty_last_n);
-  Read(options, "adaptiveTarget", &params.adaptive_target);
-  Read(options, "adaptiveDecay", &params.adaptive_decay);
-  Read(options, "mirostat", &params.mirostat);
-  Read(options, "mirostatTau", &params.mirostat_tau);
-  Read(options, "mirostatEta", &params.mirostat_eta);
-  Read(options, "seed", &params.seed);
-  Read(options, "ignoreEos", &params.ignore_eos);
-  if (options.Has("drySequenceBreakers")) {
-    params.dry_sequence_breakers =
-        StringsFrom(options.Get("drySequenceBreakers").As<Napi::Array>());
-  }
+  const OptionReader read(options);
+  read("temperature", &params.temp);
+  read("topP", &params.top_p);
+  read("topK", &params.top_k);
+  read("minP", &params.min_p);
+  read("typicalP", &params.typ_p);
+  read("topNSigma", &params.top_n_sigma);
+  read("xtcProbability", &params.xtc_probability);
+  read("xtcThreshold", &params.xtc_threshold);
+  read("dynatempRange", &params.dynatemp_range);
+  read("dynatempExponent", &params.dynatemp_exponent);
+  read("repeatLastN", &params.penalty_last_n);
+  read("repeatPenalty", &params.penalty_repeat);
+  read("frequencyPenalty", &params.penalty_freq);
+  read("presencePenalty", &params.penalty_present);
+  read("dryMultiplier", &params.dry_multiplier);
+  read("dryBase", &params.dry_base);
+  read("dryAllowedLength", &params.dry_allowed_length);
+  read("dryPenaltyLastN", &params.dry_penalty_last_n);
+  read("adaptiveTarget", &params.adaptive_target);
+  read("adaptiveDecay", &params.adaptive_decay);
+  read("mirostat", &params.mirostat);
+  read("mirostatTau", &params.mirostat_tau);
+  read("mirostatEta", &params.mirostat_eta);
+  read("seed", &params.seed);
+  read("ignoreEos", &params.ignore_eos);
+  read("drySequenceBreakers", &params.dry_sequence_breakers);
   if (options.Has("samplers")) {
     params.samplers =
         common_sampler_types_from_names(StringsFrom(options.Get("samplers").As<Napi::Array>()));
@@ -183,17 +203,17 @@ common_params_sampling SamplingFrom(const Napi::Object& options) {
     }
   }
   if (options.Has("grammar")) {
-    params.grammar = {COMMON_GRAMMAR_TYPE_USER, String(options, "grammar")};
+    params.grammar = {COMMON_GRAMMAR_TYPE_USER, StringFrom(options.Get("grammar"), "grammar")};
   }
   return params;
 }
 
 std::optional<Scoring> ScoringFrom(const Napi::Value& value) {
   if (value.IsUndefined()) return std::nullopt;
-  const auto options = value.As<Napi::Object>();
   Scoring scoring;
-  Read(options, "topCount", &scoring.n_top);
-  Read(options, "prompt", &scoring.prompt);
+  const OptionReader read(value.As<Napi::Object>());
+  read("topCount", &scoring.n_top);
+  read("prompt", &scoring.prompt);
   return scoring;
 }
 

@@ -188,9 +188,9 @@ describe('loadConfig', () => {
     [{ CPU_AFFINITY: '8, 0-2' }, { engine: { processors: [0, 1, 2, 8] } }],
     [{ THREAD_POLL: '50' }, { engine: { threadPoll: 50 } }],
     [{ STREAM_INTERVAL_MS: '0' }, { engine: { streamIntervalMs: 0 } }],
-    [{}, { engine: { promptLane: true } }],
+    [{}, { engine: { backgroundPrefill: true } }],
     [{ CPU_KERNELS: 'off' }, { engine: { cpuKernels: false } }],
-    [{ PROMPT_LANE: 'off' }, { engine: { promptLane: false } }],
+    [{ PROMPT_LANE: 'off' }, { engine: { backgroundPrefill: false } }],
     [{ DATA_DIR: '/x' }, { model: { modelsDir: '/x/models' } }],
     [{ DATA_DIR: '/x', MODELS_DIR: '/y' }, { model: { modelsDir: '/y' } }],
     [

@@ -9,8 +9,8 @@ test.each([
   ['one slot', 'auto', 1, 1024, false],
 ] as const)('a lane for long prompts: %s', (_what, kvLayout, slotCount, kvTokenCount, expected) => {
   const shape = { slotCount, contextLength: 1024, kvTokenCount };
-  expect(wantsPromptLane(shape, { promptLane: true, kvLayout })).toBe(expected);
-  expect(wantsPromptLane(shape, { promptLane: false, kvLayout })).toBe(false);
+  expect(wantsPromptLane(shape, { backgroundPrefill: true, kvLayout })).toBe(expected);
+  expect(wantsPromptLane(shape, { backgroundPrefill: false, kvLayout })).toBe(false);
 });
 
 const mebibyte = 2 ** 20;

@@ -31,7 +31,7 @@ export async function startEngine(options: {
     kvLayout,
     batchSize: 2048,
     ubatchSize: 512,
-    textIntervalMs: streamIntervalOf({ streamIntervalMs: undefined }, llama.gpu, threadCount),
+    streamIntervalMs: streamIntervalOf({ streamIntervalMs: undefined }, llama.gpu, threadCount),
     flashAttention: 'auto',
     cacheTypeK: 'f16',
     cacheTypeV: 'f16',
