@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: how much of the machine's speed the engine and the server deliver. Contestants take
- * turns in one run, round by round, so that a machine that gets slower meanwhile slows all of them.
+ * `npm run bench`: measures the engine and the server as ratios to a bare llama.cpp loop. The contestants take
+ * turns within every round of one run, so a machine that slows down during the run slows all contestants.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -25,11 +25,11 @@ import {
   type WorkloadSizes,
 } from './report.ts';
 
-/** Prompt tokens of the decode-only workload: next to nothing to prefill. */
+/** Prompt tokens of the decode-only workload; their prefill takes almost no time. */
 const shortPromptTokenCount = 8;
 
-/** What to run, and who takes part in it. */
-interface Discipline {
+/** One workload and the contestants that run it. */
+interface Suite {
   readonly name: WorkloadName;
   readonly sizes: WorkloadSizes;
   readonly contestants: readonly Contestant[];
@@ -55,10 +55,10 @@ async function main(argv: readonly string[]): Promise<number> {
       progress.update(0, 'starting the contestants');
       contestants.push(await start());
     }
-    const disciplines = disciplinesOf(options, contestants);
-    const turns = await measure(options, disciplines, progress);
+    const suites = suitesOf(options, contestants);
+    const turns = await measure(options, suites, progress);
     progress.end();
-    for (const { name, sizes } of disciplines) {
+    for (const { name, sizes } of suites) {
       process.stdout.write(`\n${renderTable(name, sizes, turns)}`);
     }
     if (options.jsonPath !== undefined) {
@@ -114,7 +114,7 @@ function starters(
   ];
 }
 
-function disciplinesOf(options: BenchOptions, contestants: readonly Contestant[]): Discipline[] {
+function suitesOf(options: BenchOptions, contestants: readonly Contestant[]): Suite[] {
   const { promptTokenCount, completionTokenCount } = options;
   const inProcess = contestants.filter(({ name }) => name !== 'http' && name !== 'peer');
   return [
@@ -127,17 +127,17 @@ function disciplinesOf(options: BenchOptions, contestants: readonly Contestant[]
   ];
 }
 
-/** Every contestant once per round, the first of each round another one; round 0 only warms up. */
+/** Runs every contestant once per round, starting with another one each round; round 0 only warms up. */
 async function measure(
   { streamCounts, roundCount, settleMs }: BenchOptions,
-  disciplines: readonly Discipline[],
+  suites: readonly Suite[],
   progress: Progress,
 ): Promise<Turn[]> {
   const turns: Turn[] = [];
-  const contestantCount = disciplines.reduce((sum, { contestants }) => sum + contestants.length, 0);
+  const contestantCount = suites.reduce((sum, { contestants }) => sum + contestants.length, 0);
   const turnCount = contestantCount * streamCounts.length * (roundCount + 1);
   let doneCount = 0;
-  for (const { name, sizes, contestants } of disciplines) {
+  for (const { name, sizes, contestants } of suites) {
     for (const streamCount of streamCounts) {
       for (let round = 0; round <= roundCount; round++) {
         for (let turn = 0; turn < contestants.length; turn++) {

@@ -1,18 +1,18 @@
 /**
- * What streams feel of each other, in process, on the benchmark's 135M-parameter model (`--shape` and
- * `--gpu` as in `npm run bench`; `--model` takes another file, `bundled` the bundled one):
+ * Measures in process how streams affect each other, on the benchmark's 135M-parameter model (`--shape` and `--gpu`
+ * as in `npm run bench`; `--model` takes another file, `bundled` means the bundled model):
  *
- * - `shared`: 16 chats at once over one new prefix of 1000 tokens, against one cold prefill of that
- *   length; and how many prompt tokens the engine computed for them.
- * - `stall`: four running streams while a prompt of 4000 tokens arrives: the gaps between their tokens,
- *   and the speed of the long prefill against its speed alone.
- * - `late`: a short chat that comes while a prompt of 4000 tokens is computed alone: time to its first
- *   token; and whether the long prompt pays for that when nobody comes.
- * - `gaps`: sixteen streams of which every other one ends: time between the tokens of the eight that are
- *   left, against that of eight which came alone.
- * - `turns`: a conversation of ten turns whose last asks what the first one asked: time to the first
- *   token of both, and prompt tokens computed at the last. The bundled model is asked what it knows how
- *   to answer and stops where it wants to; any other is given words and goes on for 24 tokens.
+ * - `shared`: 16 chats at once over one new prefix of 1000 tokens, against one cold prefill of that length, and
+ *   the number of prompt tokens the engine computed for them.
+ * - `stall`: four running streams while a prompt of 4000 tokens arrives: the times between their tokens, and the
+ *   speed of the long prefill against its speed alone.
+ * - `late`: a short chat that arrives while a prompt of 4000 tokens is computed alone: time to its first token, and
+ *   the time of the long prompt without other requests.
+ * - `compaction`: sixteen streams of which every other one ends: time between the tokens of the eight remaining
+ *   streams, against eight streams that started alone.
+ * - `turns`: a conversation of ten turns whose last turn asks what the first one asked: time to the first token of
+ *   both, and prompt tokens computed at the last. The bundled model gets questions that it can answer and stops at
+ *   its own end of generation; any other model gets random words and generates 24 tokens.
  *
  *     npm run bench:latency -- --threads 2 --rounds 3
  *     npm run bench:latency -- --only turns --model bundled
@@ -37,14 +37,14 @@ const { values } = parseArgs({
   options: {
     threads: { type: 'string', default: '2' },
     rounds: { type: 'string', default: '3' },
-    only: { type: 'string', default: 'shared,stall,late,gaps,turns' },
+    only: { type: 'string', default: 'shared,stall,late,compaction,turns' },
     model: { type: 'string' },
     shape: { type: 'string', default: '135m' },
     gpu: { type: 'string', default: 'off' },
     'kv-layout': { type: 'string', default: 'auto' },
     'step-target-ms': { type: 'string', default: '50' },
     'flash-attention': { type: 'string', default: 'auto' },
-    'prompt-lane': { type: 'string', default: 'on' },
+    'background-prefill': { type: 'string', default: 'on' },
   },
 });
 const threadCount = Number(values.threads);
@@ -65,7 +65,7 @@ const modelPath = isBundled
 const model = await llama.loadModel({ modelPath, gpuLayers: 'max' });
 const prompts = new PromptSource(model);
 
-/** When each piece of a reply came, from the moment it was asked for, and what it cost. */
+/** Arrival times of the pieces of one reply, in milliseconds after its request, and what the reply cost. */
 interface Timeline {
   readonly text: string;
   readonly timesMs: readonly number[];
@@ -88,7 +88,7 @@ function newEngine(slotCount: number, contextLength: number): Promise<Engine> {
     flashAttention,
     cacheTypeK: 'f16',
     cacheTypeV: 'f16',
-    backgroundPrefill: values['prompt-lane'] === 'on',
+    backgroundPrefill: values['background-prefill'] === 'on',
     defaultMaxTokens: contextLength,
     samplingDefaults: {},
   });
@@ -114,7 +114,7 @@ async function ask(
     timesMs.push(performance.now() - startedAt);
     if (timesMs.length === 1) onFirst?.();
   }
-  throw new Error('the stream ended without its end');
+  throw new Error('the stream ended without a sequence-end event');
 }
 
 const words = (count: number) => prompts.take(1, count)[0]?.text ?? '';
@@ -128,7 +128,7 @@ async function shared(): Promise<void> {
   await ask(engine, [user(words(600))], 4);
   const ratios: number[] = [];
   const computed: number[] = [];
-  const allowed: number[] = [];
+  const bounds: number[] = [];
   for (let round = 0; round < roundCount; round++) {
     const alone = await ask(engine, [system(words(sharedTokenCount)), user(words(12))], 2);
     const prefix = system(words(sharedTokenCount));
@@ -139,9 +139,9 @@ async function shared(): Promise<void> {
     const lastMs = Math.max(...chats.map(({ timesMs }) => timesMs[0] ?? Number.NaN));
     ratios.push(lastMs / (alone.timesMs[0] ?? Number.NaN));
     computed.push(engine.stats().prefilledTokenCount - before);
-    // The prefix once, and of each chat what is its own: the question and the template around it.
+    // The prefix once, and the own tokens of each chat: the question and the template around it.
     const own = (chats[0]?.usage.promptTokenCount ?? 0) - sharedTokenCount;
-    allowed.push(sharedTokenCount + chatCount * (own + 1));
+    bounds.push(sharedTokenCount + chatCount * (own + 1));
     progress('shared', round);
   }
   await engine.close();
@@ -150,7 +150,7 @@ async function shared(): Promise<void> {
       ['16 chats over one prefix', 'median'],
       ['last first token / one cold prefill', median(ratios).toFixed(2)],
       ['prompt tokens computed', String(median(computed))],
-      ['prefix + 16 x (own + 1)', String(median(allowed))],
+      ['prefix + 16 x (own + 1)', String(median(bounds))],
     ]),
   );
 }
@@ -159,39 +159,39 @@ async function stall(): Promise<void> {
   const engine = await newEngine(5, 8192);
   const long = () => ask(engine, [user(words(longTokenCount))], 2);
   await ask(engine, [user(words(600))], 16);
-  const gaps: number[] = [];
-  const calm: number[] = [];
+  const besideMs: number[] = [];
+  const aloneMs: number[] = [];
   const speeds: number[] = [];
   for (let round = 0; round < roundCount; round++) {
     const alone = await long();
-    let begun = 0;
+    let startedCount = 0;
     let startLong: (() => void) | undefined;
-    const allBegan = new Promise<void>((resolve) => {
+    const allStarted = new Promise<void>((resolve) => {
       startLong = resolve;
     });
     const maxTokens = 400;
     const streams = Array.from({ length: 4 }, () =>
       ask(engine, [user(words(20))], maxTokens, {
         onFirst: () => {
-          begun += 1;
-          if (begun === 4) startLong?.();
+          startedCount += 1;
+          if (startedCount === 4) startLong?.();
         },
       }),
     );
-    await allBegan;
+    await allStarted;
     await new Promise((resolve) => setTimeout(resolve, 1000));
     const arrivedAt = performance.now();
     const beside = await long();
-    const goneAt = performance.now();
+    const endedAt = performance.now();
     speeds.push(alone.prefillMs / beside.prefillMs);
     for (const { timesMs } of await Promise.all(streams)) {
-      const longMs = goneAt - arrivedAt;
+      const longMs = endedAt - arrivedAt;
       const from = (timesMs.at(0) ?? 0) + 1000;
       for (let index = 1; index < timesMs.length; index++) {
         const at = timesMs[index] ?? 0;
         const gap = at - (timesMs[index - 1] ?? 0);
-        if (at < from) calm.push(gap);
-        else if (at < from + longMs) gaps.push(gap);
+        if (at < from) aloneMs.push(gap);
+        else if (at < from + longMs) besideMs.push(gap);
       }
     }
     progress('stall', round);
@@ -203,25 +203,25 @@ async function stall(): Promise<void> {
   };
   console.log(
     toTable([
-      ['gap between tokens of 4 streams, ms', 'p50', 'p99', 'max'],
-      ['calm', ...shown(calm)],
-      [`while ${longTokenCount} tokens are prefilled`, ...shown(gaps)],
+      ['time between tokens of 4 streams, ms', 'p50', 'p99', 'max'],
+      ['without the prompt', ...shown(aloneMs)],
+      [`while ${longTokenCount} tokens are prefilled`, ...shown(besideMs)],
     ]),
   );
-  console.log(`prefill speed beside them / alone: ${median(speeds).toFixed(2)}\n`);
+  console.log(`prefill speed beside the streams / alone: ${median(speeds).toFixed(2)}\n`);
 }
 
-/** A short chat that comes while a long prompt is computed and nobody decodes. */
+/** A short chat that arrives while a long prompt is computed and no sequence decodes. */
 async function late(): Promise<void> {
   const engine = await newEngine(4, 8192);
   const long = () => ask(engine, [user(words(longTokenCount))], 2);
   const short = () => ask(engine, [user(words(20))], 4);
   await ask(engine, [user(words(600))], 16);
-  const calm: number[] = [];
+  const alone: number[] = [];
   const beside: number[] = [];
   const longMs: number[] = [];
   for (let round = 0; round < roundCount; round++) {
-    calm.push((await short()).timesMs[0] ?? Number.NaN);
+    alone.push((await short()).timesMs[0] ?? Number.NaN);
     longMs.push((await long()).prefillMs);
     const running = long();
     for (let chat = 0; chat < 4; chat++) {
@@ -232,34 +232,34 @@ async function late(): Promise<void> {
     progress('late', round);
   }
   await engine.close();
-  const worst = statsOf(beside).max ?? Number.NaN;
+  const max = statsOf(beside).max ?? Number.NaN;
   console.log(
     toTable([
       [`a short chat while ${longTokenCount} tokens are prefilled`, 'ms'],
-      ['first token, nobody else there', median(calm).toFixed(0)],
+      ['first token, alone', median(alone).toFixed(0)],
       ['first token, median', median(beside).toFixed(0)],
-      ['first token, longest', worst.toFixed(0)],
-      ['the long prompt, nobody else there', median(longMs).toFixed(0)],
+      ['first token, maximum', max.toFixed(0)],
+      ['the long prompt, alone', median(longMs).toFixed(0)],
     ]),
   );
 }
 
-/** Streams that lie apart in the cache, because those between them have ended. */
-async function gaps(): Promise<void> {
+/** Streams with gaps between them in the cache, because the streams in between have ended. */
+async function compaction(): Promise<void> {
   const engine = await newEngine(chatCount, 1024);
   const half = chatCount / 2;
   const longMax = 160;
   const ratios: number[] = [];
   const alone: number[] = [];
-  const moved = engine.stats().movedSequenceCount;
+  const movedBefore = engine.stats().movedSequenceCount;
   const streams = (count: number, maxTokensOf: (index: number) => number) =>
     Promise.all(
       Array.from({ length: count }, (_, index) =>
         ask(engine, [user(words(20))], maxTokensOf(index)),
       ),
     );
-  /** Of the last hundred tokens, when only the long streams run. */
-  const gapOf = (timelines: readonly Timeline[]) =>
+  /** Time between the last hundred tokens, while only the long streams run. */
+  const intervalOf = (timelines: readonly Timeline[]) =>
     median(
       timelines
         .filter(({ timesMs }) => timesMs.length > longMax / 2)
@@ -267,20 +267,22 @@ async function gaps(): Promise<void> {
     );
   await streams(chatCount, () => 8);
   for (let round = 0; round < roundCount; round++) {
-    const fresh = gapOf(await streams(half, () => longMax));
-    const left = gapOf(await streams(chatCount, (index) => (index % 2 === 0 ? longMax : 16)));
+    const fresh = intervalOf(await streams(half, () => longMax));
+    const remaining = intervalOf(
+      await streams(chatCount, (index) => (index % 2 === 0 ? longMax : 16)),
+    );
     alone.push(fresh);
-    ratios.push(left / fresh);
-    progress('gaps', round);
+    ratios.push(remaining / fresh);
+    progress('compaction', round);
   }
-  const moves = (engine.stats().movedSequenceCount - moved) / roundCount;
+  const moves = (engine.stats().movedSequenceCount - movedBefore) / roundCount;
   await engine.close();
   console.log(
     toTable([
-      [`${half} streams left of ${chatCount}`, 'median'],
-      [`time between tokens of ${half} that came alone, ms`, median(alone).toFixed(1)],
-      [`of ${half} that are left ÷ that`, median(ratios).toFixed(2)],
-      ['sequences moved a round', moves.toFixed(1)],
+      [`${half} remaining streams of ${chatCount}`, 'median'],
+      [`time between tokens of ${half} streams that started alone, ms`, median(alone).toFixed(1)],
+      [`time of ${half} remaining streams ÷ that`, median(ratios).toFixed(2)],
+      ['sequences moved per round', moves.toFixed(1)],
     ]),
   );
 }
@@ -316,7 +318,7 @@ async function turns(): Promise<void> {
   const ratios = last.map((ms, round) => ms / (first[round] ?? Number.NaN));
   console.log(
     toTable([
-      ['ten turns, the last as the first', 'median'],
+      ['ten turns, the last equal to the first', 'median'],
       ['first token of turn 1, ms', median(first).toFixed(1)],
       ['first token of turn 10, ms', median(last).toFixed(1)],
       ['turn 10 / turn 1', median(ratios).toFixed(2)],
@@ -329,7 +331,7 @@ async function turns(): Promise<void> {
 if (parts.includes('shared')) await shared();
 if (parts.includes('stall')) await stall();
 if (parts.includes('late')) await late();
-if (parts.includes('gaps')) await gaps();
+if (parts.includes('compaction')) await compaction();
 if (parts.includes('turns')) await turns();
 await model.dispose();
 await llama.dispose();

@@ -1,6 +1,6 @@
 /**
- * The benchmark's models: random weights in the shapes of real ones, with GPT-2's vocabulary. Speed does
- * not depend on what the weights say.
+ * The benchmark's models: random weights in the shapes of real models, with GPT-2's vocabulary. The values of
+ * weights do not affect speed.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -11,9 +11,9 @@ import { type TensorType, type WriteProgress, writeGguf } from '../fixtures/gguf
 import { type ModelShape, tinyModelSpec } from '../fixtures/tiny-model.ts';
 import { type BytePairVocabulary, controlTokens } from '../fixtures/tiny-vocabulary.ts';
 
-/** Shapes by the name of `--shape`. */
+/** Model shapes by the value of `--shape`. */
 const shapes = {
-  /** The size for two cores. */
+  /** A size for two cores. */
   '135m': {
     name: 'random 135M',
     layerCount: 30,
@@ -26,7 +26,7 @@ const shapes = {
     tokenCount: null,
     distinctRowCount: null,
   },
-  /** Llama 3.2's smallest. */
+  /** The smallest Llama 3.2. */
   '1b': {
     name: 'random 1B',
     layerCount: 16,
@@ -39,7 +39,7 @@ const shapes = {
     tokenCount: 128_256,
     distinctRowCount: 96,
   },
-  /** Llama 3.1's smallest: 8.5 GB in Q8_0, for a GPU. */
+  /** The smallest Llama 3.1, for a GPU: 8.5 GB in Q8_0. */
   '8b': {
     name: 'random 8B',
     layerCount: 32,
@@ -61,12 +61,12 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const cacheFolder = join(root, 'build', 'bench');
 /** Unpacked from node-llama-cpp's source bundle together with the headers. */
 const vocabularyPath = join(root, 'build', 'llama.cpp', 'models', 'ggml-vocab-gpt-2.gguf');
-/** What the file's bytes depend on beside the shape. */
+/** Sources that determine the file's bytes together with the shape and the vocabulary. */
 const writerPaths = ['gguf-writer.ts', 'tiny-model.ts'].map((name) =>
   join(root, 'tools', 'fixtures', name),
 );
 
-/** Writes the model unless it is there; returns its path. */
+/** Writes the model unless the file exists; returns its path. */
 export async function benchModel(
   shapeName: ShapeName,
   weightType: TensorType,
@@ -123,7 +123,7 @@ async function readVocabulary(): Promise<BytePairVocabulary> {
   };
 }
 
-/** The vocabulary of a larger model: tokens no text is split into, but which are sampled among all. */
+/** Fills the vocabulary up to the size of a larger model. No text contains the added tokens; they take part in sampling. */
 function withUnusedTokens(
   vocabulary: BytePairVocabulary,
   tokenCount: number | null,

@@ -1,3 +1,4 @@
+/** Command line of `npm run bench`: options, defaults, help text. */
 import { parseArgs } from 'node:util';
 import type { TensorType } from '../fixtures/gguf-writer.ts';
 import { type ShapeName, shapeNames } from './model.ts';
@@ -11,32 +12,32 @@ export type GpuName = (typeof gpuNames)[number];
 export const kvLayouts = ['auto', 'split', 'unified'] as const;
 export type KvLayout = (typeof kvLayouts)[number];
 
-/** What to measure and how long. */
+/** Parsed options: what to measure, on which model, in how many rounds. */
 export interface BenchOptions {
   readonly streamCounts: readonly number[];
   readonly roundCount: number;
   readonly threadCount: number;
-  /** Tokens of one whole request, chat template included. */
+  /** Prompt tokens of one whole request, chat template included. */
   readonly promptTokenCount: number;
   readonly completionTokenCount: number;
   /** KV cells per stream. */
   readonly contextLength: number;
-  /** A model to use instead of the random one. */
+  /** GGUF file to use instead of the random model. */
   readonly modelPath: string | undefined;
-  /** The random model to use otherwise. */
+  /** Shape of the random model. */
   readonly shapeName: ShapeName;
   readonly weightType: TensorType;
-  /** Of the engine and the server. */
+  /** KV layout of the engine and the server. */
   readonly kvLayout: KvLayout;
-  /** Whether the engine and the server multiply with kernels of their own. */
+  /** True if the engine and the server use their own kernels, false for ggml's. */
   readonly cpuKernels: boolean;
-  /** Where the whole model computes. */
+  /** Backend that computes the whole model. */
   readonly gpu: GpuName;
-  /** Base URL of another OpenAI-compatible server that serves the same model. */
+  /** Base URL of another OpenAI-compatible server with the same model. */
   readonly peerUrl: string | undefined;
   readonly contestants: readonly ContestantName[];
   readonly jsonPath: string | undefined;
-  /** Pause before each measurement, in which thread pools of the last contestant stop polling. */
+  /** Pause before each measurement, so that the previous contestant's thread pools stop polling. */
   readonly settleMs: number;
 }
 
@@ -44,7 +45,7 @@ export class UsageError extends Error {}
 
 export const helpText = `Usage: npm run bench -- [options]
 
-Measures whole requests and decoding alone, for several numbers of concurrent streams, and prints the
+Measures whole requests and decoding alone for several numbers of concurrent streams, and prints the
 engine and the server as ratios to a bare llama.cpp loop. All contestants take turns in one run.
 
   --streams LIST            concurrent streams (1,4,8,16)
@@ -53,15 +54,15 @@ engine and the server as ratios to a bare llama.cpp loop. All contestants take t
   --prompt-tokens N         prompt of a whole request, chat template included (58)
   --completion-tokens N     tokens generated for each request (48)
   --context N               KV cells per stream (512)
-  --shape NAME              ${shapeNames.join(', ')}: size of the random model (135m)
-  --weights TYPE            Q8_0, F16 or F32: its weights (Q8_0)
-  --model PATH              a GGUF file to use instead
-  --gpu NAME                ${gpuNames.join(', ')}: where the model computes (off)
-  --kv-layout NAME          ${kvLayouts.join(', ')}: of the engine and the server (auto)
-  --cpu-kernels off         ggml's kernels for the engine and the server, too (on)
+  --shape NAME              size of the random model: ${shapeNames.join(', ')} (135m)
+  --weights TYPE            weights of the random model: Q8_0, F16 or F32 (Q8_0)
+  --model PATH              GGUF file to use instead of the random model
+  --gpu NAME                backend that computes the model: ${gpuNames.join(', ')} (off)
+  --kv-layout NAME          KV layout of the engine and the server: ${kvLayouts.join(', ')} (auto)
+  --cpu-kernels on|off      off: the engine and the server use ggml's kernels, too (on)
   --peer URL                another OpenAI-compatible server with the same model, such as
                             http://127.0.0.1:8080
-  --only LIST               some of ${contestantNames.join(',')}
+  --only LIST               contestants to run (${contestantNames.join(',')})
   --json FILE               write every measurement and the machine's description
   --settle MS               pause before each measurement (500)
   --help
@@ -69,7 +70,7 @@ engine and the server as ratios to a bare llama.cpp loop. All contestants take t
 
 /**
  * Parses the command line; null asks for the help text.
- * @throws {UsageError} naming the flag, what it takes and what it got
+ * @throws {UsageError} with the flag, the expected values and the received one
  */
 export function parseOptions(argv: readonly string[]): BenchOptions | null {
   const { values } = parse(argv);
@@ -97,7 +98,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions | null {
   const tokenCount = options.promptTokenCount + options.completionTokenCount;
   if (tokenCount > options.contextLength) {
     throw new UsageError(
-      `--context must be at least ${tokenCount}, prompt and completion together`,
+      `--context must be at least ${tokenCount}, the sum of prompt and completion tokens`,
     );
   }
   return options;
@@ -132,10 +133,10 @@ function parse(argv: readonly string[]) {
   }
 }
 
-function count(flag: string, text: string, least = 1): number {
+function count(flag: string, text: string, min = 1): number {
   const value = Number(text);
-  if (Number.isSafeInteger(value) && value >= least) return value;
-  throw new UsageError(`${flag} takes whole numbers from ${least}, received "${text}"`);
+  if (Number.isSafeInteger(value) && value >= min) return value;
+  throw new UsageError(`${flag} takes whole numbers from ${min}, received "${text}"`);
 }
 
 function oneOf<T extends string>(flag: string, allowed: readonly T[], text: string): T {

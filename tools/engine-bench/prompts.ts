@@ -1,4 +1,4 @@
-/** Prompts that differ within their first two words and are exactly as long as asked for. */
+/** Prompts of an exact number of tokens. Any two prompts differ within their first two words. */
 import type { LlamaModel, Token } from 'node-llama-cpp';
 
 export interface Prompt {
@@ -6,7 +6,7 @@ export interface Prompt {
   readonly tokens: readonly Token[];
 }
 
-/** A plain word that begins with a space and is one token: as byte-level BPE or SentencePiece writes it. */
+/** A vocabulary entry that is a space and one plain word, as byte-level BPE or SentencePiece writes it. */
 const oneTokenWord = /^[Ġ▁][a-z]{2,8}$/;
 const attemptCount = 200;
 
@@ -21,10 +21,11 @@ export class PromptSource {
     this.#words = (model.fileInfo.metadata.tokenizer?.ggml?.tokens ?? [])
       .filter((text) => oneTokenWord.test(text))
       .map((text) => text.slice(1));
-    if (this.#words.length < 64) throw new Error('the model has too few words that are one token');
+    if (this.#words.length < 64)
+      throw new Error('the vocabulary has fewer than 64 words of one token');
   }
 
-  /** `promptCount` prompts that were never given before. */
+  /** Returns `promptCount` prompts that this source has not returned before. */
   take(promptCount: number, tokenCount: number): Prompt[] {
     return Array.from({ length: promptCount }, () => this.#next(tokenCount));
   }

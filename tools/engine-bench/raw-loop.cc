@@ -1,14 +1,14 @@
-// The limit that an engine is measured against: nothing but llama_decode on the libraries that
-// node-llama-cpp ships. All prompts are prefilled together, then every sequence takes one token per
-// step, chosen by argmax; the end of generation is ignored. One thread pool serves all rounds.
+// The reference that the engine is measured against: only llama_decode, on the libraries that
+// node-llama-cpp ships. All prompts are prefilled together; then every sequence decodes one token
+// per step, chosen by argmax. The end of generation is ignored. One thread pool serves all rounds.
 //
 //   raw-loop MODEL BACKEND_DIR THREADS CONTEXT_PER_SEQUENCE GPU
 //
-// GPU is `off` or anything else: then all layers are offloaded to what the backends find.
+// GPU is `off`, or any other word to offload all layers to the devices that the backends find.
 //
 // Reads rounds from stdin and answers each with one line of JSON on stdout. A round is a line
 // "SEQUENCES COMPLETION_TOKENS", then one line of token ids, separated by spaces, per sequence.
-// Between rounds the process sleeps in a read, once the pool's short polling has run out.
+// Between rounds the process sleeps in a read, after the short polling of the pool has ended.
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -49,8 +49,8 @@ struct Timings {
 
 [[noreturn]] void Fail(const std::string& message) { throw std::runtime_error(message); }
 
-// Worker threads that outlive a batch. Their functions live in the CPU backend, which is opened at
-// run time and cannot be linked.
+// Compute threads that outlive a batch. Their functions are part of the CPU backend, which is
+// loaded at run time and cannot be linked.
 class ThreadPool {
  public:
   explicit ThreadPool(int n_threads)
@@ -88,7 +88,8 @@ class Batch {
 
   void Clear() { batch_.n_tokens = 0; }
 
-  // Returns the index under which the logits are found afterwards, if they are wanted.
+  // Returns the index of the token's logits for llama_get_logits_ith, valid if wants_logits is
+  // true.
   int Add(llama_token token, llama_pos position, llama_seq_id sequence, bool wants_logits) {
     const int index = batch_.n_tokens++;
     batch_.token[index] = token;
@@ -105,18 +106,18 @@ class Batch {
   llama_batch batch_;
 };
 
-// The index of the largest of n values. Whole lanes are compared, which compiles to vector code.
+// The index of the maximum of n values. Comparing whole lanes lets the compiler emit vector code.
 int Argmax(const float* values, int n) {
   constexpr int kLanes = 16;
-  std::array<float, kLanes> largest;
-  largest.fill(values[0]);
+  std::array<float, kLanes> maxima;
+  maxima.fill(values[0]);
   int i = 0;
   for (; i + kLanes <= n; i += kLanes) {
     for (int lane = 0; lane < kLanes; ++lane) {
-      largest[lane] = values[i + lane] > largest[lane] ? values[i + lane] : largest[lane];
+      maxima[lane] = values[i + lane] > maxima[lane] ? values[i + lane] : maxima[lane];
     }
   }
-  float best = *std::max_element(largest.begin(), largest.end());
+  float best = *std::max_element(maxima.begin(), maxima.end());
   for (; i < n; ++i) best = std::max(best, values[i]);
   return static_cast<int>(std::find(values, values + n, best) - values);
 }
@@ -173,7 +174,8 @@ class RawLoop {
   }
 
  private:
-  // A context of exactly the round's size, kept as long as the size stays, and an empty cache.
+  // Clears the cache, and creates a context of exactly the round's size unless the current one has
+  // it.
   void Prepare(const Round& round) {
     const auto n_sequences = static_cast<uint32_t>(round.prompts.size());
     for (const Tokens& prompt : round.prompts) {

@@ -1,9 +1,9 @@
-/** Turns measurements into the table people read and the record machines keep. */
+/** Renders measurements as Markdown tables of medians. */
 import { median } from '../../src/bench/statistics.ts';
 import { toTable } from '../../src/terminal/table.ts';
 import type { Measurement, Workload } from './contestants/contestant.ts';
 
-/** One turn of one contestant. */
+/** One measurement of one contestant. */
 export interface Turn {
   readonly workload: WorkloadName;
   readonly contestant: string;
@@ -33,7 +33,7 @@ export function speedOf({ completionTokenCount, seconds }: Measurement): number 
   return completionTokenCount / seconds;
 }
 
-/** A Markdown table of medians for one workload; columns nobody ran for are left out. */
+/** A Markdown table of medians for one workload, without the columns that have no measurement. */
 export function renderTable(
   name: WorkloadName,
   sizes: WorkloadSizes,
@@ -62,7 +62,7 @@ export function renderTable(
   return `${heading}\n\n${toTable(rows)}\n`;
 }
 
-/** Median share of a step that is not `llama_decode`, in percent. */
+/** Median share of step time outside `llama_decode`, in percent. */
 function outsideDecode(turns: readonly Turn[], streamCount: number): string {
   const ratios = turns.flatMap((turn) => {
     const { outsideDecodeRatio } = turn.measurement;
@@ -73,7 +73,7 @@ function outsideDecode(turns: readonly Turn[], streamCount: number): string {
   return ratios.length === 0 ? '' : `${(100 * median(ratios)).toFixed(1)} %`;
 }
 
-/** Contestants of one round run within seconds of each other, so a ratio is taken round by round. */
+/** The median over rounds. Ratios are taken within a round, because its contestants run within seconds of each other. */
 function cell(
   turns: readonly Turn[],
   streamCount: number,

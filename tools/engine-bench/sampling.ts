@@ -1,6 +1,6 @@
 /**
- * How much faster several threads choose tokens than one: 32 sequences over a vocabulary of 151,936
- * tokens, with llama.cpp's default samplers. The model is tiny, so that choosing is all there is to see.
+ * Compares the sampling time of several threads with that of one: 32 sequences over a vocabulary of 151,936
+ * tokens, with llama.cpp's default samplers. The model is tiny, so sampling takes almost all of a step.
  *
  *     npm run bench:sampling -- --threads 2 --rounds 5
  */
@@ -30,7 +30,7 @@ const samplings = {
   greedy: { temperature: 0 },
 } as const;
 
-/** The usual small vocabulary, filled up with words that no text has. */
+/** The tiny vocabulary, filled up with words that occur in no text. */
 function largeVocabulary() {
   const vocabulary = tinyVocabulary();
   const missing = vocabularySize - vocabulary.tokens.length;
@@ -38,7 +38,7 @@ function largeVocabulary() {
   return { ...vocabulary, tokens: [...vocabulary.tokens, ...fillers] };
 }
 
-/** Milliseconds of choosing tokens in one step. */
+/** Sampling time per step, in milliseconds. */
 async function samplingMsPerStep(engine: Engine, sampling: object): Promise<number> {
   const prompt = await engine.prepareChat([{ role: 'user', content: 'go on' }]);
   const before = engine.stats();
@@ -68,7 +68,7 @@ const start = (samplingThreadCount: number) =>
 const engines = [await start(1), await start(threadCount)] as const;
 
 const rows: string[][] = [
-  ['samplers', '1 thread, ms a step', `${threadCount} threads`, 'times as fast'],
+  ['samplers', '1 thread, ms per step', `${threadCount} threads`, 'times as fast'],
 ];
 for (const [name, sampling] of Object.entries(samplings)) {
   const times: [number[], number[]] = [[], []];

@@ -1,11 +1,11 @@
 /**
- * What guessing tokens gains: tokens per second with and without, one after the other in every round, on a
- * text that repeats what stands in its prompt and on one that does not.
+ * Measures speculative decoding: tokens per second with and without it, one after the other in every round, on a
+ * text that repeats its prompt and on a free text.
  *
  *     npm run bench:speculative -- --model big.gguf --draft small.gguf --streams 1,4
  *
- * Without `--model` it is the bundled model, which says little about others; without `--draft` tokens are
- * looked up in the text only.
+ * Without `--model` the bundled model runs, whose results say little about other models. Without `--draft` only
+ * n-gram lookup is measured.
  */
 import { parseArgs } from 'node:util';
 import { median } from '../../src/bench/statistics.ts';
@@ -43,7 +43,7 @@ const model = await llama.loadModel({ modelPath: values.model });
 const draft =
   values.draft === undefined ? undefined : await llama.loadModel({ modelPath: values.draft });
 
-/** An engine with the settings' defaults. */
+/** Starts an engine with the default settings. */
 function start(kind: SpeculativeOptions['kind'] | undefined): Promise<Engine> {
   const slotCount = Math.max(...streamCounts);
   return createNativeEngine({
@@ -71,7 +71,7 @@ function start(kind: SpeculativeOptions['kind'] | undefined): Promise<Engine> {
   });
 }
 
-/** Tokens per second of the decoding of some streams at once. */
+/** Decode speed of `streamCount` concurrent streams, in tokens per second, all streams together. */
 async function speedOf(engine: Engine, text: string, streamCount: number): Promise<number> {
   const prompts = await Promise.all(
     Array.from({ length: streamCount }, (_, index) =>
@@ -93,23 +93,23 @@ async function speedOf(engine: Engine, text: string, streamCount: number): Promi
 
 const plain = await start(undefined);
 const kinds = draft === undefined ? (['ngram'] as const) : (['ngram', 'draft'] as const);
-const rows = [['guess', 'text', 'streams', 'tokens/s without', 'with', 'times', 'right']];
+const rows = [['draft', 'text', 'streams', 'tokens/s without', 'with', 'times', 'accepted']];
 for (const kind of kinds) {
-  const guessing = await start(kind);
+  const speculative = await start(kind);
   for (const [name, text] of Object.entries(texts)) {
     for (const streamCount of streamCounts) {
       const speeds: [number[], number[]] = [[], []];
-      const before = guessing.stats();
-      // The first round warms up, and shows the pacer what steps cost.
+      const before = speculative.stats();
+      // The first round warms up, and the draft pacer learns the cost of steps.
       for (let round = -1; round < roundCount; round++) {
         const without = await speedOf(plain, text, streamCount);
-        const with_ = await speedOf(guessing, text, streamCount);
+        const with_ = await speedOf(speculative, text, streamCount);
         if (round < 0) continue;
         speeds[0].push(without);
         speeds[1].push(with_);
         process.stderr.write(`${kind}, ${name}: round ${round + 1} of ${roundCount}\n`);
       }
-      const after = guessing.stats();
+      const after = speculative.stats();
       const drafted = after.draftedTokenCount - before.draftedTokenCount;
       const accepted = after.acceptedTokenCount - before.acceptedTokenCount;
       const ratios = speeds[0].map((without, index) => (speeds[1][index] ?? 0) / without);
@@ -120,13 +120,11 @@ for (const kind of kinds) {
         median(speeds[0]).toFixed(1),
         median(speeds[1]).toFixed(1),
         median(ratios).toFixed(2),
-        drafted === 0
-          ? 'none guessed'
-          : `${Math.round((100 * accepted) / drafted)} % of ${drafted}`,
+        drafted === 0 ? 'no drafts' : `${Math.round((100 * accepted) / drafted)} % of ${drafted}`,
       ]);
     }
   }
-  await guessing.close();
+  await speculative.close();
 }
 console.log(toTable(rows));
 await plain.close();

@@ -1,4 +1,4 @@
-/** An OpenAI-compatible server, driven by a client that does as little as it can beside it. */
+/** An OpenAI-compatible server and a minimal client, which share the cores. */
 import { Agent, type IncomingMessage, request } from 'node:http';
 import type { PromptSource } from '../prompts.ts';
 import { type Contestant, secondsOf } from './contestant.ts';
@@ -8,7 +8,7 @@ interface Usage {
   readonly completion_tokens: number;
 }
 
-/** The frames before `[DONE]` come in no more chunks than this; nothing before them is looked at. */
+/** Chunks at the end of a stream that the client keeps. They hold the usage frame and `[DONE]`. */
 const tailChunkCount = 8;
 
 export async function connectHttp(options: {
@@ -34,7 +34,7 @@ export async function connectHttp(options: {
       stream_options: { include_usage: true },
     });
 
-  /** Tokens the server's chat template puts around a message. */
+  /** Tokens that the server's chat template adds to a message. */
   let templateTokenCount: number | undefined;
   const measureTemplate = async (): Promise<number> => {
     const [prompt] = prompts.take(1, 8);
@@ -48,7 +48,7 @@ export async function connectHttp(options: {
       templateTokenCount ??= await measureTemplate();
       const contentTokenCount = promptTokenCount - templateTokenCount;
       if (contentTokenCount < 2) {
-        throw new Error(`${name}: its chat template alone takes ${templateTokenCount} tokens`);
+        throw new Error(`${name}: the chat template alone takes ${templateTokenCount} tokens`);
       }
       const batch = prompts.take(streamCount, contentTokenCount);
       let usages: Usage[] = [];
@@ -92,7 +92,7 @@ async function streamChat(url: string, agent: Agent, body: object): Promise<Usag
   return usage;
 }
 
-/** The end of a body. A listener takes half the time of `for await`, on the cores of the server. */
+/** The last chunks of a body. A listener takes half the time of `for await`, and the client shares the server's cores. */
 function lastChunks(response: IncomingMessage): Promise<string> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -105,7 +105,7 @@ function lastChunks(response: IncomingMessage): Promise<string> {
   });
 }
 
-/** A server may have closed a connection that was kept; then the request is sent once more, on another. */
+/** Sends a request, and repeats it on a new connection if the server has closed the reused one. */
 function send(url: string, agent: Agent, body?: string): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const headers = { 'content-type': 'application/json', authorization: 'Bearer bench' };

@@ -1,4 +1,4 @@
-/** The engine in this process, asked as the server asks it, without HTTP. */
+/** The engine in this process, called as the server calls it, without HTTP. */
 import type { Llama, LlamaModel } from 'node-llama-cpp';
 import type { Engine } from '../../../src/engine/engine.ts';
 import { createNativeEngine } from '../../../src/engine/native-engine.ts';
@@ -7,7 +7,7 @@ import type { KvLayout } from '../options.ts';
 import type { PromptSource } from '../prompts.ts';
 import { type Contestant, secondsOf } from './contestant.ts';
 
-/** Nothing but the message, so that a prompt is as long as its text. */
+/** A template that adds nothing to the message, so the prompt has exactly the tokens of its text. */
 const bareTemplate = '{% for message in messages %}{{ message.content }}{% endfor %}';
 
 export async function startEngine(options: {

@@ -1,4 +1,4 @@
-/** The usual way in JavaScript: node-llama-cpp's own context, one `sequence.evaluate()` per stream. */
+/** node-llama-cpp's own context, driven from JavaScript by one `sequence.evaluate()` per stream. */
 import type { LlamaContext, LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp';
 import type { PromptSource } from '../prompts.ts';
 import { type Contestant, secondsOf } from './contestant.ts';
@@ -13,7 +13,7 @@ export function createNodeLlamaCpp(options: {
   let context: LlamaContext | undefined;
   let sequences: LlamaContextSequence[] = [];
 
-  /** A context holds a fixed number of sequences; it is kept while that number stays. */
+  /** Reuses the context while the number of streams stays the same, because a context has a fixed number of sequences. */
   async function prepare(streamCount: number): Promise<void> {
     if (sequences.length !== streamCount) {
       await context?.dispose();
@@ -55,7 +55,7 @@ export function createNodeLlamaCpp(options: {
   };
 }
 
-/** Generates to the given count; returns how many tokens came. */
+/** Generates up to `completionTokenCount` tokens and returns the number of generated tokens. */
 async function generate(
   sequence: LlamaContextSequence,
   prompt: readonly Token[],

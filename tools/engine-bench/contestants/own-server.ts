@@ -1,4 +1,4 @@
-/** The built server in a process of its own, as a user starts it. */
+/** The built server in its own process, started as a user starts it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -60,7 +60,7 @@ export async function startOwnServer(options: {
   }
 }
 
-/** Waits for the `ready` line, which names the address. */
+/** Waits for the `ready` line and returns its address. */
 function addressOf(child: ChildProcess): Promise<string> {
   return new Promise((resolve, reject) => {
     const lines: string[] = [];
@@ -74,7 +74,7 @@ function addressOf(child: ChildProcess): Promise<string> {
     }
     child.once('error', reject);
     child.once('exit', (code) => {
-      reject(new Error(`the server ended with ${code} before it was ready:\n${lines.join('\n')}`));
+      reject(new Error(`the server exited with ${code} before it was ready:\n${lines.join('\n')}`));
     });
   });
 }

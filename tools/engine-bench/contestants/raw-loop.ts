@@ -1,4 +1,4 @@
-/** The limit: a C++ program that calls llama_decode and nothing else, on the same libraries. */
+/** The reference `limit`: a C++ program that only calls llama_decode, on the same libraries. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ import type { Contestant, Measurement, Workload } from './contestant.ts';
 
 const benchFolder = fileURLToPath(new URL('..', import.meta.url));
 
-/** The program's answer to a round; its very first line only says that the model is loaded. */
+/** The program's answer to one round. Its first line of output reports only that the model is loaded. */
 interface RoundAnswer {
   readonly prefillSeconds: number;
   readonly decodeSeconds: number;
@@ -36,12 +36,13 @@ export async function startRawLoop(options: {
     [modelPath, backendFolder, String(threadCount), String(contextLength), options.gpu],
     { stdio: ['pipe', 'pipe', 'inherit'] },
   );
-  // A program that has died is noticed by the end of its answers.
+  // A write error after a crash is ignored, because the end of stdout reports the crash.
   child.stdin.on('error', () => {});
   const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const nextAnswer = async (): Promise<string> => {
     const answer = await answers.next();
-    if (answer.done === true) throw new Error('the raw loop has ended; it says why above');
+    if (answer.done === true)
+      throw new Error('the raw loop has exited; its error is printed above');
     return answer.value;
   };
   await nextAnswer();
@@ -59,7 +60,7 @@ export async function startRawLoop(options: {
   };
 }
 
-/** CMake knows what is up to date; a build with nothing to do takes a tenth of a second. */
+/** Runs CMake every time; a build that is up to date takes a tenth of a second. */
 function build(buildFolder: string, variant: string): void {
   try {
     const key = `-DPLATFORM_KEY=${process.platform === 'darwin' ? 'mac' : process.platform}-${process.arch}`;
