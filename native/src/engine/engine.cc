@@ -17,8 +17,8 @@ struct Overloaded : Functions... {
 // microseconds.
 constexpr int64_t kParallelEffort = 1'000'000;
 
-SchedulerLimits LimitsOf(const EngineOptions& options, bool drafts, const PromptLane* lane,
-                         Context* context) {
+SchedulerLimits LimitsOf(const EngineOptions& options, bool drafts,
+                         const BackgroundContext* background, Context* context) {
   return {
       .n_slots = options.context.n_slots,
       .n_batch = static_cast<int32_t>(llama_n_batch(context->get())),
@@ -28,8 +28,8 @@ SchedulerLimits LimitsOf(const EngineOptions& options, bool drafts, const Prompt
       .n_drafted = drafts ? options.context.n_drafted : 0,
       .n_draft_min = options.drafts.n_min,
       .n_draft_max = options.drafts.n_max,
-      .n_lane_tokens = lane == nullptr ? 0 : context->n_movable(),
-      .n_lane_sequences = lane == nullptr ? 1 : lane->n_most_rows(),
+      .n_lane_tokens = background == nullptr ? 0 : context->n_movable(),
+      .n_lane_sequences = background == nullptr ? 1 : background->max_rows(),
       .n_worth_moves = context->n_worth_moves(kWorthPasses),
       .cache = context->cache_limits(),
   };
@@ -43,10 +43,6 @@ constexpr char kNoRoom[] = "the KV cache has no room for the sequence";
 // step may take.
 constexpr std::chrono::microseconds kQuiet{3000};
 constexpr std::chrono::microseconds kLongestGathering{50000};
-
-double MillisecondsSince(Clock::time_point begin) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
-}
 
 Clock::duration TextInterval(const EngineOptions& options) {
   return std::chrono::duration_cast<Clock::duration>(
@@ -102,11 +98,6 @@ void Engine::Join() {
   if (thread_.joinable()) thread_.join();
 }
 
-EngineStats Engine::stats() const {
-  const std::lock_guard lock(stats_mutex_);
-  return published_stats_;
-}
-
 void Engine::Run() noexcept {
   std::optional<std::string> failure;
   try {
@@ -118,31 +109,35 @@ void Engine::Run() noexcept {
   }
   EndEverything(failure);
   drafter_.reset();
-  lane_.reset();
+  background_context_.reset();
   context_.reset();
   Tell(Stopped{});
-  PublishStats();
+  statistics_.Publish(scheduler_ ? &*scheduler_ : nullptr);
   Flush();
 }
 
 void Engine::RunSteps() {
   context_.emplace(options_.context, &closing_);
   std::string no_drafts = StartDrafter();
-  std::string no_lane = OpenLane();
-  scheduler_.emplace(
-      LimitsOf(options_, drafter_.has_value(), lane_ ? &*lane_ : nullptr, &*context_));
+  std::string no_background_prefill = OpenBackgroundContext();
+  scheduler_.emplace(LimitsOf(options_, drafter_.has_value(),
+                              background_context_ ? &*background_context_ : nullptr, &*context_));
+  if (background_context_) {
+    background_prefill_.emplace(&*background_context_, &*context_, &*scheduler_, &sequences_,
+                                &statistics_);
+  }
   Tell(Started{
       .n_batch = static_cast<int32_t>(llama_n_batch(context_->get())),
       .n_ubatch = static_cast<int32_t>(llama_n_ubatch(context_->get())),
       .unified_kv = context_->unified(),
       .no_drafts = std::move(no_drafts),
-      .prompt_lane = lane_.has_value(),
-      .no_prompt_lane = std::move(no_lane),
+      .prompt_lane = background_context_.has_value(),
+      .no_prompt_lane = std::move(no_background_prefill),
   });
   bool idle = false;
   while (!closing_.load(std::memory_order_relaxed)) {
     if (idle) scheduler_->CheckIntegrity();
-    PublishStats();
+    statistics_.Publish(scheduler_ ? &*scheduler_ : nullptr);
     if (idle || Clock::now() >= flush_at_) Flush();
     for (Message& message : TakeMessages(idle)) Handle(std::move(message));
     idle = !Step();
@@ -175,12 +170,12 @@ std::string Engine::StartDrafter() {
   return reason;
 }
 
-// Where a lane would be of no use there is no reason to tell.
-std::string Engine::OpenLane() {
+// Without a use for a background context there is no reason to report.
+std::string Engine::OpenBackgroundContext() {
   if (!options_.context.prompt_lane || !context_->moves_cells()) return "";
   if (options_.context.n_slots == 1) return "";
   try {
-    lane_.emplace(options_.context, &*context_, &closing_);
+    background_context_.emplace(options_.context, &*context_, &closing_);
   } catch (const std::exception& error) {
     return error.what();
   }
@@ -230,15 +225,15 @@ bool Engine::Step() {
 
   // Waiting texts leave with the next step's, unless that step computes a prompt: it takes longer.
   if (!plan.only_decodes()) Flush();
-  ++stats_.n_steps;
+  statistics_.CountStep();
   FillBatch(plan);
   if (Decode(plan)) {
     Commit(plan);
     SampleAll(plan);
     Measure(plan);
-    if (plan.lane) RunLane(*plan.lane, DecodesNext(plan) ? 0 : MillisecondsSince(begin));
+    RunBackgroundPrefill(plan, MillisecondsSince(begin));
   }
-  stats_.step_ms += MillisecondsSince(begin);
+  statistics_.CountStepTime(MillisecondsSince(begin));
   return true;
 }
 
@@ -247,8 +242,7 @@ bool Engine::Decode(const StepPlan& plan) {
   decode_copies_ = context_->has_pending_copies();
   decode_begin_ = Clock::now();
   const DecodeStatus status = context_->Decode(&batch_);
-  stats_.decode_ms += MillisecondsSince(decode_begin_);
-  ++stats_.n_decode_calls;
+  statistics_.CountDecode(1, MillisecondsSince(decode_begin_));
   switch (status) {
     case DecodeStatus::kOk:
     case DecodeStatus::kAborted:
@@ -266,9 +260,9 @@ bool Engine::Decode(const StepPlan& plan) {
 
 void Engine::Commit(const StepPlan& plan) {
   scheduler_->Commit(plan);
-  stats_.n_decoded_tokens += batch_.size();
+  statistics_.CountBatch(batch_.size());
   for (const StepWork& work : plan.work) {
-    CountComputed(work.first, work.n_tokens, &sequences_.at(work.id));
+    statistics_.CountComputed(work.first, work.n_tokens, &sequences_.at(work.id));
   }
 }
 
@@ -278,99 +272,20 @@ void Engine::Measure(const StepPlan& plan) {
   scheduler_->Measured(plan, MillisecondsSince(decode_begin_));
 }
 
+// A slice may last as long as the batch, unless a sequence is to decode in the next step.
+void Engine::RunBackgroundPrefill(const StepPlan& plan, double batch_ms) {
+  if (!plan.lane) return;
+  // The results of the batch leave before the slice begins.
+  statistics_.Publish(&*scheduler_);
+  Flush();
+  background_prefill_->Run(*plan.lane, DecodesNext(plan) ? 0 : batch_ms);
+}
+
 // True if any sequence sampled in this step is still running.
 bool Engine::DecodesNext(const StepPlan& plan) const {
   return std::ranges::any_of(plan.work, [this](const StepWork& work) {
     return work.samples && sequences_.contains(work.id);
   });
-}
-
-void Engine::RunLane(const LaneWork& work, double batch_ms) {
-  // The results of the batch leave before the slice begins.
-  PublishStats();
-  Flush();
-  const bool begins = !LaneHolds(work);
-  if (!begins) SetLaneTargets(work);
-  const bool has_read = std::ranges::any_of(
-      work.shares, [this](const LaneShare& share) { return lane_->HasRead(share.id); });
-  const bool computes = !begins && !has_read && lane_->is_busy();
-  const bool moves_cells = begins ? work.shares[0].first > 0 : !computes;
-  if (moves_cells && context_->has_pending_copies()) {
-    // They are made with the next batch, of which the sequences are to be a part then.
-    FailLane(work);
-  } else if (begins) {
-    BeginLane(work);
-  } else if (computes) {
-    ComputeLane(work, work.as_batch ? std::max(work.ms, batch_ms) : work.ms);
-  } else {
-    MoveFromLane(work);
-  }
-}
-
-// The cache may have got ahead of it.
-bool Engine::LaneHolds(const LaneWork& work) {
-  return std::ranges::all_of(work.shares, [this](const LaneShare& share) {
-    const PromptLane::Row* row = lane_->Find(share.id);
-    return row != nullptr && row->n_computed >= share.first &&
-           static_cast<int32_t>(row->tokens.size()) >= share.first + share.n_tokens;
-  });
-}
-
-void Engine::SetLaneTargets(const LaneWork& work) {
-  for (PromptLane::Row& row : lane_->rows()) row.n_target = row.n_computed;
-  for (const LaneShare& share : work.shares) {
-    lane_->Find(share.id)->n_target = share.first + share.n_tokens;
-  }
-}
-
-void Engine::BeginLane(const LaneWork& work) {
-  std::vector<PromptLane::Row> rows;
-  for (const LaneShare& share : work.shares) {
-    Sequence& sequence = sequences_.at(share.id);
-    sequence.MarkStarted(Clock::now());
-    PromptLane::Row row{.id = share.id, .n_computed = share.first, .n_target = share.first};
-    sequence.CopyTokens(0, sequence.n_tokens(), &row.tokens);
-    rows.push_back(std::move(row));
-  }
-  if (!lane_->Begin(std::move(rows), work.shares[0].cache_id)) FailLane(work);
-}
-
-void Engine::ComputeLane(const LaneWork& work, double ms) {
-  const Clock::time_point begin = Clock::now();
-  const bool goes_on = lane_->Run(ms, work.slack_ms);
-  stats_.decode_ms += MillisecondsSince(begin);
-  stats_.n_decode_calls += lane_->last_effort().n_calls;
-  stats_.n_decoded_tokens += lane_->last_effort().n_tokens;
-  stats_.n_lane_tokens += lane_->last_effort().n_tokens;
-  if (!goes_on) FailLane(work);
-}
-
-// What is computed is given to the context, whatever the targets have become. To read the cells of
-// a long prompt may take as long as a step has, and to write them again.
-void Engine::MoveFromLane(const LaneWork& work) {
-  const Clock::time_point begin = Clock::now();
-  for (const LaneShare& share : work.shares) {
-    if (MillisecondsSince(begin) >= work.ms) return;
-    if (!lane_->HasRead(share.id)) {
-      if (!lane_->Read(share.id)) {
-        scheduler_->LaneFailed(share, /*emptied=*/false);
-        continue;
-      }
-      if (MillisecondsSince(begin) >= work.ms) return;
-    }
-    if (!lane_->WriteTo(share.cache_id)) {
-      scheduler_->LaneFailed(share, /*emptied=*/true);
-      continue;
-    }
-    const int32_t n_new = lane_->Find(share.id)->n_computed - share.first;
-    scheduler_->CommitLane(share, n_new);
-    CountComputed(share.first, n_new, &sequences_.at(share.id));
-  }
-  lane_->EndMoves();
-}
-
-void Engine::FailLane(const LaneWork& work) {
-  for (const LaneShare& share : work.shares) scheduler_->LaneFailed(share, /*emptied=*/false);
 }
 
 void Engine::Draft() {
@@ -389,7 +304,7 @@ void Engine::Draft() {
 
 // A copy from an id that a failed edit has emptied fails as well.
 bool Engine::EditMemory(const StepPlan& plan) {
-  if (lane_ && !plan.lane && !lane_->rows().empty()) lane_->Abandon();
+  if (background_prefill_) background_prefill_->Follow(plan);
   std::vector<CacheId> emptied;
   for (const CacheEdit& edit : plan.edits) {
     const bool from_nothing = edit.kind == CacheEdit::Kind::kCopy &&
@@ -429,15 +344,6 @@ void Engine::FillBatch(const StepPlan& plan) {
   }
 }
 
-void Engine::CountComputed(int32_t first, int32_t n_tokens, Sequence* sequence) {
-  const bool found_none = sequence->n_cached_tokens() == 0;
-  const Sequence::Progress progress = sequence->MarkComputed(first, n_tokens);
-  stats_.n_prefilled_tokens += progress.n_prefilled;
-  stats_.n_cached_tokens += progress.n_cached;
-  stats_.n_recomputed_tokens += progress.n_recomputed;
-  if (found_none && progress.n_cached > 0) ++stats_.n_prefix_hits;
-}
-
 // Tokens are chosen and scored on several threads, where that is worth waking them; what follows
 // from them is done on this one.
 void Engine::SampleAll(const StepPlan& plan) {
@@ -466,7 +372,7 @@ void Engine::SampleAll(const StepPlan& plan) {
   } else {
     for (int32_t i = 0; i < n_items; ++i) work_on(i);
   }
-  stats_.sampling_ms += MillisecondsSince(begin);
+  statistics_.CountSampling(MillisecondsSince(begin));
 
   TakeScores();
   TakeSamples();
@@ -557,10 +463,11 @@ void Engine::TakeSamples() {
              /*may_wait=*/!growth.begins);
       }
     }
-    stats_.n_sampled_tokens += n_grown;
+    statistics_.CountSampled(n_grown);
     if (n_grown > 0) {
       const std::span<const Token> grown(sample.tokens.data(), n_grown);
-      CountDraft(sample.draft->size(), scheduler_->Append(id, grown), sequence);
+      const int32_t n_accepted = scheduler_->Append(id, grown);
+      statistics_.CountDraft(static_cast<int32_t>(sample.draft->size()), n_accepted, sequence);
     }
     if (growth.ended) {
       EndSequence(id, sequence->End(growth.reason, Clock::now()));
@@ -568,17 +475,6 @@ void Engine::TakeSamples() {
       EndSequence(id, SequenceError{id, ErrorCode::kSequenceFailed, std::move(sample.error)});
     }
   }
-}
-
-void Engine::CountDraft(size_t n_drafted, int32_t n_accepted, Sequence* sequence) {
-  if (n_drafted == 0) return;
-  sequence->CountDraft(static_cast<int32_t>(n_drafted), n_accepted);
-  ++stats_.n_drafts;
-  stats_.n_drafted_tokens += n_drafted;
-  stats_.n_accepted_tokens += n_accepted;
-  auto& by_place = stats_.n_accepted_by_place;
-  by_place.resize(std::max(by_place.size(), n_drafted));
-  for (int32_t place = 0; place < n_accepted; ++place) ++by_place[place];
 }
 
 // Of some only the prompt was wanted.
@@ -623,6 +519,7 @@ void Engine::EndEverything(const std::optional<std::string>& failure) {
     if (const auto* submit = std::get_if<Submit>(&message)) end(submit->id, nullptr);
   }
   sequences_.clear();
+  background_prefill_.reset();
   scheduler_.reset();
   if (failure) Tell(EngineFailed{*failure});
 }
@@ -636,18 +533,4 @@ void Engine::Flush() {
   if (events_.empty()) return;
   sink_(std::exchange(events_, {}));
   flush_at_ = Clock::now() + TextInterval(options_);
-}
-
-void Engine::PublishStats() {
-  stats_.n_running = scheduler_ ? scheduler_->n_running() : 0;
-  stats_.n_waiting = scheduler_ ? scheduler_->n_waiting() : 0;
-  stats_.n_used_kv_tokens = scheduler_ ? scheduler_->cache().n_open_cells() : 0;
-  stats_.n_kept_kv_tokens = scheduler_ ? scheduler_->cache().n_used() - stats_.n_used_kv_tokens : 0;
-  stats_.n_kept_prefixes = scheduler_ ? scheduler_->cache().n_kept() : 0;
-  if (scheduler_) {
-    stats_.n_paused = scheduler_->n_paused();
-    stats_.n_moved = scheduler_->n_moved();
-  }
-  const std::lock_guard lock(stats_mutex_);
-  published_stats_ = stats_;
 }

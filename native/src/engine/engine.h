@@ -19,12 +19,14 @@
 #include "core/live_threads.h"
 #include "core/mailbox.h"
 #include "core/worker_pool.h"
+#include "engine/background_prefill.h"
 #include "engine/messages.h"
 #include "engine/sequence.h"
+#include "engine/statistics.h"
+#include "llama/background_context.h"
 #include "llama/context.h"
 #include "llama/drafter.h"
 #include "llama/model.h"
-#include "llama/prompt_lane.h"
 #include "llama/token_batch.h"
 #include "schedule/scheduler.h"
 
@@ -82,7 +84,7 @@ class Engine : public LiveThread {
   void Join() override;
 
   // Any thread.
-  EngineStats stats() const;
+  EngineStats stats() const { return statistics_.published(); }
 
  private:
   // The thread, in calling order.
@@ -95,7 +97,8 @@ class Engine : public LiveThread {
   void CancelSequence(SequenceId id);
   // Sets up guessing where it was asked for. Returns why it is not done all the same.
   std::string StartDrafter();
-  std::string OpenLane();
+  // Likewise for the background context.
+  std::string OpenBackgroundContext();
   // One step of all sequences. False when there was nothing to compute.
   bool Step();
   // The verbs of a step, in calling order.
@@ -109,23 +112,13 @@ class Engine : public LiveThread {
   // Scores prompts and chooses the next tokens.
   void SampleAll(const StepPlan& plan);
   void Measure(const StepPlan& plan);
+  // Does nothing without background work. The step has taken `batch_ms` so far.
+  void RunBackgroundPrefill(const StepPlan& plan, double batch_ms);
 
   bool DecodesNext(const StepPlan& plan) const;
-  // Gives the lane its time, which may be as long as `batch_ms`; when its prompts are computed,
-  // they move to the others.
-  void RunLane(const LaneWork& work, double batch_ms);
-  // Whether the lane has rows for all shares, none of them behind what is cached.
-  bool LaneHolds(const LaneWork& work);
-  void SetLaneTargets(const LaneWork& work);
-  void BeginLane(const LaneWork& work);
-  void ComputeLane(const LaneWork& work, double ms);
-  void MoveFromLane(const LaneWork& work);
-  void FailLane(const LaneWork& work);
-  void CountComputed(int32_t first, int32_t n_tokens, Sequence* sequence);
   void FindSamples(const StepPlan& plan);
   void TakeScores();
   void TakeSamples();
-  void CountDraft(size_t n_drafted, int32_t n_accepted, Sequence* sequence);
   void EndPromptsOnly(const StepPlan& plan);
   void FailSequences(const StepPlan& plan, const std::string& reason);
   void EndSequence(SequenceId id, Event event);
@@ -133,7 +126,6 @@ class Engine : public LiveThread {
   // Puts an event down to be flushed: as soon as a step is over, unless it may wait for others.
   void Tell(Event event, bool may_wait = false);
   void Flush();
-  void PublishStats();
 
   // A sequence whose next tokens are chosen in this step.
   struct Sample {
@@ -174,19 +166,18 @@ class Engine : public LiveThread {
   // Also read by llama.cpp while it computes, to stop early.
   std::atomic<bool> closing_{false};
 
-  mutable std::mutex stats_mutex_;
-  EngineStats published_stats_;
+  Statistics statistics_;
 
   // Owned by the thread.
   std::optional<Context> context_;
   std::optional<Drafter> drafter_;
-  std::optional<PromptLane> lane_;
+  std::optional<BackgroundContext> background_context_;
   std::optional<Scheduler> scheduler_;
-  std::unordered_map<SequenceId, Sequence> sequences_;
+  std::optional<BackgroundPrefill> background_prefill_;
+  Sequences sequences_;
   std::vector<Event> events_;
   // From when on they leave with the end of a step.
   Clock::time_point flush_at_ = Clock::time_point::min();
-  EngineStats stats_;
   TokenBatch batch_;
   // When the latest Decode began, and whether it also performed copies.
   Clock::time_point decode_begin_{};

@@ -18,6 +18,10 @@
 
 using Clock = std::chrono::steady_clock;
 
+inline double MillisecondsSince(Clock::time_point begin) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
+}
+
 // Into the engine
 // ------------------------------------------------------------------------------------
 

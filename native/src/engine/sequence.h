@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "core/completion_text.h"
@@ -127,3 +128,5 @@ class Sequence {
   Clock::time_point first_token_at_{};
   Clock::time_point last_token_at_{};
 };
+
+using Sequences = std::unordered_map<SequenceId, Sequence>;

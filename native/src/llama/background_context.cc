@@ -1,4 +1,4 @@
-#include "llama/prompt_lane.h"
+#include "llama/background_context.h"
 
 #include <algorithm>
 #include <array>
@@ -11,22 +11,22 @@ namespace {
 
 using Clock = SlicedThread::Clock;
 
-// Below 64 rows ggml's attention on a CPU is several times as slow for each of them
+// With fewer than 64 tokens ggml's CPU attention is several times slower for each token
 // (GGML_FA_TILE_Q).
-constexpr int32_t kLeastPiece = 64;
+constexpr int32_t kMinPiece = 64;
 
 using Milliseconds = std::chrono::duration<double, std::milli>;
 
 }  // namespace
 
-PromptLane::PromptLane(const ContextOptions& options, Context* context,
-                       const std::atomic<bool>* aborting)
+BackgroundContext::BackgroundContext(const ContextOptions& options, Context* context,
+                                     const std::atomic<bool>* aborting)
     : main_(context),
       aborting_(aborting),
       n_ubatch_(static_cast<int32_t>(llama_n_ubatch(context->get()))) {
   llama_context_params params = main_->ParamsForLane(options);
-  params.cb_eval = [](ggml_tensor* tensor, bool asks, void* lane) noexcept {
-    return static_cast<PromptLane*>(lane)->ComesBy(tensor, asks);
+  params.cb_eval = [](ggml_tensor* tensor, bool asks, void* self) noexcept {
+    return static_cast<BackgroundContext*>(self)->OnTensor(tensor, asks);
   };
   params.cb_eval_user_data = this;
   context_.reset(llama_init_from_model(options.model, params));
@@ -34,13 +34,13 @@ PromptLane::PromptLane(const ContextOptions& options, Context* context,
   main_->LendThreads(context_.get());
   const bool moves = MovesInTrial();
   Abandon();
-  if (!moves) throw std::runtime_error("what it computes cannot be moved to the other context");
+  if (!moves) throw std::runtime_error("its cells cannot be moved to the context of the engine");
 }
 
-PromptLane::~PromptLane() { Abandon(); }
+BackgroundContext::~BackgroundContext() { Abandon(); }
 
-// Computes a token, moves it, and looks whether it has arrived.
-bool PromptLane::MovesInTrial() {
+// Computes a token, moves it, and checks that it has arrived.
+bool BackgroundContext::MovesInTrial() {
   if (!Begin({{.id = 0, .tokens = {0}, .n_target = 1}}, -1) || !Run(1e9, 1) || is_busy()) {
     return false;
   }
@@ -49,8 +49,8 @@ bool PromptLane::MovesInTrial() {
   return moves;
 }
 
-// The thread may not start, the cells may not find memory: then there is a lane for others.
-bool PromptLane::Begin(std::vector<Row> rows, CacheId source) {
+// Starting the thread or allocating the cells may fail; later prompts may still succeed.
+bool BackgroundContext::Begin(std::vector<Row> rows, CacheId source) {
   Abandon();
   try {
     if (rows[0].n_computed > 0 &&
@@ -59,7 +59,7 @@ bool PromptLane::Begin(std::vector<Row> rows, CacheId source) {
       return false;
     }
     rows_ = std::move(rows);
-    n_piece_ = std::min(kLeastPiece, n_ubatch_);
+    n_piece_ = std::min(kMinPiece, n_ubatch_);
     within_piece_ = failed_ = false;
     abandoned_.store(false, std::memory_order_relaxed);
     thread_.emplace([this](SlicedThread* thread) { Compute(thread); });
@@ -70,16 +70,16 @@ bool PromptLane::Begin(std::vector<Row> rows, CacheId source) {
   }
 }
 
-PromptLane::Row* PromptLane::Find(SequenceId id) {
+BackgroundContext::Row* BackgroundContext::Find(SequenceId id) {
   const auto found = std::ranges::find(rows_, id, &Row::id);
   return found == rows_.end() ? nullptr : &*found;
 }
 
-bool PromptLane::IsDone() const {
+bool BackgroundContext::IsDone() const {
   return std::ranges::all_of(rows_, [](const Row& row) { return row.n_computed >= row.n_target; });
 }
 
-bool PromptLane::Run(double ms, double slack_ms) {
+bool BackgroundContext::Run(double ms, double slack_ms) {
   slack_ms_ = slack_ms;
   last_effort_ = {};
   const auto slice = std::chrono::duration_cast<Clock::duration>(Milliseconds(ms));
@@ -87,10 +87,10 @@ bool PromptLane::Run(double ms, double slack_ms) {
   return !failed_;
 }
 
-void PromptLane::Compute(SlicedThread* thread) noexcept {
+void BackgroundContext::Compute(SlicedThread* thread) noexcept {
   slices_ = thread;
   if (stops()) return;
-  failed_ = !TakeOver();
+  failed_ = !AdoptCells();
   while (!failed_ && !stops()) {
     if (IsDone()) {
       thread->Pause();
@@ -102,16 +102,16 @@ void PromptLane::Compute(SlicedThread* thread) noexcept {
     const int32_t n = batch_.size();
     last_effort_.n_tokens += n;
     ++last_effort_.n_calls;
-    const double change = slack_ms_ / std::max(0.1, Milliseconds(longest_).count());
+    const double change = slack_ms_ / std::max(0.1, Milliseconds(max_operation_).count());
     if (n == n_piece_ || change < 1) {
       n_piece_ = static_cast<int32_t>(n * std::clamp(change, 0.5, 2.0));
-      n_piece_ = std::clamp(n_piece_, std::min(kLeastPiece, n_ubatch_), n_ubatch_);
+      n_piece_ = std::clamp(n_piece_, std::min(kMinPiece, n_ubatch_), n_ubatch_);
     }
   }
 }
 
-// The cells the rows begin behind; `source` may have held more of them.
-bool PromptLane::TakeOver() noexcept {
+// Gives each row the cells of its computed tokens; the source may have held more of them.
+bool BackgroundContext::AdoptCells() noexcept {
   if (incoming_.empty()) return true;
   const CellBytes cells = std::exchange(incoming_, {});
   llama_memory_t memory = llama_get_memory(context_.get());
@@ -125,10 +125,10 @@ bool PromptLane::TakeOver() noexcept {
   return done;
 }
 
-// The next tokens of all rows, as many as a piece has.
-bool PromptLane::ComputePiece() noexcept {
+// Computes the next tokens of all rows, at most n_piece_.
+bool BackgroundContext::ComputePiece() noexcept {
   within_piece_ = true;
-  longest_ = {};
+  max_operation_ = {};
   began_at_ = Clock::now();
   bool done = false;
   try {
@@ -145,32 +145,32 @@ bool PromptLane::ComputePiece() noexcept {
     done = batch_.DecodeIn(context_.get()) == DecodeStatus::kOk && !stops();
     for (size_t i = 0; done && i < rows_.size(); ++i) rows_[i].n_computed = ends[i];
   } catch (...) {
-    // As any other failure: the sequences are computed elsewhere.
+    // Handled like any other failure: the sequences are computed in batches.
   }
   within_piece_ = false;
   return done;
 }
 
-bool PromptLane::stops() const {
+bool BackgroundContext::stops() const {
   return abandoned_.load(std::memory_order_relaxed) || aborting_->load(std::memory_order_relaxed);
 }
 
-// At the operations that take long; what is computed between two of them takes no time. When it
-// stops here, llama.cpp leaves out the rest and believes to be done; an abort callback would end
-// the same way, but with errors in the log.
-bool PromptLane::ComesBy(const ggml_tensor* tensor, bool asks) {
+// Pauses only after long operations; the ones between take no measurable time. Returning false
+// makes llama.cpp skip the rest of the graph and report success. An abort callback would have the
+// same effect, with errors in the log.
+bool BackgroundContext::OnTensor(const ggml_tensor* tensor, bool asks) {
   if (asks) {
     return tensor->op == GGML_OP_MUL_MAT || tensor->op == GGML_OP_MUL_MAT_ID ||
            tensor->op == GGML_OP_FLASH_ATTN_EXT;
   }
-  longest_ = std::max(longest_, Clock::now() - began_at_);
-  // On average no slice is exceeded.
-  slices_->PauseIfDue(longest_ / 2);
+  max_operation_ = std::max(max_operation_, Clock::now() - began_at_);
+  // Half of an operation is the expected overrun: slices keep their time on average.
+  slices_->PauseIfDue(max_operation_ / 2);
   began_at_ = Clock::now();
   return !stops();
 }
 
-bool PromptLane::Read(SequenceId id) {
+bool BackgroundContext::Read(SequenceId id) {
   const auto row = static_cast<llama_seq_id>(Find(id) - rows_.data());
   read_id_.reset();
   try {
@@ -182,18 +182,18 @@ bool PromptLane::Read(SequenceId id) {
   return true;
 }
 
-// The buffer stays for the next row.
-bool PromptLane::WriteTo(CacheId to) {
+// Keeps the buffer for the next row.
+bool BackgroundContext::WriteTo(CacheId to) {
   read_id_.reset();
   return main_->WriteCells(to, &outgoing_);
 }
 
-void PromptLane::EndMoves() {
+void BackgroundContext::EndMoves() {
   outgoing_ = CellBytes{};
   read_id_.reset();
 }
 
-void PromptLane::Abandon() {
+void BackgroundContext::Abandon() {
   abandoned_.store(true, std::memory_order_relaxed);
   thread_.reset();
   incoming_ = CellBytes{};

@@ -1,0 +1,106 @@
+#include "engine/background_prefill.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+#include <vector>
+
+BackgroundPrefill::BackgroundPrefill(BackgroundContext* background, Context* context,
+                                     Scheduler* scheduler, Sequences* sequences,
+                                     Statistics* statistics)
+    : background_(background),
+      context_(context),
+      scheduler_(scheduler),
+      sequences_(sequences),
+      statistics_(statistics) {}
+
+void BackgroundPrefill::Follow(const StepPlan& plan) {
+  if (!plan.lane && !background_->rows().empty()) background_->Abandon();
+}
+
+void BackgroundPrefill::Run(const LaneWork& work, double batch_ms) {
+  const bool begins = !Holds(work);
+  if (!begins) SetTargets(work);
+  const bool computes = !begins && !HasRead(work) && background_->is_busy();
+  const bool moves_cells = begins ? work.shares[0].first > 0 : !computes;
+  if (moves_cells && context_->has_pending_copies()) {
+    // The next batch performs the copies; the sequences of this work join that batch.
+    Fail(work);
+  } else if (begins) {
+    Begin(work);
+  } else if (computes) {
+    Compute(work, work.as_batch ? std::max(work.ms, batch_ms) : work.ms);
+  } else {
+    Move(work);
+  }
+}
+
+// The cache may be ahead of a row: it then holds more tokens than the row has computed.
+bool BackgroundPrefill::Holds(const LaneWork& work) {
+  return std::ranges::all_of(work.shares, [this](const LaneShare& share) {
+    const BackgroundContext::Row* row = background_->Find(share.id);
+    return row != nullptr && row->n_computed >= share.first &&
+           static_cast<int32_t>(row->tokens.size()) >= share.first + share.n_tokens;
+  });
+}
+
+bool BackgroundPrefill::HasRead(const LaneWork& work) {
+  return std::ranges::any_of(
+      work.shares, [this](const LaneShare& share) { return background_->HasRead(share.id); });
+}
+
+void BackgroundPrefill::SetTargets(const LaneWork& work) {
+  for (BackgroundContext::Row& row : background_->rows()) row.n_target = row.n_computed;
+  for (const LaneShare& share : work.shares) {
+    background_->Find(share.id)->n_target = share.first + share.n_tokens;
+  }
+}
+
+void BackgroundPrefill::Begin(const LaneWork& work) {
+  std::vector<BackgroundContext::Row> rows;
+  for (const LaneShare& share : work.shares) {
+    Sequence& sequence = sequences_->at(share.id);
+    sequence.MarkStarted(Clock::now());
+    BackgroundContext::Row row{.id = share.id, .n_computed = share.first, .n_target = share.first};
+    sequence.CopyTokens(0, sequence.n_tokens(), &row.tokens);
+    rows.push_back(std::move(row));
+  }
+  if (!background_->Begin(std::move(rows), work.shares[0].cache_id)) Fail(work);
+}
+
+void BackgroundPrefill::Compute(const LaneWork& work, double ms) {
+  const Clock::time_point begin = Clock::now();
+  const bool goes_on = background_->Run(ms, work.slack_ms);
+  statistics_->CountDecode(background_->last_effort().n_calls, MillisecondsSince(begin));
+  statistics_->CountBackground(background_->last_effort().n_tokens);
+  if (!goes_on) Fail(work);
+}
+
+// Moves all computed tokens of each share, whatever the targets are by now. Reading the cells of a
+// long prompt may take as long as a step may last, and so may writing them: when the time is over,
+// the rest follows in the next step.
+void BackgroundPrefill::Move(const LaneWork& work) {
+  const Clock::time_point begin = Clock::now();
+  for (const LaneShare& share : work.shares) {
+    if (MillisecondsSince(begin) >= work.ms) return;
+    if (!background_->HasRead(share.id)) {
+      if (!background_->Read(share.id)) {
+        scheduler_->LaneFailed(share, /*emptied=*/false);
+        continue;
+      }
+      if (MillisecondsSince(begin) >= work.ms) return;
+    }
+    if (!background_->WriteTo(share.cache_id)) {
+      scheduler_->LaneFailed(share, /*emptied=*/true);
+      continue;
+    }
+    const int32_t n_new = background_->Find(share.id)->n_computed - share.first;
+    scheduler_->CommitLane(share, n_new);
+    statistics_->CountComputed(share.first, n_new, &sequences_->at(share.id));
+  }
+  background_->EndMoves();
+}
+
+void BackgroundPrefill::Fail(const LaneWork& work) {
+  for (const LaneShare& share : work.shares) scheduler_->LaneFailed(share, /*emptied=*/false);
+}

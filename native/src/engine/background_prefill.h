@@ -1,0 +1,40 @@
+// Drives the background prefill of a plan: begins it in the background context, computes a slice of
+// it in each step, and moves finished prompts to the engine's context. Engine thread.
+#pragma once
+
+#include "engine/sequence.h"
+#include "engine/statistics.h"
+#include "llama/background_context.h"
+#include "llama/context.h"
+#include "schedule/scheduler.h"
+
+class BackgroundPrefill {
+ public:
+  // All of them must outlive this object.
+  BackgroundPrefill(BackgroundContext* background, Context* context, Scheduler* scheduler,
+                    Sequences* sequences, Statistics* statistics);
+
+  // Frees the background context if the plan has no work for it.
+  void Follow(const StepPlan& plan);
+
+  // One slice of the work. It may last as long as the batch took (`batch_ms`) where the plan says
+  // so. The outcome goes to the scheduler: what was moved, and what failed and is prefilled in
+  // batches from now on.
+  void Run(const LaneWork& work, double batch_ms);
+
+ private:
+  // True if the background context has a row for each share that is not behind the cache.
+  bool Holds(const LaneWork& work);
+  bool HasRead(const LaneWork& work);
+  void SetTargets(const LaneWork& work);
+  void Begin(const LaneWork& work);
+  void Compute(const LaneWork& work, double ms);
+  void Move(const LaneWork& work);
+  void Fail(const LaneWork& work);
+
+  BackgroundContext* const background_;
+  Context* const context_;
+  Scheduler* const scheduler_;
+  Sequences* const sequences_;
+  Statistics* const statistics_;
+};

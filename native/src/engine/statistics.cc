@@ -1,0 +1,53 @@
+#include "engine/statistics.h"
+
+#include <algorithm>
+
+void Statistics::CountDecode(int32_t n_calls, double ms) {
+  counted_.n_decode_calls += n_calls;
+  counted_.decode_ms += ms;
+}
+
+void Statistics::CountBackground(int32_t n_tokens) {
+  counted_.n_decoded_tokens += n_tokens;
+  counted_.n_lane_tokens += n_tokens;
+}
+
+void Statistics::CountComputed(int32_t first, int32_t n_tokens, Sequence* sequence) {
+  const bool found_none = sequence->n_cached_tokens() == 0;
+  const Sequence::Progress progress = sequence->MarkComputed(first, n_tokens);
+  counted_.n_prefilled_tokens += progress.n_prefilled;
+  counted_.n_cached_tokens += progress.n_cached;
+  counted_.n_recomputed_tokens += progress.n_recomputed;
+  if (found_none && progress.n_cached > 0) ++counted_.n_prefix_hits;
+}
+
+void Statistics::CountDraft(int32_t n_drafted, int32_t n_accepted, Sequence* sequence) {
+  if (n_drafted == 0) return;
+  sequence->CountDraft(n_drafted, n_accepted);
+  ++counted_.n_drafts;
+  counted_.n_drafted_tokens += n_drafted;
+  counted_.n_accepted_tokens += n_accepted;
+  auto& by_place = counted_.n_accepted_by_place;
+  by_place.resize(std::max(by_place.size(), static_cast<size_t>(n_drafted)));
+  for (int32_t place = 0; place < n_accepted; ++place) ++by_place[place];
+}
+
+void Statistics::Publish(const Scheduler* scheduler) {
+  counted_.n_running = scheduler != nullptr ? scheduler->n_running() : 0;
+  counted_.n_waiting = scheduler != nullptr ? scheduler->n_waiting() : 0;
+  counted_.n_used_kv_tokens = scheduler != nullptr ? scheduler->cache().n_open_cells() : 0;
+  counted_.n_kept_kv_tokens =
+      scheduler != nullptr ? scheduler->cache().n_used() - counted_.n_used_kv_tokens : 0;
+  counted_.n_kept_prefixes = scheduler != nullptr ? scheduler->cache().n_kept() : 0;
+  if (scheduler != nullptr) {
+    counted_.n_paused = scheduler->n_paused();
+    counted_.n_moved = scheduler->n_moved();
+  }
+  const std::lock_guard lock(mutex_);
+  published_ = counted_;
+}
+
+EngineStats Statistics::published() const {
+  const std::lock_guard lock(mutex_);
+  return published_;
+}
