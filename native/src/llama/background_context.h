@@ -16,7 +16,7 @@
 #include "core/sliced_thread.h"
 #include "llama/context.h"
 #include "llama/token_batch.h"
-#include "schedule/scheduler.h"
+#include "schedule/step_plan.h"
 
 class BackgroundContext {
  public:

@@ -15,8 +15,8 @@
 
 #include "llama/context.h"
 #include "schedule/prefix_cache.h"
-#include "schedule/scheduler.h"
 #include "schedule/step_pacer.h"
+#include "schedule/step_plan.h"
 
 struct common_speculative;
 

@@ -1,4 +1,4 @@
-#include "schedule/gaps.h"
+#include "schedule/slot_compaction.h"
 
 #include <doctest.h>
 
@@ -9,21 +9,21 @@
 
 namespace {
 
-// One letter for each id: free, kept, waits, stays, moves.
-std::vector<IdUse> Uses(const std::string& letters) {
-  std::vector<IdUse> uses;
+// One letter for each id: . free, k cached, w idle, s fixed, m movable.
+std::vector<SlotUse> Uses(const std::string& letters) {
+  std::vector<SlotUse> uses;
   for (const char letter : letters) {
-    uses.push_back(letter == '.'   ? IdUse::kFree
-                   : letter == 'k' ? IdUse::kKept
-                   : letter == 'w' ? IdUse::kWaits
-                   : letter == 's' ? IdUse::kStays
-                                   : IdUse::kMoves);
+    uses.push_back(letter == '.'   ? SlotUse::kFree
+                   : letter == 'k' ? SlotUse::kCached
+                   : letter == 'w' ? SlotUse::kIdle
+                   : letter == 's' ? SlotUse::kFixed
+                                   : SlotUse::kMovable);
   }
   return uses;
 }
 
-std::pair<int32_t, int32_t> Move(const std::string& letters, int32_t n_most = 8) {
-  const auto move = NextGapMove(Uses(letters), n_most);
+std::pair<int32_t, int32_t> Move(const std::string& letters, int32_t max_moves = 8) {
+  const auto move = NextSlotMove(Uses(letters), max_moves);
   return move ? std::pair{move->from, move->to} : std::pair{-1, -1};
 }
 
@@ -31,14 +31,14 @@ constexpr std::pair<int32_t, int32_t> kNone{-1, -1};
 
 }  // namespace
 
-TEST_CASE("neighbours are one run, and who waits parts them") {
+TEST_CASE("adjacent ids are one run, and an idle one parts them") {
   CHECK(CountRuns(Uses("")) == 0);
   CHECK(CountRuns(Uses(".kw")) == 0);
   CHECK(CountRuns(Uses("msm")) == 1);
   CHECK(CountRuns(Uses("m.mwsk")) == 3);
 }
 
-TEST_CASE("nobody moves where nothing is gained") {
+TEST_CASE("no sequence moves where nothing is gained") {
   CHECK(Move("") == kNone);
   CHECK(Move("..mm..") == kNone);
   CHECK(Move("mm.ss", 1) == kNone);
@@ -59,7 +59,7 @@ TEST_CASE("a place between two runs is better than one beside a run") {
   CHECK(Move("ss.ss..mk") == std::pair{7, 2});
 }
 
-TEST_CASE("who stays is not moved, but moved to") {
+TEST_CASE("a fixed sequence is not moved, but moved to") {
   CHECK(Move("s..mm") == std::pair{4, 1});
   CHECK(Move("sm..m") == std::pair{4, 2});
 }
@@ -67,21 +67,21 @@ TEST_CASE("who stays is not moved, but moved to") {
 TEST_CASE("moves end, in one run where there is room for it") {
   std::mt19937 random(1);
   for (int round = 0; round < 2000; ++round) {
-    std::vector<IdUse> uses(1 + random() % 40);
-    for (IdUse& use : uses) use = static_cast<IdUse>(random() % 5);
+    std::vector<SlotUse> uses(1 + random() % 40);
+    for (SlotUse& use : uses) use = static_cast<SlotUse>(random() % 5);
     const bool only_moves = round % 2 == 0;
     if (only_moves) {
-      for (IdUse& use : uses) {
-        if (use == IdUse::kStays || use == IdUse::kWaits) use = IdUse::kMoves;
+      for (SlotUse& use : uses) {
+        if (use == SlotUse::kFixed || use == SlotUse::kIdle) use = SlotUse::kMovable;
       }
     }
     int n_moves = 0;
-    while (const auto move = NextGapMove(uses, 40)) {
-      REQUIRE(uses[move->from] == IdUse::kMoves);
-      REQUIRE((uses[move->to] == IdUse::kFree || uses[move->to] == IdUse::kKept));
+    while (const auto move = NextSlotMove(uses, 40)) {
+      REQUIRE(uses[move->from] == SlotUse::kMovable);
+      REQUIRE((uses[move->to] == SlotUse::kFree || uses[move->to] == SlotUse::kCached));
       // A prefix goes where there is room, or is dropped; a free id is as good for this.
-      uses[move->to] = IdUse::kMoves;
-      uses[move->from] = IdUse::kFree;
+      uses[move->to] = SlotUse::kMovable;
+      uses[move->from] = SlotUse::kFree;
       REQUIRE(++n_moves < 400);
     }
     if (only_moves) REQUIRE(CountRuns(uses) <= 1);

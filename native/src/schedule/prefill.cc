@@ -1,0 +1,77 @@
+#include "schedule/prefill.h"
+
+#include <algorithm>
+
+#include "schedule/background_prefill.h"
+
+namespace {
+
+// A prompt's copy for the next turn of a chat ends this many tokens before the prompt does: the
+// opening of the assistant's message may be rendered differently once it has an answer.
+constexpr int32_t kCheckpointTail = 4;
+// A shorter prompt is computed again as fast as its state is copied.
+constexpr int32_t kMinCheckpoint = 16;
+
+// Where a memory that cannot be cut copies a prompt for the next turn; 0 for nowhere.
+int32_t CheckpointOf(const ScheduleState& state, const ScheduledSequence& sequence) {
+  const int32_t checkpoint = sequence.n_prompt - kCheckpointTail;
+  return state.cache.limits().cuts || checkpoint < kMinCheckpoint ? 0 : checkpoint;
+}
+
+// How many tokens of a prefilling sequence to compute next, at most `max_tokens`.
+int32_t ChunkOf(const ScheduleState& state, const ScheduledSequence& sequence, int32_t max_tokens) {
+  const int32_t n_done = state.n_cached(sequence);
+  int32_t n = std::min(state.n_missing(sequence), max_tokens);
+  // A leader stops at the end of the prefix that others wait for, so that all go on from there
+  // together. In a memory that cannot be cut, that is also the only moment at which they can.
+  const bool ends = n == state.n_missing(sequence);
+  if (sequence.shared_end > n_done && (ends || !state.cache.limits().cuts)) {
+    n = std::min(n, sequence.shared_end - n_done);
+  }
+  const int32_t checkpoint = CheckpointOf(state, sequence);
+  return checkpoint > n_done ? std::min(n, checkpoint - n_done) : n;
+}
+
+void CheckpointIfDue(const ScheduledSequence& sequence, ScheduleState* state) {
+  const int32_t checkpoint = CheckpointOf(*state, sequence);
+  if (checkpoint > 0 && state->n_cached(sequence) == checkpoint) {
+    state->cache.Checkpoint(sequence.cache_id);
+  }
+}
+
+}  // namespace
+
+void AddPrefills(ScheduleState* state, StepPlan* plan) {
+  const SchedulerLimits& limits = state->limits;
+  const int32_t n_decoding = state->n_decoding(*plan);
+  const auto n_work = static_cast<int32_t>(plan->work.size());
+  // What is left of the batch, of the part that unfinished prompts share, and of the rows of
+  // logits.
+  int32_t n_spare = limits.n_batch - n_work;
+  int32_t n_chunk = std::min(n_spare, std::max(1, limits.n_ubatch - n_work));
+  int32_t n_rows = limits.n_scored_rows;
+  const double share = plan->lane ? 0.5 : 1;
+  if (plan->lane) n_spare = n_chunk;
+  if (n_decoding > 0) n_spare = n_chunk = std::min(n_chunk, state->pacer.Chunk(n_decoding, share));
+
+  for (const SequenceId id : state->running) {
+    const ScheduledSequence& sequence = state->Get(id);
+    if (!state->IsPrefilling(sequence) || sequence.n_awaited > 0 || n_spare <= 0) continue;
+    if (state->IsInBackground(id)) continue;
+    // The background prefill computes this one next.
+    if (plan->lane && n_decoding == 0 && IsWorthBackground(*state, sequence, limits.n_ubatch)) {
+      continue;
+    }
+    const bool fits = state->n_missing(sequence) <= std::min(n_spare, limits.n_ubatch);
+    int32_t max_tokens = n_chunk <= 0 || fits ? n_spare : n_chunk;
+    if (sequence.wants_logprobs()) max_tokens = std::min(max_tokens, n_rows);
+    if (max_tokens <= 0) continue;
+    const int32_t n = ChunkOf(*state, sequence, max_tokens);
+    if (n_chunk <= 0 && n < state->n_missing(sequence)) continue;
+    CheckpointIfDue(sequence, state);
+    plan->work.push_back(state->NextWork(id, n));
+    n_chunk -= n;
+    n_spare -= n;
+    if (sequence.wants_logprobs()) n_rows -= n;
+  }
+}
