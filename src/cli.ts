@@ -4,14 +4,9 @@ import { fileURLToPath } from 'node:url';
 import { helpText, parseCommand } from './cli/command.ts';
 import { runKeys } from './cli/keys-command.ts';
 import { runUsage } from './cli/usage-command.ts';
-import {
-  benchKeys,
-  keysFile,
-  loadConfig,
-  loadConfigOrDefaults,
-  placeKernelCache,
-  usageFolder,
-} from './config/config.ts';
+import { benchKeys, keysFile, usageFolder } from './config/command-defaults.ts';
+import { placeKernelCache } from './config/kernel-cache.ts';
+import { loadConfig, loadConfigOrDefaults } from './config/load-config.ts';
 import { programVersion } from './core/package-info.ts';
 import { StartError } from './core/start-error.ts';
 import { type Logger, neutralise } from './log/log.ts';

@@ -1,9 +1,14 @@
 import { join } from 'node:path';
-import type { ConfigWarning } from './sources.ts';
+import type { ConfigWarning } from './config-warning.ts';
+
+/** The key file in the data folder. */
+export const keysFileName = 'api_keys.txt';
+/** The folder of usage ledgers in the data folder. */
+export const usageFolderName = 'usage';
 
 /**
- * The data folder of a machine that names none: rented GPU machines mount theirs in different places,
- * and images contain an empty `/data`, so the one that holds what is asked for comes first.
+ * The data folder where no setting names one. Rented GPU machines mount theirs in different places, and images contain
+ * an empty `/data`, so the folder that holds the model, the keys or any models comes first.
  */
 export function chooseDataDirectory(
   modelName: string | undefined,
@@ -13,7 +18,7 @@ export function chooseDataDirectory(
   const folders = ['/data', '/runpod-volume', '/workspace'];
   const contents = [
     ...(modelName === undefined ? [] : [join('models', modelName)]),
-    'api_keys.txt',
+    keysFileName,
     'models',
   ];
   for (const content of contents) {

@@ -1,4 +1,5 @@
-import type { ConfigSource, ConfigWarning } from './sources.ts';
+import type { ConfigWarning } from './config-warning.ts';
+import type { ConfigSource } from './sources.ts';
 import type { SettingName } from './table.ts';
 
 /** What one of llama-server's flags comes to here. */

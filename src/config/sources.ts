@@ -2,20 +2,12 @@ import { parseArgs } from 'node:util';
 import { failureText } from '../core/failure-text.ts';
 import { nearest } from '../core/nearest.ts';
 import { quote } from '../core/quote.ts';
-import {
-  flagName,
-  misnamedSettings,
-  obsoleteSettings,
-  pointlessSettings,
-  settingNames,
-  settingOf,
-} from './table.ts';
+import type { ConfigWarning } from './config-warning.ts';
+import { foreignNameWarnings } from './foreign-names.ts';
+import { flagName, namesOfSetting, settingNames, settingOf } from './table.ts';
 
-/** A line for the log, written once there is a logger. */
-export interface ConfigWarning {
-  readonly level: 'info' | 'warn';
-  readonly message: string;
-}
+/** Variables of the environment. */
+export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What one source says, not yet parsed: text by environment name, aliases under their own name. */
 export interface ConfigSource {
@@ -27,11 +19,14 @@ export interface ConfigSource {
 }
 
 /** Environment names and aliases by their flag. */
-const nameByFlag = new Map(knownNames().map((name) => [flagName(name), name]));
+const nameByFlag = new Map(
+  settingNames.flatMap(namesOfSetting).map((name) => [flagName(name), name]),
+);
 const switchFlags = new Set(
   settingNames
     .filter((name) => settingOf(name).kind.placeholder === undefined)
-    .map((name) => flagName(name)),
+    .flatMap(namesOfSetting)
+    .map(flagName),
 );
 
 /** Flags `--name value`, `--name=value`, `--switch` and `--no-switch`; the last of a kind wins. */
@@ -68,9 +63,7 @@ export function readFlags(argv: readonly string[]): ConfigSource {
 }
 
 /** Settings of the environment, and a warning for names that look like one but are not. */
-export function readEnvironment(
-  environment: Readonly<Record<string, string | undefined>>,
-): ConfigSource {
+export function readEnvironment(environment: Environment): ConfigSource {
   const texts = new Map<string, string>();
   const warnings: ConfigWarning[] = [];
   for (const [name, value] of Object.entries(environment)) {
@@ -135,25 +128,6 @@ function takeFlag(token: FlagToken, texts: Map<string, string>): string | undefi
   return undefined;
 }
 
-function foreignNameWarnings(name: string): ConfigWarning[] {
-  const instead = misnamedSettings[name];
-  if (instead !== undefined) {
-    return [{ level: 'warn', message: `${name} is not a setting, use ${instead}` }];
-  }
-  if (obsoleteSettings.includes(name)) {
-    const message = `${name} is ignored: the engine runs in this process, there is no backend server`;
-    return [
-      { level: name === 'PORT_BACKEND' || name === 'BACKEND_HOST' ? 'info' : 'warn', message },
-    ];
-  }
-  const why = pointlessSettings[name];
-  if (why !== undefined) return [{ level: 'info', message: `${name} has no effect: ${why}` }];
-  // Short names are near to too many strangers' variables.
-  const meant = name.length < 7 ? undefined : nearest(name, nameByFlag.values(), 2);
-  if (meant === undefined || meant.length < 7) return [];
-  return [{ level: 'warn', message: `${name} is not a setting, did you mean ${meant}?` }];
-}
-
 function parseConfigFile(
   path: string,
   readFile: (path: string) => string,
@@ -170,11 +144,4 @@ function parseConfigFile(
     problems.push(`CONFIG must name a readable JSON file, received ${quote(path)}: ${reason}`);
   }
   return {};
-}
-
-function knownNames(): string[] {
-  return settingNames.flatMap((name) => {
-    const { alias } = settingOf(name);
-    return alias === undefined ? [name] : [name, alias];
-  });
 }

@@ -8,6 +8,8 @@ export interface ValueKind<T> {
   readonly placeholder: string | undefined;
   /** The value, or undefined when the text is not one. */
   parse(text: string): T | undefined;
+  /** The text of a value, where that is not simply its string. */
+  show?(value: T): string;
 }
 
 interface Range {
@@ -53,6 +55,20 @@ export function decimal({
   };
 }
 
+/** A time that is written in seconds, fractions allowed, as whole milliseconds; never 0 for a time above 0. */
+export function seconds(range: Range & { readonly aboveMin?: boolean }): ValueKind<number> {
+  const { parse, expectation, placeholder } = decimal(range);
+  return {
+    expectation,
+    placeholder,
+    parse: (value) => {
+      const time = parse(value);
+      return time === undefined ? undefined : Math.ceil(time * 1000);
+    },
+    show: (value) => String(value / 1000),
+  };
+}
+
 /** Any integer that 64 bits hold, signed or unsigned. */
 export function integer64(): ValueKind<bigint> {
   return {
@@ -91,6 +107,21 @@ export function choice<const Word extends string>(...words: readonly Word[]): Va
     expectation: `one of ${words.join(', ')}`,
     placeholder: words.length > 4 ? 'NAME' : words.join('|'),
     parse: (value) => words.find((word) => word === value.trim().toLowerCase()),
+  };
+}
+
+/** One of a few words, in any case, each of which stands for a value. */
+export function wordOf<const Values extends Readonly<Record<string, unknown>>>(
+  values: Values,
+): ValueKind<Values[keyof Values]> {
+  const { parse, ...rest } = choice(...Object.keys(values));
+  return {
+    ...rest,
+    parse: (value) => {
+      const word = parse(value);
+      return word === undefined ? undefined : (values[word] as Values[keyof Values]);
+    },
+    show: (value) => Object.keys(values).find((word) => values[word] === value) ?? String(value),
   };
 }
 

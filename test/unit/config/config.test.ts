@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { ConfigError, type ConfigInput, keysFile, loadConfig } from '../../../src/config/config.ts';
+import { keysFile } from '../../../src/config/command-defaults.ts';
 import { withSettingTables } from '../../../src/config/help.ts';
+import { ConfigError, type ConfigInput, loadConfig } from '../../../src/config/load-config.ts';
 import { settingNames } from '../../../src/config/table.ts';
 
 /** Nothing of this machine: no environment, no files, no folders. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { loadConfig } from '../../../src/config/config.ts';
 import { readExtraArgs } from '../../../src/config/extra-args.ts';
+import { loadConfig } from '../../../src/config/load-config.ts';
 
 describe('EXTRA_ARGS', () => {
   test.each([

@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { loadConfigOrDefaults } from '../../../src/config/config.ts';
+import { loadConfigOrDefaults } from '../../../src/config/load-config.ts';
 import { writeDiagnosis } from '../../../src/diagnostics/diagnostics.ts';
 import { redact, shownEnvironment } from '../../../src/diagnostics/redact.ts';
 import { tarGz } from '../../../src/diagnostics/tar.ts';

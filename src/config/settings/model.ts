@@ -1,0 +1,76 @@
+import { choice, layerCount, text, truth, wordOf } from '../../core/value-kinds.ts';
+import { setting } from '../setting.ts';
+
+/** Which model is served, and where its weights go. */
+export const modelSettings = {
+  MODEL_PATH: setting({
+    at: 'model.path',
+    kind: text('PATH'),
+    fallbackText: 'the bundled model',
+    summary: 'GGUF file to serve; wins over MODEL_NAME',
+  }),
+  MODEL_NAME: setting({
+    at: 'model.name',
+    kind: text('NAME'),
+    fallbackText: 'none',
+    summary: 'GGUF file under MODELS_DIR to serve',
+  }),
+  MODELS_DIR: setting({
+    kind: text('PATH'),
+    fallbackText: '$DATA_DIR/models',
+    summary: 'folder that contains MODEL_NAME',
+  }),
+  DATA_DIR: setting({
+    kind: text('PATH'),
+    fallbackText: 'the first of /data, /runpod-volume, /workspace in use',
+    summary: 'base folder of models, keys and logs',
+  }),
+  MODEL_ALIAS: setting({
+    at: 'model.alias',
+    kind: text('ID'),
+    fallbackText: 'file name without .gguf',
+    summary: 'model id that clients see',
+  }),
+  MOCK_BACKEND: setting({
+    at: 'model.mockBackend',
+    kind: truth(),
+    fallback: false,
+    summary: 'serve the bundled model, to try a deployment without a real one',
+  }),
+  STRICT_MODEL: setting({
+    at: 'server.strictModel',
+    kind: truth(),
+    fallback: false,
+    summary: 'refuse requests that name another model than the served one',
+  }),
+  GPU: setting({
+    at: 'model.gpu',
+    kind: choice('auto', 'cuda', 'vulkan', 'metal', 'off'),
+    fallback: 'auto',
+    summary: 'compute backend: auto, cuda, vulkan, metal, off',
+  }),
+  NGL: setting({
+    at: 'model.gpuLayers',
+    kind: layerCount(),
+    fallback: 'auto',
+    summary: 'layers on the GPU: auto = as many as fit, max or 99 = all, 0 = none',
+  }),
+  CHAT_TEMPLATE: setting({
+    kind: text('JINJA'),
+    fallbackText: "the model's",
+    summary: "chat template that replaces the model's own",
+  }),
+  CHAT_TEMPLATE_FILE: setting({
+    kind: text('PATH'),
+    fallbackText: "the model's",
+    summary: 'file that contains the chat template',
+  }),
+  REASONING: setting({
+    at: 'engine.thinking',
+    kind: wordOf({ auto: 'auto', on: true, off: false }),
+    fallback: 'auto',
+    none: 'auto',
+    summary:
+      'whether the model reasons before it answers, unless the request says; auto = the default of the chat template',
+  }),
+};

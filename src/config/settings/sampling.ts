@@ -1,0 +1,69 @@
+import { decimal, integer, integer64 } from '../../core/value-kinds.ts';
+import { setting } from '../setting.ts';
+import { maxTokenCount } from './engine.ts';
+
+const fallbackText = "llama.cpp's";
+
+/** Sampling parameters of requests that do not name them. */
+export const samplingSettings = {
+  TEMPERATURE: setting({
+    at: 'engine.samplingDefaults.temperature',
+    kind: decimal({ min: 0, max: 2 }),
+    fallbackText,
+    summary: '0 = always the likeliest token',
+  }),
+  TOP_P: setting({
+    at: 'engine.samplingDefaults.topP',
+    kind: decimal({ min: 0, max: 1, aboveMin: true }),
+    fallbackText,
+    summary: 'nucleus sampling; 1 = off',
+  }),
+  TOP_K: setting({
+    at: 'engine.samplingDefaults.topK',
+    kind: integer({ min: 0, max: maxTokenCount }),
+    fallbackText,
+    summary: 'number of candidate tokens; 0 = all',
+  }),
+  MIN_P: setting({
+    at: 'engine.samplingDefaults.minP',
+    kind: decimal({ min: 0, max: 1 }),
+    fallbackText,
+    summary: 'minimum probability, relative to the likeliest token; 0 = off',
+  }),
+  TYPICAL_P: setting({
+    at: 'engine.samplingDefaults.typicalP',
+    kind: decimal({ min: 0, max: 1, aboveMin: true }),
+    fallbackText,
+    summary: 'typical sampling; 1 = off',
+  }),
+  REPEAT_PENALTY: setting({
+    at: 'engine.samplingDefaults.repeatPenalty',
+    kind: decimal({ min: 0, max: 10, aboveMin: true }),
+    fallbackText,
+    summary: 'penalty of recent tokens; 1 = off',
+  }),
+  REPEAT_LAST_N: setting({
+    at: 'engine.samplingDefaults.repeatLastN',
+    kind: integer({ min: 0, max: maxTokenCount }),
+    fallbackText,
+    summary: 'number of recent tokens that the penalties cover; 0 = off',
+  }),
+  FREQUENCY_PENALTY: setting({
+    at: 'engine.samplingDefaults.frequencyPenalty',
+    kind: decimal({ min: -2, max: 2 }),
+    fallbackText,
+    summary: 'penalty per occurrence; 0 = off',
+  }),
+  PRESENCE_PENALTY: setting({
+    at: 'engine.samplingDefaults.presencePenalty',
+    kind: decimal({ min: -2, max: 2 }),
+    fallbackText,
+    summary: 'penalty of a token that has occurred; 0 = off',
+  }),
+  SEED: setting({
+    at: 'engine.samplingDefaults.seed',
+    kind: integer64(),
+    fallbackText: 'random',
+    summary: 'seed of the random choices',
+  }),
+};
