@@ -134,7 +134,7 @@ export interface ErrorBody {
 
 /**
  * A failure that a client is told about. Thrown where it is detected and translated once, in
- * `plugins/error-handler.ts`.
+ * `http/error-handler.ts`.
  */
 export class GatewayError extends Error {
   readonly code: ErrorCode;

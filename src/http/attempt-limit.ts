@@ -1,40 +1,44 @@
+/** Limits how often a client address may fail to authenticate. */
 import rateLimit from '@fastify/rate-limit';
-import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
 import { GatewayError } from '../core/errors.ts';
+import { accessOf } from './access.ts';
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    countFailedAttempt(request: FastifyRequest): Promise<void>;
+  }
+}
 
 const windowMs = 60_000;
 
-/** Counts failed attempts of each client address. */
-export interface AttemptLimit {
-  /** @throws {GatewayError} `rate_limit_exceeded` once the address has failed too often */
-  check(request: FastifyRequest): Promise<void>;
-  count(request: FastifyRequest): Promise<void>;
+export interface AttemptLimitOptions {
+  /** 0 is without limit. */
+  readonly failuresPerMinute: number;
 }
 
 /**
- * Lets an address fail `failuresPerMinute` times a minute, 0 is without limit. Remembers the 5000 addresses
- * that failed last; an IPv6 network of 64 bits is one address, because it is given to one customer.
+ * Refuses every request of an address that has failed `failuresPerMinute` times in a minute, whatever its key. Keeps
+ * the 5000 addresses that failed last. An IPv6 network of 64 bits counts as one address, because providers assign one
+ * to each customer.
  */
-export function addAttemptLimit(app: FastifyInstance, failuresPerMinute: number): AttemptLimit {
-  if (failuresPerMinute === 0) return { check: async () => {}, count: async () => {} };
-  let limiter: ReturnType<FastifyInstance['createRateLimit']> | undefined;
-  // In a scope of its own: the limits of keys are another instance of the same plugin.
-  const counting: FastifyPluginAsync = async (scope) => {
-    await scope.register(rateLimit, { global: false });
-    limiter = scope.createRateLimit({ max: failuresPerMinute, timeWindow: windowMs });
-  };
-  app.register(counting);
-  return {
-    check: async (request) => {
-      const state = await limiter?.(request, { increment: false });
-      if (state === undefined || state.isAllowed || state.remaining > 0) return;
-      throw new GatewayError('rate_limit_exceeded', {
-        message: `Too many failed attempts to authenticate from this address; please try again in ${state.ttlInSeconds}s.`,
-        retryAfterSeconds: state.ttlInSeconds,
-      });
-    },
-    count: async (request) => {
-      await limiter?.(request);
-    },
-  };
-}
+export const attemptLimit = fp<AttemptLimitOptions>(async (app, { failuresPerMinute }) => {
+  if (failuresPerMinute === 0) {
+    app.decorate('countFailedAttempt', async () => {});
+    return;
+  }
+  await app.register(rateLimit, { global: false });
+  const count = app.createRateLimit({ max: failuresPerMinute, timeWindow: windowMs });
+  app.decorate('countFailedAttempt', async (request) => {
+    await count(request);
+  });
+  app.addHook('onRequest', async (request) => {
+    if (accessOf(request) === 'open') return;
+    const state = await count(request, { increment: false });
+    if (state.isAllowed || state.remaining > 0) return;
+    throw new GatewayError('rate_limit_exceeded', {
+      message: `Too many failed attempts to authenticate from this address; please try again in ${state.ttlInSeconds}s.`,
+      retryAfterSeconds: state.ttlInSeconds,
+    });
+  });
+});

@@ -1,22 +1,23 @@
-import cors from '@fastify/cors';
-import type { FastifyInstance } from 'fastify';
+/** Lets pages of other origins read replies. */
+import fastifyCors from '@fastify/cors';
+import fp from 'fastify-plugin';
 
-/** Origins whose pages may call the server; `*` among them is every page, none is no page. */
+/** The origins whose pages may call the server; `*` allows every page, an empty list none. */
 export type CorsOrigins = readonly string[];
 
 /** Longer than any browser sends. */
-const longestOrigin = 2048;
+const maxOriginLength = 2048;
 
 const allowedHeaders = [
   ...['Authorization', 'Content-Type', 'X-Api-Key', 'X-Request-Id'],
-  // What the official clients add in a browser.
+  // Headers that the official clients add in a browser.
   ...['OpenAI-Organization', 'OpenAI-Project', 'OpenAI-Beta', 'Idempotency-Key'],
   ...['Anthropic-Version', 'Anthropic-Beta', 'Anthropic-Dangerous-Direct-Browser-Access'],
   ...stainless('Arch', 'Custom-Poll-Interval', 'Helper-Method', 'Lang', 'OS', 'Package-Version'),
   ...stainless('Poll-Helper', 'Retry-Count', 'Runtime', 'Runtime-Version', 'Timeout'),
 ];
 
-/** What a page may read beside the body. */
+/** Headers of a reply that a page may read. */
 const exposedHeaders = [
   ...['Retry-After', 'X-Request-Id', 'X-Should-Retry', 'WWW-Authenticate'],
   ...['requests', 'tokens'].flatMap((kind) =>
@@ -24,13 +25,14 @@ const exposedHeaders = [
   ),
 ];
 
-/**
- * Lets pages of the origins read replies, refusals too: its hook comes before those that refuse. The
- * preflight itself is answered by `plugins/preflight.ts`.
- */
-export function addCors(app: FastifyInstance, origins: CorsOrigins): void {
+export interface CorsOptions {
+  readonly origins: CorsOrigins;
+}
+
+/** Registered before the hooks that refuse, so that pages can read refusals; `preflight.ts` answers the preflight. */
+export const cors = fp<CorsOptions>(async (app, { origins }) => {
   if (origins.length === 0) return;
-  app.register(cors, {
+  await app.register(fastifyCors, {
     origin: origins.includes('*')
       ? '*'
       : (origin, callback) => callback(null, isAllowed(origin, origins)),
@@ -41,9 +43,9 @@ export function addCors(app: FastifyInstance, origins: CorsOrigins): void {
     preflightContinue: true,
     strictPreflight: false,
   });
-}
+});
 
-/** The same for replies that are written without hooks. */
+/** The same headers for replies that are written without hooks. */
 export function corsHeaders(origins: CorsOrigins, origin: string | undefined): [string, string][] {
   if (origins.length === 0) return [];
   if (origins.includes('*')) return [['Access-Control-Allow-Origin', '*']];
@@ -58,7 +60,7 @@ function stainless(...names: readonly string[]): string[] {
   return names.map((name) => `X-Stainless-${name}`);
 }
 
-/** Exactly, letter by letter: an origin is not a text to search in. */
+/** Compares whole origins: a part of an origin is another origin. */
 function isAllowed(origin: string | undefined, origins: CorsOrigins): boolean {
-  return origin !== undefined && origin.length <= longestOrigin && origins.includes(origin);
+  return origin !== undefined && origin.length <= maxOriginLength && origins.includes(origin);
 }

@@ -1,11 +1,13 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+/** Answers every thrown error with OpenAI's error body, and writes one log line. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
 import { type ErrorCode, GatewayError } from '../core/errors.ts';
 import { type CorsOrigins, corsHeaders } from './cors.ts';
 import { lingerAfterReply } from './linger.ts';
 import { requestIdHeader } from './request-id.ts';
 import { beginTrace } from './request-trace.ts';
 
-/** What Fastify calls its own refusals, in our words. */
+/** Fastify's own refusals as codes of this API. */
 const codeOfFastifyError: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_BAD_URL: 'bad_request',
   FST_ERR_CTP_BODY_TOO_LARGE: 'payload_too_large',
@@ -16,10 +18,9 @@ const codeOfFastifyError: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_MAX_PARAM_LENGTH: 'uri_too_long',
 };
 
-/** Answers anything that is thrown with OpenAI's error body and writes one log line about it. */
-export function addErrorHandler(app: FastifyInstance): void {
+export const errorHandler = fp(async (app) => {
   app.setErrorHandler(replyWithError);
-}
+});
 
 /**
  * Fastify's `frameworkErrors`: failures before a route is chosen, where no hook runs.
@@ -38,7 +39,7 @@ function replyWithError(thrown: unknown, request: FastifyRequest, reply: Fastify
   const error = toGatewayError(thrown, request);
   request.trace.failure ??= error.code;
   logFailure(error, request);
-  // Fastify has the connection closed behind it, while most of the body is still to come.
+  // Fastify closes the connection after the reply, while most of the body is still to arrive.
   if (error.code === 'payload_too_large') lingerAfterReply(request.raw.socket);
   if (error.status === 401) reply.header('www-authenticate', 'Bearer');
   reply.headers(retryHeaders(error));
@@ -46,8 +47,8 @@ function replyWithError(thrown: unknown, request: FastifyRequest, reply: Fastify
 }
 
 /**
- * What OpenAI's clients go by: whether to try again, and when. The milliseconds, which they prefer, are
- * spread out, so that those who were refused together do not come back together.
+ * OpenAI's clients read from these headers whether and when to try again. They prefer the milliseconds, which are
+ * spread at random, so that clients that were refused together do not return together.
  */
 function retryHeaders({ retryAfterSeconds, shouldRetry }: GatewayError): Record<string, string> {
   const headers: Record<string, string> = {};
@@ -72,12 +73,12 @@ function toGatewayError(thrown: unknown, request: FastifyRequest): GatewayError 
     });
   }
   if (known !== undefined) return new GatewayError(known, { cause: thrown });
-  // Fastify marks a body that stopped arriving, and other faults of the client, with a 4xx.
+  // Fastify marks faults of the client, such as a body that ends too early, with a 4xx.
   const clientFault = typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500;
   return new GatewayError(clientFault ? 'bad_request' : 'internal_error', { cause: thrown });
 }
 
-/** The access log names refusals; messages are left out below 500: they may quote what the client sent. */
+/** The access log names refusals. Below 500 the message is left out, because it may quote the request. */
 function logFailure(error: GatewayError, request: FastifyRequest): void {
   const fields = { status: error.status, code: error.code, param: error.param };
   if (error.status === 500) {

@@ -1,18 +1,20 @@
+/** Limits of connections and of a request's head. */
 import type { ServerOptions } from 'node:http';
 import type { FastifyInstance } from 'fastify';
+import fp from 'fastify-plugin';
 import type { HttpLimits } from '../config/config.ts';
 import { GatewayError } from '../core/errors.ts';
 
-/** All headers together; more only where one line may be longer. */
+/** The bytes of all headers together, unless one line may be longer. */
 const headBytes = 65_536;
 
-/** How long a deadline may be overrun. */
+/** How far a request may exceed its deadline, in milliseconds. */
 const checkIntervalMs = 1000;
 
-/** Between two lines of the log about refused connections. */
+/** Milliseconds between two log lines about refused connections. */
 const dropLogIntervalMs = 60_000;
 
-/** What Node checks by itself, before there is a request. */
+/** The limits that Node checks itself, before there is a request. */
 export function nodeLimits(limits: HttpLimits): ServerOptions {
   const { requestLineBytes, headerLineBytes, headerTimeoutMs } = limits;
   return {
@@ -20,7 +22,7 @@ export function nodeLimits(limits: HttpLimits): ServerOptions {
     headersTimeout: headerTimeoutMs,
     requestTimeout: requestTimeoutOf(limits),
     connectionsCheckingInterval: Math.min(checkIntervalMs, Math.ceil(headerTimeoutMs / 4)),
-    // Checked below, where it gets an answer with a body.
+    // The hook below checks it and answers with a body.
     requireHostHeader: false,
   };
 }
@@ -30,10 +32,14 @@ export function requestTimeoutOf({ headerTimeoutMs }: HttpLimits): number {
   return 2 * headerTimeoutMs;
 }
 
-/** Checks the rest: each line by itself, how many there are, and what can be read in two ways. */
-export function addHttpLimits(app: FastifyInstance, limits: HttpLimits): void {
+export interface HttpLimitsOptions {
+  readonly limits: HttpLimits;
+}
+
+/** Checks what Node does not: each line by itself, the number of headers, and heads that can be read in two ways. */
+export const httpLimits = fp<HttpLimitsOptions>(async (app, { limits }) => {
   app.server.maxConnections = limits.connectionCount;
-  // Node leaves out what comes beyond; one more shows that there was more.
+  // Node drops headers beyond the limit: one header more shows that there were more.
   app.server.maxHeadersCount = limits.headerCount + 1;
   logDroppedConnections(app, limits);
 
@@ -62,9 +68,9 @@ export function addHttpLimits(app: FastifyInstance, limits: HttpLimits): void {
       });
     }
   });
-}
+});
 
-/** The refusal names the limit, which may be another than the one that was hit first. */
+/** Names the configured limit, also where Node's own limit refused first. */
 export function requestLineTooLong({ requestLineBytes }: HttpLimits): GatewayError {
   return new GatewayError('uri_too_long', {
     message: `The request line may have at most ${requestLineBytes} bytes.`,

@@ -1,15 +1,17 @@
+/** Reads JSON bodies. */
 import { isUtf8 } from 'node:buffer';
-import type { FastifyInstance } from 'fastify';
+import fp from 'fastify-plugin';
 import { GatewayError } from '../core/errors.ts';
 
-/** How JSON writes half of a surrogate pair, or a pair: bytes that are UTF-8 have none. */
+/** The escape of a surrogate, alone or in a pair: valid UTF-8 holds surrogates in no other form. */
 const surrogateEscape = /\\u[dD][89a-fA-F]/;
 
 /**
- * Reads JSON bodies. Bytes that are no UTF-8 and texts that are no Unicode are refused instead of being
- * replaced, since the model would then be asked something else.
+ * Refuses bytes that are not valid UTF-8, and texts that are not valid Unicode: replacement characters would change the
+ * prompt.
  */
-export function addJsonBody(app: FastifyInstance): void {
+export const jsonBody = fp(async (app) => {
+  app.removeContentTypeParser('text/plain');
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeContentTypeParser('application/json');
   app.addContentTypeParser<Buffer>(
@@ -28,7 +30,7 @@ export function addJsonBody(app: FastifyInstance): void {
       });
     },
   );
-}
+});
 
 function noUnicode(path: string): GatewayError {
   const param = path.slice(0, 200);
@@ -38,7 +40,7 @@ function noUnicode(path: string): GatewayError {
   });
 }
 
-/** Where half of a surrogate pair stands, such as `messages[0].content`. A body may nest without end. */
+/** The path of half a surrogate pair, such as `messages[0].content`. Iterative, because a body may nest deeply. */
 function pathOfHalf(body: unknown): string | undefined {
   const open = [{ value: body, path: '' }];
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
@@ -48,7 +50,7 @@ function pathOfHalf(body: unknown): string | undefined {
       continue;
     }
     const isArray = Array.isArray(value);
-    // The first member comes off the stack first.
+    // The stack returns the first member first.
     for (const [name, member] of Object.entries(value as object).reverse()) {
       if (!isArray && !name.isWellFormed()) return path;
       if (typeof member !== 'string' && (typeof member !== 'object' || member === null)) continue;

@@ -1,6 +1,7 @@
+/** Limits what each key uses, and sends in headers what is left. */
 import { randomUUID } from 'node:crypto';
-import rateLimit from '@fastify/rate-limit';
-import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply } from 'fastify';
+import fp from 'fastify-plugin';
 import type { Caller } from '../access/keys/caller.ts';
 import {
   type Allowance,
@@ -18,93 +19,80 @@ import { GatewayError } from '../core/errors.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Counts its tokens against its key; undefined where nothing is limited. */
+    /** Counts the tokens of the request against its key; undefined where nothing is limited. */
     meter: TokenMeter | undefined;
   }
 }
 
-/** A server that dies does not give back what its requests hold, so they hold it only for so long ... */
+/** How long a server that dies keeps the places of its running requests from other servers. */
 const leaseMs = 60_000;
-/** ... and renew it while they run. */
+/** How often a running request renews its lease. */
 const renewalMs = 20_000;
 
-/** Between the window's name and the entry's id in what the plugin calls a key; ids of keys have none. */
-const separator = '#';
-
-type RequestCounter = ReturnType<FastifyInstance['createRateLimit']>;
+export interface KeyLimitsOptions {
+  /** Where uses are counted; undefined: keys have no limits. */
+  readonly store: LimitStore | undefined;
+}
 
 /**
- * Limits what each key uses: requests in a minute and at the same time before anything of a body is read,
- * tokens through the request's meter once they are known. Says what is left in headers. Comes after
- * authentication.
+ * Counts requests in a minute and at the same time before the body is read, tokens through the request's meter once
+ * their number is known. Registered after authentication.
  */
-export function addKeyLimits(app: FastifyInstance, store: LimitStore): void {
-  const entryIds = new WeakMap<FastifyRequest, string>();
-  let countRequest: RequestCounter | undefined;
-  // In a scope of its own: failed attempts are counted by another instance of the same plugin.
-  const counting: FastifyPluginAsync = async (scope) => {
-    await scope.register(rateLimit, { global: false, store: storeOfPlugin(store) });
-    countRequest = scope.createRateLimit({
-      timeWindow: minuteMs,
-      max: ({ caller }) => caller?.limits.requestsPerMinute ?? Number.POSITIVE_INFINITY,
-      keyGenerator: (request) =>
-        `${requestWindow(request.caller)}${separator}${entryIds.get(request)}`,
-    });
-  };
-  app.register(counting);
-
+export const keyLimits = fp<KeyLimitsOptions>(async (app, { store }) => {
   app.decorateRequest('meter');
+  if (store === undefined) return;
   app.addHook('onRequest', async (request, reply) => {
     const { caller } = request;
     if (caller === undefined) return;
-    const id = randomUUID();
-    entryIds.set(request, id);
-    request.meter = new KeyMeter(store, caller, id, (tokens) => show(reply, 'tokens', tokens));
-    await showTokens(caller, reply, store);
-    if (caller.limits.requestsPerMinute !== undefined && countRequest !== undefined) {
-      giveBackWhatWasRefused(caller, id, reply, store);
-      await checkRequests(countRequest, request, reply);
-    }
-    await holdPlace(caller, id, reply, store);
+    const use = { caller, reply, store, id: randomUUID() };
+    request.meter = new KeyMeter(store, caller, use.id, (tokens) => show(reply, 'tokens', tokens));
+    await showTokens(use);
+    await countRequest(use);
+    await holdPlace(use);
   });
+});
+
+/** A request as an entry of its key's windows. */
+interface KeyUse {
+  readonly caller: Caller;
+  readonly reply: FastifyReply;
+  readonly store: LimitStore;
+  /** The id of the entry. */
+  readonly id: string;
 }
 
-/** Nothing was done for a key that is over another limit, or whose server is too busy. */
-function giveBackWhatWasRefused(
-  caller: Caller,
-  id: string,
-  reply: FastifyReply,
-  store: LimitStore,
-): void {
+async function showTokens({ caller, reply, store }: KeyUse): Promise<void> {
+  const { tokensPerMinute: limit } = caller.limits;
+  if (limit === undefined) return;
+  const nothing = { id: '', amount: 0 };
+  const state = await store.take(tokenWindow(caller), nothing, { limit, windowMs: minuteMs });
+  show(reply, 'tokens', toAllowance(limit, state));
+}
+
+/** Takes one of the key's requests of a minute. */
+async function countRequest({ caller, reply, store, id }: KeyUse): Promise<void> {
+  const { requestsPerMinute: limit } = caller.limits;
+  if (limit === undefined) return;
+  const window = `requests:${caller.keyId}`;
+  const state = await store.take(window, { id, amount: 1 }, { limit, windowMs: minuteMs });
+  if (!state.granted) {
+    const { retryMs } = state;
+    show(reply, 'requests', { limit, remaining: 0, resetMs: retryMs });
+    throw new GatewayError('rate_limit_exceeded', {
+      message: `Rate limit reached on requests per min (RPM): Limit ${limit}, Used ${limit}, Requested 1. Please try again in ${inSeconds(retryMs)}.`,
+      retryAfterSeconds: wholeSeconds(retryMs),
+    });
+  }
+  show(reply, 'requests', toAllowance(limit, state));
   whenOver(reply, () => {
+    // Another limit of the key refused the request, or a server that was too busy.
     if (reply.raw.statusCode !== 429 && reply.raw.statusCode !== 503) return;
-    void store.settle(requestWindow(caller), { id, amount: 0 }, minuteMs);
+    void store.settle(window, { id, amount: 0 }, minuteMs);
   });
 }
 
-async function checkRequests(
-  countRequest: RequestCounter,
-  request: FastifyRequest,
-  reply: FastifyReply,
-): Promise<void> {
-  const state = await countRequest(request);
-  if (state.isAllowed) return;
-  const { max: limit, remaining, ttl: resetMs } = state;
-  show(reply, 'requests', { limit, remaining, resetMs });
-  if (!state.isExceeded) return;
-  throw new GatewayError('rate_limit_exceeded', {
-    message: `Rate limit reached on requests per min (RPM): Limit ${limit}, Used ${limit}, Requested 1. Please try again in ${inSeconds(resetMs)}.`,
-    retryAfterSeconds: wholeSeconds(resetMs),
-  });
-}
-
-/** Takes one of the places of the key until the reply is over, or the client gone. */
-async function holdPlace(
-  caller: Caller,
-  id: string,
-  reply: FastifyReply,
-  store: LimitStore,
-): Promise<void> {
+/** Takes one of the key's places until the reply is sent or the client has left. */
+async function holdPlace({ caller, reply, store, id }: KeyUse): Promise<void> {
   const { concurrentRequests: limit } = caller.limits;
   if (limit === undefined) return;
   const window = `concurrent:${caller.keyId}`;
@@ -123,14 +111,6 @@ async function holdPlace(
   });
 }
 
-async function showTokens(caller: Caller, reply: FastifyReply, store: LimitStore): Promise<void> {
-  const { tokensPerMinute: limit } = caller.limits;
-  if (limit === undefined) return;
-  const nothing = { id: '', amount: 0 };
-  const state = await store.take(tokenWindow(caller), nothing, { limit, windowMs: minuteMs });
-  show(reply, 'tokens', toAllowance(limit, state));
-}
-
 function show(
   reply: FastifyReply,
   kind: 'requests' | 'tokens',
@@ -144,7 +124,7 @@ function show(
   });
 }
 
-/** Once, also for a client that is gone already. */
+/** Calls back once, also for a client that has left already. */
 function whenOver({ raw }: FastifyReply, then: () => void): void {
   const onOver = () => {
     raw.off('finish', onOver);
@@ -154,29 +134,4 @@ function whenOver({ raw }: FastifyReply, then: () => void): void {
   raw.on('finish', onOver);
   raw.on('close', onOver);
   if (raw.destroyed) onOver();
-}
-
-function requestWindow(caller: Caller | undefined): string {
-  return `requests:${caller?.keyId}`;
-}
-
-/** Our store as `@fastify/rate-limit` wants one; what it calls a key names a window and an entry of it. */
-function storeOfPlugin(store: LimitStore): rateLimit.FastifyRateLimitStoreCtor {
-  return class implements rateLimit.FastifyRateLimitStore {
-    incr(...[key, callback, windowMs, limit]: Parameters<rateLimit.FastifyRateLimitStore['incr']>) {
-      const [window = '', id = ''] = key.split(separator);
-      store.take(window, { id, amount: 1 }, { limit, windowMs }).then(
-        ({ granted, used, retryMs, resetMs }) =>
-          callback(null, {
-            current: granted ? used : limit + 1,
-            ttl: granted ? resetMs : retryMs,
-          }),
-        callback,
-      );
-    }
-
-    child() {
-      return this;
-    }
-  };
 }

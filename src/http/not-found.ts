@@ -1,4 +1,5 @@
-import type { FastifyInstance } from 'fastify';
+/** Answers a request without a route: 405 with `Allow` where the path takes other methods, else 404. */
+import fp from 'fastify-plugin';
 import { GatewayError } from '../core/errors.ts';
 
 interface KnownPath {
@@ -6,11 +7,8 @@ interface KnownPath {
   readonly methods: Set<string>;
 }
 
-/**
- * Answers a request that no route takes before its body is read: 405 with `Allow` where another method
- * would do, else 404. Comes before the routes, which it watches being registered.
- */
-export function addNotFound(app: FastifyInstance): void {
+/** Registered before the routes, whose registration it observes; it refuses before the body is read. */
+export const notFound = fp(async (app) => {
   const knownPaths = new Map<string, KnownPath>();
 
   app.addHook('onRoute', ({ url, method }) => {
@@ -30,7 +28,7 @@ export function addNotFound(app: FastifyInstance): void {
       message: `The method ${request.method} is not allowed here; use ${allowed}.`,
     });
   });
-}
+});
 
 /** A route's URL as a regular expression; routes here use only literal text and a final `*`. */
 function toPattern(url: string): RegExp {

@@ -1,14 +1,15 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+/** The headers that OpenAI's clients read from each reply under `/v1`. */
+import type { FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
 
-/** The version of OpenAI's API that this one follows, as OpenAI names it. */
+/** The version of OpenAI's API that this server follows, as OpenAI names it. */
 const apiVersion = '2020-10-01';
 
 /**
- * Sends what OpenAI's clients read from the headers of every reply under `/v1`: the version of the API,
- * and how many milliseconds the server took until the headers went out, which for a stream is until its
- * first token.
+ * Sends the version of the API, and the milliseconds from the request to the reply's headers: of a stream, to its first
+ * token.
  */
-export function addOpenAiHeaders(app: FastifyInstance): void {
+export const openAiHeaders = fp(async (app) => {
   const receivedAt = new WeakMap<FastifyRequest, number>();
 
   app.addHook('onRequest', async (request) => {
@@ -21,4 +22,4 @@ export function addOpenAiHeaders(app: FastifyInstance): void {
     reply.header('openai-version', apiVersion);
     reply.header('openai-processing-ms', Math.round(performance.now() - startedAt));
   });
-}
+});

@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import fp from 'fastify-plugin';
 import type { RouteDoc } from '../core/route-doc.ts';
 import { toDocsPage } from './docs-page.ts';
 import { type DocumentedRoute, type OpenApiDocument, toOpenApi } from './openapi-document.ts';
@@ -10,12 +10,16 @@ declare module 'fastify' {
   }
 }
 
+export interface OpenApiOptions {
+  /** The version of this program. */
+  readonly version: string;
+}
+
 /**
- * `GET /openapi.json`, the API as a document for programs, and `GET /docs`, the same for people. Comes
- * before the routes, which it watches being registered.
- * @param version - of this program
+ * `GET /openapi.json`, the API as a document for programs, and `GET /docs`, the same for people. Registered
+ * before the routes, whose registration it observes.
  */
-export function addOpenApi(app: FastifyInstance, version: string): void {
+export const openApi = fp<OpenApiOptions>(async (app, { version }) => {
   const routes: DocumentedRoute[] = [];
   app.addHook('onRoute', ({ url, method, config }) => {
     const doc = config?.doc;
@@ -46,7 +50,7 @@ export function addOpenApi(app: FastifyInstance, version: string): void {
       .type('text/html; charset=utf-8')
       .send(toDocsPage(documentOf()));
   });
-}
+});
 
 const documentDoc: RouteDoc = {
   operationId: 'getOpenApi',

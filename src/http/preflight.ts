@@ -1,12 +1,17 @@
-import type { FastifyInstance } from 'fastify';
+/** Answers `OPTIONS` on any path with an empty 204: browsers ask before they send a key. */
+import fp from 'fastify-plugin';
 
-/**
- * Answers `OPTIONS` on any path with an empty 204: browsers ask before they send a key. Routes that take
- * `OPTIONS` themselves are left alone.
- */
-export function addPreflight(app: FastifyInstance): void {
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The route answers `OPTIONS` itself. */
+    answersOptions?: true;
+  }
+}
+
+/** Registered before authentication. */
+export const preflight = fp(async (app) => {
   app.addHook('onRequest', async (request, reply) => {
-    if (request.method !== 'OPTIONS' || request.routeOptions.config?.access === 'open') return;
+    if (request.method !== 'OPTIONS' || request.routeOptions.config?.answersOptions) return;
     return reply.code(204).header('content-length', '0').send();
   });
-}
+});

@@ -1,6 +1,8 @@
+/** Traces every request from its first byte to its last, whatever its outcome. */
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
 import {
   clientClosedStatus,
   type RequestRecord,
@@ -17,11 +19,13 @@ declare module 'fastify' {
   }
 }
 
-/**
- * Follows every request from its first byte to its last, whatever becomes of it. Comes before all other
- * hooks, so that it sees what they refuse.
- */
-export function addRequestTrace(app: FastifyInstance, observers: readonly TraceObserver[]): void {
+export interface RequestTraceOptions {
+  /** Each gets the record of every request. */
+  readonly observers: readonly TraceObserver[];
+}
+
+/** Registered before all other hooks, so that refusals of theirs are traced too. */
+export const requestTrace = fp<RequestTraceOptions>(async (app, { observers }) => {
   app.decorateRequest('trace');
   app.decorate('traceObservers', observers);
   app.addHook('onRequest', async (request, reply) => beginTrace(request, reply));
@@ -31,9 +35,9 @@ export function addRequestTrace(app: FastifyInstance, observers: readonly TraceO
     }
     return payload;
   });
-}
+});
 
-/** For a request that no hook sees, because it fails before a route is chosen. */
+/** For a request that fails before a route is chosen, where no hook runs. */
 export function beginTrace(request: FastifyRequest, reply: FastifyReply): void {
   const observers = request.server.traceObservers;
   let status = clientClosedStatus;
@@ -77,8 +81,8 @@ function traceHeadersOf({ headers }: FastifyRequest): Record<string, string> | u
 const openReplies = new WeakMap<Socket, Set<() => void>>();
 
 /**
- * Calls back when the reply is sent, or can no longer be. The connection is watched beside the reply:
- * one that was pipelined has no connection yet, and so no `close`, until its turn comes.
+ * Calls back once the reply is sent, or its connection is closed. Listens on the connection beside the reply: a reply
+ * to a pipelined request has no connection, and so no `close`, before the replies in front of it are sent.
  */
 function whenOver(
   socket: Socket,
@@ -97,7 +101,7 @@ function whenOver(
   response.on('finish', finish).on('close', cut);
 }
 
-/** One listener for each connection, however many requests it carries. */
+/** The open replies of a connection, behind one listener for all of them. */
 function repliesOn(socket: Socket): Set<() => void> {
   const known = openReplies.get(socket);
   if (known !== undefined) return known;

@@ -1,4 +1,5 @@
-import { METHODS, type Server, type ServerOptions } from 'node:http';
+/** The HTTP interface of the gateway: the plugins and the routes, in the order in which a request meets them. */
+import type { Server, ServerOptions } from 'node:http';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, type FastifyHttpOptions, LogController } from 'fastify';
 import type { Logger } from 'pino';
@@ -19,20 +20,24 @@ import { tokens } from '../api/text/tokens.ts';
 import { embeddings } from '../api/vectors/embeddings.ts';
 import { rerank } from '../api/vectors/rerank.ts';
 import type { HttpLimits } from '../config/config.ts';
-import { type AuthenticationOptions, addAuthentication } from '../http/authentication.ts';
+import { anonymousAccess } from '../http/anonymous-access.ts';
+import { type AuthenticationOptions, authentication } from '../http/authentication.ts';
+import { authorization } from '../http/authorization.ts';
+import { callerLog } from '../http/caller-log.ts';
 import { clientErrorHandler } from '../http/client-error.ts';
-import { addCors, type CorsOrigins } from '../http/cors.ts';
-import { addErrorHandler, frameworkErrorHandler } from '../http/error-handler.ts';
-import { addHttpLimits, nodeLimits, requestTimeoutOf } from '../http/http-limits.ts';
-import { addJsonBody } from '../http/json-body.ts';
-import { addKeyLimits } from '../http/key-limits.ts';
-import { addNotFound } from '../http/not-found.ts';
-import { addOpenAiHeaders } from '../http/openai-headers.ts';
-import { addOpenApi } from '../http/openapi.ts';
-import { addPreflight } from '../http/preflight.ts';
-import { addRequestId, chooseRequestId } from '../http/request-id.ts';
-import { addRequestTrace } from '../http/request-trace.ts';
-import { addUsage } from '../http/usage.ts';
+import { type CorsOrigins, cors } from '../http/cors.ts';
+import { errorHandler, frameworkErrorHandler } from '../http/error-handler.ts';
+import { everyMethod } from '../http/every-method.ts';
+import { httpLimits, nodeLimits, requestTimeoutOf } from '../http/http-limits.ts';
+import { jsonBody } from '../http/json-body.ts';
+import { keyLimits } from '../http/key-limits.ts';
+import { notFound } from '../http/not-found.ts';
+import { openAiHeaders } from '../http/openai-headers.ts';
+import { openApi } from '../http/openapi.ts';
+import { preflight } from '../http/preflight.ts';
+import { chooseRequestId, requestId } from '../http/request-id.ts';
+import { requestTrace } from '../http/request-trace.ts';
+import { usageRecording } from '../http/usage-recording.ts';
 import { toValidationError } from '../http/validation-error.ts';
 import type { ModelRegistry } from '../model/registry.ts';
 import { AccessLog, type AccessLogOptions } from '../observe/access-log.ts';
@@ -40,69 +45,63 @@ import type { Metrics } from '../observe/metrics/metrics.ts';
 import type { TraceObserver } from '../observe/trace/request-trace.ts';
 import type { TlsMaterial } from './tls-certificate.ts';
 
-/** Everything the gateway is made of. */
+/** How keys are checked, and what they may use. */
+export interface AccessOptions extends AuthenticationOptions {
+  /** Where the uses of keys are counted; left out: keys have no limits. */
+  readonly limitStore?: LimitStore | undefined;
+  /** `/metrics` requires a key. */
+  readonly protectedMetrics: boolean;
+}
+
+/** What the gateway answers with, and how. */
 export interface GatewayDeps {
   readonly logger: Logger;
   readonly models: ModelRegistry;
   readonly drain: Drain;
-  /** Of requests that generate ... */
+  /** For requests that generate. */
   readonly admission: Admission;
-  /** ... and of those that compute inputs. */
+  /** For requests that compute inputs. */
   readonly inputAdmission: Admission;
   readonly metrics: Metrics;
-  /** Undefined: requests are not logged. */
+  /** Left out: requests are not logged. */
   readonly accessLog?: Omit<AccessLogOptions, 'logger'> | undefined;
-  /** Told of every request beside metrics and access log. */
+  /** An observer of every request, beside metrics and access log. */
   readonly tracing?: TraceObserver | undefined;
   readonly limits: HttpLimits;
-  /** What TLS is spoken with; left out: HTTP is. */
+  /** Left out: the server speaks HTTP without TLS. */
   readonly tls?: TlsMaterial | undefined;
-  /** Milliseconds a completion may take, its stream included; 0 is without limit. */
+  /** The time limit of a completion and its stream, in milliseconds; 0 is without limit. */
   readonly generationTimeoutMs: number;
   /** Origins whose pages may call the server. */
   readonly corsOrigins: CorsOrigins;
   /** Refuse a `model` other than the served one, instead of ignoring the field. */
   readonly strictModel: boolean;
-  /** How requests are authenticated; left out: everybody is let in. */
-  readonly authentication?: AuthenticationOptions | undefined;
-  /** Where it is counted what keys use; left out: keys have no limits. */
-  readonly limitStore?: LimitStore | undefined;
-  /** Where it is recorded what keys used; left out: nowhere. */
+  /** Left out: every client may do everything. */
+  readonly authentication?: AccessOptions | undefined;
+  /** Where the usage of keys is recorded; left out: nowhere. */
   readonly ledger?: UsageLedger | undefined;
-  /** Addresses and networks whose `X-Forwarded-For` is believed. */
+  /** Addresses and networks whose `X-Forwarded-For` is trusted. */
   readonly trustedProxies: readonly string[];
-  /** Of this program; part of `system_fingerprint`. */
+  /** The version of this program; a part of `system_fingerprint`. */
   readonly version: string;
 }
 
-/** The HTTP interface: `listen`, `close`, and `inject` for tests. */
-export type Gateway = ReturnType<typeof buildGateway>;
+/** `listen`, `close`, and `inject` for tests. */
+export type Gateway = ReturnType<typeof openApp>;
 
-/** Connections that are kept open between requests: longer than proxies keep theirs (60 s, as a rule). */
+/** How long an idle connection stays open: longer than proxies keep theirs (60 s, as a rule). */
 const idleConnectionMs = 72_000;
 
-/** Registers plugins, then routes. Opens nothing. */
-export function buildGateway({
-  logger,
-  models,
-  drain,
-  admission,
-  inputAdmission,
-  metrics,
-  accessLog,
-  tracing,
-  limits,
-  tls,
-  generationTimeoutMs,
-  corsOrigins,
-  strictModel,
-  authentication,
-  limitStore,
-  ledger,
-  trustedProxies,
-  version,
-}: GatewayDeps) {
-  const app = Fastify({
+/** Registers plugins, then routes. Opens no port. */
+export function buildGateway(deps: GatewayDeps): Gateway {
+  const app = openApp(deps);
+  registerPlugins(app, deps);
+  registerRoutes(app, deps);
+  return app;
+}
+
+function openApp({ logger, limits, tls, trustedProxies, corsOrigins }: GatewayDeps) {
+  return Fastify({
     loggerInstance: logger as FastifyBaseLogger,
     logController: new LogController({
       disableRequestLogging: true,
@@ -114,7 +113,7 @@ export function buildGateway({
     keepAliveTimeout: idleConnectionMs,
     ...transport(limits, tls),
     trustProxy: trustedProxies.length === 0 ? false : [...trustedProxies],
-    // While closing, generation is refused by the drain and health still answers.
+    // While the server closes, the drain refuses generation and health still answers.
     return503OnClosing: false,
     routerOptions: { ignoreTrailingSlash: true },
     ajv: {
@@ -123,7 +122,7 @@ export function buildGateway({
         removeAdditional: false,
         useDefaults: false,
         allowUnionTypes: true,
-        // Hands the failed value to `toValidationError`.
+        // Gives the value that failed to `toValidationError`.
         verbose: true,
       },
     },
@@ -131,44 +130,42 @@ export function buildGateway({
     frameworkErrors: frameworkErrorHandler(corsOrigins),
     clientErrorHandler: clientErrorHandler(limits, corsOrigins),
   }).withTypeProvider<TypeBoxTypeProvider>();
+}
 
-  app.removeContentTypeParser('text/plain');
-  addJsonBody(app);
-  for (const method of METHODS) {
-    if (!app.supportedMethods.includes(method)) app.addHttpMethod(method);
-  }
+/** Hooks run in the order of these lines. */
+function registerPlugins(app: Gateway, deps: GatewayDeps): void {
+  const { authentication: access, models, limits, version } = deps;
+  app.register(everyMethod);
+  app.register(jsonBody);
+  app.register(requestTrace, { observers: observersOf(deps) });
+  app.register(requestId);
+  app.register(openAiHeaders);
+  app.register(errorHandler);
+  app.register(cors, { origins: deps.corsOrigins });
+  app.register(httpLimits, { limits });
+  app.register(preflight);
+  if (access === undefined) app.register(anonymousAccess);
+  else app.register(authentication, access);
+  app.register(callerLog);
+  app.register(authorization, { models });
+  app.register(keyLimits, { store: access?.limitStore });
+  app.register(usageRecording, { ledger: deps.ledger });
+  app.register(notFound);
+  app.register(openApi, { version });
+}
 
-  const observers: TraceObserver[] = [metrics];
-  if (accessLog !== undefined) observers.push(new AccessLog({ logger, ...accessLog }));
-  if (tracing !== undefined) observers.push(tracing);
-  addRequestTrace(app, observers);
-  addRequestId(app);
-  addOpenAiHeaders(app);
-  addErrorHandler(app);
-  addCors(app, corsOrigins);
-  // Hooks run in the order they are added, and those of a plugin are added when it has loaded.
-  app.after(() => {
-    addHttpLimits(app, limits);
-    addPreflight(app);
-    addAuthentication(app, authentication, models);
-    if (authentication !== undefined && limitStore !== undefined) addKeyLimits(app, limitStore);
-    addUsage(app, ledger);
-    addNotFound(app);
-  });
-  app.decorate('generationTimeoutMs', generationTimeoutMs);
-  addOpenApi(app, version);
-
-  app.register(health, {
-    models,
-    drain,
-    admission,
+function registerRoutes(app: Gateway, deps: GatewayDeps): void {
+  const { models, drain, admission, inputAdmission, metrics, ledger, strictModel, version } = deps;
+  const authenticationEnabled = deps.authentication !== undefined;
+  app.decorate('generationTimeoutMs', deps.generationTimeoutMs);
+  app.register(health, { models, drain, admission, metrics, authenticationEnabled });
+  // Metrics of single keys are shown to keys only.
+  app.register(metricsRoute, {
     metrics,
-    authenticationEnabled: authentication !== undefined,
+    showsKeys: deps.authentication?.protectedMetrics ?? false,
   });
-  // What single keys do is shown only where a key is needed to see it.
-  app.register(metricsRoute, { metrics, showsKeys: authentication?.protectedMetrics ?? false });
-  app.register(reload, { keys: authentication?.keys });
-  app.register(usage, { ledger, authenticationEnabled: authentication !== undefined });
+  app.register(reload, { keys: deps.authentication?.keys });
+  app.register(usage, { ledger, authenticationEnabled });
   app.register(modelRoutes, { models });
   app.register(chatCompletions, { models, drain, admission, strictModel, version });
   app.register(completions, { models, drain, admission, strictModel, version });
@@ -177,14 +174,17 @@ export function buildGateway({
   app.register(chatPrompts, { models, strictModel });
   app.register(tokens, { models });
   app.register(props, { models, version });
-
-  return app;
 }
 
-/**
- * The options of Node's server. Fastify's types tell apart what is the same for all that is built here: a
- * server with TLS is handled like one without.
- */
+function observersOf({ logger, metrics, accessLog, tracing }: GatewayDeps): TraceObserver[] {
+  return [
+    metrics,
+    ...(accessLog === undefined ? [] : [new AccessLog({ logger, ...accessLog })]),
+    ...(tracing === undefined ? [] : [tracing]),
+  ];
+}
+
+/** The options of Node's server. Fastify types a server with TLS differently; the gateway treats both alike. */
 function transport(
   limits: HttpLimits,
   tls: TlsMaterial | undefined,

@@ -163,10 +163,12 @@ async function openListeners(
   { config: { server, auth, log: logConfig }, supervisor, log }: ServeOptions,
   {
     keys,
+    limitStore,
     ...deps
   }: Omit<GatewayDeps, ConfiguredDep> & {
     /** Undefined where authentication is off. */
     readonly keys: KeySource | undefined;
+    readonly limitStore: LimitStore | undefined;
   },
   state: () => ServiceState,
 ) {
@@ -177,7 +179,13 @@ async function openListeners(
     const { failuresPerMinute, protectedMetrics } = auth;
     const api = await openApiListener({ host: server.host, port, tls: server.tls }, healthPort, {
       ...deps,
-      authentication: keys && { keys, policy: auth, failuresPerMinute, protectedMetrics },
+      authentication: keys && {
+        keys,
+        policy: auth,
+        failuresPerMinute,
+        protectedMetrics,
+        limitStore,
+      },
       trustedProxies: server.trustedProxies,
       limits: server.limits,
       generationTimeoutMs: server.generationTimeoutMs,

@@ -18,6 +18,11 @@ describe('a request with a key', () => {
     ['by itself', { authorization: secrets.alice }],
     ['as X-Api-Key', { 'x-api-key': secrets.alice }],
     ['as X-Api-Key beside an empty header', { authorization: '', 'x-api-key': secrets.alice }],
+    [
+      'as X-Api-Key beside a scheme without a key',
+      { authorization: 'Bearer', 'x-api-key': secrets.alice },
+    ],
+    ['as bearer behind a tab', { authorization: `Bearer\t${secrets.alice}` }],
     ['that is stored as a hash', bearer(secrets.bob)],
   ])('%s is answered', async (_name, headers) => {
     const file = `alice:${secrets.alice}\nbob:${hashOf(secrets.bob)}`;
@@ -61,6 +66,11 @@ describe('a request that is refused with 401', () => {
     ['with another scheme', { authorization: 'Basic YTpi' }, 'invalid format'],
     ['with an unknown key', bearer(secrets.carol), 'is not known'],
     ['with an expired key', bearer(secrets.bob), 'has expired'],
+    [
+      'with an unknown key beside a valid one',
+      { ...bearer(secrets.carol), 'x-api-key': secrets.alice },
+      'is not known',
+    ],
   ] as const;
 
   test.each(causes)('%s says so', async (_name, headers, message) => {

@@ -7,7 +7,12 @@ import type { EngineInfo } from '../../src/engine/engine.ts';
 import { type ModelCard, ModelRegistry } from '../../src/model/registry.ts';
 import { EngineWatch } from '../../src/observe/engine-watch.ts';
 import { Metrics } from '../../src/observe/metrics/metrics.ts';
-import { buildGateway, type Gateway, type GatewayDeps } from '../../src/server/gateway.ts';
+import {
+  type AccessOptions,
+  buildGateway,
+  type Gateway,
+  type GatewayDeps,
+} from '../../src/server/gateway.ts';
 import { FakeEngine } from './fake-engine.ts';
 
 export const card: ModelCard = {
@@ -53,7 +58,6 @@ export interface TestGatewayOptions
       | 'accessLog'
       | 'authentication'
       | 'trustedProxies'
-      | 'limitStore'
       | 'ledger'
       | 'generationTimeoutMs'
       | 'corsOrigins'
@@ -62,6 +66,7 @@ export interface TestGatewayOptions
     >
   > {
   readonly limits?: Partial<GatewayDeps['limits']>;
+  readonly limitStore?: AccessOptions['limitStore'];
   readonly queue?: Partial<AdmissionLimits>;
   /** Leave the registry in its first state. */
   readonly loading?: boolean;
@@ -98,8 +103,10 @@ export function startGateway(options: TestGatewayOptions = {}): TestGateway {
     tls: options.tls,
     tracing: options.tracing,
     strictModel: options.strictModel ?? false,
-    authentication: options.authentication,
-    limitStore: options.limitStore,
+    authentication: options.authentication && {
+      ...options.authentication,
+      limitStore: options.limitStore,
+    },
     ledger: options.ledger,
     trustedProxies: options.trustedProxies ?? [],
     accessLog: options.accessLog,

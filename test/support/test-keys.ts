@@ -1,7 +1,7 @@
 import pino from 'pino';
 import type { KeyPolicy } from '../../src/access/keys/caller.ts';
 import { KeySource } from '../../src/access/keys/key-source.ts';
-import type { AuthenticationOptions } from '../../src/http/authentication.ts';
+import type { AccessOptions } from '../../src/server/gateway.ts';
 
 /** Secrets of a few keys; strong enough that no line with one is warned about. */
 export const secrets = {
@@ -12,14 +12,14 @@ export const secrets = {
 
 /** How tests authenticate, where they do not say otherwise. */
 export interface TestAuthentication
-  extends Partial<Omit<AuthenticationOptions, 'keys' | 'policy'>>,
+  extends Partial<Omit<AccessOptions, 'keys' | 'policy'>>,
     Partial<KeyPolicy> {}
 
 /** Keys of a file that exists only in this text, already read. */
 export async function withKeys(
   text: string,
   { failuresPerMinute = 0, protectedMetrics = false, ...policy }: TestAuthentication = {},
-): Promise<AuthenticationOptions & { readonly keys: KeySource }> {
+): Promise<AccessOptions & { readonly keys: KeySource }> {
   const keys = new KeySource({
     path: '/keys.txt',
     logger: pino({ level: 'silent' }),

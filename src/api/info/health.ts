@@ -10,7 +10,7 @@ export const health: FastifyPluginAsyncTypebox<HealthSources> = async (app, sour
   app.all(
     '/ping',
     {
-      config: { access: 'open', doc: pingDoc },
+      config: { access: 'open', answersOptions: true, doc: pingDoc },
       onRequest: async (_request, reply) => reply.send(),
     },
     unreachable,
@@ -18,7 +18,7 @@ export const health: FastifyPluginAsyncTypebox<HealthSources> = async (app, sour
   app.all(
     '/health',
     {
-      config: { access: 'open', doc: healthDoc },
+      config: { access: 'open', answersOptions: true, doc: healthDoc },
       onRequest: async (_request, reply) =>
         reply.type('application/json').send(JSON.stringify(toHealth(sources), null, 2)),
     },

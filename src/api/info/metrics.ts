@@ -28,7 +28,7 @@ export const metricsRoute: FastifyPluginAsyncTypebox<MetricsRouteDeps> = async (
   app.all(
     '/metrics',
     {
-      config: { doc },
+      config: { access: showsKeys ? 'key' : 'open', doc },
       onRequest: async (request, reply) => {
         const format = formatOf(request);
         if (format === 'json') {

@@ -1,4 +1,5 @@
-import type { FastifyInstance } from 'fastify';
+/** Gives each request the recorder of its key's usage. */
+import fp from 'fastify-plugin';
 import {
   KeyRecorder,
   type UsageLedger,
@@ -7,17 +8,22 @@ import {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Takes down what it uses; undefined where nothing is recorded. */
+    /** Records what the request uses; undefined where nothing is recorded. */
     recorder: UsageRecorder | undefined;
   }
 }
 
-/** Records what each key uses. Comes after authentication. */
-export function addUsage(app: FastifyInstance, ledger: UsageLedger | undefined): void {
+export interface UsageRecordingOptions {
+  /** Undefined: nothing is recorded. */
+  readonly ledger: UsageLedger | undefined;
+}
+
+/** Registered after authentication. */
+export const usageRecording = fp<UsageRecordingOptions>(async (app, { ledger }) => {
   app.decorateRequest('recorder');
   if (ledger === undefined) return;
   app.addHook('onRequest', async (request) => {
     if (request.caller === undefined) return;
     request.recorder = new KeyRecorder(ledger, request.caller.keyId);
   });
-}
+});

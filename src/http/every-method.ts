@@ -1,0 +1,10 @@
+/** Makes Fastify accept every method that Node parses, so that the hooks of this server answer them. */
+import { METHODS } from 'node:http';
+import fp from 'fastify-plugin';
+
+/** Registered before the routes: those that take every method include these. */
+export const everyMethod = fp(async (app) => {
+  for (const method of METHODS) {
+    if (!app.supportedMethods.includes(method)) app.addHttpMethod(method);
+  }
+});
