@@ -265,7 +265,7 @@ async function fitToMemory(
   });
   const lane = { ramBytes, vramBytes: 0 };
   if (fits(total([await estimate(fit), lane]), free)) return { ...fit, backgroundPrefill: true };
-  const message = `PROMPT_LANE has no effect: ${amounts(lane)} more are not free`;
+  const message = `BACKGROUND_PREFILL has no effect: ${amounts(lane)} more are not free`;
   return { ...fit, backgroundPrefill: false, notes: [...fit.notes, { level: 'info', message }] };
 }
 

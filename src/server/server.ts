@@ -362,7 +362,7 @@ function warnAboutGuessing({ info }: Engine, { engine }: Config, logger: Logger)
 
 function warnAboutLane({ info }: Engine, logger: Logger): void {
   if (info.noPromptLane === undefined) return;
-  logger.warn(`PROMPT_LANE has no effect: ${info.noPromptLane}`);
+  logger.warn(`BACKGROUND_PREFILL has no effect: ${info.noPromptLane}`);
 }
 
 function announce(

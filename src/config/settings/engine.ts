@@ -75,12 +75,13 @@ export const engineSettings = {
     summary:
       "on x86-64 Linux, multiply Q8_0 weights with kernels faster than llama.cpp's, which has its own for AMX; results are equal bit for bit",
   }),
-  PROMPT_LANE: setting({
+  BACKGROUND_PREFILL: setting({
     at: 'engine.backgroundPrefill',
     kind: truth(),
     fallback: true,
     summary:
-      'on a CPU, compute long prompts in a context of their own, between the steps of others (memory of one more slot)',
+      'on a CPU, compute long prompts in a second context, between the steps of running requests (memory of one more slot)',
+    alias: 'PROMPT_LANE',
   }),
   STEP_TARGET_MS: setting({
     at: 'engine.stepTargetMs',

@@ -191,6 +191,7 @@ describe('loadConfig', () => {
     [{ STREAM_INTERVAL_MS: '0' }, { engine: { streamIntervalMs: 0 } }],
     [{}, { engine: { backgroundPrefill: true } }],
     [{ CPU_KERNELS: 'off' }, { engine: { cpuKernels: false } }],
+    [{ BACKGROUND_PREFILL: 'off' }, { engine: { backgroundPrefill: false } }],
     [{ PROMPT_LANE: 'off' }, { engine: { backgroundPrefill: false } }],
     [{ DATA_DIR: '/x' }, { model: { modelsDir: '/x/models' } }],
     [{ DATA_DIR: '/x', MODELS_DIR: '/y' }, { model: { modelsDir: '/y' } }],
@@ -324,6 +325,16 @@ describe('loadConfig', () => {
     expect(warnings.map(({ message }) => message)).toEqual(
       warning === undefined ? [] : [expect.stringContaining(warning)],
     );
+  });
+
+  it.each([
+    [['--no-background-prefill'], false],
+    [['--no-prompt-lane'], false],
+    [['--prompt-lane'], true],
+    [['--prompt-lane=off'], false],
+    [['--background-prefill', '--no-prompt-lane'], true],
+  ])('takes the flags of the alias PROMPT_LANE for BACKGROUND_PREFILL: %j', (argv, expected) => {
+    expect(load({ argv }).config.engine.backgroundPrefill).toBe(expected);
   });
 
   it('finds the key file of the `keys` command as the server does', () => {
