@@ -1,5 +1,5 @@
 import { GatewayError } from '../core/errors.ts';
-import type { TokenUsage } from '../engine/engine.ts';
+import type { TokenUsage } from '../engine/generator.ts';
 import { FairQueue, type Priority } from './fair-queue.ts';
 
 /** How many requests may wait, and for how long. */

@@ -5,14 +5,12 @@
 import { createRequire } from 'node:module';
 import { packagePath, pinnedNodeLlamaCppVersion } from '../core/package-info.ts';
 import type { CudaDriver } from '../model/cuda-build.ts';
-import type {
-  ChatAbilities,
-  EngineStats,
-  LogprobOptions,
-  Pooling,
-  ReplyDelta,
-  SamplingParams,
-} from './engine.ts';
+import type { ChatCapabilities } from './chat.ts';
+import type { Pooling } from './embedder.ts';
+import type { EngineStats } from './engine.ts';
+import type { ReplyDelta } from './generator.ts';
+import type { LogprobOptions } from './logprobs.ts';
+import type { SamplingParams } from './sampling-params.ts';
 
 /**
  * What the native engine is built with: each option by the name that `VisitOptions` of the C++ structs gives it. Other
@@ -32,7 +30,7 @@ export interface NativeSamplingParams extends Omit<SamplingParams, 'seed'> {
 }
 
 /** A token of a text. Its bytes, and those of others, are strings with one character for each byte. */
-export interface NativeScoredToken {
+export interface NativeTokenLogprob {
   readonly bytes: string;
   /** Left out for the first token of a prompt. */
   readonly logprob?: number;
@@ -43,11 +41,11 @@ export interface NativeScoredToken {
 
 /** What an event carries besides its sequence id: text, or one of these. */
 export type NativePayload =
-  | { readonly type: 'scored-prompt'; readonly tokens: readonly NativeScoredToken[] }
+  | { readonly type: 'scored-prompt'; readonly tokens: readonly NativeTokenLogprob[] }
   | {
       readonly type: 'scored-text';
       readonly text: string;
-      readonly tokens: readonly NativeScoredToken[];
+      readonly tokens: readonly NativeTokenLogprob[];
     }
   | {
       readonly type: 'sequence-end';
@@ -88,7 +86,7 @@ export type NativePayload =
 export type NativeEvents = readonly (number | string | NativePayload)[];
 
 /** What the vocabulary and the chat template are capable of. */
-export interface NativeAbilities extends ChatAbilities {
+export interface NativeCapabilities extends ChatCapabilities {
   readonly vocabularySize: number;
   readonly infill: boolean;
 }
@@ -124,8 +122,8 @@ export interface NativeReplyParser {
  * One native engine. Tells `started` or `engine-failed` first and `stopped` last. Closes itself when it
  * is garbage-collected and when its environment (thread or process) exits.
  */
-export interface NativeHandle {
-  abilities(): NativeAbilities;
+export interface NativeEngineHandle {
+  abilities(): NativeCapabilities;
   /**
    * Rejects with the template's own words when it refuses the messages.
    * @param request - JSON text; chat.h says what it holds
@@ -214,7 +212,7 @@ export type NativeInputs =
   | { readonly failedIndex: number; readonly reason: string };
 
 /** What can be known of a model before anything is embedded with it. */
-export interface NativeEmbeddingAbilities {
+export interface NativeEmbeddingCapabilities {
   readonly vocabularySize: number;
   readonly width: number;
   /** Values of its classification head, 1 where it has none. */
@@ -225,7 +223,7 @@ export interface NativeEmbeddingAbilities {
  * One native embedder. Tells `started` or `embedder-failed` first and `stopped` last. Closes itself when
  * it is garbage-collected and when its environment (thread or process) exits.
  */
-export interface NativeEmbedder {
+export interface NativeEmbedderHandle {
   /** @param maxTokens - 0: inputs stay as they are */
   prepare(inputs: readonly (string | Int32Array)[], maxTokens: number): Promise<NativeInputs>;
   /** Only with pooling `rank`. */
@@ -258,7 +256,10 @@ export interface Addon {
    */
   installCpuKernels(): string | null;
   readonly Engine: {
-    new (options: NativeEngineOptions, onEvents: (events: NativeEvents) => void): NativeHandle;
+    new (
+      options: NativeEngineOptions,
+      onEvents: (events: NativeEvents) => void,
+    ): NativeEngineHandle;
     /**
      * Why one model cannot draft for another, as the end of a sentence about it; empty when it can.
      * Both are addon objects.
@@ -269,9 +270,9 @@ export interface Addon {
     new (
       options: NativeEmbedderOptions,
       onEvents: (events: NativeEmbedEvents) => void,
-    ): NativeEmbedder;
+    ): NativeEmbedderHandle;
     /** @param model - as in {@link NativeEngineOptions} */
-    abilities(model: object): NativeEmbeddingAbilities;
+    abilities(model: object): NativeEmbeddingCapabilities;
   };
   /** Takes the handle of a structured prompt. */
   readonly ReplyParser: new (

@@ -2,8 +2,16 @@ import type { LlamaModel } from 'node-llama-cpp';
 import { GatewayError } from '../core/errors.ts';
 import type { Addon, NativeEmbedderOptions } from './addon.ts';
 import { addonModelOf } from './addon-model.ts';
-import { Embedder } from './embedder.ts';
-import type { EmbeddingAbilities, Pooling } from './engine.ts';
+import type {
+  Embedder,
+  EmbeddingCapabilities,
+  EmbeddingInput,
+  Pooling,
+  PreparedInputs,
+} from './embedder.ts';
+import type { EngineStats } from './engine.ts';
+import { NativeEmbedder } from './native-embedder.ts';
+import type { TokenizeOptions, Tokenizer } from './tokenizer.ts';
 
 /** How a model's texts become vectors or scores. */
 export interface EmbeddingOptions {
@@ -32,24 +40,24 @@ export interface LazyEmbedderOptions
  * Linux's nice value of the embedder's threads where an engine generates beside them: while it computes
  * they get a tenth of what its threads get, while it rests everything.
  */
-export const nicenessBesideAnEngine = 10;
+export const nicenessBesideAGenerator = 10;
 
 /** What the model makes of texts with these options. */
-export function embeddingAbilities(
+export function embeddingCapabilities(
   addon: Addon,
   model: LlamaModel,
   { pooling, contextLength }: EmbeddingOptions,
-): EmbeddingAbilities {
+): EmbeddingCapabilities {
   const { width } = addon.Embedder.abilities(addonModelOf(model));
   return { pooling, width, contextLength };
 }
 
-/** An embedder that is started when it is first asked for, and again after it has failed. */
-export class LazyEmbedder {
+/** An embedder whose native thread starts with the first request, and again after it has failed. */
+export class LazyEmbedder implements Embedder, Tokenizer {
   readonly #addon: Addon;
   readonly #options: LazyEmbedderOptions;
-  #starting: Promise<Embedder> | undefined;
-  #current: Embedder | undefined;
+  #starting: Promise<NativeEmbedder> | undefined;
+  #current: NativeEmbedder | undefined;
   #closed = false;
 
   constructor(addon: Addon, options: LazyEmbedderOptions) {
@@ -57,13 +65,68 @@ export class LazyEmbedder {
     this.#options = options;
   }
 
-  /** Requests without an answer. */
-  get pendingCount(): number {
-    return this.#current?.pendingCount ?? 0;
+  /**
+   * Starts the native thread now.
+   * @throws {Error} with the cause when its context cannot be created
+   */
+  async start(): Promise<void> {
+    try {
+      await this.#running();
+    } catch (error) {
+      throw error instanceof GatewayError && error.cause instanceof Error ? error.cause : error;
+    }
   }
 
-  /** @throws {GatewayError} `embeddings_unavailable` when it cannot be started, `shutting_down` */
-  async get(): Promise<Embedder> {
+  async prepareInputs(
+    inputs: readonly EmbeddingInput[],
+    maxTokens?: number,
+  ): Promise<PreparedInputs> {
+    return (await this.#running()).prepareInputs(inputs, maxTokens);
+  }
+
+  async prepareRanking(query: string, documents: readonly string[]): Promise<PreparedInputs> {
+    return (await this.#running()).prepareRanking(query, documents);
+  }
+
+  async embed(
+    inputs: PreparedInputs,
+    dimensions?: number,
+    signal?: AbortSignal,
+  ): Promise<readonly Float32Array[]> {
+    return (await this.#running()).embed(inputs, dimensions, signal);
+  }
+
+  async rank(inputs: PreparedInputs, signal?: AbortSignal): Promise<readonly number[]> {
+    return (await this.#running()).rank(inputs, signal);
+  }
+
+  async tokenize(text: string, options: TokenizeOptions): Promise<readonly number[]> {
+    return (await this.#running()).tokenize(text, options);
+  }
+
+  async detokenize(tokens: readonly number[]): Promise<Buffer> {
+    return (await this.#running()).detokenize(tokens);
+  }
+
+  stats(): EngineStats {
+    const pendingCount = this.#current?.pendingCount ?? 0;
+    return {
+      ...nothingGenerated,
+      runningCount: Math.min(1, pendingCount),
+      waitingCount: Math.max(0, pendingCount - 1),
+      awaitedCount: pendingCount,
+    };
+  }
+
+  /** Ends all requests as cancelled and frees everything. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const embedder = await this.#starting?.catch(() => undefined);
+    await embedder?.close();
+  }
+
+  /** @throws {GatewayError} `embeddings_unavailable` when the thread cannot start, `shutting_down` */
+  async #running(): Promise<NativeEmbedder> {
     if (this.#current?.failed) {
       void this.#current.close();
       this.#current = undefined;
@@ -74,21 +137,14 @@ export class LazyEmbedder {
     return this.#starting;
   }
 
-  /** Ends all requests as cancelled and frees everything. Idempotent. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    const embedder = await this.#starting?.catch(() => undefined);
-    await embedder?.close();
-  }
-
-  async #start(): Promise<Embedder> {
+  async #start(): Promise<NativeEmbedder> {
     const { model, embedding, threadCount, ubatchSize, niceness } = this.#options;
     const { flashAttention, cacheTypeK, cacheTypeV, processors = [] } = this.#options;
     try {
       await embedding.checkMemory?.();
       const addonModel = addonModelOf(model);
       const { width, classCount } = this.#addon.Embedder.abilities(addonModel);
-      this.#current = await Embedder.start(this.#addon, {
+      this.#current = await NativeEmbedder.start(this.#addon, {
         model: addonModel,
         pooling: embedding.pooling,
         contextLength: embedding.contextLength,
@@ -111,3 +167,30 @@ export class LazyEmbedder {
     }
   }
 }
+
+const nothingGenerated: EngineStats = {
+  stepCount: 0,
+  decodeCallCount: 0,
+  decodedTokenCount: 0,
+  prefilledTokenCount: 0,
+  cachedTokenCount: 0,
+  recomputedTokenCount: 0,
+  laneTokenCount: 0,
+  sampledTokenCount: 0,
+  prefixHitCount: 0,
+  pausedSequenceCount: 0,
+  movedSequenceCount: 0,
+  draftCount: 0,
+  draftedTokenCount: 0,
+  acceptedTokenCount: 0,
+  acceptedTokenCountByPlace: [],
+  stepMs: 0,
+  decodeMs: 0,
+  samplingMs: 0,
+  runningCount: 0,
+  waitingCount: 0,
+  awaitedCount: 0,
+  usedKvTokenCount: 0,
+  keptKvTokenCount: 0,
+  keptPrefixCount: 0,
+};

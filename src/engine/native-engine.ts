@@ -1,5 +1,6 @@
 /**
- * The {@link Engine} over the addon: one stream of events in, one async iterator per request out.
+ * The {@link Engine} over the addon, and its {@link Generator}: one stream of events in, one async iterator per
+ * request out.
  */
 import { availableParallelism } from 'node:os';
 import type { LlamaModel } from 'node-llama-cpp';
@@ -8,39 +9,36 @@ import { computeThreadCount } from '../model/machine.ts';
 import {
   type Addon,
   loadAddon,
+  type NativeEngineHandle,
   type NativeEngineOptions,
   type NativeEvents,
-  type NativeHandle,
   type NativePayload,
   type NativeSamplingParams,
   variantOf,
 } from './addon.ts';
 import { addonModelOf } from './addon-model.ts';
+import type { ChatMessage, ChatOptions, Tool } from './chat.ts';
 import { completionLimit } from './completion-limit.ts';
-import type {
-  ChatMessage,
-  ChatOptions,
-  EmbeddingInput,
-  Engine,
-  EngineEvent,
-  EngineInfo,
-  EngineStats,
-  GenerateRequest,
-  PlainPrompt,
-  PreparedInputs,
-  PreparedPrompt,
-  SamplingParams,
-  Tool,
-} from './engine.ts';
+import type { Engine, EngineInfo, EngineStats, GeneratingEngine } from './engine.ts';
 import { EventQueue } from './event-queue.ts';
+import type {
+  EngineEvent,
+  EngineRequest,
+  Generator,
+  PlainPrompt,
+  PreparedPrompt,
+} from './generator.ts';
 import {
   type EmbeddingOptions,
-  embeddingAbilities,
+  embeddingCapabilities,
   LazyEmbedder,
-  nicenessBesideAnEngine,
+  type LazyEmbedderOptions,
+  nicenessBesideAGenerator,
 } from './lazy-embedder.ts';
+import { toTokenLogprobs } from './native-logprobs.ts';
 import { ReplyReader } from './reply-reader.ts';
-import { toScoredTokens } from './scored-tokens.ts';
+import type { SamplingParams } from './sampling-params.ts';
+import type { TokenizeOptions, Tokenizer } from './tokenizer.ts';
 
 /** How an engine is set up. Numbers were fitted to memory and checked. */
 export interface EngineOptions {
@@ -140,18 +138,72 @@ const randomSeed = 0xffff_ffff;
 
 /**
  * Starts an engine on a loaded model.
- * @throws {DraftModelError} when the draft model does not go with the model
+ * @throws {DraftModelError} when the draft model does not fit the model
  * @throws {Error} when the context cannot be created, or the chat template does not parse
  */
-export async function createNativeEngine(options: EngineOptions): Promise<Engine> {
-  const engine = new NativeEngine(options);
+export async function createNativeEngine(options: EngineOptions): Promise<GeneratingEngine> {
+  const generator = new NativeGenerator(options);
   try {
-    await engine.started;
-    return engine;
+    await generator.started;
   } catch (error) {
-    await engine.close();
+    await generator.close();
     throw error;
   }
+  const { model } = options;
+  const { info, addon } = generator;
+  const embedding = options.embedding ?? defaultEmbedding(info.contextLength);
+  const embedder = new LazyEmbedder(addon, {
+    ...options,
+    threadCount: chosenThreadCount(options.threadCount),
+    embedding,
+    niceness: nicenessBesideAGenerator,
+  });
+  return {
+    info: { ...info, embedding: embeddingCapabilities(addon, model, embedding) },
+    generator,
+    embedder,
+    tokenizer: generator,
+    stats: () => generator.stats(),
+    close: async () => {
+      await Promise.all([generator.close(), embedder.close()]);
+    },
+  };
+}
+
+/** Options of an engine that only embeds or ranks. Numbers were fitted to memory and validated. */
+export interface EmbeddingEngineOptions extends Omit<LazyEmbedderOptions, 'niceness'> {
+  /** `llama.gpu`: the backend that node-llama-cpp chose; false is the CPU. */
+  readonly llamaGpu: EngineOptions['llamaGpu'];
+}
+
+/**
+ * Starts an engine without generator on a loaded model.
+ * @throws {Error} when its context cannot be created
+ */
+export async function createEmbeddingEngine(options: EmbeddingEngineOptions): Promise<Engine> {
+  const { model, embedding } = options;
+  const backend = variantOf(options.llamaGpu);
+  const addon = loadAddon(backend);
+  const embedder = new LazyEmbedder(addon, { ...options, niceness: 0 });
+  await embedder.start();
+  return {
+    info: {
+      backend,
+      slotCount: 1,
+      contextLength: embedding.contextLength,
+      defaultMaxTokens: 0,
+      kvTokenCount: embedding.contextLength,
+      vocabularySize: addon.Embedder.abilities(addonModelOf(model)).vocabularySize,
+      infill: false,
+      chat: { tools: false, thinking: false, thinksByDefault: false },
+      embedding: embeddingCapabilities(addon, model, embedding),
+    },
+    generator: undefined,
+    embedder,
+    tokenizer: embedder,
+    stats: () => embedder.stats(),
+    close: () => embedder.close(),
+  };
 }
 
 /** What a request comes to whose client left before it was submitted. */
@@ -169,23 +221,22 @@ function cancelledAtOnce(promptTokenCount: number): EngineEvent {
   };
 }
 
-class NativeEngine implements Engine {
+class NativeGenerator implements Generator, Tokenizer {
   /** Those that will be heard of again, though perhaps nobody else holds them. */
-  static readonly #busy = new Set<NativeEngine>();
+  static readonly #busy = new Set<NativeGenerator>();
 
-  info: EngineInfo;
+  info: Omit<EngineInfo, 'embedding'>;
+  readonly addon: Addon;
   /** Settles once the native thread has its context, or has failed to get one. */
   readonly started: Promise<void>;
   readonly #options: EngineOptions;
-  readonly #addon: Addon;
-  readonly #native: NativeHandle;
+  readonly #native: NativeEngineHandle;
   readonly #sequences = new Map<number, EventQueue<EngineEvent>>();
   /** Those among them whose readers do not keep up. */
   readonly #held = new Set<number>();
   /** When each running sequence last gave a piece of text. */
   readonly #lastTextAt = new Map<number, number>();
   readonly #preparing = new Set<Promise<unknown>>();
-  readonly #embedder: LazyEmbedder;
   readonly #stopped: Promise<void>;
   #settleStarted: { resolve: () => void; reject: (error: Error) => void } | undefined;
   #settleStopped: (() => void) | undefined;
@@ -207,20 +258,13 @@ class NativeEngine implements Engine {
     this.#stopped = new Promise((resolve) => {
       this.#settleStopped = resolve;
     });
-    this.#addon = loadAddon(backend);
-    requireDraftModel(this.#addon, options);
-    this.#native = new this.#addon.Engine(
+    this.addon = loadAddon(backend);
+    requireDraftModel(this.addon, options);
+    this.#native = new this.addon.Engine(
       nativeOptions({ ...options, contextLength }),
-      NativeEngine.#receiverOf(this),
+      NativeGenerator.#receiverOf(this),
     );
     const { vocabularySize, infill, ...chat } = this.#native.abilities();
-    const embedding = options.embedding ?? defaultEmbedding(contextLength);
-    this.#embedder = new LazyEmbedder(this.#addon, {
-      ...options,
-      threadCount: chosenThreadCount(options.threadCount),
-      embedding,
-      niceness: nicenessBesideAnEngine,
-    });
     this.info = {
       backend,
       slotCount,
@@ -230,8 +274,6 @@ class NativeEngine implements Engine {
       vocabularySize,
       infill,
       chat,
-      generates: true,
-      embedding: embeddingAbilities(this.#addon, options.model, embedding),
     };
     this.#keepAlive(true);
   }
@@ -263,7 +305,7 @@ class NativeEngine implements Engine {
 
   async tokenize(
     text: string,
-    { addSpecial, parseSpecial }: { readonly addSpecial: boolean; readonly parseSpecial: boolean },
+    { addSpecial, parseSpecial }: TokenizeOptions,
   ): Promise<readonly number[]> {
     return [
       ...(await this.#onWorker('content', () =>
@@ -302,7 +344,7 @@ class NativeEngine implements Engine {
     });
   }
 
-  async *generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<EngineEvent> {
+  async *generate(request: EngineRequest, signal?: AbortSignal): AsyncGenerator<EngineEvent> {
     const { prompt } = request;
     const maxTokens = completionLimit({
       promptField: prompt.field,
@@ -342,7 +384,7 @@ class NativeEngine implements Engine {
     this.#keepAlive(true);
     signal?.addEventListener('abort', cancel, { once: true });
     const reader = prompt.structured
-      ? new ReplyReader(new this.#addon.ReplyParser(prompt.handle as object))
+      ? new ReplyReader(new this.addon.ReplyParser(prompt.handle as object))
       : undefined;
     let ended = false;
     try {
@@ -357,29 +399,6 @@ class NativeEngine implements Engine {
       signal?.removeEventListener('abort', cancel);
       if (!ended) cancel();
     }
-  }
-
-  async prepareInputs(
-    inputs: readonly EmbeddingInput[],
-    maxTokens?: number,
-  ): Promise<PreparedInputs> {
-    return (await this.#embedder.get()).prepare(inputs, maxTokens);
-  }
-
-  async prepareRanking(query: string, documents: readonly string[]): Promise<PreparedInputs> {
-    return (await this.#embedder.get()).prepareRanking(query, documents);
-  }
-
-  async embed(
-    inputs: PreparedInputs,
-    dimensions?: number,
-    signal?: AbortSignal,
-  ): Promise<readonly Float32Array[]> {
-    return (await this.#embedder.get()).embed(inputs, dimensions, signal);
-  }
-
-  async rank(inputs: PreparedInputs, signal?: AbortSignal): Promise<readonly number[]> {
-    return (await this.#embedder.get()).rank(inputs, signal);
   }
 
   stats(): EngineStats {
@@ -400,7 +419,6 @@ class NativeEngine implements Engine {
   async #close(): Promise<void> {
     this.#keepAlive(true);
     this.#native.requestClose();
-    await this.#embedder.close();
     await this.#stopped;
     await Promise.allSettled(this.#preparing);
     this.#lastStats = this.#nativeStats();
@@ -410,8 +428,8 @@ class NativeEngine implements Engine {
   /** While it is busy an engine keeps the process running, and itself from being collected. */
   #keepAlive(busy: boolean): void {
     this.#native.keepAlive(busy);
-    if (busy) NativeEngine.#busy.add(this);
-    else NativeEngine.#busy.delete(this);
+    if (busy) NativeGenerator.#busy.add(this);
+    else NativeGenerator.#busy.delete(this);
   }
 
   #requireRunning(): void {
@@ -421,7 +439,7 @@ class NativeEngine implements Engine {
     if (this.#closing !== undefined) throw new GatewayError('shutting_down');
   }
 
-  #samplingOf(request: GenerateRequest): NativeSamplingParams {
+  #samplingOf(request: EngineRequest): NativeSamplingParams {
     const { seed, ...rest } = { ...this.#options.samplingDefaults, ...request.sampling };
     return seed === undefined ? rest : { ...rest, seed: foldSeed(seed) };
   }
@@ -430,7 +448,7 @@ class NativeEngine implements Engine {
    * The callback that the native side keeps. It must not keep the engine with it, or one that was
    * forgotten would never be collected; a function of its own, so that it closes over nothing else.
    */
-  static #receiverOf(engine: NativeEngine): (events: NativeEvents) => void {
+  static #receiverOf(engine: NativeGenerator): (events: NativeEvents) => void {
     const reference = new WeakRef(engine);
     return (events) => {
       const receiver = reference.deref();
@@ -472,11 +490,13 @@ class NativeEngine implements Engine {
       case 'scored-prompt':
         this.#sequences
           .get(id)
-          ?.push({ type: 'prompt-delta', tokens: toScoredTokens(payload.tokens) });
+          ?.push({ type: 'prompt-delta', tokens: toTokenLogprobs(payload.tokens) });
         return;
       case 'scored-text': {
         const { text, tokens } = payload;
-        this.#sequences.get(id)?.push({ type: 'text-delta', text, tokens: toScoredTokens(tokens) });
+        this.#sequences
+          .get(id)
+          ?.push({ type: 'text-delta', text, tokens: toTokenLogprobs(tokens) });
         return;
       }
       case 'sequence-end': {
@@ -505,8 +525,10 @@ class NativeEngine implements Engine {
         this.info = {
           ...this.info,
           ...speculation(this.#options.speculative, payload.noDrafts),
-          promptLane: payload.promptLane,
-          ...(payload.noPromptLane !== '' && { noPromptLane: payload.noPromptLane }),
+          backgroundPrefill: payload.promptLane,
+          ...(payload.noPromptLane !== '' && {
+            backgroundPrefillDisabledReason: payload.noPromptLane,
+          }),
         };
         this.#settleStarted?.resolve();
         this.#keepAlive(this.#sequences.size > 0);
@@ -585,7 +607,7 @@ function nativeSpeculative({ model, ...rest }: SpeculativeOptions) {
 
 function speculation(options: SpeculativeOptions | undefined, noDrafts: string) {
   if (options === undefined) return {};
-  return noDrafts === '' ? { speculative: options.kind } : { notSpeculative: noDrafts };
+  return noDrafts === '' ? { speculative: options.kind } : { speculativeDisabledReason: noDrafts };
 }
 
 /** @throws {DraftModelError} */

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { NativeReplyDelta, NativeReplyParser } from './addon.ts';
-import type { EngineEvent, ReplyDelta } from './engine.ts';
+import type { EngineEvent, ReplyDelta } from './generator.ts';
 import { TokenClaims } from './token-claims.ts';
 
 /**

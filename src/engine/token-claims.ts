@@ -1,5 +1,6 @@
 import { characterCount } from '../core/characters.ts';
-import type { ReplyDelta, ScoredToken } from './engine.ts';
+import type { ReplyDelta } from './generator.ts';
+import type { TokenLogprob } from './logprobs.ts';
 
 /**
  * Finds the tokens behind each part of a structured reply. A part is looked for in the text that no
@@ -12,20 +13,20 @@ export class TokenClaims {
   /** Characters (code points) before it. */
   #claimedCount = 0;
   /** The tokens of the text that is not claimed, in order. */
-  #tokens: ScoredToken[] = [];
-  #areScored = false;
+  #tokens: TokenLogprob[] = [];
+  #withLogprobs = false;
 
   /** More text came; `tokens` is undefined where nothing is scored. */
-  add(text: string, tokens: readonly ScoredToken[] | undefined): void {
+  add(text: string, tokens: readonly TokenLogprob[] | undefined): void {
     if (tokens === undefined) return;
-    this.#areScored = true;
+    this.#withLogprobs = true;
     this.#text += text;
     this.#tokens.push(...tokens);
   }
 
   /** A part, with its tokens if it has any. */
   claim(part: ReplyDelta): ReplyDelta {
-    if (!this.#areScored) return part;
+    if (!this.#withLogprobs) return part;
     const wanted = textOf(part);
     const start = this.#text.indexOf(wanted);
     const length = start === -1 ? this.#text.length : start + wanted.length;
@@ -37,7 +38,7 @@ export class TokenClaims {
   }
 
   /** The tokens that no part claimed, at the end of the reply. */
-  rest(): { readonly tokens?: readonly ScoredToken[] } {
+  rest(): { readonly tokens?: readonly TokenLogprob[] } {
     return this.#tokens.length === 0 ? {} : { tokens: this.#tokens.splice(0) };
   }
 }

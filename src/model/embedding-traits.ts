@@ -1,6 +1,6 @@
 import type { SettingValues } from '../config/table.ts';
 import { StartError } from '../core/start-error.ts';
-import type { Pooling } from '../engine/engine.ts';
+import type { Pooling } from '../engine/embedder.ts';
 import type { GgufHeader } from './gguf-header.ts';
 
 /** Architectures whose output is a vector, not text; a token sees those after it. */

@@ -14,9 +14,9 @@ import type { ConfigWarning } from '../config/config-warning.ts';
 import { settingsReport } from '../config/settings-report.ts';
 import { programVersion } from '../core/package-info.ts';
 import { StartError } from '../core/start-error.ts';
-import { createEmbeddingEngine } from '../engine/embedding-engine.ts';
 import type { Engine } from '../engine/engine.ts';
 import {
+  createEmbeddingEngine,
   createNativeEngine,
   DraftModelError,
   type SpeculativeOptions,
@@ -356,13 +356,13 @@ function speculativeOptions(
 
 function warnAboutGuessing({ info }: Engine, { engine }: Config, logger: Logger): void {
   if (engine.speculative === undefined || info.speculative !== undefined) return;
-  const reason = info.notSpeculative ?? 'continues no texts';
+  const reason = info.speculativeDisabledReason ?? 'continues no texts';
   logger.warn(`SPECULATIVE=${engine.speculative.kind} has no effect: the model ${reason}`);
 }
 
 function warnAboutLane({ info }: Engine, logger: Logger): void {
-  if (info.noPromptLane === undefined) return;
-  logger.warn(`BACKGROUND_PREFILL has no effect: ${info.noPromptLane}`);
+  const reason = info.backgroundPrefillDisabledReason;
+  if (reason !== undefined) logger.warn(`BACKGROUND_PREFILL has no effect: ${reason}`);
 }
 
 function announce(
@@ -371,7 +371,8 @@ function announce(
   { id, bundled }: ModelSource,
   logger: Logger,
 ): void {
-  const { backend, slotCount, contextLength, kvTokenCount, speculative, promptLane } = engine.info;
+  const { backend, slotCount, contextLength, kvTokenCount, speculative, backgroundPrefill } =
+    engine.info;
   logger.info(
     {
       address,
@@ -382,7 +383,7 @@ function announce(
       context: contextLength,
       kvTokens: kvTokenCount,
       speculative,
-      promptLane,
+      promptLane: backgroundPrefill,
     },
     'ready',
   );

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Engine } from '../../src/engine/engine.ts';
+import type { GeneratingEngine } from '../../src/engine/engine.ts';
 import {
   collect,
   complete,
@@ -10,7 +10,7 @@ import {
 import { differsByNearTie, greedyReplay } from '../support/greedy-replay.ts';
 
 let loaded: LoadedModel;
-let engine: Engine;
+let engine: GeneratingEngine;
 
 beforeAll(async () => {
   loaded = await loadModel();
@@ -61,10 +61,12 @@ describe('continuous batching', () => {
   test('runs 16 equal streams of 48 tokens in at most 60 calls of llama_decode', async () => {
     const message = { role: 'user', content: 'all the same' } as const;
     const equal = await Promise.all(
-      Array.from({ length: 16 }, () => engine.prepareChat([message])),
+      Array.from({ length: 16 }, () => engine.generator.prepareChat([message])),
     );
     const before = engine.stats();
-    await Promise.all(equal.map((prompt) => collect(engine.generate({ prompt, maxTokens: 48 }))));
+    await Promise.all(
+      equal.map((prompt) => collect(engine.generator.generate({ prompt, maxTokens: 48 }))),
+    );
     const after = engine.stats();
     expect(after.decodeCallCount - before.decodeCallCount).toBeLessThanOrEqual(60);
     expect(after.sampledTokenCount - before.sampledTokenCount).toBe(16 * 48);

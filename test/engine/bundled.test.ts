@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bundledModelPath } from '../../src/core/package-info.ts';
-import type { Engine } from '../../src/engine/engine.ts';
+import type { GeneratingEngine } from '../../src/engine/engine.ts';
 import {
   complete,
   type LoadedModel,
@@ -15,7 +15,7 @@ import { chatmlTemplate } from '../../tools/fixtures/tiny-model.ts';
 import { differsByNearTie, greedyReplay } from '../support/greedy-replay.ts';
 
 let loaded: LoadedModel;
-let engine: Engine;
+let engine: GeneratingEngine;
 
 beforeAll(async () => {
   loaded = await loadModel(bundledModelPath);
@@ -78,7 +78,7 @@ describe('the bundled model', () => {
     ['blanks and lines', ' \t\n\n  two  words \r\n'],
     ['its own marks', '<think></think><tool_call>'],
   ])('takes %s in a prompt, counted as the tokenizer does', async (_name, content) => {
-    const prompt = await engine.prepareChat([{ role: 'user', content }]);
+    const prompt = await engine.generator.prepareChat([{ role: 'user', content }]);
     expect(prompt.tokenCount).toBe(loaded.model.tokenize(rendered(content), true).length);
     const { end } = await complete(engine, content, { maxTokens: 4 });
     expect(end.usage.promptTokenCount).toBe(prompt.tokenCount);

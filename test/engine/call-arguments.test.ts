@@ -6,7 +6,9 @@ import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import Schema from 'typebox/schema';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Engine, EngineEvent, Tool } from '../../src/engine/engine.ts';
+import type { Tool } from '../../src/engine/chat.ts';
+import type { GeneratingEngine } from '../../src/engine/engine.ts';
+import type { EngineEvent } from '../../src/engine/generator.ts';
 import { GrammarProblem } from '../../src/grammar/problem.ts';
 import { enforceableSchema } from '../../src/grammar/schema.ts';
 import { SeededRandom, testSeed } from '../../tools/fixtures/seeded-random.ts';
@@ -57,7 +59,7 @@ function* toolSchemas(random: SeededRandom): Generator<{ parameters: object; enf
   }
 }
 
-function startFamily(family: string): Promise<Engine> {
+function startFamily(family: string): Promise<GeneratingEngine> {
   const path = `HEAD:models/templates/${family}.jinja`;
   const chatTemplate = execFileSync('git', ['-C', source, 'show', path], { encoding: 'utf8' });
   return startEngine(loaded.model, { chatTemplate, slotCount: 4, contextLength: 8192 });
@@ -101,7 +103,7 @@ test.each(families)(
 );
 
 describe.each(['Qwen3-Coder', 'GLM-4.6', 'MiniMax-M3'])('%s', (family) => {
-  let engine: Engine;
+  let engine: GeneratingEngine;
   beforeAll(async () => {
     engine = await startFamily(family);
   });
@@ -156,7 +158,7 @@ test.each(['Qwen3-Coder', 'LFM2.5-8B-A1B', 'google-gemma-4-31B-it'])(
     const engine = await startFamily(family);
     try {
       const properties = { text: { type: 'string' }, unit: { type: 'string', enum: ['a', 'b'] } };
-      const prompt = await engine.prepareChat([{ role: 'user', content: 'Weather?' }], {
+      const prompt = await engine.generator.prepareChat([{ role: 'user', content: 'Weather?' }], {
         tools: [{ name: 'get_weather', parameters: { type: 'object', properties } }],
         jsonSchema: { type: 'boolean' },
         thinking: false,
@@ -164,7 +166,7 @@ test.each(['Qwen3-Coder', 'LFM2.5-8B-A1B', 'google-gemma-4-31B-it'])(
       const ends = Array.from({ length: 4 }, async (_, seed) => {
         const sampling = { ...noStrayBytes, seed: BigInt(seed) };
         const events: EngineEvent[] = [];
-        for await (const event of engine.generate({ prompt, sampling, maxTokens: 60 })) {
+        for await (const event of engine.generator.generate({ prompt, sampling, maxTokens: 60 })) {
           events.push(event);
         }
         return events.at(-1)?.type;
@@ -178,12 +180,12 @@ test.each(['Qwen3-Coder', 'LFM2.5-8B-A1B', 'google-gemma-4-31B-it'])(
 
 /** Undefined where the template itself fails on the schema. */
 async function call(
-  engine: Engine,
+  engine: GeneratingEngine,
   tool: Tool,
   index: number,
   parallelToolCalls = false,
 ): Promise<EngineEvent[] | undefined> {
-  const prompt = await engine
+  const prompt = await engine.generator
     .prepareChat([{ role: 'user', content: 'Weather in Paris?' }], {
       tools: [tool],
       toolChoice: 'required',
@@ -197,7 +199,7 @@ async function call(
   if (prompt === undefined) return undefined;
   const events: EngineEvent[] = [];
   const sampling = { ...noStrayBytes, seed: BigInt(index) };
-  for await (const event of engine.generate({ prompt, sampling, maxTokens: 500 })) {
+  for await (const event of engine.generator.generate({ prompt, sampling, maxTokens: 500 })) {
     events.push(event);
   }
   return events;

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Engine } from '../../src/engine/engine.ts';
+import type { GeneratingEngine } from '../../src/engine/engine.ts';
 import {
   collect,
   complete,
@@ -10,7 +10,7 @@ import {
 } from '../../tools/fixtures/start-engine.ts';
 
 let loaded: LoadedModel;
-let engine: Engine;
+let engine: GeneratingEngine;
 
 beforeAll(async () => {
   loaded = await loadModel({ contextLength: 16_384 });
@@ -25,7 +25,7 @@ afterAll(async () => {
 const idle = { runningCount: 0, waitingCount: 0, usedKvTokenCount: 0 };
 
 async function prepared(content: string) {
-  return engine.prepareChat([{ role: 'user', content }]);
+  return engine.generator.prepareChat([{ role: 'user', content }]);
 }
 
 describe('cancelling', () => {
@@ -48,7 +48,7 @@ describe('cancelling', () => {
     const neighbour = new AbortController();
     const beside = complete(engine, 'beside', { maxTokens: 10_000 }, neighbour.signal);
     await until(() => engine.stats().runningCount === 1, 'the neighbour runs');
-    const running = collect(engine.generate({ prompt, maxTokens: 5 }, controller.signal));
+    const running = collect(engine.generator.generate({ prompt, maxTokens: 5 }, controller.signal));
     await until(() => engine.stats().prefilledTokenCount > before + 200, 'some chunks');
     controller.abort();
     const { end } = await running;
@@ -64,7 +64,7 @@ describe('cancelling', () => {
     const controllers = [new AbortController(), new AbortController(), new AbortController()];
     const prompts = await Promise.all(['first', 'second', 'third'].map(prepared));
     const runs = prompts.map((prompt, index) =>
-      collect(engine.generate({ prompt, maxTokens: 10_000 }, controllers[index]?.signal)),
+      collect(engine.generator.generate({ prompt, maxTokens: 10_000 }, controllers[index]?.signal)),
     );
     await until(() => engine.stats().waitingCount === 1, 'one waits');
     controllers[2]?.abort();
@@ -88,7 +88,7 @@ describe('cancelling', () => {
 
   test('happens by leaving the loop', async () => {
     const prompt = await prepared('leave early');
-    for await (const event of engine.generate({ prompt, maxTokens: 10_000 })) {
+    for await (const event of engine.generator.generate({ prompt, maxTokens: 10_000 })) {
       if (event.type === 'text-delta') break;
     }
     await until(() => engine.stats().runningCount === 0, 'the slot is free');
@@ -101,7 +101,11 @@ describe('a reader that stops reading', () => {
     const expected = await complete(engine, 'slow reader', { maxTokens: 1500 });
     const prompt = await prepared('slow reader');
     const before = engine.stats().sampledTokenCount;
-    const events = engine.generate({ prompt, maxTokens: 1500, sampling: { temperature: 0 } });
+    const events = engine.generator.generate({
+      prompt,
+      maxTokens: 1500,
+      sampling: { temperature: 0 },
+    });
     const reader = events[Symbol.asyncIterator]();
     const { value: first } = await reader.next();
     const sampledWhenHeld = await settled(() => engine.stats().sampledTokenCount - before);

@@ -3,15 +3,10 @@
  * on: how many tokens one matrix product has. Values of unit vectors stay within `tolerance` of each other.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import {
-  type EmbeddingInput,
-  type Engine,
-  InputError,
-  type PreparedInputs,
-} from '../../src/engine/engine.ts';
+import { type EmbeddingInput, InputError, type PreparedInputs } from '../../src/engine/embedder.ts';
+import type { Engine, GeneratingEngine } from '../../src/engine/engine.ts';
 import { uint32 } from '../../tools/fixtures/gguf-writer.ts';
 import {
-  collect,
   complete,
   type LoadedModel,
   loadModel,
@@ -37,7 +32,7 @@ async function embed(
   dimensions?: number,
   signal?: AbortSignal,
 ): Promise<readonly Float32Array[]> {
-  return engine.embed(await engine.prepareInputs(inputs), dimensions, signal);
+  return engine.embedder.embed(await engine.embedder.prepareInputs(inputs), dimensions, signal);
 }
 
 function distance(one: Float32Array | undefined, other: Float32Array | undefined): number {
@@ -77,7 +72,6 @@ describe('a model of BERT’s shape', () => {
 
   test('says what it can', () => {
     expect(engine.info).toMatchObject({
-      generates: false,
       contextLength: 128,
       embedding: { pooling: 'mean', width: 64, contextLength: 128 },
     });
@@ -89,10 +83,10 @@ describe('a model of BERT’s shape', () => {
 
   test('gives tokens the vector of their text', async () => {
     const [text = ''] = texts;
-    const tokens = await engine.tokenize(text, { addSpecial: true, parseSpecial: true });
-    const inputs = await engine.prepareInputs([text, tokens]);
+    const tokens = await engine.tokenizer.tokenize(text, { addSpecial: true, parseSpecial: true });
+    const inputs = await engine.embedder.prepareInputs([text, tokens]);
     expect([...inputs.tokenCounts]).toEqual([6, 6]);
-    const [one, other] = await engine.embed(inputs);
+    const [one, other] = await engine.embedder.embed(inputs);
     expect(distance(one, other)).toBeLessThan(tolerance);
   });
 
@@ -112,22 +106,22 @@ describe('a model of BERT’s shape', () => {
 
   test('cuts a long text where asked to, and keeps the token that closes it', async () => {
     const long = 'the river '.repeat(200);
-    const inputs = await engine.prepareInputs([long, 'fox'], 10);
+    const inputs = await engine.embedder.prepareInputs([long, 'fox'], 10);
     expect([...inputs.tokenCounts]).toEqual([10, 3]);
-    const tokens = await engine.tokenize(long, { addSpecial: true, parseSpecial: true });
+    const tokens = await engine.tokenizer.tokenize(long, { addSpecial: true, parseSpecial: true });
     const kept = [...tokens.slice(0, 9), tokens.at(-1) as number];
-    const [cut] = await engine.embed(inputs);
+    const [cut] = await engine.embedder.embed(inputs);
     const [expected] = await embed(engine, [kept]);
     expect(distance(cut, expected)).toBeLessThan(tolerance);
   });
 
   test('takes an input as long as its context, and refuses a longer one natively too', async () => {
     const long = 'fox '.repeat(126);
-    const inputs = await engine.prepareInputs([long, `${long}fox`]);
+    const inputs = await engine.embedder.prepareInputs([long, `${long}fox`]);
     expect([...inputs.tokenCounts]).toEqual([128, 129]);
     const [vector] = await embed(engine, [long]);
     expect(norm(vector as Float32Array)).toBeCloseTo(1, 5);
-    await expect(engine.embed(inputs)).rejects.toMatchObject({ code: 'bad_request' });
+    await expect(engine.embedder.embed(inputs)).rejects.toMatchObject({ code: 'bad_request' });
   });
 
   test('computes 2048 inputs of one request, each in its place', async () => {
@@ -157,7 +151,7 @@ describe('a model of BERT’s shape', () => {
     [['fox', [5], [10_000_000]], 2],
     [['fox', []], 1],
   ])('refuses %j, and says which', async (inputs, index) => {
-    const failure = await engine.prepareInputs(inputs).catch((error: unknown) => error);
+    const failure = await engine.embedder.prepareInputs(inputs).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(InputError);
     expect(failure).toMatchObject({ index });
     expect(await embed(engine, ['fox'])).toHaveLength(1);
@@ -165,27 +159,23 @@ describe('a model of BERT’s shape', () => {
 
   test('refuses what another engine prepared', async () => {
     const stranger = { tokenCounts: Int32Array.of(1), handle: {} };
-    await expect(engine.embed(stranger)).rejects.toThrow(/not inputs/);
+    await expect(engine.embedder.embed(stranger)).rejects.toThrow(/not inputs/);
   });
 
   test('ends an aborted request with the signal’s reason, and the others as they should', async () => {
     const controller = new AbortController();
-    const inputs = await engine.prepareInputs(Array(2048).fill(texts[4]));
-    const aborted = engine.embed(inputs, undefined, controller.signal);
+    const inputs = await engine.embedder.prepareInputs(Array(2048).fill(texts[4]));
+    const aborted = engine.embedder.embed(inputs, undefined, controller.signal);
     const other = embed(engine, ['fox']);
     controller.abort(new Error('gone'));
     await expect(aborted).rejects.toThrow('gone');
     expect(await other).toHaveLength(1);
-    await expect(engine.embed(inputs, 8, controller.signal)).rejects.toThrow('gone');
+    await expect(engine.embedder.embed(inputs, 8, controller.signal)).rejects.toThrow('gone');
     await until(() => engine.stats().runningCount === 0, 'nothing is left');
   });
 
-  test('neither chats nor completes', async () => {
-    const unsupported = { code: 'unsupported_model' };
-    await expect(engine.prepareChat([])).rejects.toMatchObject(unsupported);
-    await expect(engine.prepare({ text: 'x' })).rejects.toMatchObject(unsupported);
-    const prompt = { field: 'prompt', tokenCount: 1, structured: false, handle: {} } as const;
-    await expect(collect(engine.generate({ prompt }))).rejects.toMatchObject(unsupported);
+  test('neither chats nor completes', () => {
+    expect(engine.generator).toBeUndefined();
   });
 
   test('does not start with more positions than it has', async () => {
@@ -218,7 +208,7 @@ test('poolings differ, and each of them is the same for all', async () => {
 test('a vocabulary without a token between texts is refused, not asserted', async () => {
   const { model, dispose } = await loadModel(tinyBertSpec({ separator: false }));
   const engine = await startEmbeddingEngine(model);
-  await expect(engine.prepareInputs(['fox'])).rejects.toThrow(/no tokens to put around/);
+  await expect(engine.embedder.prepareInputs(['fox'])).rejects.toThrow(/no tokens to put around/);
   expect(await embed(engine, [[2, 5, 6]])).toHaveLength(1);
   await engine.close();
   await dispose();
@@ -241,16 +231,20 @@ describe('a model with a classification head', () => {
   });
 
   test('joins query and document with its separator', async () => {
-    const { tokenCounts } = await engine.prepareRanking(query, documents);
+    const { tokenCounts } = await engine.embedder.prepareRanking(query, documents);
     // [CLS] the river [SEP] and the words of the document.
     expect([...tokenCounts]).toEqual([8, 5, 8, 5]);
   });
 
   test('scores a document as it does alone, from 0 to 1', async () => {
-    const scores = await engine.rank(await engine.prepareRanking(query, documents));
+    const scores = await engine.embedder.rank(
+      await engine.embedder.prepareRanking(query, documents),
+    );
     expect(new Set(scores).size).toBe(documents.length);
     for (const [index, document] of documents.entries()) {
-      const [alone] = await engine.rank(await engine.prepareRanking(query, [document]));
+      const [alone] = await engine.embedder.rank(
+        await engine.embedder.prepareRanking(query, [document]),
+      );
       expect(alone).toBeGreaterThan(0);
       expect(alone).toBeLessThan(1);
       // A score hangs on all values of a vector.
@@ -259,10 +253,10 @@ describe('a model with a classification head', () => {
   });
 
   test('takes control tokens in the texts for text', async () => {
-    const plain = await engine.prepareRanking('fox', ['fox', 'fox']);
+    const plain = await engine.embedder.prepareRanking('fox', ['fox', 'fox']);
     expect([...plain.tokenCounts]).toEqual([4, 4]);
     // A bracket, three letters and a bracket each, instead of one token.
-    const { tokenCounts } = await engine.prepareRanking('[SEP]', ['fox', '[CLS]']);
+    const { tokenCounts } = await engine.embedder.prepareRanking('[SEP]', ['fox', '[CLS]']);
     expect([...tokenCounts]).toEqual([8, 12]);
   });
 });
@@ -277,10 +271,10 @@ test('a template of the file joins query and document, each once', async () => {
     }),
   );
   const engine = await startEmbeddingEngine(model, { pooling: 'rank' });
-  const { tokenCounts } = await engine.prepareRanking('fox', ['the river', 'castle']);
+  const { tokenCounts } = await engine.embedder.prepareRanking('fox', ['the river', 'castle']);
   expect([...tokenCounts]).toEqual([6, 5]);
   // A mark of the template in a text is text: two braces and eight letters.
-  const [count] = (await engine.prepareRanking('{document}', ['fox'])).tokenCounts;
+  const [count] = (await engine.embedder.prepareRanking('{document}', ['fox'])).tokenCounts;
   expect(count).toBe(14);
   await engine.close();
   await dispose();
@@ -288,7 +282,7 @@ test('a template of the file joins query and document, each once', async () => {
 
 describe('a model that chats', () => {
   let loaded: LoadedModel;
-  let engine: Engine;
+  let engine: GeneratingEngine;
 
   beforeAll(async () => {
     loaded = await loadModel();
@@ -301,8 +295,8 @@ describe('a model that chats', () => {
   });
 
   test('embeds too, by the mean unless told otherwise', async () => {
+    expect(engine.generator).toBeDefined();
     expect(engine.info).toMatchObject({
-      generates: true,
       embedding: { pooling: 'mean', width: 64, contextLength: 512 },
     });
     await expectBatchToBeRight(engine, texts);
@@ -330,10 +324,10 @@ describe('a model that chats', () => {
       const vectors: Float32Array[] = [];
       for (const ubatchSize of [512, 32]) {
         const other = await startEngine(loaded.model, { ubatchSize, embedding });
-        const inputs = await other.prepareInputs(['fox', long, 'dog']);
+        const inputs = await other.embedder.prepareInputs(['fox', long, 'dog']);
         expect(inputs.tokenCounts[1]).toBeGreaterThan(100);
         expect(inputs.tokenCounts[1]).toBeLessThan(512);
-        const [, vector] = await other.embed(inputs);
+        const [, vector] = await other.embedder.embed(inputs);
         vectors.push(vector as Float32Array);
         await other.close();
       }
@@ -353,7 +347,7 @@ describe('a model that chats', () => {
       checkMemory,
     } as const;
     const other = await startEngine(loaded.model, { embedding });
-    await expect(other.prepareInputs(['fox'])).rejects.toMatchObject({
+    await expect(other.embedder.prepareInputs(['fox'])).rejects.toMatchObject({
       code: 'embeddings_unavailable',
     });
     expect((await complete(other, 'still there', { maxTokens: 5 })).text).not.toBe('');
@@ -364,14 +358,16 @@ describe('a model that chats', () => {
 
   test('closes while it embeds, and refuses what comes later', async () => {
     const other = await startEngine(loaded.model);
-    const inputs = await other.prepareInputs(Array(2048).fill(texts[4]));
-    const running = other.embed(inputs);
+    const inputs = await other.embedder.prepareInputs(Array(2048).fill(texts[4]));
+    const running = other.embedder.embed(inputs);
     const ended = expect(running).rejects.toMatchObject({ code: 'shutting_down' });
     await new Promise(setImmediate);
     await Promise.all([other.close(), other.close()]);
     await ended;
-    await expect(other.embed(inputs)).rejects.toMatchObject({ code: 'shutting_down' });
-    await expect(other.prepareInputs(['x'])).rejects.toMatchObject({ code: 'shutting_down' });
+    await expect(other.embedder.embed(inputs)).rejects.toMatchObject({ code: 'shutting_down' });
+    await expect(other.embedder.prepareInputs(['x'])).rejects.toMatchObject({
+      code: 'shutting_down',
+    });
   });
 });
 
@@ -403,8 +399,8 @@ test('a decoder whose tokens see those after them computes its inputs whole', as
 test('inputs of one engine are no inputs of a closed one', async () => {
   const { model, dispose } = await loadModel(tinyBertSpec());
   const engine = await startEmbeddingEngine(model);
-  const inputs: PreparedInputs = await engine.prepareInputs(['fox']);
+  const inputs: PreparedInputs = await engine.embedder.prepareInputs(['fox']);
   await engine.close();
-  await expect(engine.embed(inputs)).rejects.toMatchObject({ code: 'shutting_down' });
+  await expect(engine.embedder.embed(inputs)).rejects.toMatchObject({ code: 'shutting_down' });
   await dispose();
 });

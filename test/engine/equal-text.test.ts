@@ -4,7 +4,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { ChatMessage } from '../../src/engine/engine.ts';
+import type { ChatMessage } from '../../src/engine/chat.ts';
 import { SeededRandom } from '../../tools/fixtures/seeded-random.ts';
 import {
   complete,
@@ -92,7 +92,7 @@ describe.each(shapes)('%s', (name, source) => {
           }
         }
         for (const { chat, texts } of differing) {
-          const rendered = await engine.renderChat(chat);
+          const rendered = await engine.generator.renderChat(chat);
           expect(await differsByNearTie(loaded.model, rendered, texts), texts.join(' | ')).toBe(
             true,
           );

@@ -2,7 +2,8 @@
  * What a client may send and an engine must survive: in one process a crash ends every user's stream.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Engine, SamplingParams } from '../../src/engine/engine.ts';
+import type { GeneratingEngine } from '../../src/engine/engine.ts';
+import type { SamplingParams } from '../../src/engine/sampling-params.ts';
 import {
   complete,
   type LoadedModel,
@@ -13,7 +14,7 @@ import {
 import { tinyVocabulary } from '../../tools/fixtures/tiny-vocabulary.ts';
 
 let loaded: LoadedModel;
-let engine: Engine;
+let engine: GeneratingEngine;
 
 beforeAll(async () => {
   loaded = await loadModel();
@@ -35,7 +36,7 @@ describe('long stretches of one character', () => {
       try {
         for (const character of ['a', '!', ' ', '漢']) {
           const content = character.repeat(60_000);
-          const prompt = await otherEngine.prepareChat([{ role: 'user', content }]);
+          const prompt = await otherEngine.generator.prepareChat([{ role: 'user', content }]);
           expect(prompt.tokenCount).toBeGreaterThan(100);
         }
       } finally {
@@ -134,8 +135,8 @@ describe('readers that stop reading', () => {
   test('do not keep others from the slots', async () => {
     const small = await startEngine(loaded.model, { slotCount: 2, contextLength: 2048 });
     try {
-      const prompt = await small.prepareChat([{ role: 'user', content: 'unread' }]);
-      const unread = [1, 2].map(() => small.generate({ prompt, maxTokens: 1500 }));
+      const prompt = await small.generator.prepareChat([{ role: 'user', content: 'unread' }]);
+      const unread = [1, 2].map(() => small.generator.generate({ prompt, maxTokens: 1500 }));
       for (const events of unread) await events[Symbol.asyncIterator]().next();
       const waiting = await complete(small, 'reads', { maxTokens: 600 });
       expect(waiting.end.usage.completionTokenCount).toBe(600);

@@ -1,17 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type {
-  Engine,
-  EngineEvent,
-  GenerateRequest,
-  PlainPrompt,
-  ScoredToken,
-} from '../../src/engine/engine.ts';
+import type { GeneratingEngine } from '../../src/engine/engine.ts';
+import type { EngineEvent, EngineRequest, PlainPrompt } from '../../src/engine/generator.ts';
+import type { TokenLogprob } from '../../src/engine/logprobs.ts';
 import { type LoadedModel, loadModel, startEngine } from '../../tools/fixtures/start-engine.ts';
 
 // A random model with a small vocabulary, so that whole rows can be asked for.
 let loaded: LoadedModel;
-let engine: Engine;
+let engine: GeneratingEngine;
 const chatTemplate = readFileSync(
   new URL('../../tools/train/template.jinja', import.meta.url),
   'utf8',
@@ -29,23 +25,23 @@ afterAll(async () => {
 
 interface Scored {
   readonly text: string;
-  readonly promptTokens: readonly ScoredToken[];
+  readonly promptTokens: readonly TokenLogprob[];
   /** Those of the completion. */
-  readonly tokens: readonly ScoredToken[];
+  readonly tokens: readonly TokenLogprob[];
   readonly end: Extract<EngineEvent, { type: 'sequence-end' }>;
 }
 
 async function generate(
   plain: PlainPrompt,
-  request: Omit<GenerateRequest, 'prompt'> = {},
+  request: Omit<EngineRequest, 'prompt'> = {},
   on = engine,
 ): Promise<Scored> {
-  const prompt = await on.prepare(plain);
+  const prompt = await on.generator.prepare(plain);
   let text = '';
-  const promptTokens: ScoredToken[] = [];
-  const tokens: ScoredToken[] = [];
+  const promptTokens: TokenLogprob[] = [];
+  const tokens: TokenLogprob[] = [];
   const options = { sampling: { temperature: 0, ignoreEos: true }, maxTokens: 16, ...request };
-  for await (const event of on.generate({ ...options, prompt })) {
+  for await (const event of on.generator.generate({ ...options, prompt })) {
     if (event.type === 'prompt-delta') {
       expect(text).toBe('');
       promptTokens.push(...event.tokens);
@@ -62,11 +58,11 @@ const completionOnly = { topCount: 3, prompt: false } as const;
 const withPrompt = { topCount: 3, prompt: true } as const;
 const words = (count: number) => Array.from({ length: count }, (_, i) => `word${i % 7} `).join('');
 
-function logprobsOf(tokens: readonly ScoredToken[]): (number | undefined)[] {
+function logprobsOf(tokens: readonly TokenLogprob[]): (number | undefined)[] {
   return tokens.map(({ logprob }) => logprob);
 }
 
-function expectClose(some: readonly ScoredToken[], others: readonly ScoredToken[]): void {
+function expectClose(some: readonly TokenLogprob[], others: readonly TokenLogprob[]): void {
   expect(some.map(({ bytes }) => bytes)).toEqual(others.map(({ bytes }) => bytes));
   for (const [index, { logprob }] of some.entries()) {
     expect(logprob).toBeCloseTo(others[index]?.logprob ?? Number.NaN, 3);
@@ -77,7 +73,7 @@ function expectClose(some: readonly ScoredToken[], others: readonly ScoredToken[
 async function idsByBytes(): Promise<ReadonlyMap<string, number>> {
   const ids = new Map<string, number>();
   for (let id = 0; id < engine.info.vocabularySize; id++) {
-    ids.set((await engine.detokenize([id])).toString('latin1'), id);
+    ids.set((await engine.tokenizer.detokenize([id])).toString('latin1'), id);
   }
   expect(ids.size).toBe(engine.info.vocabularySize);
   return ids;
@@ -98,7 +94,7 @@ describe('log probabilities', () => {
       );
       let index = 0;
       for await (const { token, probabilities } of steps) {
-        const bytes = await engine.detokenize([token]);
+        const bytes = await engine.tokenizer.detokenize([token]);
         expect(tokens[index]?.bytes).toEqual(bytes);
         const likeliest = [...probabilities.values()].sort((a, b) => b - a).slice(0, 3);
         const logprobs = tokens[index]?.top.map(({ logprob }) => logprob) ?? [];
@@ -136,7 +132,7 @@ describe('log probabilities', () => {
     const [greedy] = (await generate(plain, { logprobs: completionOnly })).tokens;
     const sampling = { temperature: 1.5, topK: 1, logitBias: [[300, 50] as const] };
     const [biased] = (await generate(plain, { logprobs: completionOnly, sampling })).tokens;
-    expect(biased?.bytes).toEqual(await engine.detokenize([300]));
+    expect(biased?.bytes).toEqual(await engine.tokenizer.detokenize([300]));
     expect(biased?.top.map(({ bytes }) => bytes)).toEqual(greedy?.top.map(({ bytes }) => bytes));
     expect(biased?.logprob).toBeLessThan(biased?.top[2]?.logprob ?? 0);
   });
@@ -196,7 +192,7 @@ describe('log probabilities of a prompt', () => {
     const text = words(120);
     const generated = await generate({ text }, { logprobs: completionOnly, maxTokens: 40 });
     const ids = await idsByBytes();
-    const prompt = await engine.tokenize(text, { addSpecial: true, parseSpecial: true });
+    const prompt = await engine.tokenizer.tokenize(text, { addSpecial: true, parseSpecial: true });
     const completion = generated.tokens.map(({ bytes }) => ids.get(bytes.toString('latin1')) ?? -1);
     const tokens = [...prompt, ...completion];
     // Longer than the rows of logits that one step keeps.
@@ -273,21 +269,24 @@ test('a structured reply tells every token it was made of, marks included', asyn
       required: ['zone'],
     },
   };
-  const prompt = await engine.prepareChat([{ role: 'user', content: 'What time is it?' }], {
-    tools: [tool],
-    toolChoice: 'required',
-    parallelToolCalls: false,
-  });
+  const prompt = await engine.generator.prepareChat(
+    [{ role: 'user', content: 'What time is it?' }],
+    {
+      tools: [tool],
+      toolChoice: 'required',
+      parallelToolCalls: false,
+    },
+  );
   expect(prompt.structured).toBe(true);
   // A random model may write white space for ever; one of these seeds does not.
   let finishReason: string | undefined;
   for (let seed = 0n; finishReason !== 'tool-calls'; seed++) {
     expect(seed).toBeLessThan(12n);
-    const tokens: ScoredToken[] = [];
+    const tokens: TokenLogprob[] = [];
     let scoredDeltaCount = 0;
     const sampling = { temperature: 1.5, seed };
     const request = { prompt, sampling, logprobs: completionOnly, maxTokens: 400 };
-    for await (const event of engine.generate(request)) {
+    for await (const event of engine.generator.generate(request)) {
       if (event.type === 'prompt-delta') throw new Error('the prompt was not to be scored');
       tokens.push(...(event.tokens ?? []));
       if (event.type === 'sequence-end') finishReason = event.finishReason;

@@ -3,7 +3,8 @@
  * alone, and what is kept stays cached.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { ChatMessage, Engine } from '../../src/engine/engine.ts';
+import type { ChatMessage } from '../../src/engine/chat.ts';
+import type { GeneratingEngine } from '../../src/engine/engine.ts';
 import {
   complete,
   type LoadedModel,
@@ -19,7 +20,7 @@ const chats = Array.from({ length: 12 }, (_, index) => ({
 }));
 const splitOptions = { kvLayout: 'split', slotCount: 12, contextLength: 1024 } as const;
 
-const ask = (engine: Engine, { messages, maxTokens }: (typeof chats)[number]) =>
+const ask = (engine: GeneratingEngine, { messages, maxTokens }: (typeof chats)[number]) =>
   complete(engine, messages, { maxTokens, sampling: { temperature: 0, ignoreEos: true } });
 
 // A model with a sliding window, as olmo2 is, moves nobody while every slot holds something.

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { ChatMessage, Engine } from '../../src/engine/engine.ts';
+import type { ChatMessage } from '../../src/engine/chat.ts';
+import type { GeneratingEngine } from '../../src/engine/engine.ts';
 import {
   collect,
   complete,
@@ -33,7 +34,11 @@ const rendered = (messages: readonly ChatMessage[]) =>
 let scopeCount = 0;
 
 /** The same request where nothing is shared. */
-function completeCold(engine: Engine, messages: readonly ChatMessage[], maxTokens: number) {
+function completeCold(
+  engine: GeneratingEngine,
+  messages: readonly ChatMessage[],
+  maxTokens: number,
+) {
   scopeCount += 1;
   return complete(engine, messages, { maxTokens, cacheScope: `cold ${scopeCount}` });
 }
@@ -79,10 +84,12 @@ describe.each(shapes)('%s', (name, shape) => {
         const alone: string[] = [];
         for (const chat of chats) alone.push((await completeCold(engine, chat, 20)).text);
         const before = engine.stats();
-        const prompts = await Promise.all(chats.map((chat) => engine.prepareChat(chat)));
+        const prompts = await Promise.all(chats.map((chat) => engine.generator.prepareChat(chat)));
         const together = await Promise.all(
           prompts.map((prompt) =>
-            collect(engine.generate({ prompt, maxTokens: 20, sampling: { temperature: 0 } })),
+            collect(
+              engine.generator.generate({ prompt, maxTokens: 20, sampling: { temperature: 0 } }),
+            ),
           ),
         );
         expect(together.map(({ text }) => text)).toEqual(alone);
@@ -103,7 +110,7 @@ describe.each(shapes)('%s', (name, shape) => {
 
 describe('prompt tokens that are computed', () => {
   let loaded: LoadedModel;
-  let engine: Engine;
+  let engine: GeneratingEngine;
 
   beforeAll(async () => {
     loaded = await loadModel();
@@ -147,10 +154,10 @@ describe('prompt tokens that are computed', () => {
   });
 
   test('several choices of one prompt share its prefill', async () => {
-    const prompt = await engine.prepareChat([user(words(400, 2))]);
+    const prompt = await engine.generator.prepareChat([user(words(400, 2))]);
     const before = engine.stats();
     await Promise.all(
-      Array.from({ length: 8 }, () => collect(engine.generate({ prompt, maxTokens: 4 }))),
+      Array.from({ length: 8 }, () => collect(engine.generator.generate({ prompt, maxTokens: 4 }))),
     );
     const computed = engine.stats().prefilledTokenCount - before.prefilledTokenCount;
     expect(computed).toBeLessThanOrEqual(prompt.tokenCount + 8);

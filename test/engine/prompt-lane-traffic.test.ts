@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { ChatMessage } from '../../src/engine/engine.ts';
+import type { ChatMessage } from '../../src/engine/chat.ts';
 import { SeededRandom } from '../../tools/fixtures/seeded-random.ts';
 import {
   complete,

@@ -4,7 +4,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { ChatMessage, Engine, EngineEvent } from '../../src/engine/engine.ts';
+import type { ChatMessage } from '../../src/engine/chat.ts';
+import type { GeneratingEngine } from '../../src/engine/engine.ts';
+import type { EngineEvent } from '../../src/engine/generator.ts';
 import {
   type Completion,
   complete,
@@ -35,8 +37,8 @@ beforeAll(async () => {
 afterAll(() => loaded.dispose());
 
 /** Runs `during` while a stream decodes, and returns the stream's text with what that returned. */
-async function besideStream<T>(engine: Engine, during: () => Promise<T>) {
-  const prompt = await engine.prepareChat([user('Count.')]);
+async function besideStream<T>(engine: GeneratingEngine, during: () => Promise<T>) {
+  const prompt = await engine.generator.prepareChat([user('Count.')]);
   const leave = new AbortController();
   let begun: () => void = () => {};
   const began = new Promise<void>((resolve) => {
@@ -46,7 +48,7 @@ async function besideStream<T>(engine: Engine, during: () => Promise<T>) {
   const stream = (async () => {
     const sampling = { temperature: 0, ignoreEos: true };
     const request = { prompt, maxTokens: 3000, sampling, cacheScope: 'stream' };
-    for await (const event of engine.generate(request, leave.signal)) {
+    for await (const event of engine.generator.generate(request, leave.signal)) {
       if (event.type === 'text-delta') text += event.text;
       begun();
     }
@@ -78,8 +80,8 @@ describe('a long prompt beside a stream', () => {
     const plain = await startEngine(loaded.model, { ...options, backgroundPrefill: false });
     const engine = await startEngine(loaded.model, options);
     try {
-      expect(engine.info).toMatchObject({ promptLane: true });
-      expect(engine.info.noPromptLane).toBeUndefined();
+      expect(engine.info).toMatchObject({ backgroundPrefill: true });
+      expect(engine.info.backgroundPrefillDisabledReason).toBeUndefined();
       for (const seed of ['a', 'b']) {
         const chat = [user(words(seed, 500))];
         const expected = await complete(plain, chat, { maxTokens: 16 });
@@ -190,13 +192,14 @@ describe('a long prompt beside a stream', () => {
     try {
       await besideStream(engine, async () => {
         for (let round = 0; round < 12; round++) {
-          const prompt = await engine.prepareChat([user(words(`r${round}x`, 500))]);
+          const prompt = await engine.generator.prepareChat([user(words(`r${round}x`, 500))]);
           const leave = new AbortController();
           const events: EngineEvent[] = [];
           const before = engine.stats().laneTokenCount;
           const reading = (async () => {
             const request = { prompt, maxTokens: 4, sampling: { temperature: 0 } };
-            for await (const event of engine.generate(request, leave.signal)) events.push(event);
+            for await (const event of engine.generator.generate(request, leave.signal))
+              events.push(event);
           })();
           if (round % 3 > 0) await waitFor(() => engine.stats().laneTokenCount > before);
           if (round % 3 > 1) await sleep(round);
@@ -239,8 +242,8 @@ test.each([
   ['a wish not to', { backgroundPrefill: false }],
 ] as const)('there is no lane with %s', async (_what, options) => {
   const engine = await startEngine(loaded.model, { ...laneOptions, ...options });
-  expect(engine.info.promptLane).toBe(false);
-  expect(engine.info.noPromptLane).toBeUndefined();
+  expect(engine.info.backgroundPrefill).toBe(false);
+  expect(engine.info.backgroundPrefillDisabledReason).toBeUndefined();
   await engine.close();
 });
 
@@ -249,7 +252,7 @@ test.each(['olmo2', 'lfm2'] as const)('there is no lane for %s', async (architec
   const other = await loadModel({ architecture, layerCount: 4 });
   try {
     const engine = await startEngine(other.model, { ...laneOptions, contextLength: 512 });
-    expect(engine.info.promptLane).toBe(false);
+    expect(engine.info.backgroundPrefill).toBe(false);
     await engine.close();
   } finally {
     await other.dispose();

@@ -1,11 +1,9 @@
 import Schema from 'typebox/schema';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type {
-  ChatOptions,
-  Engine,
-  GenerateRequest,
-  SamplingParams,
-} from '../../src/engine/engine.ts';
+import type { ChatOptions } from '../../src/engine/chat.ts';
+import type { GeneratingEngine } from '../../src/engine/engine.ts';
+import type { EngineRequest } from '../../src/engine/generator.ts';
+import type { SamplingParams } from '../../src/engine/sampling-params.ts';
 import { GrammarProblem } from '../../src/grammar/problem.ts';
 import { enforceableSchema } from '../../src/grammar/schema.ts';
 import { SeededRandom, testSeed } from '../../tools/fixtures/seeded-random.ts';
@@ -23,7 +21,7 @@ import { randomSchema } from '../support/random-schema.ts';
 const messages = [{ role: 'user', content: 'Answer as you are told' }] as const;
 
 let loaded: LoadedModel;
-let engine: Engine;
+let engine: GeneratingEngine;
 
 beforeAll(async () => {
   loaded = await loadModel();
@@ -37,10 +35,10 @@ afterAll(async () => {
 
 async function reply(
   chat: ChatOptions,
-  request: Omit<GenerateRequest, 'prompt'> = {},
+  request: Omit<EngineRequest, 'prompt'> = {},
 ): Promise<Completion> {
-  const prompt = await engine.prepareChat(messages, chat);
-  return collect(engine.generate({ maxTokens: 300, ...request, prompt }));
+  const prompt = await engine.generator.prepareChat(messages, chat);
+  return collect(engine.generator.generate({ maxTokens: 300, ...request, prompt }));
 }
 
 describe('a reply under a schema', () => {
@@ -102,8 +100,8 @@ describe('other formats', () => {
   });
 
   test('a grammar that nothing can follow ends its own sequence alone', async () => {
-    const prompt = await engine.prepareChat(messages, {});
-    const beside = collect(engine.generate({ prompt, maxTokens: 100, sampling: {} }));
+    const prompt = await engine.generator.prepareChat(messages, {});
+    const beside = collect(engine.generator.generate({ prompt, maxTokens: 100, sampling: {} }));
     await expect(reply({ grammar: 'root ::= "a" "\\x00"' })).rejects.toMatchObject({
       code: 'sequence_failed',
     });
@@ -135,7 +133,7 @@ test('a chat format that would leave the schema out is refused', async () => {
   const other = await startEngine(loaded.model, { chatTemplate: chatmlTemplate + marks });
   try {
     await expect(
-      other.prepareChat(messages, { jsonSchema: { type: 'object' } }),
+      other.generator.prepareChat(messages, { jsonSchema: { type: 'object' } }),
     ).rejects.toMatchObject({ code: 'bad_request', message: expect.stringContaining('schema') });
   } finally {
     await other.close();

@@ -5,7 +5,8 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bundledModelPath } from '../../src/core/package-info.ts';
-import type { Engine, GenerateRequest } from '../../src/engine/engine.ts';
+import type { GeneratingEngine } from '../../src/engine/engine.ts';
+import type { EngineRequest } from '../../src/engine/generator.ts';
 import { DraftModelError, type SpeculativeOptions } from '../../src/engine/native-engine.ts';
 import {
   type Completion,
@@ -38,8 +39,8 @@ const cycleGrammar = `root ::= "${cycle}" root`;
 const cycling = { sampling: { temperature: 0, grammar: cycleGrammar } };
 
 let loaded: LoadedModel;
-let plain: Engine;
-let guessing: Engine;
+let plain: GeneratingEngine;
+let guessing: GeneratingEngine;
 
 beforeAll(async () => {
   loaded = await loadModel();
@@ -60,7 +61,7 @@ const outcomeOf = ({ text, end }: Completion) => ({
   completionTokenCount: end.usage.completionTokenCount,
 });
 
-async function expectSame(content: string, request: Omit<GenerateRequest, 'prompt'>) {
+async function expectSame(content: string, request: Omit<EngineRequest, 'prompt'>) {
   const expected = outcomeOf(await complete(plain, content, request));
   expect(outcomeOf(await complete(guessing, content, request))).toEqual(expected);
   return expected;
@@ -122,14 +123,17 @@ describe('looking up what stood there before', () => {
     }
   });
 
-  test.each<[string, GenerateRequest['sampling']]>([
+  test.each<[string, EngineRequest['sampling']]>([
     ['greedily', { temperature: 0 }],
     ['with a seed', { temperature: 1, seed: 7n }],
     ['with penalties', { temperature: 0.8, seed: 7n, repeatPenalty: 1.3, frequencyPenalty: 0.5 }],
     ['with mirostat', { temperature: 0.8, seed: 7n, mirostat: 2 }],
   ])('chooses the same tokens among few, %s', async (_how, sampling) => {
     // Few tokens make many matches, most of which go on otherwise.
-    const digits = await plain.tokenize(cycle, { addSpecial: false, parseSpecial: false });
+    const digits = await plain.tokenizer.tokenize(cycle, {
+      addSpecial: false,
+      parseSpecial: false,
+    });
     const logitBias = digits.map((token) => [token, 30] as const);
     const request = { sampling: { ...sampling, logitBias }, maxTokens: 120 };
     const eager = await startEngine(loaded.model, { speculative: { ...ngram, ngramSize: 2 } });
@@ -276,7 +280,7 @@ describe('memories of other kinds', () => {
     const engine = await startEngine(other.model, { kvLayout, speculative: ngram });
     try {
       expect(engine.info.speculative).toBeUndefined();
-      expect(engine.info.notSpeculative).toMatch(reason);
+      expect(engine.info.speculativeDisabledReason).toMatch(reason);
       const { text, end } = await complete(engine, cyclePrompt, { ...cycling, maxTokens: 40 });
       expect(text).toBe(cycle.repeat(4));
       expect(end.drafts).toBeUndefined();
@@ -464,9 +468,9 @@ describe('closing', () => {
     const engine = await startEngine(loaded.model, {
       speculative: kind === 'ngram' ? ngram : draftOf(loaded),
     });
-    const prompt = await engine.prepareChat([{ role: 'user', content: cyclePrompt }]);
+    const prompt = await engine.generator.prepareChat([{ role: 'user', content: cyclePrompt }]);
     const running = Array.from({ length: 4 }, () =>
-      collect(engine.generate({ prompt, maxTokens: 400, ...cycling })),
+      collect(engine.generator.generate({ prompt, maxTokens: 400, ...cycling })),
     );
     await until(() => engine.stats().draftCount > 0, 'guesses');
     await engine.close();

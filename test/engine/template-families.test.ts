@@ -8,7 +8,9 @@ import { fileURLToPath } from 'node:url';
 import Schema from 'typebox/schema';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadAddon } from '../../src/engine/addon.ts';
-import type { ChatMessage, Engine, EngineEvent, Tool } from '../../src/engine/engine.ts';
+import type { ChatMessage, Tool } from '../../src/engine/chat.ts';
+import type { GeneratingEngine } from '../../src/engine/engine.ts';
+import type { EngineEvent } from '../../src/engine/generator.ts';
 import { ReplyReader } from '../../src/engine/reply-reader.ts';
 import { enforceableSchema } from '../../src/grammar/schema.ts';
 import {
@@ -230,11 +232,14 @@ function commonSuffix(one: string, other: string): number {
 }
 
 /** The call as the template writes it, from where an assistant begins to speak. */
-async function scriptedCall(engine: Engine): Promise<string> {
+async function scriptedCall(engine: GeneratingEngine): Promise<string> {
   const options = { tools, thinking: false };
-  const opening = await engine.renderChat(question, options);
-  const history = await engine.renderChat([...question, callMessage, result, thanks], options);
-  const plain = await engine.renderChat(
+  const opening = await engine.generator.renderChat(question, options);
+  const history = await engine.generator.renderChat(
+    [...question, callMessage, result, thanks],
+    options,
+  );
+  const plain = await engine.generator.renderChat(
     [...question, { role: 'assistant', content: 'x' }, result, thanks],
     options,
   );
@@ -267,7 +272,7 @@ beforeAll(async () => {
 afterAll(() => loaded.dispose());
 
 describe.each(names)('%s', (name) => {
-  let engine: Engine;
+  let engine: GeneratingEngine;
   beforeAll(async () => {
     const chatTemplate = git('show', `HEAD:models/templates/${name}.jinja`);
     engine = await startEngine(loaded.model, { chatTemplate, slotCount: 1, contextLength: 8192 });
@@ -275,17 +280,17 @@ describe.each(names)('%s', (name) => {
   afterAll(() => engine?.close());
 
   test('renders tools, and their calls and results', async () => {
-    const prompt = await engine.prepareChat(question, { tools, toolChoice: 'required' });
+    const prompt = await engine.generator.prepareChat(question, { tools, toolChoice: 'required' });
     expect(prompt.tokenCount).toBeGreaterThan(20);
     const answer: ChatMessage = { role: 'assistant', content: 'It is sunny.' };
     const history = [...question, callMessage, result, answer, thanks];
-    const text = await engine.renderChat(history, { tools });
+    const text = await engine.generator.renderChat(history, { tools });
     for (const part of ['get_weather', 'Paris', 'sunny', 'Thanks.']) expect(text).toContain(part);
   });
 
   test('reads a call in its own words', async () => {
     const script = scripts.get(name) ?? (await scriptedCall(engine));
-    const prompt = await engine.prepareChat(question, { tools, thinking: false });
+    const prompt = await engine.generator.prepareChat(question, { tools, thinking: false });
     const addon = loadAddon('cpu');
     const reader = new ReplyReader(new addon.ReplyParser(prompt.handle as object));
     const events: EngineEvent[] = [];
@@ -309,7 +314,7 @@ describe.each(names)('%s', (name) => {
   });
 
   test.skipIf(mayWriteBefore.has(name))('writes the one call there is, and reads it', async () => {
-    const prompt = await engine.prepareChat(question, {
+    const prompt = await engine.generator.prepareChat(question, {
       tools: [onlyCall],
       toolChoice: 'required',
       parallelToolCalls: false,
@@ -318,7 +323,7 @@ describe.each(names)('%s', (name) => {
     });
     const events: EngineEvent[] = [];
     const sampling = { seed: 1n };
-    for await (const event of engine.generate({ prompt, sampling, maxTokens: 1000 })) {
+    for await (const event of engine.generator.generate({ prompt, sampling, maxTokens: 1000 })) {
       events.push(event);
     }
     const written = JSON.stringify(events).slice(0, 2000);
@@ -330,7 +335,7 @@ describe.each(names)('%s', (name) => {
     const enforced = enforceableSchema(parameters).schema;
     const tool: Tool = { ...tools[0], name: 'get_weather', parameters, enforced };
     const replies = Array.from({ length: 4 }, async (_, seed) => {
-      const prompt = await engine.prepareChat(question, {
+      const prompt = await engine.generator.prepareChat(question, {
         tools: [tool],
         toolChoice: 'required',
         parallelToolCalls: false,
@@ -339,7 +344,7 @@ describe.each(names)('%s', (name) => {
       });
       const sampling = { ...noStrayBytes, seed: BigInt(seed) };
       const events: EngineEvent[] = [];
-      for await (const event of engine.generate({ prompt, sampling, maxTokens: 800 })) {
+      for await (const event of engine.generator.generate({ prompt, sampling, maxTokens: 800 })) {
         events.push(event);
       }
       return events;
@@ -367,7 +372,7 @@ describe.each(names)('%s', (name) => {
         thinking: false,
         ...(alwaysThinking.has(name) && { thinkingBudget: 4 }),
       };
-      const preparing = engine.prepareChat(question, options);
+      const preparing = engine.generator.prepareChat(question, options);
       if (withoutEither.has(name)) {
         await expect(preparing).rejects.toThrow('no place for a schema beside tools');
         return;
@@ -376,7 +381,11 @@ describe.each(names)('%s', (name) => {
       for (let seed = 0n; seed < 4n; seed++) {
         const events: EngineEvent[] = [];
         const sampling = { temperature: 2, seed };
-        for await (const event of engine.generate({ prompt, sampling, maxTokens: 1000 })) {
+        for await (const event of engine.generator.generate({
+          prompt,
+          sampling,
+          maxTokens: 1000,
+        })) {
           events.push(event);
         }
         const written = JSON.stringify(events).slice(0, 2000);

@@ -1,6 +1,6 @@
 /** Texts that wait for those of the next steps: `streamIntervalMs`. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Engine } from '../../src/engine/engine.ts';
+import type { GeneratingEngine } from '../../src/engine/engine.ts';
 import {
   type LoadedModel,
   loadModel,
@@ -13,7 +13,7 @@ const forEverMs = 60_000;
 const tokenCount = 400;
 
 let loaded: LoadedModel;
-let engine: Engine;
+let engine: GeneratingEngine;
 let gaps: number[] = [];
 
 beforeAll(async () => {
@@ -38,11 +38,11 @@ interface Arrivals {
 
 /** Groups the texts of one stream by the turn of the event loop in which they came. */
 async function arrivals(content: string, maxTokens: number): Promise<Arrivals> {
-  const prompt = await engine.prepareChat([{ role: 'user', content }]);
+  const prompt = await engine.generator.prepareChat([{ role: 'user', content }]);
   const groups: number[] = [];
   const timesMs: number[] = [];
   let isNewTurn = true;
-  for await (const event of engine.generate({
+  for await (const event of engine.generator.generate({
     prompt,
     maxTokens,
     // Bytes that are whole characters: every token is a text.

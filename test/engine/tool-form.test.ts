@@ -1,11 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type {
-  ChatMessage,
-  ChatOptions,
-  Engine,
-  EngineEvent,
-  Tool,
-} from '../../src/engine/engine.ts';
+import type { ChatMessage, ChatOptions, Tool } from '../../src/engine/chat.ts';
+import type { GeneratingEngine } from '../../src/engine/engine.ts';
+import type { EngineEvent } from '../../src/engine/generator.ts';
 import { type LoadedModel, loadModel, startEngine } from '../../tools/fixtures/start-engine.ts';
 
 // ChatML as the tiny models have it knows nothing of tools.
@@ -25,7 +21,7 @@ const tools: readonly Tool[] = [
 const question: readonly ChatMessage[] = [{ role: 'user', content: 'What is the weather?' }];
 
 let loaded: LoadedModel;
-let engine: Engine;
+let engine: GeneratingEngine;
 
 beforeAll(async () => {
   loaded = await loadModel();
@@ -37,10 +33,10 @@ afterAll(async () => {
 });
 
 async function eventsOf(chat: ChatOptions, seed: bigint): Promise<EngineEvent[]> {
-  const prompt = await engine.prepareChat(question, chat);
+  const prompt = await engine.generator.prepareChat(question, chat);
   const events: EngineEvent[] = [];
   const sampling = { temperature: 1.2, seed };
-  for await (const event of engine.generate({ prompt, maxTokens: 300, sampling })) {
+  for await (const event of engine.generator.generate({ prompt, maxTokens: 300, sampling })) {
     events.push(event);
   }
   return events;
@@ -50,16 +46,18 @@ describe('tools, where the chat template knows none', () => {
   test('are told in the system message, after what it says', async () => {
     expect(engine.info.chat.tools).toBe(true);
     const system: ChatMessage = { role: 'system', content: 'Be brief.' };
-    const text = await engine.renderChat([system, ...question], { tools });
+    const text = await engine.generator.renderChat([system, ...question], { tools });
     expect(text).toMatch(/^<\|im_start\|>system\nBe brief\.\n\n/);
     expect(text).toContain('"name":"get_weather"');
     expect(text.indexOf('</tools>')).toBeLessThan(text.indexOf('What is the weather?'));
-    expect(await engine.renderChat(question, { tools })).toMatch(/^<\|im_start\|>system\n/);
-    expect(await engine.renderChat(question)).not.toContain('tools');
+    expect(await engine.generator.renderChat(question, { tools })).toMatch(
+      /^<\|im_start\|>system\n/,
+    );
+    expect(await engine.generator.renderChat(question)).not.toContain('tools');
   });
 
   test('stand in the history in words: calls, and results as words of the user', async () => {
-    const text = await engine.renderChat(
+    const text = await engine.generator.renderChat(
       [
         ...question,
         {

@@ -1,14 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readTools } from '../../src/api/chat/chat-tools.ts';
-import type {
-  ChatMessage,
-  ChatOptions,
-  Engine,
-  EngineEvent,
-  GenerateRequest,
-  Tool,
-} from '../../src/engine/engine.ts';
+import type { ChatMessage, ChatOptions, Tool } from '../../src/engine/chat.ts';
+import type { GeneratingEngine } from '../../src/engine/engine.ts';
+import type { EngineEvent, EngineRequest } from '../../src/engine/generator.ts';
 
 import { type LoadedModel, loadModel, startEngine } from '../../tools/fixtures/start-engine.ts';
 
@@ -47,7 +42,7 @@ interface Reply {
 }
 
 let loaded: LoadedModel;
-let engine: Engine;
+let engine: GeneratingEngine;
 
 beforeAll(async () => {
   loaded = await loadModel();
@@ -61,12 +56,12 @@ afterAll(async () => {
 
 async function reply(
   chat: ChatOptions,
-  request: Omit<GenerateRequest, 'prompt'> = {},
+  request: Omit<EngineRequest, 'prompt'> = {},
   messages = question,
 ): Promise<Reply> {
-  const prompt = await engine.prepareChat(messages, chat);
+  const prompt = await engine.generator.prepareChat(messages, chat);
   const events: EngineEvent[] = [];
-  for await (const event of engine.generate({ maxTokens: 400, ...request, prompt })) {
+  for await (const event of engine.generator.generate({ maxTokens: 400, ...request, prompt })) {
     events.push(event);
   }
   const calls: { id: string; name: string; arguments: string }[] = [];
@@ -136,8 +131,8 @@ describe('a required call', () => {
       parallel_tool_calls: false,
     });
     const shown: ChatOptions = { tools: [{ name: 'odd', parameters }], toolChoice: 'none' };
-    const { tokenCount } = await engine.prepareChat(question, offered);
-    expect(tokenCount).toBe((await engine.prepareChat(question, shown)).tokenCount);
+    const { tokenCount } = await engine.generator.prepareChat(question, offered);
+    expect(tokenCount).toBe((await engine.generator.prepareChat(question, shown)).tokenCount);
     let finished = 0;
     for (let seed = 1n; seed <= 8n; seed++) {
       const { calls, end } = await reply(offered, { sampling: { temperature: 1, seed } });
@@ -246,7 +241,7 @@ describe('reasoning', () => {
 
 describe('what a template is given', () => {
   const sizeOf = async (chat: ChatOptions, messages = question) =>
-    (await engine.prepareChat(messages, chat)).tokenCount;
+    (await engine.generator.prepareChat(messages, chat)).tokenCount;
 
   test('is tools, also when none may be called', async () => {
     const without = await sizeOf({});
@@ -287,8 +282,8 @@ describe('what a template is given', () => {
       chatTemplate: "{{ messages[0].content + (greeting or '') }}",
     });
     try {
-      const plain = await other.prepareChat(question);
-      const more = await other.prepareChat(question, {
+      const plain = await other.generator.prepareChat(question);
+      const more = await other.generator.prepareChat(question, {
         templateArguments: { greeting: 'Good morning to you' },
       });
       expect(more.tokenCount).toBeGreaterThan(plain.tokenCount);
@@ -300,11 +295,11 @@ describe('what a template is given', () => {
 
 test('a structured reply survives a close in the middle', async () => {
   const other = await startEngine(loaded.model, { chatTemplate, contextLength: 2048 });
-  const prompt = await other.prepareChat(question, { thinking: true });
+  const prompt = await other.generator.prepareChat(question, { thinking: true });
   const events: EngineEvent[] = [];
   let closing: Promise<void> | undefined;
   const sampling = { temperature: 0, ignoreEos: true };
-  for await (const event of other.generate({ prompt, maxTokens: 1900, sampling })) {
+  for await (const event of other.generator.generate({ prompt, maxTokens: 1900, sampling })) {
     events.push(event);
     closing ??= other.close();
   }

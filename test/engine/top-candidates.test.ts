@@ -4,7 +4,8 @@
  */
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Engine, SamplingParams } from '../../src/engine/engine.ts';
+import type { GeneratingEngine } from '../../src/engine/engine.ts';
+import type { SamplingParams } from '../../src/engine/sampling-params.ts';
 import {
   complete,
   type LoadedModel,
@@ -14,7 +15,7 @@ import {
 
 const bundledModel = fileURLToPath(new URL('../../models/tiny-chat.gguf', import.meta.url));
 let models: LoadedModel[];
-let engines: Engine[];
+let engines: GeneratingEngine[];
 
 beforeAll(async () => {
   models = [await loadModel(bundledModel), await loadModel()];

@@ -2,7 +2,7 @@ import Schema from 'typebox/schema';
 import { describe, expect, test } from 'vitest';
 import { EmbeddingList } from '../../src/api/vectors/embedding-shapes.ts';
 import { GatewayError } from '../../src/core/errors.ts';
-import { InputError } from '../../src/engine/engine.ts';
+import { InputError } from '../../src/engine/embedder.ts';
 import type { Gateway } from '../../src/server/gateway.ts';
 import { gate } from '../support/fake-engine.ts';
 import { fitsOpenAiSchema, hasOpenAiSchemas } from '../support/openai-schemas.ts';

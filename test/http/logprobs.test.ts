@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { ChatCompletion, ChatCompletionChunk } from '../../src/api/chat/chat-shapes.ts';
 import { Completion, CompletionChunk } from '../../src/api/text/completion-shapes.ts';
 import { GatewayError } from '../../src/core/errors.ts';
-import type { ReplyDelta } from '../../src/engine/engine.ts';
-import { type FakeEngine, scoredToken } from '../support/fake-engine.ts';
+import type { ReplyDelta } from '../../src/engine/generator.ts';
+import { type FakeEngine, tokenLogprob } from '../support/fake-engine.ts';
 import { fitsOpenAiSchema, hasOpenAiSchemas } from '../support/openai-schemas.ts';
 import { parseSse } from '../support/read-sse.ts';
 import { postChat, postText, startGateway } from '../support/start-gateway.ts';
@@ -15,7 +15,7 @@ const parts: readonly ReplyDelta[] = [
     type: 'text-delta',
     text: 'Hi ',
     tokens: [
-      scoredToken('Hi ', -0.5, 0, [
+      tokenLogprob('Hi ', -0.5, 0, [
         ['Hi ', -0.5],
         ['Yo', -1.5],
       ]),
@@ -25,11 +25,11 @@ const parts: readonly ReplyDelta[] = [
     type: 'text-delta',
     text: '😀',
     tokens: [
-      scoredToken(Buffer.from([0xf0, 0x9f]), -0.25, 3, [
+      tokenLogprob(Buffer.from([0xf0, 0x9f]), -0.25, 3, [
         ['x', -0.125],
         [Buffer.from([0xf0, 0x9f]), -0.25],
       ]),
-      scoredToken(Buffer.from([0x98, 0x80]), -Infinity, 3, [
+      tokenLogprob(Buffer.from([0x98, 0x80]), -Infinity, 3, [
         ['<|im_end|>', -1],
         ['x', -2],
       ]),
@@ -106,7 +106,7 @@ describe('log probabilities of a chat', () => {
 
   test('come with reasoning and calls as well, the last ones with the end', async () => {
     const { app, engine } = startGateway();
-    const tokens = ['<think>hm', '{"name"', '}'].map((text) => scoredToken(text, -1));
+    const tokens = ['<think>hm', '{"name"', '}'].map((text) => tokenLogprob(text, -1));
     const [first, second, third] = tokens.map((token) => [token]);
     engine.script.parts = [
       { type: 'reasoning-delta', text: 'hm', ...(first && { tokens: first }) },
@@ -216,10 +216,10 @@ describe('log probabilities of a text completion', () => {
   function sayEcho(engine: FakeEngine): void {
     sayScored(engine);
     engine.script.promptTokens = [
-      scoredToken('<s>', undefined),
-      scoredToken(' é', -1, 0, [[' a', -0.75]]),
-      scoredToken(Buffer.from([0xe6, 0xbc]), -2),
-      scoredToken(Buffer.from([0xa2]), -3),
+      tokenLogprob('<s>', undefined),
+      tokenLogprob(' é', -1, 0, [[' a', -0.75]]),
+      tokenLogprob(Buffer.from([0xe6, 0xbc]), -2),
+      tokenLogprob(Buffer.from([0xa2]), -3),
     ];
   }
 

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { ChatCompletionRequest } from '../../src/api/chat/chat-shapes.ts';
 import { samplingFields } from '../../src/api/fields/sampling.ts';
 import { CompletionRequest } from '../../src/api/text/completion-shapes.ts';
-import type { GenerateRequest } from '../../src/engine/engine.ts';
+import type { EngineRequest } from '../../src/engine/generator.ts';
 import type { FakeEngine } from '../support/fake-engine.ts';
 import { postChat, postText, startGateway } from '../support/start-gateway.ts';
 
@@ -326,7 +326,7 @@ function toldOf({ requests, chatOptions }: FakeEngine): object {
     sampling: _sampling,
     cacheScope: _scope,
     ...options
-  } = requests[0] as GenerateRequest;
+  } = requests[0] as EngineRequest;
   return { ...options, ...chatOptions[0] };
 }
 

@@ -1,7 +1,7 @@
 import Schema from 'typebox/schema';
 import { describe, expect, test } from 'vitest';
 import { RerankReply } from '../../src/api/vectors/rerank-shapes.ts';
-import { InputError } from '../../src/engine/engine.ts';
+import { InputError } from '../../src/engine/embedder.ts';
 import type { Gateway } from '../../src/server/gateway.ts';
 import { card, startGateway } from '../support/start-gateway.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { SamplingParams } from '../../src/engine/engine.ts';
+import type { SamplingParams } from '../../src/engine/sampling-params.ts';
 import { postChat, postText, startGateway } from '../support/start-gateway.ts';
 
 interface Field {

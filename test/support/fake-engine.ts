@@ -1,20 +1,18 @@
+import type { ChatMessage, ChatOptions } from '../../src/engine/chat.ts';
+import type { Embedder, EmbeddingInput, PreparedInputs } from '../../src/engine/embedder.ts';
+import type { Engine, EngineInfo, EngineStats } from '../../src/engine/engine.ts';
 import type {
-  ChatMessage,
-  ChatOptions,
-  EmbeddingInput,
-  Engine,
   EngineEvent,
-  EngineInfo,
-  EngineStats,
+  EngineRequest,
   FinishReason,
-  GenerateRequest,
+  Generator,
   PlainPrompt,
-  PreparedInputs,
   PreparedPrompt,
   ReplyDelta,
-  ScoredToken,
   SequenceTimings,
-} from '../../src/engine/engine.ts';
+} from '../../src/engine/generator.ts';
+import type { TokenLogprob } from '../../src/engine/logprobs.ts';
+import type { TokenizeOptions, Tokenizer } from '../../src/engine/tokenizer.ts';
 
 /** What the fake does with each request; a test replaces any part of it. */
 export interface FakeScript {
@@ -22,11 +20,11 @@ export interface FakeScript {
   parts: readonly (string | ReplyDelta)[];
   finishReason: FinishReason;
   /** Tokens of every prompt that is to be scored, each an event of its own. */
-  promptTokens?: readonly ScoredToken[];
+  promptTokens?: readonly TokenLogprob[];
   /** What each request in its turn says instead of `parts`, and how likely that was in all. */
   takes?: readonly { readonly text: string; readonly totalLogprob: number }[];
   /** Tokens that come with the end. */
-  endTokens?: readonly ScoredToken[];
+  endTokens?: readonly TokenLogprob[];
   timings: SequenceTimings;
   cachedTokenCount: number;
   reasoningTokenCount: number;
@@ -53,8 +51,14 @@ interface Waiter {
   readonly resolve: () => void;
 }
 
-/** An engine without a model: it says what it is told, and remembers what it was asked. */
-export class FakeEngine implements Engine {
+/** What a fake engine says of itself, where it is not the usual. */
+export interface FakeInfo extends Partial<EngineInfo> {
+  /** Default true. */
+  readonly generates?: boolean;
+}
+
+/** An engine without a model: it replies by its script and records its requests. It is each of its parts. */
+export class FakeEngine implements Engine, Generator, Embedder, Tokenizer {
   readonly info: EngineInfo;
   static readonly #info: EngineInfo = {
     backend: 'fake',
@@ -65,7 +69,6 @@ export class FakeEngine implements Engine {
     vocabularySize: 32_000,
     infill: true,
     chat: { tools: true, thinking: true, thinksByDefault: false },
-    generates: true,
     embedding: { pooling: 'mean', width: 8, contextLength: 16 },
   };
   readonly script: FakeScript = {
@@ -77,7 +80,7 @@ export class FakeEngine implements Engine {
   };
   readonly preparedChats: (readonly ChatMessage[])[] = [];
   readonly chatOptions: (ChatOptions | undefined)[] = [];
-  readonly requests: GenerateRequest[] = [];
+  readonly requests: EngineRequest[] = [];
   /** Finish reasons of the sequences that ended, in that order. */
   readonly endings: (FinishReason | 'error')[] = [];
   /** Events taken from the engine so far, over all requests. */
@@ -86,8 +89,13 @@ export class FakeEngine implements Engine {
   #runningCount = 0;
   readonly #waiters = new Set<Waiter>();
 
-  constructor(info: Partial<EngineInfo> = {}) {
+  readonly generator: Generator | undefined;
+  readonly embedder: Embedder = this;
+  readonly tokenizer: Tokenizer = this;
+
+  constructor({ generates = true, ...info }: FakeInfo = {}) {
     this.info = { ...FakeEngine.#info, ...info };
+    this.generator = generates ? this : undefined;
   }
 
   async prepareChat(
@@ -121,10 +129,7 @@ export class FakeEngine implements Engine {
   readonly tokenizeCalls: { text: string; addSpecial: boolean; parseSpecial: boolean }[] = [];
 
   /** Words, by their number. */
-  async tokenize(
-    text: string,
-    options: { readonly addSpecial: boolean; readonly parseSpecial: boolean },
-  ): Promise<readonly number[]> {
+  async tokenize(text: string, options: TokenizeOptions): Promise<readonly number[]> {
     this.tokenizeCalls.push({ text, ...options });
     return words(text).map((_, index) => index);
   }
@@ -135,7 +140,7 @@ export class FakeEngine implements Engine {
     );
   }
 
-  async *generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<EngineEvent> {
+  async *generate(request: EngineRequest, signal?: AbortSignal): AsyncGenerator<EngineEvent> {
     const { finishReason, beforeEvent } = this.script;
     const take = this.script.takes?.[this.requests.length];
     const parts = take === undefined ? this.script.parts : [take.text];
@@ -294,7 +299,7 @@ export class FakeEngine implements Engine {
   }
 
   #end(
-    request: GenerateRequest,
+    request: EngineRequest,
     ending: FinishReason | 'error',
     completionTokenCount: number,
   ): EngineEvent {
@@ -334,12 +339,12 @@ export function gate(): { readonly opened: Promise<void>; readonly open: () => v
 }
 
 /** A token as an engine scores it. */
-export function scoredToken(
+export function tokenLogprob(
   text: string | Buffer,
   logprob: number | undefined,
   firstCharacter = 0,
   top: readonly (readonly [text: string | Buffer, logprob: number])[] = [],
-): ScoredToken {
+): TokenLogprob {
   return {
     bytes: Buffer.from(text),
     logprob,

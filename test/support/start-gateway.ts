@@ -3,7 +3,6 @@ import pino from 'pino';
 import { onTestFinished } from 'vitest';
 import { Admission, type AdmissionLimits } from '../../src/admission/admission.ts';
 import { Drain } from '../../src/admission/drain.ts';
-import type { EngineInfo } from '../../src/engine/engine.ts';
 import { type ModelCard, ModelRegistry } from '../../src/model/registry.ts';
 import { EngineWatch } from '../../src/observe/engine-watch.ts';
 import { Metrics } from '../../src/observe/metrics/metrics.ts';
@@ -13,7 +12,7 @@ import {
   type Gateway,
   type GatewayDeps,
 } from '../../src/server/gateway.ts';
-import { FakeEngine } from './fake-engine.ts';
+import { FakeEngine, type FakeInfo } from './fake-engine.ts';
 
 export const card: ModelCard = {
   id: 'tiny/story model',
@@ -71,7 +70,7 @@ export interface TestGatewayOptions
   /** Leave the registry in its first state. */
   readonly loading?: boolean;
   /** What the fake engine says of itself, where it is not the usual. */
-  readonly engineInfo?: Partial<EngineInfo>;
+  readonly engineInfo?: FakeInfo;
 }
 
 /** Builds a gateway that is closed when the test is over. Opens nothing. */

@@ -20,7 +20,9 @@
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { median, statsOf } from '../../src/bench/statistics.ts';
-import type { ChatMessage, Engine, TokenUsage } from '../../src/engine/engine.ts';
+import type { ChatMessage } from '../../src/engine/chat.ts';
+import type { GeneratingEngine } from '../../src/engine/engine.ts';
+import type { TokenUsage } from '../../src/engine/generator.ts';
 import { createNativeEngine } from '../../src/engine/native-engine.ts';
 import { toTable } from '../../src/terminal/table.ts';
 import { startLlama } from '../fixtures/start-llama.ts';
@@ -73,7 +75,7 @@ interface Timeline {
   readonly prefillMs: number;
 }
 
-function newEngine(slotCount: number, contextLength: number): Promise<Engine> {
+function newEngine(slotCount: number, contextLength: number): Promise<GeneratingEngine> {
   return createNativeEngine({
     model,
     llamaGpu: llama.gpu,
@@ -95,17 +97,17 @@ function newEngine(slotCount: number, contextLength: number): Promise<Engine> {
 }
 
 async function ask(
-  engine: Engine,
+  engine: GeneratingEngine,
   messages: readonly ChatMessage[],
   maxTokens: number,
   { onFirst, ignoreEos = true }: { onFirst?: () => void; ignoreEos?: boolean } = {},
 ): Promise<Timeline> {
   const startedAt = performance.now();
-  const prompt = await engine.prepareChat(messages);
+  const prompt = await engine.generator.prepareChat(messages);
   const timesMs: number[] = [];
   let text = '';
   const sampling = { temperature: 0, ignoreEos };
-  for await (const event of engine.generate({ prompt, maxTokens, sampling })) {
+  for await (const event of engine.generator.generate({ prompt, maxTokens, sampling })) {
     if (event.type === 'sequence-end') {
       return { text, timesMs, usage: event.usage, prefillMs: event.timings.prefillMs };
     }

@@ -6,7 +6,7 @@
  */
 import { parseArgs } from 'node:util';
 import { median } from '../../src/bench/statistics.ts';
-import type { Engine } from '../../src/engine/engine.ts';
+import type { GeneratingEngine } from '../../src/engine/engine.ts';
 import { toTable } from '../../src/terminal/table.ts';
 import { collect, loadModel, startEngine } from '../fixtures/start-engine.ts';
 import { tinyVocabulary } from '../fixtures/tiny-vocabulary.ts';
@@ -39,13 +39,13 @@ function largeVocabulary() {
 }
 
 /** Sampling time per step, in milliseconds. */
-async function samplingMsPerStep(engine: Engine, sampling: object): Promise<number> {
-  const prompt = await engine.prepareChat([{ role: 'user', content: 'go on' }]);
+async function samplingMsPerStep(engine: GeneratingEngine, sampling: object): Promise<number> {
+  const prompt = await engine.generator.prepareChat([{ role: 'user', content: 'go on' }]);
   const before = engine.stats();
   await Promise.all(
     Array.from({ length: sequenceCount }, () =>
       collect(
-        engine.generate({
+        engine.generator.generate({
           prompt,
           maxTokens: tokenCount,
           sampling: { ...sampling, ignoreEos: true },

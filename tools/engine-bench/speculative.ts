@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util';
 import { median } from '../../src/bench/statistics.ts';
 import { settings } from '../../src/config/table.ts';
 import { bundledModelPath } from '../../src/core/package-info.ts';
-import type { Engine } from '../../src/engine/engine.ts';
+import type { GeneratingEngine } from '../../src/engine/engine.ts';
 import { createNativeEngine, type SpeculativeOptions } from '../../src/engine/native-engine.ts';
 import { toTable } from '../../src/terminal/table.ts';
 import { startLlama } from '../fixtures/start-llama.ts';
@@ -44,7 +44,7 @@ const draft =
   values.draft === undefined ? undefined : await llama.loadModel({ modelPath: values.draft });
 
 /** Starts an engine with the default settings. */
-function start(kind: SpeculativeOptions['kind'] | undefined): Promise<Engine> {
+function start(kind: SpeculativeOptions['kind'] | undefined): Promise<GeneratingEngine> {
   const slotCount = Math.max(...streamCounts);
   return createNativeEngine({
     model,
@@ -72,16 +72,24 @@ function start(kind: SpeculativeOptions['kind'] | undefined): Promise<Engine> {
 }
 
 /** Decode speed of `streamCount` concurrent streams, in tokens per second, all streams together. */
-async function speedOf(engine: Engine, text: string, streamCount: number): Promise<number> {
+async function speedOf(
+  engine: GeneratingEngine,
+  text: string,
+  streamCount: number,
+): Promise<number> {
   const prompts = await Promise.all(
     Array.from({ length: streamCount }, (_, index) =>
-      engine.prepareChat([{ role: 'user', content: `${index}. ${text}` }]),
+      engine.generator.prepareChat([{ role: 'user', content: `${index}. ${text}` }]),
     ),
   );
   const rates = await Promise.all(
     prompts.map(async (prompt) => {
       const sampling = { temperature: 0, ignoreEos: true };
-      for await (const event of engine.generate({ prompt, sampling, maxTokens: tokenCount })) {
+      for await (const event of engine.generator.generate({
+        prompt,
+        sampling,
+        maxTokens: tokenCount,
+      })) {
         if (event.type !== 'sequence-end') continue;
         return (event.usage.completionTokenCount - 1) / (event.timings.decodeMs / 1000);
       }

@@ -2,12 +2,14 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyBaseLogger } from 'fastify';
 import { GatewayError } from '../../core/errors.ts';
 import { completionErrors, type RouteDoc } from '../../core/route-doc.ts';
-import type { ChatAbilities, ChatOptions } from '../../engine/engine.ts';
+import type { ChatCapabilities, ChatOptions } from '../../engine/chat.ts';
+import type { Generator } from '../../engine/generator.ts';
 import type { ServedModel } from '../../model/registry.ts';
 import {
-  chooseGenerator,
+  chooseModel,
   logUnknownFields,
   type ModelChoice,
+  requireGenerator,
   requireServable,
 } from '../fields/served-model.ts';
 import { type GenerationDeps, generateReply, type ReplyForm } from '../generation/reply.ts';
@@ -25,15 +27,15 @@ export const chatCompletions: FastifyPluginAsyncTypebox<GenerationDeps> = async 
     '/v1/chat/completions',
     { schema: { body: ChatCompletionRequest }, config: { doc } },
     async (request, reply) => {
-      const { reading, model } = readChat(request.body, deps, request.log);
+      const { reading, model, generator } = readChat(request.body, deps, request.log);
       const { messages, chat, options, choiceCount, priority } = reading;
       requireServable(reading, model);
-      const { engine } = model;
-      const prepare = async () => [await engine.prepareChat(messages, chat)];
+      const { info } = model.engine;
+      const prepare = async () => [await generator.prepareChat(messages, chat)];
       return generateReply(
         request,
         reply,
-        { ...deps, engine, prepare, options, choiceCount, priority },
+        { ...deps, generator, info, prepare, options, choiceCount, priority },
         replyForm(newReplyHead('chatcmpl', model, deps.version, reading.serviceTier), reading),
       );
     },
@@ -82,23 +84,28 @@ const doc: RouteDoc = {
 
 /**
  * Reads the body of a chat, and chooses the model to answer it with.
- * @throws {GatewayError} what `readChatRequest` and `chooseGenerator` throw, and `unsupported_parameter` for
+ * @throws {GatewayError} what `readChatRequest` and `requireGenerator` throw, and `unsupported_parameter` for
  *   tools that the template would leave out in silence
  */
 export function readChat(
   body: ChatCompletionRequest,
   choice: ModelChoice,
   log: FastifyBaseLogger,
-): { readonly reading: ChatRequest; readonly model: ServedModel } {
+): {
+  readonly reading: ChatRequest;
+  readonly model: ServedModel;
+  readonly generator: Generator;
+} {
   logUnknownFields(body, ChatCompletionRequest.properties, log);
   const reading = readChatRequest(body);
-  const model = chooseGenerator(choice, reading.model);
-  requireAbilities(reading.chat, model.engine.info.chat);
-  return { reading, model };
+  const model = chooseModel(choice, reading.model);
+  const generator = requireGenerator(model);
+  requireCapabilities(reading.chat, model.engine.info.chat);
+  return { reading, model, generator };
 }
 
-function requireAbilities(chat: ChatOptions, abilities: ChatAbilities): void {
-  if (abilities.tools || chat.tools === undefined || chat.toolChoice === 'none') return;
+function requireCapabilities(chat: ChatOptions, capabilities: ChatCapabilities): void {
+  if (capabilities.tools || chat.tools === undefined || chat.toolChoice === 'none') return;
   throw new GatewayError('unsupported_parameter', {
     param: 'tools',
     message: '`tools` is not supported by this model: its chat template has no place for them.',
@@ -107,8 +114,8 @@ function requireAbilities(chat: ChatOptions, abilities: ChatAbilities): void {
 
 function replyForm(head: ReplyHead, request: ChatRequest): ReplyForm {
   const { stream, choiceCount, includeUsage, options } = request;
-  const isScored = options.logprobs !== undefined;
-  if (!stream) return { stream, collector: new ChatReply(head, { choiceCount, isScored }) };
+  const withLogprobs = options.logprobs !== undefined;
+  if (!stream) return { stream, collector: new ChatReply(head, { choiceCount, withLogprobs }) };
   const openings = Array.from({ length: choiceCount }, () => chatOpening);
   return { stream, framer: new ReplyFrames(head, chatChunks, { openings, includeUsage }) };
 }

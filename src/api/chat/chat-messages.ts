@@ -1,5 +1,5 @@
 import { GatewayError } from '../../core/errors.ts';
-import type { ChatMessage, ToolCall } from '../../engine/engine.ts';
+import type { ChatMessage, ToolCall } from '../../engine/chat.ts';
 import { missing, unsupported } from '../fields/request-errors.ts';
 import type { ContentPart, RequestMessage, RequestToolCall } from './chat-shapes.ts';
 

@@ -17,8 +17,8 @@ export const chatPrompts: FastifyPluginAsyncTypebox<ModelChoice> = async (app, c
     '/apply-template',
     { schema, config: { doc: renderingDoc } },
     async (request): Promise<RenderedPrompt> => {
-      const { reading, model } = readChat(request.body, choice, request.log);
-      return { prompt: await model.engine.renderChat(reading.messages, reading.chat) };
+      const { reading, generator } = readChat(request.body, choice, request.log);
+      return { prompt: await generator.renderChat(reading.messages, reading.chat) };
     },
   );
 
@@ -26,8 +26,8 @@ export const chatPrompts: FastifyPluginAsyncTypebox<ModelChoice> = async (app, c
     '/v1/chat/completions/input_tokens',
     { schema, config: { doc: countingDoc } },
     async (request): Promise<InputTokens> => {
-      const { reading, model } = readChat(request.body, choice, request.log);
-      const { tokenCount } = await model.engine.prepareChat(reading.messages, reading.chat);
+      const { reading, generator } = readChat(request.body, choice, request.log);
+      const { tokenCount } = await generator.prepareChat(reading.messages, reading.chat);
       return { object: 'response.input_tokens', input_tokens: tokenCount };
     },
   );

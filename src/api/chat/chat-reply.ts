@@ -1,4 +1,5 @@
-import type { ReplyDelta, ScoredToken } from '../../engine/engine.ts';
+import type { ReplyDelta } from '../../engine/generator.ts';
+import type { TokenLogprob } from '../../engine/logprobs.ts';
 import type { CompletionFinishReason, CompletionTotals } from '../generation/generation.ts';
 import { toChatLogprobs } from '../generation/logprobs.ts';
 import type { ChoiceEnd, ReplyCollector } from '../generation/reply.ts';
@@ -59,20 +60,20 @@ class ChatMessageBuilder {
 /** The whole reply to a request that does not stream. */
 export class ChatReply implements ReplyCollector {
   readonly #head: ReplyHead;
-  readonly #isScored: boolean;
+  readonly #withLogprobs: boolean;
   readonly #choices: readonly {
     readonly message: ChatMessageBuilder;
-    readonly tokens: ScoredToken[];
+    readonly tokens: TokenLogprob[];
     finishReason: CompletionFinishReason;
   }[];
 
-  /** @param options.isScored - whether the tokens of each choice are told */
+  /** @param options.withLogprobs - whether the tokens of each choice are told */
   constructor(
     head: ReplyHead,
-    { choiceCount, isScored }: { readonly choiceCount: number; readonly isScored: boolean },
+    { choiceCount, withLogprobs }: { readonly choiceCount: number; readonly withLogprobs: boolean },
   ) {
     this.#head = head;
-    this.#isScored = isScored;
+    this.#withLogprobs = withLogprobs;
     this.#choices = Array.from({ length: choiceCount }, () => ({
       message: new ChatMessageBuilder(),
       tokens: [],
@@ -99,7 +100,7 @@ export class ChatReply implements ReplyCollector {
       choices: this.#choices.map(({ message, tokens, finishReason }, index) => ({
         index,
         message: message.build(),
-        logprobs: this.#isScored ? toChatLogprobs(tokens) : null,
+        logprobs: this.#withLogprobs ? toChatLogprobs(tokens) : null,
         finish_reason: wireFinishReasons[finishReason],
       })),
       usage: toUsage(totals.usage),

@@ -1,5 +1,6 @@
 import { GatewayError } from '../../core/errors.ts';
-import type { ChatMessage, ChatOptions, LogprobOptions } from '../../engine/engine.ts';
+import type { ChatMessage, ChatOptions } from '../../engine/chat.ts';
+import type { LogprobOptions } from '../../engine/logprobs.ts';
 import { type GenerationRequest, readGeneration } from '../fields/generation-request.ts';
 import { checkDepth, unsupported } from '../fields/request-errors.ts';
 import { refuseUnsupported } from '../fields/unsupported-parameters.ts';

@@ -1,5 +1,5 @@
 import { GatewayError } from '../../core/errors.ts';
-import type { ChatOptions, Tool } from '../../engine/engine.ts';
+import type { ChatOptions, Tool } from '../../engine/chat.ts';
 import { relaxedSchema } from '../../grammar/schema.ts';
 import { checkDepth, missing, unsupported } from '../fields/request-errors.ts';
 import type { ChatCompletionRequest, RequestTool, ToolChoice } from './chat-shapes.ts';

@@ -1,5 +1,5 @@
 import { GatewayError } from '../../core/errors.ts';
-import type { ChatOptions, Tool } from '../../engine/engine.ts';
+import type { ChatOptions, Tool } from '../../engine/chat.ts';
 import { checkGrammar } from '../../grammar/gbnf.ts';
 import { GrammarProblem } from '../../grammar/problem.ts';
 import { enforceableSchema } from '../../grammar/schema.ts';

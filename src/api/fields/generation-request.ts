@@ -1,7 +1,7 @@
 import { type Static, Type } from 'typebox';
 import type { Priority } from '../../admission/fair-queue.ts';
 import { GatewayError } from '../../core/errors.ts';
-import type { GenerateRequest } from '../../engine/engine.ts';
+import type { EngineRequest } from '../../engine/generator.ts';
 import { optional } from './optional.ts';
 import { readSampling, samplingFields } from './sampling.ts';
 
@@ -50,7 +50,7 @@ type GenerationBody = Static<typeof GenerationBody>;
 export interface GenerationRequest {
   /** The id asked for; undefined when the request leaves the choice to the server. */
   readonly model: string | undefined;
-  readonly options: Omit<GenerateRequest, 'prompt'>;
+  readonly options: Omit<EngineRequest, 'prompt'>;
   /** Completions of each prompt. */
   readonly choiceCount: number;
   readonly stream: boolean;

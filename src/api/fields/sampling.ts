@@ -4,7 +4,7 @@
  */
 import { type Static, Type } from 'typebox';
 import { GatewayError } from '../../core/errors.ts';
-import type { SamplingParams } from '../../engine/engine.ts';
+import type { SamplingParams } from '../../engine/sampling-params.ts';
 import { optional } from './optional.ts';
 
 /** llama.cpp's samplers in their usual order. `infill` is left out: it works on another kind of prompt. */

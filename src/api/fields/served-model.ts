@@ -1,5 +1,8 @@
 import type { FastifyBaseLogger } from 'fastify';
 import { GatewayError } from '../../core/errors.ts';
+import type { Embedder } from '../../engine/embedder.ts';
+import type { Engine } from '../../engine/engine.ts';
+import type { Generator } from '../../engine/generator.ts';
 import type { ModelRegistry, ServedModel } from '../../model/registry.ts';
 import type { GenerationRequest } from './generation-request.ts';
 import { missing } from './request-errors.ts';
@@ -31,21 +34,47 @@ export function chooseModel(
 }
 
 /**
- * As {@link chooseModel}, for requests that want text.
- * @throws {GatewayError} also `unsupported_model`
+ * The part of a model that generates text.
+ * @throws {GatewayError} `unsupported_model`
  */
-export function chooseGenerator(choice: ModelChoice, requested: string | undefined): ServedModel {
-  const model = chooseModel(choice, requested);
-  const { generates, embedding } = model.engine.info;
-  if (generates) return model;
-  const [use, url] =
-    embedding.pooling === 'rank'
-      ? ['ranks documents', '/v1/rerank']
-      : ['makes embeddings', '/v1/embeddings'];
-  throw new GatewayError('unsupported_model', {
-    param: 'model',
-    message: `The model \`${model.card.id}\` continues no text: it only ${use} (POST ${url}).`,
-  });
+export function requireGenerator({ card, engine }: ServedModel): Generator {
+  if (engine.generator !== undefined) return engine.generator;
+  const [use, url] = isRanker(engine)
+    ? ['ranks documents', '/v1/rerank']
+    : ['makes embeddings', '/v1/embeddings'];
+  throw unsupportedModel(
+    `The model \`${card.id}\` continues no text: it only ${use} (POST ${url}).`,
+  );
+}
+
+/**
+ * The part of a model that makes vectors.
+ * @throws {GatewayError} `unsupported_model`
+ */
+export function requireEmbedder({ engine }: ServedModel): Embedder {
+  if (!isRanker(engine)) return engine.embedder;
+  throw unsupportedModel(
+    'This model ranks documents (POST /v1/rerank) and gives no embeddings; POOLING can change that.',
+  );
+}
+
+/**
+ * The part of a model that ranks documents.
+ * @throws {GatewayError} `unsupported_model`
+ */
+export function requireRanker({ engine }: ServedModel): Embedder {
+  if (isRanker(engine)) return engine.embedder;
+  throw unsupportedModel(
+    'This model cannot rank documents: that takes a classification head, and the pooling type `rank` in the GGUF file.',
+  );
+}
+
+function isRanker({ info }: Engine): boolean {
+  return info.embedding.pooling === 'rank';
+}
+
+function unsupportedModel(message: string): GatewayError {
+  return new GatewayError('unsupported_model', { param: 'model', message });
 }
 
 /** Names what was asked for, at no more than a sensible length, and what there is. */

@@ -1,6 +1,6 @@
 import type { TokenMeter } from '../../access/limits/token-meter.ts';
 import type { UsageRecorder } from '../../access/usage/usage-recorder.ts';
-import type { PreparedPrompt, TokenUsage } from '../../engine/engine.ts';
+import type { PreparedPrompt, TokenUsage } from '../../engine/generator.ts';
 
 /** Who is to know what a generation uses. */
 interface BillDeps {

@@ -6,16 +6,17 @@ import type { Drain } from '../../admission/drain.ts';
 import type { Priority } from '../../admission/fair-queue.ts';
 import { GatewayError } from '../../core/errors.ts';
 import { completionLimit } from '../../engine/completion-limit.ts';
+import type { EngineInfo } from '../../engine/engine.ts';
 import type {
-  Engine,
   EngineEvent,
-  GenerateRequest,
+  EngineRequest,
+  Generator,
   PreparedPrompt,
   ReplyDelta,
-  SamplingParams,
-  ScoredToken,
   TokenUsage,
-} from '../../engine/engine.ts';
+} from '../../engine/generator.ts';
+import type { TokenLogprob } from '../../engine/logprobs.ts';
+import type { SamplingParams } from '../../engine/sampling-params.ts';
 import type { GenerationTrace, RequestTrace } from '../../observe/trace/request-trace.ts';
 import { Deadline } from './deadline.ts';
 import { GenerationBill } from './generation-bill.ts';
@@ -35,7 +36,7 @@ export type CompletionEvent =
       /** The next tokens of the prompt of a choice, before its first delta; every choice gets them. */
       readonly type: 'prompt-delta';
       readonly choice: number;
-      readonly tokens: readonly ScoredToken[];
+      readonly tokens: readonly TokenLogprob[];
     }
   | { readonly type: 'delta'; readonly choice: number; readonly delta: ReplyDelta }
   | {
@@ -43,7 +44,7 @@ export type CompletionEvent =
       readonly choice: number;
       readonly finishReason: CompletionFinishReason;
       /** Scored tokens that no delta had a place for. */
-      readonly tokens?: readonly ScoredToken[];
+      readonly tokens?: readonly TokenLogprob[];
       /** Of all tokens sampled; only where they are scored. */
       readonly meanLogprob?: number;
     }
@@ -65,10 +66,11 @@ export interface CompletionTotals {
 
 /** Everything one completion needs. */
 export interface Generation {
-  readonly engine: Engine;
+  readonly generator: Generator;
+  readonly info: EngineInfo;
   /** Called once, after the drain has let the request in. */
   readonly prepare: () => Promise<readonly PreparedPrompt[]>;
-  readonly options: Omit<GenerateRequest, 'prompt'>;
+  readonly options: Omit<EngineRequest, 'prompt'>;
   /** Completions of each prompt. */
   readonly choiceCount: number;
   readonly drain: Drain;
@@ -139,7 +141,7 @@ export async function* generate(generation: Generation): CompletionEvents {
 }
 
 /** Nobody waits for a slot only to hear that the request never fits. */
-function requireRoom({ engine: { info }, options }: Generation, prompt: PreparedPrompt): void {
+function requireRoom({ info, options }: Generation, prompt: PreparedPrompt): void {
   completionLimit({
     promptField: prompt.field,
     promptTokenCount: prompt.tokenCount,
@@ -204,20 +206,16 @@ async function* following(choice: CompletionEvents, scored: Promise<boolean>): C
 }
 
 /** Waits to be let in, then generates. When one choice fails, none of the request waits any longer. */
-async function* generateChoice(
-  run: Run,
-  request: GenerateRequest,
-  choice: number,
-): CompletionEvents {
+async function* generateChoice(run: Run, request: EngineRequest, choice: number): CompletionEvents {
   const { entry, deadline, trace, bill } = run;
-  const { engine, controller, choiceCount } = run.generation;
+  const { generator, controller, choiceCount } = run.generation;
   // Other choices of a prompt find what the first one computes.
   const isFirst = choice % choiceCount === 0;
   const permit = await entry.permit(isFirst ? request.prompt.tokenCount : 0);
   deadline.start();
   const { signal } = controller;
   const left = new AbortController();
-  const events = engine.generate(request, AbortSignal.any([signal, left.signal]));
+  const events = generator.generate(request, AbortSignal.any([signal, left.signal]));
   let end: SequenceEnd | undefined;
   try {
     while (end === undefined) {

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { type Static, Type } from 'typebox';
 import { characterCount } from '../../core/characters.ts';
-import type { ScoredPiece, ScoredToken } from '../../engine/engine.ts';
+import type { TokenLogprob, TopLogprob } from '../../engine/logprobs.ts';
 
 const pieceFields = {
   /** Where the bytes are no whole characters, what is missing of them reads as U+FFFD. */
@@ -33,7 +33,7 @@ export type TextLogprobs = Static<typeof TextLogprobs>;
 /** OpenAI's word for a token that cannot come; JSON has no infinity. */
 const leastLogprob = -9999;
 
-export function toChatLogprobs(tokens: readonly ScoredToken[]): ChatLogprobs {
+export function toChatLogprobs(tokens: readonly TokenLogprob[]): ChatLogprobs {
   return {
     content: tokens.map(({ bytes, logprob = leastLogprob, top }) => ({
       ...toWirePiece({ bytes, logprob }),
@@ -46,7 +46,7 @@ export function toChatLogprobs(tokens: readonly ScoredToken[]): ChatLogprobs {
 function toWirePiece({
   bytes,
   logprob,
-}: ScoredPiece): ChatLogprobs['content'][number]['top_logprobs'][number] {
+}: TopLogprob): ChatLogprobs['content'][number]['top_logprobs'][number] {
   return { token: bytes.toString(), logprob: Math.max(logprob, leastLogprob), bytes: [...bytes] };
 }
 
@@ -55,7 +55,7 @@ function toWirePiece({
  * @param startCount - characters of the choice's text before the completion
  */
 export function completionLogprobs(
-  tokens: readonly ScoredToken[],
+  tokens: readonly TokenLogprob[],
   startCount: number,
 ): TextLogprobs {
   return toColumns(
@@ -68,7 +68,7 @@ export function completionLogprobs(
  * All tokens of an echoed prompt. Some may come before its text: a BOS, or a space that the vocabulary
  * puts in front. So they are counted from its end.
  */
-export function promptLogprobs(tokens: readonly ScoredToken[], text: string): TextLogprobs {
+export function promptLogprobs(tokens: readonly TokenLogprob[], text: string): TextLogprobs {
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   let count = 0;
   const starts = tokens.map(({ bytes }) => {
@@ -94,7 +94,7 @@ export function joinLogprobs(first: TextLogprobs, second: TextLogprobs): TextLog
   };
 }
 
-function toColumns(tokens: readonly ScoredToken[], offsets: number[]): TextLogprobs {
+function toColumns(tokens: readonly TokenLogprob[], offsets: number[]): TextLogprobs {
   return {
     tokens: tokens.map(({ bytes }) => toKey(bytes)),
     token_logprobs: tokens.map(({ logprob }) =>
@@ -106,7 +106,7 @@ function toColumns(tokens: readonly ScoredToken[], offsets: number[]): TextLogpr
 }
 
 /** The likeliest tokens, and the token itself where it is not among them. */
-function toMap({ bytes, logprob, top }: ScoredToken): Record<string, number> | null {
+function toMap({ bytes, logprob, top }: TokenLogprob): Record<string, number> | null {
   if (logprob === undefined) return null;
   const map = new Map<string, number>();
   for (const piece of [...top, { bytes, logprob }]) {

@@ -1,4 +1,5 @@
-import type { ReplyDelta, ScoredToken } from '../../engine/engine.ts';
+import type { ReplyDelta } from '../../engine/generator.ts';
+import type { TokenLogprob } from '../../engine/logprobs.ts';
 import type { CompletionEvent, CompletionTotals } from './generation.ts';
 import type { ChoiceEnd } from './reply.ts';
 import { type ReplyHead, wireFinishReasons } from './reply-head.ts';
@@ -12,8 +13,8 @@ export interface ChunkForm<Part extends object> {
   /** What a delta is on the wire. */
   readonly toPart: (delta: ReplyDelta) => Part;
   /** What the tokens of a choice's piece are on the wire, and those of its prompt. */
-  readonly toLogprobs: (tokens: readonly ScoredToken[], choice: number) => object;
-  readonly toPromptLogprobs?: (tokens: readonly ScoredToken[], choice: number) => object;
+  readonly toLogprobs: (tokens: readonly TokenLogprob[], choice: number) => object;
+  readonly toPromptLogprobs?: (tokens: readonly TokenLogprob[], choice: number) => object;
   /** Stands beside the finish reason. */
   readonly endPart: Part;
 }
@@ -31,7 +32,7 @@ export class ReplyFrames<Part extends object> {
   readonly #openings: readonly (Part | undefined)[];
   readonly #includeUsage: boolean;
   /** Of choices whose opening waits until their prompt is scored: the tokens so far. */
-  readonly #prompts: Map<number, ScoredToken[]>;
+  readonly #prompts: Map<number, TokenLogprob[]>;
   /** Choices that run. */
   #runningCount: number;
   /** The end of the last of them, which waits for what its chunk tells of the whole. */
@@ -132,7 +133,7 @@ export class ReplyFrames<Part extends object> {
     });
   }
 
-  #logprobs(index: number, tokens: readonly ScoredToken[] | undefined): object | undefined {
+  #logprobs(index: number, tokens: readonly TokenLogprob[] | undefined): object | undefined {
     if (tokens === undefined || tokens.length === 0) return undefined;
     return this.#form.toLogprobs(tokens, index);
   }

@@ -4,7 +4,8 @@ import { noRecorder } from '../../access/usage/usage-recorder.ts';
 import type { Admission } from '../../admission/admission.ts';
 import type { Drain } from '../../admission/drain.ts';
 import { GatewayError } from '../../core/errors.ts';
-import type { ReplyDelta, ScoredToken } from '../../engine/engine.ts';
+import type { ReplyDelta } from '../../engine/generator.ts';
+import type { TokenLogprob } from '../../engine/logprobs.ts';
 import type { ModelChoice } from '../fields/served-model.ts';
 import { abortOnDisconnect, ClientGone } from './disconnect.ts';
 import { fairShareKeyOf, priorityOf } from './fair-share.ts';
@@ -35,7 +36,7 @@ export interface GenerationDeps extends ModelChoice {
 /** Puts a whole reply together. */
 export interface ReplyCollector {
   /** The next tokens of a choice's prompt; only where the request asks for them. */
-  addPrompt?(choice: number, tokens: readonly ScoredToken[]): void;
+  addPrompt?(choice: number, tokens: readonly TokenLogprob[]): void;
   add(choice: number, delta: ReplyDelta): void;
   end(end: ChoiceEnd): void;
   build(totals: CompletionTotals): object;

@@ -1,5 +1,5 @@
 import { type Static, Type } from 'typebox';
-import type { TokenUsage } from '../../engine/engine.ts';
+import type { TokenUsage } from '../../engine/generator.ts';
 
 /** Token counts as OpenAI reports them. */
 export const Usage = Type.Object({

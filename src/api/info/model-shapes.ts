@@ -1,5 +1,5 @@
 import { type Static, Type } from 'typebox';
-import type { EngineInfo } from '../../engine/engine.ts';
+import type { Engine } from '../../engine/engine.ts';
 import type { ServedModel } from '../../model/registry.ts';
 
 /** What a model is capable of. */
@@ -41,7 +41,7 @@ export type ModelList = Static<typeof ModelList>;
 
 export function toModel({ card, engine }: ServedModel): Model {
   const { contextLength, embedding } = engine.info;
-  const capabilities = toCapabilities(engine.info);
+  const capabilities = toCapabilities(engine);
   return {
     id: card.id,
     object: 'model',
@@ -59,7 +59,9 @@ export function toModel({ card, engine }: ServedModel): Model {
   };
 }
 
-export function toCapabilities({ generates, chat, infill, embedding }: EngineInfo): Capabilities {
+export function toCapabilities({ generator, info }: Engine): Capabilities {
+  const { chat, infill, embedding } = info;
+  const generates = generator !== undefined;
   return {
     chat: generates,
     completion: generates,

@@ -53,7 +53,7 @@ export function toProps({ card, engine }: ServedModel, version: string): Props {
     model_path: basename(card.path),
     model_ftype: card.quantization ?? '',
     modalities: { vision: false, video: false, audio: false },
-    capabilities: toCapabilities(engine.info),
+    capabilities: toCapabilities(engine),
     endpoint_slots: true,
     endpoint_props: false,
     chat_template: card.chatTemplate ?? '',

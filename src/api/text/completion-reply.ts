@@ -1,5 +1,6 @@
 import { characterCount } from '../../core/characters.ts';
-import type { ReplyDelta, ScoredToken } from '../../engine/engine.ts';
+import type { ReplyDelta } from '../../engine/generator.ts';
+import type { TokenLogprob } from '../../engine/logprobs.ts';
 import type { CompletionFinishReason, CompletionTotals } from '../generation/generation.ts';
 import {
   completionLogprobs,
@@ -17,8 +18,8 @@ import type { Completion, CompletionChunk } from './completion-shapes.ts';
 interface Choice {
   /** What the text begins with. */
   readonly opening: string;
-  readonly promptTokens: ScoredToken[];
-  readonly tokens: ScoredToken[];
+  readonly promptTokens: TokenLogprob[];
+  readonly tokens: TokenLogprob[];
   text: string;
   finishReason: CompletionFinishReason;
   /** Mean over its tokens; −Infinity where they are not scored. */
@@ -32,7 +33,7 @@ interface TextReplyOptions {
   readonly choiceCount: number;
   readonly keptCount: number;
   /** Whether the tokens of each choice are told. */
-  readonly isScored: boolean;
+  readonly withLogprobs: boolean;
 }
 
 /** The whole reply to a request that does not stream. */
@@ -54,7 +55,7 @@ export class TextReply implements ReplyCollector {
     }));
   }
 
-  addPrompt(choice: number, tokens: readonly ScoredToken[]): void {
+  addPrompt(choice: number, tokens: readonly TokenLogprob[]): void {
     this.#choices[choice]?.promptTokens.push(...tokens);
   }
 
@@ -79,7 +80,7 @@ export class TextReply implements ReplyCollector {
       choices: this.#kept().map((choice, index) => ({
         index,
         text: choice.text,
-        logprobs: this.#options.isScored ? toLogprobs(choice) : null,
+        logprobs: this.#options.withLogprobs ? toLogprobs(choice) : null,
         finish_reason: choice.finishReason === 'length' ? 'length' : 'stop',
       })),
       usage: toUsage(totals.usage),

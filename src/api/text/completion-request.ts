@@ -29,7 +29,7 @@ export interface TextRequest extends GenerationRequest {
   /** Choices of each prompt that are sent: the best of those that are generated. */
   readonly keptCount: number;
   /** Whether the tokens of the choices are told. */
-  readonly isScored: boolean;
+  readonly withLogprobs: boolean;
 }
 
 /**
@@ -50,8 +50,8 @@ export function readCompletionRequest(body: CompletionRequest): TextRequest {
       message: '`max_tokens` must be at least 1 unless `echo` is true, received 0.',
     });
   }
-  const isScored = body.logprobs != null;
-  const scoresPrompt = echo && isScored;
+  const withLogprobs = body.logprobs != null;
+  const scoresPrompt = echo && withLogprobs;
   if (scoresPrompt && suffix !== undefined) {
     throw unsupported('suffix', 'leave it out, or leave out `echo` or `logprobs`');
   }
@@ -68,13 +68,13 @@ export function readCompletionRequest(body: CompletionRequest): TextRequest {
     options: {
       ...generation.options,
       // Choices are compared by them.
-      ...((isScored || choiceCount > keptCount) && {
+      ...((withLogprobs || choiceCount > keptCount) && {
         logprobs: { topCount: body.logprobs ?? 0, prompt: scoresPrompt },
       }),
     },
     choiceCount,
     keptCount,
-    isScored,
+    withLogprobs,
     prompts,
     suffix,
     echo,

@@ -1,8 +1,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { completionErrors, type RouteDoc } from '../../core/route-doc.ts';
-import type { Engine } from '../../engine/engine.ts';
+import type { EngineInfo } from '../../engine/engine.ts';
+import type { Tokenizer } from '../../engine/tokenizer.ts';
 import { unsupported } from '../fields/request-errors.ts';
-import { chooseGenerator, logUnknownFields, requireServable } from '../fields/served-model.ts';
+import {
+  chooseModel,
+  logUnknownFields,
+  requireGenerator,
+  requireServable,
+} from '../fields/served-model.ts';
 import { checkTokenIds } from '../fields/token-ids.ts';
 import { type GenerationDeps, generateReply, type ReplyForm } from '../generation/reply.ts';
 import { ReplyFrames } from '../generation/reply-frames.ts';
@@ -20,21 +26,22 @@ export const completions: FastifyPluginAsyncTypebox<GenerationDeps> = async (app
   app.post('/v1/completions', route, async (request, reply) => {
     logUnknownFields(request.body, CompletionRequest.properties, request.log);
     const reading = readCompletionRequest(request.body);
-    const model = chooseGenerator(deps, reading.model);
-    const { engine } = model;
-    requireVocabulary(reading, engine);
+    const model = chooseModel(deps, reading.model);
+    const generator = requireGenerator(model);
+    const { info, tokenizer } = model.engine;
+    requireVocabulary(reading, info);
     const { prompts, suffix, options, choiceCount, keptCount, priority } = reading;
     requireServable(reading, model, choiceCount > keptCount ? 'best_of' : 'n');
     const prepare = () =>
-      Promise.all(prompts.map((prompt) => preparePlain(engine, prompt, suffix)));
+      Promise.all(prompts.map((prompt) => preparePlain({ generator, tokenizer }, prompt, suffix)));
     return generateReply(
       request,
       reply,
-      { ...deps, engine, prepare, options, choiceCount, priority },
+      { ...deps, generator, info, prepare, options, choiceCount, priority },
       replyForm(
         newReplyHead('cmpl', model, deps.version, reading.serviceTier),
         reading,
-        await openingsOf(reading, engine),
+        await openingsOf(reading, tokenizer),
       ),
     );
   });
@@ -68,7 +75,7 @@ const doc: RouteDoc = {
 };
 
 /** What was sent has to exist in this model's vocabulary. */
-function requireVocabulary({ prompts, suffix }: TextRequest, { info }: Engine): void {
+function requireVocabulary({ prompts, suffix }: TextRequest, info: EngineInfo): void {
   if (suffix !== undefined && !info.infill) {
     throw unsupported(
       'suffix',
@@ -83,18 +90,18 @@ function requireVocabulary({ prompts, suffix }: TextRequest, { info }: Engine): 
 /** What each choice begins with: nothing, or its prompt. */
 async function openingsOf(
   { prompts, choiceCount, echo }: TextRequest,
-  engine: Engine,
+  tokenizer: Tokenizer,
 ): Promise<string[]> {
   const texts = await Promise.all(
-    prompts.map((prompt) => (echo ? promptText(engine, prompt) : '')),
+    prompts.map((prompt) => (echo ? promptText(tokenizer, prompt) : '')),
   );
   return texts.flatMap((text) => Array.from({ length: choiceCount }, () => text));
 }
 
 function replyForm(head: ReplyHead, request: TextRequest, openings: readonly string[]): ReplyForm {
-  const { stream, includeUsage, echo, isScored } = request;
+  const { stream, includeUsage, echo, withLogprobs } = request;
   if (!stream) return { stream, collector: new TextReply(head, { ...request, openings }) };
-  const scoresPrompts = echo && isScored;
+  const scoresPrompts = echo && withLogprobs;
   const parts = openings.map((text) => (text === '' && !scoresPrompts ? undefined : { text }));
   return {
     stream,

@@ -1,5 +1,6 @@
 import { GatewayError } from '../../core/errors.ts';
-import type { Engine, PreparedPrompt } from '../../engine/engine.ts';
+import type { Generator, PreparedPrompt } from '../../engine/generator.ts';
+import type { Tokenizer } from '../../engine/tokenizer.ts';
 import type { PromptContent } from './completion-request.ts';
 import type { RequestPromptParts } from './completion-shapes.ts';
 
@@ -10,16 +11,16 @@ import type { RequestPromptParts } from './completion-shapes.ts';
  *   tokenized
  */
 export async function preparePlain(
-  engine: Engine,
+  { generator, tokenizer }: { readonly generator: Generator; readonly tokenizer: Tokenizer },
   { path, content }: PromptContent,
   suffix: string | undefined,
 ): Promise<PreparedPrompt> {
   try {
     if (typeof content !== 'string') {
-      return await engine.prepare({ tokens: await toTokens(engine, content) });
+      return await generator.prepare({ tokens: await toTokens(tokenizer, content) });
     }
-    if (suffix === undefined) return await engine.prepare({ text: content });
-    return await engine.prepare({ prefix: content, suffix });
+    if (suffix === undefined) return await generator.prepare({ text: content });
+    return await generator.prepare({ prefix: content, suffix });
   } catch (error) {
     // The engine knows nothing of the prompts beside this one.
     if (!(error instanceof GatewayError) || error.code !== 'bad_request') throw error;
@@ -32,22 +33,28 @@ export async function preparePlain(
 }
 
 /** What a reader sees of a prompt: texts as they were sent, tokens as the text they stand for. */
-export async function promptText(engine: Engine, { content }: PromptContent): Promise<string> {
+export async function promptText(
+  tokenizer: Tokenizer,
+  { content }: PromptContent,
+): Promise<string> {
   if (typeof content === 'string') return content;
   const parts = await Promise.all(
     runsOf(content).map((run) =>
-      typeof run === 'string' ? Buffer.from(run) : engine.detokenize(run),
+      typeof run === 'string' ? Buffer.from(run) : tokenizer.detokenize(run),
     ),
   );
   return Buffer.concat(parts).toString();
 }
 
 /** BOS comes in front only where a text does: tokens are taken as they are. */
-async function toTokens(engine: Engine, content: RequestPromptParts): Promise<readonly number[]> {
+async function toTokens(
+  tokenizer: Tokenizer,
+  content: RequestPromptParts,
+): Promise<readonly number[]> {
   const runs = await Promise.all(
     runsOf(content).map((run, index) =>
       typeof run === 'string'
-        ? engine.tokenize(run, { addSpecial: index === 0, parseSpecial: true })
+        ? tokenizer.tokenize(run, { addSpecial: index === 0, parseSpecial: true })
         : run,
     ),
   );

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { GatewayError } from '../../core/errors.ts';
 import { bodyErrors, modelErrors, type RouteDoc } from '../../core/route-doc.ts';
-import type { Engine } from '../../engine/engine.ts';
+import type { Tokenizer } from '../../engine/tokenizer.ts';
 import type { ModelRegistry } from '../../model/registry.ts';
 import { checkTokenIds } from '../fields/token-ids.ts';
 import {
@@ -27,14 +27,14 @@ export const tokens: FastifyPluginAsyncTypebox<{ readonly models: ModelRegistry 
   const tokenizing = { schema: { body: TokenizeRequest }, config: { doc: tokenizeDoc } };
   app.post('/tokenize', tokenizing, async (request): Promise<Tokens> => {
     const { content, add_special: addSpecial, parse_special: parseSpecial } = request.body;
-    const { engine } = models.require();
-    const ids = await engine.tokenize(content, {
+    const { tokenizer } = models.require().engine;
+    const ids = await tokenizer.tokenize(content, {
       addSpecial: addSpecial ?? false,
       parseSpecial: parseSpecial ?? true,
     });
     if (request.body.with_pieces !== true) return { tokens: [...ids] };
     if (ids.length > maxPieceCount) throw tooManyPieces(ids.length);
-    const pieces = await piecesOf(ids, engine);
+    const pieces = await piecesOf(ids, tokenizer);
     return { tokens: ids.map((id) => ({ id, piece: pieces.get(id) ?? '' })) };
   });
 
@@ -43,9 +43,9 @@ export const tokens: FastifyPluginAsyncTypebox<{ readonly models: ModelRegistry 
     { schema: { body: DetokenizeRequest }, config: { doc: detokenizeDoc } },
     async (request): Promise<Content> => {
       const { tokens: ids } = request.body;
-      const { engine } = models.require();
-      checkTokenIds(ids, engine.info.vocabularySize, 'tokens');
-      return { content: (await engine.detokenize(ids)).toString() };
+      const { info, tokenizer } = models.require().engine;
+      checkTokenIds(ids, info.vocabularySize, 'tokens');
+      return { content: (await tokenizer.detokenize(ids)).toString() };
     },
   );
 };
@@ -60,13 +60,13 @@ function tooManyPieces(tokenCount: number): GatewayError {
 /** What each of the tokens stands for, looked up once. */
 async function piecesOf(
   ids: readonly number[],
-  engine: Engine,
+  tokenizer: Tokenizer,
 ): Promise<ReadonlyMap<number, TokenWithPiece['piece']>> {
   const pieces = new Map<number, TokenWithPiece['piece']>();
   const distinctIds = [...new Set(ids)];
   for (let start = 0; start < distinctIds.length; start += pieceBatchSize) {
     const batch = distinctIds.slice(start, start + pieceBatchSize);
-    const found = await Promise.all(batch.map((id) => engine.detokenize([id])));
+    const found = await Promise.all(batch.map((id) => tokenizer.detokenize([id])));
     for (const [index, id] of batch.entries()) {
       const bytes = found[index] ?? Buffer.alloc(0);
       pieces.set(id, isUtf8(bytes) ? bytes.toString() : [...bytes]);

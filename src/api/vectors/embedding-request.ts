@@ -1,5 +1,5 @@
 import { GatewayError } from '../../core/errors.ts';
-import type { EmbeddingInput } from '../../engine/engine.ts';
+import type { EmbeddingInput } from '../../engine/embedder.ts';
 import { refuseUnsupported } from '../fields/unsupported-parameters.ts';
 import {
   EmbeddingRequest,

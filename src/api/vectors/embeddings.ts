@@ -1,8 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { GatewayError } from '../../core/errors.ts';
 import { inputErrors, type RouteDoc } from '../../core/route-doc.ts';
-import type { Engine } from '../../engine/engine.ts';
-import { chooseModel, logUnknownFields } from '../fields/served-model.ts';
+import type { EngineInfo } from '../../engine/engine.ts';
+import { chooseModel, logUnknownFields, requireEmbedder } from '../fields/served-model.ts';
 import { checkTokenIds } from '../fields/token-ids.ts';
 import { embeddingListText } from './embedding-reply.ts';
 import { type EmbeddingWork, readEmbeddingRequest } from './embedding-request.ts';
@@ -15,19 +15,21 @@ export const embeddings: FastifyPluginAsyncTypebox<InputDeps> = async (app, deps
   app.post('/v1/embeddings', route, async (request, reply) => {
     logUnknownFields(request.body, EmbeddingRequest.properties, request.log);
     const reading = readEmbeddingRequest(request.body);
-    const { card, engine } = chooseModel(deps, reading.model);
-    requireEmbeddable(reading, engine);
+    const model = chooseModel(deps, reading.model);
+    const embedder = requireEmbedder(model);
+    const { card, engine } = model;
+    requireEmbeddable(reading, engine.info);
     return answerWithInputs(request, reply, deps, async (signal) => {
       const { contextLength } = engine.info.embedding;
       const inputs = await prepared(
-        engine.prepareInputs(
+        embedder.prepareInputs(
           reading.inputs.map(({ content }) => content),
           reading.truncation === 'context' ? contextLength : reading.truncation,
         ),
         { contextLength, pathOf: (index) => reading.inputs[index]?.path ?? 'input' },
       );
       const vectors = await metered(request, inputs, () =>
-        engine.embed(inputs, reading.dimensions, signal),
+        embedder.embed(inputs, reading.dimensions, signal),
       );
       const usage = toInputUsage(inputs.tokenCounts);
       request.log.info(
@@ -63,18 +65,11 @@ const doc: RouteDoc = {
   errors: inputErrors,
 };
 
-/** @throws {GatewayError} `unsupported_model`, and `invalid_value` for what this model does not have */
+/** @throws {GatewayError} `invalid_value` for values that this model does not have */
 function requireEmbeddable(
   { inputs, dimensions, truncation }: EmbeddingWork,
-  { info: { embedding, vocabularySize } }: Engine,
+  { embedding, vocabularySize }: EngineInfo,
 ): void {
-  if (embedding.pooling === 'rank') {
-    throw new GatewayError('unsupported_model', {
-      param: 'model',
-      message:
-        'This model ranks documents (POST /v1/rerank) and gives no embeddings; POOLING can change that.',
-    });
-  }
   requireAtMost('dimensions', dimensions, embedding.width, 'values that its vectors have');
   if (typeof truncation === 'number') {
     requireAtMost(

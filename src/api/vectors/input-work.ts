@@ -4,7 +4,7 @@ import { noRecorder } from '../../access/usage/usage-recorder.ts';
 import type { Admission, Permit, QueueEntry } from '../../admission/admission.ts';
 import type { Drain } from '../../admission/drain.ts';
 import { GatewayError } from '../../core/errors.ts';
-import { InputError, type PreparedInputs } from '../../engine/engine.ts';
+import { InputError, type PreparedInputs } from '../../engine/embedder.ts';
 import type { ModelChoice } from '../fields/served-model.ts';
 import { Deadline } from '../generation/deadline.ts';
 import { abortOnDisconnect, ClientGone } from '../generation/disconnect.ts';

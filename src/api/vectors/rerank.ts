@@ -1,8 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { GatewayError } from '../../core/errors.ts';
 import { inputErrors, type RouteDoc } from '../../core/route-doc.ts';
-import { chooseModel, logUnknownFields } from '../fields/served-model.ts';
+import { chooseModel, logUnknownFields, requireRanker } from '../fields/served-model.ts';
 import { refuseUnsupported } from '../fields/unsupported-parameters.ts';
 import { toInputUsage } from './embedding-shapes.ts';
 import { answerWithInputs, type InputDeps, metered, prepared } from './input-work.ts';
@@ -26,15 +25,16 @@ async function rank(
   logUnknownFields(body, RerankRequest.properties, log);
   refuseUnsupported(body, RerankRequest.properties);
   const documents = readDocuments(body);
-  const { card, engine } = chooseModel(deps, body.model ?? undefined);
-  const { pooling, contextLength } = engine.info.embedding;
-  if (pooling !== 'rank') throw cannotRank();
+  const model = chooseModel(deps, body.model ?? undefined);
+  const ranker = requireRanker(model);
+  const { card, engine } = model;
+  const { contextLength } = engine.info.embedding;
   return answerWithInputs(request, reply, deps, async (signal) => {
-    const inputs = await prepared(engine.prepareRanking(body.query, documents), {
+    const inputs = await prepared(ranker.prepareRanking(body.query, documents), {
       contextLength,
       pathOf: (index) => `documents[${index}]`,
     });
-    const scores = await metered(request, inputs, () => engine.rank(inputs, signal));
+    const scores = await metered(request, inputs, () => ranker.rank(inputs, signal));
     const usage = toInputUsage(inputs.tokenCounts);
     log.info(
       { documentCount: documents.length, promptTokenCount: usage.prompt_tokens },
@@ -62,12 +62,4 @@ function docOf(operationId: string): RouteDoc {
     reply: { name: 'RerankReply', schema: RerankReply },
     errors: inputErrors,
   };
-}
-
-function cannotRank(): GatewayError {
-  return new GatewayError('unsupported_model', {
-    param: 'model',
-    message:
-      'This model cannot rank documents: that takes a classification head, and the pooling type `rank` in the GGUF file.',
-  });
 }

@@ -1,5 +1,5 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
-import type { FinishReason } from '../../engine/engine.ts';
+import type { FinishReason } from '../../engine/generator.ts';
 import type { GenerationRecord, RequestRecord } from '../trace/request-trace.ts';
 import {
   choiceBuckets,

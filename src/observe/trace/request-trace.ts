@@ -1,6 +1,6 @@
 import type { AuthenticationReason } from '../../access/keys/caller.ts';
 import type { ErrorCode } from '../../core/errors.ts';
-import type { FinishReason, SequenceTimings, TokenUsage } from '../../engine/engine.ts';
+import type { FinishReason, SequenceTimings, TokenUsage } from '../../engine/generator.ts';
 
 /** How one sequence of a request came to its end. */
 export interface SequenceRecord {

@@ -12,8 +12,8 @@ const timer = setInterval(collectGarbage, 20);
 
 async function startAndGenerate() {
   const engine = await startEngine(model);
-  const prompt = await engine.prepareChat([{ role: 'user', content: 'short' }]);
-  return [engine.generate({ prompt, maxTokens: 100 }), engine];
+  const prompt = await engine.generator.prepareChat([{ role: 'user', content: 'short' }]);
+  return [engine.generator.generate({ prompt, maxTokens: 100 }), engine];
 }
 
 async function generateAlone() {

@@ -11,12 +11,12 @@ async function startEmbedding() {
   const { llama, model } = await loadModel();
   const engine = await startEngine(model);
   await runEndless(engine);
-  const prepared = await engine.prepareInputs(inputs);
-  const embedding = engine.embed(prepared).then(
+  const prepared = await engine.embedder.prepareInputs(inputs);
+  const embedding = engine.embedder.embed(prepared).then(
     () => 'embedded',
     (error) => error.code,
   );
-  engine.prepareInputs(inputs).catch(() => {});
+  engine.embedder.prepareInputs(inputs).catch(() => {});
   return { llama, model, engine, embedding };
 }
 

@@ -19,8 +19,8 @@ const registry = new FinalizationRegistry(() => {
 await (async () => {
   for (let index = 0; index < 3; index += 1) {
     const engine = await startEngine(model);
-    const prompt = await engine.prepareChat([{ role: 'user', content: 'short' }]);
-    for await (const event of engine.generate({ prompt, maxTokens: 3 })) void event;
+    const prompt = await engine.generator.prepareChat([{ role: 'user', content: 'short' }]);
+    for await (const event of engine.generator.generate({ prompt, maxTokens: 3 })) void event;
     registry.register(engine, index);
   }
 })();

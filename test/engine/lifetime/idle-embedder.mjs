@@ -14,7 +14,7 @@ const threadCount = () =>
 const before = threadCount();
 await (async () => {
   const engine = await startEngine(model);
-  await engine.embed(await engine.prepareInputs(['forgotten']));
+  await engine.embedder.embed(await engine.embedder.prepareInputs(['forgotten']));
 })();
 for (let round = 0; round < 50 && threadCount() > before; round += 1) {
   collectGarbage();
@@ -23,5 +23,5 @@ for (let round = 0; round < 50 && threadCount() > before; round += 1) {
 console.log(`threads left ${threadCount() - before}`);
 
 const engine = await startEngine(model);
-const inputs = await engine.prepareInputs(Array(200).fill('once upon a time'));
-void engine.embed(inputs).then((vectors) => console.log(`embedded ${vectors.length}`));
+const inputs = await engine.embedder.prepareInputs(Array(200).fill('once upon a time'));
+void engine.embedder.embed(inputs).then((vectors) => console.log(`embedded ${vectors.length}`));

@@ -36,8 +36,8 @@ export function startEngine(model, options = {}) {
 
 /** Starts a generation that goes on and on; resolves with its iterator after the first event. */
 export async function runEndless(engine) {
-  const prompt = await engine.prepareChat([{ role: 'user', content: 'go on and on' }]);
-  const events = engine.generate({ prompt, maxTokens: 4000 });
+  const prompt = await engine.generator.prepareChat([{ role: 'user', content: 'go on and on' }]);
+  const events = engine.generator.generate({ prompt, maxTokens: 4000 });
   await events.next();
   return events;
 }

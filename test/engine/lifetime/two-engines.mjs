@@ -5,10 +5,10 @@ const { llama, model } = await loadModel();
 const engines = [await startEngine(model), await startEngine(model, { slotCount: 1 })];
 
 async function complete(engine, content) {
-  const prompt = await engine.prepareChat([{ role: 'user', content }]);
+  const prompt = await engine.generator.prepareChat([{ role: 'user', content }]);
   let text = '';
   const sampling = { temperature: 0 };
-  for await (const event of engine.generate({ prompt, maxTokens: 30, sampling })) {
+  for await (const event of engine.generator.generate({ prompt, maxTokens: 30, sampling })) {
     if (event.type === 'text-delta') text += event.text;
   }
   return text;

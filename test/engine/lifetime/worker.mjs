@@ -24,7 +24,7 @@ if (isMainThread) {
   const { llama, model } = await loadModel();
   const engine = await startEngine(model);
   const events = await runEndless(engine);
-  engine.prepareChat([{ role: 'user', content: 'long '.repeat(20_000) }]).catch(() => {});
+  engine.generator.prepareChat([{ role: 'user', content: 'long '.repeat(20_000) }]).catch(() => {});
   parentPort.postMessage('decoding');
   if (workerData === 'close') {
     const reason = drainEvents(events);

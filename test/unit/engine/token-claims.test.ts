@@ -1,17 +1,18 @@
 import { expect, test } from 'vitest';
-import type { ReplyDelta, ScoredToken } from '../../../src/engine/engine.ts';
+import type { ReplyDelta } from '../../../src/engine/generator.ts';
+import type { TokenLogprob } from '../../../src/engine/logprobs.ts';
 import { TokenClaims } from '../../../src/engine/token-claims.ts';
-import { scoredToken } from '../../support/fake-engine.ts';
+import { tokenLogprob } from '../../support/fake-engine.ts';
 
 /** Claims over texts of one token each, and what each part is told. */
 function claimsOver(texts: readonly string[]) {
   const claims = new TokenClaims();
   let count = 0;
   for (const text of texts) {
-    claims.add(text, [scoredToken(text, -1, count)]);
+    claims.add(text, [tokenLogprob(text, -1, count)]);
     count += [...text].length;
   }
-  const textsOf = (tokens: readonly ScoredToken[] = []) => tokens.map(({ bytes }) => `${bytes}`);
+  const textsOf = (tokens: readonly TokenLogprob[] = []) => tokens.map(({ bytes }) => `${bytes}`);
   return {
     claim: (part: ReplyDelta) => textsOf(claims.claim(part).tokens),
     rest: () => textsOf(claims.rest().tokens),

@@ -1,6 +1,6 @@
 /** The engine in this process, called as the server calls it, without HTTP. */
 import type { Llama, LlamaModel } from 'node-llama-cpp';
-import type { Engine } from '../../../src/engine/engine.ts';
+import type { GeneratingEngine } from '../../../src/engine/engine.ts';
 import { createNativeEngine } from '../../../src/engine/native-engine.ts';
 import { streamIntervalOf, threadPollOf } from '../../../src/model/load.ts';
 import type { KvLayout } from '../options.ts';
@@ -63,10 +63,10 @@ export async function startEngine(options: {
   };
 }
 
-async function generate(engine: Engine, content: string, maxTokens: number) {
-  const prompt = await engine.prepareChat([{ role: 'user', content }]);
+async function generate(engine: GeneratingEngine, content: string, maxTokens: number) {
+  const prompt = await engine.generator.prepareChat([{ role: 'user', content }]);
   const sampling = { temperature: 0, ignoreEos: true };
-  for await (const event of engine.generate({ prompt, maxTokens, sampling })) {
+  for await (const event of engine.generator.generate({ prompt, maxTokens, sampling })) {
     if (event.type === 'sequence-end') return event.usage;
   }
   throw new Error('engine: a sequence did not end');

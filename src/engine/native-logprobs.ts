@@ -1,8 +1,8 @@
-import type { NativeScoredToken } from './addon.ts';
-import type { ScoredPiece, ScoredToken } from './engine.ts';
+import type { NativeTokenLogprob } from './addon.ts';
+import type { TokenLogprob, TopLogprob } from './logprobs.ts';
 
 /** Tokens as the addon tells them, in the engine's words. */
-export function toScoredTokens(tokens: readonly NativeScoredToken[]): ScoredToken[] {
+export function toTokenLogprobs(tokens: readonly NativeTokenLogprob[]): TokenLogprob[] {
   return tokens.map(({ bytes, logprob, top, firstCharacter }) => ({
     bytes: toBytes(bytes),
     logprob,
@@ -11,7 +11,7 @@ export function toScoredTokens(tokens: readonly NativeScoredToken[]): ScoredToke
   }));
 }
 
-function toPieces(flat: readonly (string | number)[]): ScoredPiece[] {
+function toPieces(flat: readonly (string | number)[]): TopLogprob[] {
   return Array.from({ length: flat.length / 2 }, (_, index) => ({
     bytes: toBytes(flat[2 * index] as string),
     logprob: flat[2 * index + 1] as number,

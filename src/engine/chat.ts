@@ -1,0 +1,60 @@
+/** Chats: the messages, the tools and the constraints that a chat template renders. */
+
+/** A call of a tool, as the model wrote it. */
+export interface ToolCall {
+  readonly id: string;
+  readonly name: string;
+  /** JSON text. The model's text is not validated against the tool's parameters. */
+  readonly arguments: string;
+}
+
+/** One message of a chat, its content already reduced to text. */
+export interface ChatMessage {
+  readonly role: 'system' | 'developer' | 'user' | 'assistant' | 'tool';
+  readonly content: string;
+  /** Reasoning of the assistant before its content. */
+  readonly reasoning?: string;
+  /** Calls of the assistant after its content. */
+  readonly toolCalls?: readonly ToolCall[];
+  /** Only in tool messages: the call that the message answers. */
+  readonly toolCallId?: string;
+  /** The tool of a tool message, else the name of the speaker. Few templates show it. */
+  readonly name?: string;
+}
+
+/** A function the model may call. */
+export interface Tool {
+  readonly name: string;
+  readonly description?: string;
+  /** JSON schema of the arguments, as the prompt shows it. Without it the function takes no arguments. */
+  readonly parameters?: object;
+  /** Schema that constrains the calls, where it differs from `parameters`. */
+  readonly enforced?: object;
+}
+
+/** What the reply to a chat may and must contain. */
+export interface ChatOptions {
+  readonly tools?: readonly Tool[];
+  /** `auto` (the default): the model decides; `none`: no calls; `required`: at least one call. */
+  readonly toolChoice?: 'auto' | 'none' | 'required';
+  /** Allows more than one call in a reply. Default: where the template has a form for it. */
+  readonly parallelToolCalls?: boolean;
+  /** Reason before the answer. Default: the engine's. */
+  readonly thinking?: boolean;
+  /** Maximum tokens of reasoning; the reasoning is then forced to end. */
+  readonly thinkingBudget?: number;
+  /** JSON schema of the whole reply, already validated. */
+  readonly jsonSchema?: object;
+  /** GBNF grammar of the whole reply, already validated. */
+  readonly grammar?: string;
+  /** Further variables of the chat template. */
+  readonly templateArguments?: Readonly<Record<string, unknown>>;
+}
+
+/** What the model's chat template supports. */
+export interface ChatCapabilities {
+  readonly tools: boolean;
+  readonly thinking: boolean;
+  /** True if the model reasons unless a request disables it. */
+  readonly thinksByDefault: boolean;
+}

@@ -1,0 +1,147 @@
+/** The contract of text generation: prompts are prepared, completions are streamed from them. */
+import type { ChatMessage, ChatOptions } from './chat.ts';
+import type { LogprobOptions, TokenLogprob } from './logprobs.ts';
+import type { SamplingParams } from './sampling-params.ts';
+
+/** A prompt without a template: text, text with a gap to fill, or tokens. */
+export type PlainPrompt =
+  | { readonly text: string }
+  | { readonly prefix: string; readonly suffix: string }
+  | { readonly tokens: readonly number[] };
+
+/** A prompt that a worker thread rendered and tokenized. Opaque: the tokens stay native. */
+export interface PreparedPrompt {
+  /** The request field that the prompt was made from; errors about its length name it. */
+  readonly field: 'messages' | 'prompt';
+  readonly tokenCount: number;
+  /** True if replies can have parts beside content: reasoning, tool calls. */
+  readonly structured: boolean;
+  /** Valid only for the generator that prepared it. */
+  readonly handle: unknown;
+}
+
+/** One completion to be generated from a prepared prompt. */
+export interface EngineRequest {
+  readonly prompt: PreparedPrompt;
+  /**
+   * Maximum completion tokens. Default: the engine's, or the remaining context if that is less. With 0 the
+   * sequence ends once its prompt is computed.
+   */
+  readonly maxTokens?: number;
+  /** Texts that end the completion. They match across token borders and never appear in the output. */
+  readonly stop?: readonly string[];
+  readonly sampling?: SamplingParams;
+  /** Default: none. */
+  readonly logprobs?: LogprobOptions;
+  /** Requests share cached prefixes only within one scope. Default: the scope of all requests without one. */
+  readonly cacheScope?: string;
+}
+
+/**
+ * Why a sequence ended. `tool-calls` is a `stop` after complete calls. `cancelled` stays internal: the client
+ * left or the server is stopping.
+ */
+export type FinishReason = 'stop' | 'length' | 'tool-calls' | 'cancelled';
+
+/** Exact token counts of one sequence. */
+export interface TokenUsage {
+  readonly promptTokenCount: number;
+  /** Prompt tokens that came from the prefix cache instead of being computed. */
+  readonly cachedTokenCount: number;
+  /** Sampled tokens, including the one that ended the sequence. */
+  readonly completionTokenCount: number;
+  /** The part of the completion that was reasoning, including its marks. */
+  readonly reasoningTokenCount: number;
+}
+
+/** Where the time of one sequence went, in milliseconds. */
+export interface SequenceTimings {
+  /** From submission to the first step that worked on it. */
+  readonly queueMs: number;
+  /** From there to the first sampled token. */
+  readonly prefillMs: number;
+  /** From the first sampled token to the last. */
+  readonly decodeMs: number;
+}
+
+/** Speculative decoding of one sequence. */
+export interface DraftUsage {
+  readonly draftedTokenCount: number;
+  /** The drafted tokens that were accepted. */
+  readonly acceptedTokenCount: number;
+}
+
+/** The tokens behind a piece of a reply; only with `logprobs`. */
+interface WithTokens {
+  /** Tokens whose text begins in the piece. All tokens of a reply, in order, make up its text. */
+  readonly tokens?: readonly TokenLogprob[];
+}
+
+/** The next piece of a reply. Texts are whole UTF-8 characters and never empty. */
+export type ReplyDelta = ReplyPart & WithTokens;
+
+type ReplyPart =
+  | { readonly type: 'text-delta'; readonly text: string }
+  | { readonly type: 'reasoning-delta'; readonly text: string }
+  | {
+      /** Opens a call; its arguments follow in pieces. */
+      readonly type: 'tool-call';
+      /** Index of the call in the reply, from 0. */
+      readonly index: number;
+      readonly id: string;
+      readonly name: string;
+    }
+  | {
+      readonly type: 'tool-call-delta';
+      readonly index: number;
+      /** The next characters of a JSON text. */
+      readonly arguments: string;
+    };
+
+/** Events of a running sequence. `sequence-end` comes once, last. */
+export type EngineEvent =
+  | {
+      /** The next tokens of a prompt whose log probabilities were requested; all precede the reply. */
+      readonly type: 'prompt-delta';
+      readonly tokens: readonly TokenLogprob[];
+    }
+  | ReplyDelta
+  | (WithTokens & {
+      readonly type: 'sequence-end';
+      readonly finishReason: FinishReason;
+      readonly usage: TokenUsage;
+      readonly timings: SequenceTimings;
+      /** Sum of the log probabilities of all sampled tokens; only with `logprobs`. */
+      readonly totalLogprob?: number;
+      /** Only with speculative decoding. */
+      readonly drafts?: DraftUsage;
+    });
+
+/** Generates text from chats and plain prompts. */
+export interface Generator {
+  /**
+   * Applies the chat template and tokenizes, on a worker thread. A final assistant message is continued.
+   * @throws {GatewayError} `bad_request` when the template refuses the messages
+   */
+  prepareChat(messages: readonly ChatMessage[], options?: ChatOptions): Promise<PreparedPrompt>;
+
+  /**
+   * Tokenizes on a worker thread. Tokens must be in the vocabulary; a gap requires `info.infill`.
+   * @throws {GatewayError} `bad_request` for an empty prompt and for text that cannot be tokenized
+   */
+  prepare(prompt: PlainPrompt): Promise<PreparedPrompt>;
+
+  /** The text that {@link prepareChat} tokenizes. Throws like it. */
+  renderChat(messages: readonly ChatMessage[], options?: ChatOptions): Promise<string>;
+
+  /**
+   * Streams one completion. The last event is always `sequence-end`, with `cancelled` once `signal` aborts;
+   * the slot is then free within one step. Leaving the loop early cancels too.
+   * @throws {GatewayError} `context_length_exceeded` before any work, `bad_request` for refused sampling
+   *   parameters, `sequence_failed`, `engine_failed`, `shutting_down`
+   */
+  generate(
+    request: EngineRequest,
+    signal?: AbortSignal,
+  ): AsyncGenerator<EngineEvent, void, undefined>;
+}
