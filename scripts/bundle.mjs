@@ -16,6 +16,8 @@ const trial = join(llamaDist, 'bindings', 'utils', 'testBindingBinary.js');
 const external = [
   // Starts workers from files beside its own.
   'pino',
+  // Read at the first request for the API's page, whose files lie beside it.
+  '@fastify/swagger-ui',
   // Read where a setting asks for them.
   'ioredis',
   '@opentelemetry/*',

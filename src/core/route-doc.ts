@@ -1,3 +1,4 @@
+/** What a route says of itself in the API document, and the errors that kinds of routes have in common. */
 import type { TSchema } from 'typebox';
 import type { ErrorCode } from './errors.ts';
 
@@ -7,32 +8,52 @@ export interface NamedSchema {
   readonly schema: TSchema;
 }
 
+/** A keyword of a request's schema that validation ignores. */
+export const documentedKeyword = 'x-documented';
+
+/**
+ * An option of a request's schema: what the API document states beyond it. For values that the handler checks, to
+ * answer with an error that a schema cannot give.
+ */
+export function documented(narrower: object): { readonly [documentedKeyword]: object } {
+  return { [documentedKeyword]: narrower };
+}
+
+/** A parameter of the query string. */
+export interface QueryParameter {
+  readonly description: string;
+  /** All valid values, where they can be listed. */
+  readonly values?: readonly string[];
+}
+
 /** What the API document says of a route beside its path and method. */
 export interface RouteDoc {
   readonly operationId: string;
-  /** The heading it stands under. */
+  /** The heading that the operation is listed under. */
   readonly tag: 'Completions' | 'Embeddings' | 'Models' | 'Tokens' | 'Server';
   readonly summary: string;
   readonly description?: string;
-  /** What stands in the place of a wildcard at the end of the path. */
+  /** The name of the wildcard at the end of the path. */
   readonly pathParameter?: { readonly name: string; readonly description: string };
-  readonly queryParameters?: Readonly<Record<string, string>>;
+  readonly queryParameters?: Readonly<Record<string, QueryParameter>>;
   readonly body?: NamedSchema & { readonly example: object };
   /** Undefined where the reply has no body. */
   readonly reply: (NamedSchema & { readonly example?: object }) | PlainReply | undefined;
-  /** What each frame of a stream holds, where the reply can be one. */
+  /** The content of each frame, where the reply can be a stream. */
   readonly chunk?: NamedSchema;
-  /** Beyond those that any route can answer with. */
+  /** The errors beyond those of every route, and those that authentication and limits add. */
   readonly errors?: readonly ErrorCode[];
 }
 
-/** A reply that is no JSON of ours. */
+/** A reply without a schema. */
 export interface PlainReply {
   readonly mediaType: string;
+  /** The media types that the client can ask for instead. */
+  readonly otherMediaTypes?: readonly string[];
   readonly description: string;
 }
 
-/** What can be wrong with a JSON body, whatever it holds. */
+/** Errors of any JSON body. */
 export const bodyErrors = [
   'invalid_json',
   'invalid_value',
@@ -41,20 +62,26 @@ export const bodyErrors = [
   'unsupported_media_type',
 ] as const satisfies readonly ErrorCode[];
 
-/** What keeps the model from being asked. */
+/** Errors of a key whose tokens are used up. */
+export const tokenErrors = [
+  'tokens_exceeded',
+  'insufficient_quota',
+] as const satisfies readonly ErrorCode[];
+
+/** Errors of a model that is not ready. */
 export const modelErrors = [
   'model_loading',
   'model_failed',
 ] as const satisfies readonly ErrorCode[];
 
-/** What keeps a request from its turn. */
+/** Errors of admission. */
 export const admissionErrors = [
   'queue_full',
   'queue_timeout',
   'shutting_down',
 ] as const satisfies readonly ErrorCode[];
 
-/** What a request for a completion can come to. */
+/** Errors of a request for a completion. */
 export const completionErrors = [
   ...bodyErrors,
   ...modelErrors,
@@ -64,10 +91,11 @@ export const completionErrors = [
   'model_not_found',
   'sequence_failed',
   'engine_failed',
+  ...tokenErrors,
   ...admissionErrors,
 ] as const satisfies readonly ErrorCode[];
 
-/** What a request that computes inputs, without text from the model, can come to. */
+/** Errors of a request that computes inputs and generates no text. */
 export const inputErrors = [
   ...bodyErrors,
   ...modelErrors,
@@ -76,5 +104,6 @@ export const inputErrors = [
   'context_length_exceeded',
   'embeddings_unavailable',
   'model_not_found',
+  ...tokenErrors,
   ...admissionErrors,
 ] as const satisfies readonly ErrorCode[];

@@ -1,67 +1,136 @@
+/** The API described for programs: `GET /openapi.json`. */
+import swagger from '@fastify/swagger';
 import fp from 'fastify-plugin';
 import type { RouteDoc } from '../core/route-doc.ts';
-import { toDocsPage } from './docs-page.ts';
-import { type DocumentedRoute, type OpenApiDocument, toOpenApi } from './openapi-document.ts';
+import { errorSchema, namedSchemasOf, securitySchemes, toOperationSchema } from './operation.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** What the API document says of the route; without, it is left out there. */
+    /** What the API document says of the route; a route without it is left out of the document. */
     readonly doc?: RouteDoc;
   }
 }
 
+/** The parts of an OpenAPI document that this program reads. */
+export interface OpenApiDocument {
+  readonly openapi: '3.1.0';
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly components: {
+    readonly schemas: Readonly<Record<string, object>>;
+    readonly securitySchemes: Readonly<Record<string, object>>;
+  };
+}
+
+export interface Operation {
+  readonly operationId: string;
+  readonly parameters?: readonly { readonly name: string; readonly schema: object }[];
+  readonly requestBody?: { readonly content: Content };
+  readonly responses: Readonly<Record<string, { readonly content?: Content }>>;
+  readonly security?: readonly object[];
+}
+
+type Content = Record<string, MediaType>;
+
+interface MediaType {
+  readonly schema: object;
+  readonly example?: object;
+  readonly examples?: Readonly<Record<string, { readonly value: object }>>;
+}
+
+const tags: readonly { readonly name: RouteDoc['tag']; readonly description: string }[] = [
+  { name: 'Completions', description: 'Text from the model, in one piece or as a stream.' },
+  { name: 'Embeddings', description: 'Vectors of texts, and documents ranked by a query.' },
+  { name: 'Models', description: 'The served model.' },
+  { name: 'Tokens', description: 'Text to tokens and back, and the prompt that a chat becomes.' },
+  { name: 'Server', description: 'State and properties of the server.' },
+];
+
 export interface OpenApiOptions {
   /** The version of this program. */
   readonly version: string;
+  readonly authenticationEnabled: boolean;
 }
 
-/**
- * `GET /openapi.json`, the API as a document for programs, and `GET /docs`, the same for people. Registered
- * before the routes, whose registration it observes.
- */
-export const openApi = fp<OpenApiOptions>(async (app, { version }) => {
-  const routes: DocumentedRoute[] = [];
-  app.addHook('onRoute', ({ url, method, config }) => {
-    const doc = config?.doc;
-    if (doc === undefined) return;
-    const [name] = [method].flat().includes('GET') ? ['GET'] : [method].flat();
-    // Fastify adds a HEAD to each GET by itself.
-    if (name === undefined || name === 'HEAD') return;
-    routes.push({ url, method: name.toLowerCase(), doc });
+/** Describes every route that is registered after this plugin and has a `doc`. */
+export const openApi = fp<OpenApiOptions>(async (app, { version, authenticationEnabled }) => {
+  const schemas: Record<string, object> = { Error: errorSchema };
+  const examples: Record<string, object> = {};
+
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'llama-gguf-inference',
+        version,
+        description: 'A GGUF model behind the API of OpenAI and parts of the API of llama-server.',
+        license: { name: 'MIT', identifier: 'MIT' },
+      },
+      servers: [{ url: '/', description: 'This server' }],
+      tags: [...tags],
+      components: { securitySchemes },
+    },
+    convertConstToEnum: false,
+    transform: ({ url, route }) => {
+      const { doc, access = 'inference' } = route.config ?? {};
+      if (doc === undefined) return { schema: { hide: true }, url };
+      Object.assign(schemas, namedSchemasOf(doc));
+      if (doc.body !== undefined) examples[doc.operationId] = doc.body.example;
+      return {
+        schema: toOperationSchema(doc, access, authenticationEnabled),
+        url: url.replace(/\*$/, `:${doc.pathParameter?.name}`),
+      };
+    },
+    transformObject: (described) =>
+      'openapiObject' in described
+        ? complete(described.openapiObject as unknown as OpenApiDocument, schemas, examples)
+        : {},
   });
 
-  let document: OpenApiDocument | undefined;
-  const documentOf = () => {
-    document ??= toOpenApi(routes, version);
-    return document;
-  };
-
-  app.get(
-    '/openapi.json',
-    { config: { access: 'open', doc: documentDoc } },
-    async (_request, reply) => {
-      return reply.type('application/json').send(JSON.stringify(documentOf(), null, 2));
-    },
-  );
-
-  app.get('/docs', { config: { access: 'open', doc: pageDoc } }, async (_request, reply) => {
-    return reply
-      .header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'")
-      .type('text/html; charset=utf-8')
-      .send(toDocsPage(documentOf()));
+  let text: string | undefined;
+  app.get('/openapi.json', { config: { access: 'open', doc } }, async (_request, reply) => {
+    text ??= JSON.stringify(app.swagger(), null, 2);
+    return reply.type('application/json').send(text);
   });
 });
 
-const documentDoc: RouteDoc = {
+/**
+ * Adds the schemas, and an example of each body, which `@fastify/swagger` drops beside a reference. A route of every
+ * method is shown as a GET.
+ */
+function complete(
+  document: OpenApiDocument,
+  schemas: Readonly<Record<string, object>>,
+  examples: Readonly<Record<string, object>>,
+): object {
+  const paths = Object.entries(document.paths).map(([path, methods]) => {
+    const { get } = methods;
+    const shown = Object.entries(get === undefined ? methods : { get });
+    return [
+      path,
+      Object.fromEntries(shown.map(([name, each]) => [name, addExample(each, examples)])),
+    ];
+  });
+  return {
+    ...document,
+    paths: Object.fromEntries(paths),
+    components: { ...document.components, schemas },
+  };
+}
+
+function addExample(operation: Operation, examples: Readonly<Record<string, object>>): Operation {
+  const example = examples[operation.operationId];
+  const content = operation.requestBody?.content['application/json'];
+  if (example === undefined || content === undefined) return operation;
+  const requestBody = {
+    ...operation.requestBody,
+    content: { 'application/json': { ...content, example } },
+  };
+  return { ...operation, requestBody };
+}
+
+const doc: RouteDoc = {
   operationId: 'getOpenApi',
   tag: 'Server',
   summary: 'This document',
   reply: { mediaType: 'application/json', description: 'An OpenAPI 3.1 document.' },
-};
-
-const pageDoc: RouteDoc = {
-  operationId: 'getDocs',
-  tag: 'Server',
-  summary: 'This document as a page',
-  reply: { mediaType: 'text/html', description: 'A page that loads nothing from elsewhere.' },
 };

@@ -20,12 +20,14 @@ import { tokens } from '../api/text/tokens.ts';
 import { embeddings } from '../api/vectors/embeddings.ts';
 import { rerank } from '../api/vectors/rerank.ts';
 import type { HttpLimits } from '../config/config.ts';
+import { documentedKeyword } from '../core/route-doc.ts';
 import { anonymousAccess } from '../http/anonymous-access.ts';
 import { type AuthenticationOptions, authentication } from '../http/authentication.ts';
 import { authorization } from '../http/authorization.ts';
 import { callerLog } from '../http/caller-log.ts';
 import { clientErrorHandler } from '../http/client-error.ts';
 import { type CorsOrigins, cors } from '../http/cors.ts';
+import { docs } from '../http/docs.ts';
 import { errorHandler, frameworkErrorHandler } from '../http/error-handler.ts';
 import { everyMethod } from '../http/every-method.ts';
 import { httpLimits, nodeLimits, requestTimeoutOf } from '../http/http-limits.ts';
@@ -124,6 +126,7 @@ function openApp({ logger, limits, tls, trustedProxies, corsOrigins }: GatewayDe
         allowUnionTypes: true,
         // Gives the value that failed to `toValidationError`.
         verbose: true,
+        keywords: [documentedKeyword],
       },
     },
     schemaErrorFormatter: toValidationError,
@@ -151,7 +154,8 @@ function registerPlugins(app: Gateway, deps: GatewayDeps): void {
   app.register(keyLimits, { store: access?.limitStore });
   app.register(usageRecording, { ledger: deps.ledger });
   app.register(notFound);
-  app.register(openApi, { version });
+  app.register(openApi, { version, authenticationEnabled: access !== undefined });
+  app.register(docs);
 }
 
 function registerRoutes(app: Gateway, deps: GatewayDeps): void {

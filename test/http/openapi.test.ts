@@ -5,8 +5,9 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import type { TSchema } from 'typebox';
 import Schema from 'typebox/schema';
 import { describe, expect, test } from 'vitest';
-import type { OpenApiDocument } from '../../src/http/openapi-document.ts';
+import type { OpenApiDocument } from '../../src/http/openapi.ts';
 import { startGateway } from '../support/start-gateway.ts';
+import { bearer, secrets, withKeys } from '../support/test-keys.ts';
 
 const sourceDir = fileURLToPath(new URL('../../src/', import.meta.url));
 
@@ -96,7 +97,8 @@ describe('the API document', () => {
     expect(exampleCount).toBeGreaterThan(30);
     const chat = paths['/v1/chat/completions']?.post;
     const statuses = Object.keys(chat?.responses ?? {});
-    expect(statuses).toEqual(['200', '400', '404', '413', '415', '500', '503']);
+    const refusals = ['400', '401', '403', '404', '413', '415', '429'];
+    expect(statuses).toEqual(['200', ...refusals, '500', '503']);
     const refused = chat?.responses['400']?.content?.['application/json']?.examples;
     expect(refused).toHaveProperty('context_length_exceeded.value.error.type');
   });
@@ -110,20 +112,128 @@ describe('the API document', () => {
   });
 });
 
-describe('the page', () => {
-  test('shows every operation and field, and loads nothing', async () => {
+describe('security', () => {
+  const named = [{ bearer: [] }, { apiKey: [] }];
+  const securityOf = (document: OpenApiDocument) => ({
+    chat: document.paths['/v1/chat/completions']?.post?.security,
+    usage: document.paths['/admin/usage']?.get?.security,
+    health: document.paths['/health']?.get?.security,
+    metrics: document.paths['/metrics']?.get?.security,
+  });
+
+  test('names the two headers of a key, which are optional while authentication is off', async () => {
     const document = await fetchDocument();
+    expect(document.components.securitySchemes).toMatchObject({
+      bearer: { type: 'http', scheme: 'bearer' },
+      apiKey: { type: 'apiKey', in: 'header', name: 'X-Api-Key' },
+    });
+    const optional = [...named, {}];
+    expect(securityOf(document)).toEqual({
+      chat: optional,
+      usage: optional,
+      health: [],
+      metrics: [],
+    });
+  });
+
+  test.each([true, false])('follows METRICS_AUTH_ENABLED: %s', async (protectedMetrics) => {
+    const authentication = await withKeys(`alice:${secrets.alice}`, { protectedMetrics });
+    const { app } = startGateway({ authentication });
+    expect(securityOf((await app.inject('/openapi.json')).json())).toEqual({
+      chat: named,
+      usage: named,
+      health: [],
+      metrics: protectedMetrics ? named : [],
+    });
+  });
+
+  test('names the refusals of a key, by their code and type on the wire', async () => {
+    const { paths } = await fetchDocument();
+    const responses = paths['/v1/chat/completions']?.post?.responses ?? {};
+    const codes = (status: string) =>
+      Object.keys(responses[status]?.content?.['application/json']?.examples ?? {});
+    expect(codes('401')).toEqual(['invalid_api_key']);
+    expect(codes('403')).toEqual(['insufficient_scope', 'model_not_allowed']);
+    expect(codes('429').sort()).toEqual([
+      'concurrency_exceeded',
+      'insufficient_quota',
+      'rate_limit_exceeded',
+      'tokens_exceeded',
+    ]);
+    expect(Object.keys(paths['/ping']?.get?.responses ?? {})).toEqual(['200', '500']);
+    expect(JSON.stringify(responses['429'])).toContain('`rate_limit_exceeded` (`tokens`)');
+  });
+});
+
+describe('values', () => {
+  test('that handlers check are listed', async () => {
+    const { components, paths } = await fetchDocument();
+    const { ChatCompletionRequest } = components.schemas;
+    expect(ChatCompletionRequest).toMatchObject({
+      properties: {
+        response_format: { properties: { type: { enum: ['text', 'json_object', 'json_schema'] } } },
+        tools: { items: { properties: { type: { enum: ['function'] } } } },
+        messages: {
+          items: {
+            properties: { content: { items: { properties: { type: { enum: ['text'] } } } } },
+          },
+        },
+      },
+    });
+    const text = JSON.stringify(ChatCompletionRequest);
+    expect(text).toContain('{"type":"string","enum":["none","auto","required"]}');
+    expect(text).not.toContain('x-documented');
+    expect(paths['/metrics']?.get?.parameters).toMatchObject([
+      { name: 'format', schema: { enum: ['prometheus', 'openmetrics', 'json'] } },
+    ]);
+    for (const path of ['/metrics', '/admin/usage']) {
+      expect(paths[path]?.get?.responses['400']?.content).toBeDefined();
+    }
+  });
+
+  test('beyond the exact numbers of JSON are not bounds', async () => {
+    const { components } = await fetchDocument();
+    expect(components.schemas.ChatCompletionRequest).toMatchObject({
+      properties: { seed: { type: ['integer', 'null'], format: 'int64' } },
+    });
+    expect(JSON.stringify(components)).not.toMatch(/"(minimum|maximum)":-?\d{16}/);
+  });
+});
+
+describe('the page', () => {
+  test('is Swagger UI over the document, and loads nothing from elsewhere', async () => {
     const { app } = startGateway();
     const reply = await app.inject('/docs');
     expect(reply.statusCode).toBe(200);
     expect(reply.headers['content-type']).toBe('text/html; charset=utf-8');
-    expect(reply.headers['content-security-policy']).toContain("default-src 'none'");
-    for (const path of Object.keys(document.paths))
-      expect(reply.body).toContain(`</span> ${path}</h3>`);
-    for (const name of ['top_logprobs', 'stream_options', 'timings']) {
-      expect(reply.body).toContain(`<code>${name}</code>`);
+    expect(reply.body).not.toMatch(/https?:|@import|style=|<script>/);
+
+    const policy = String(reply.headers['content-security-policy']);
+    expect(policy).toContain("default-src 'none'");
+    expect(policy).not.toMatch(/https?:|\*|unsafe-eval/);
+
+    const urls = [...reply.body.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, url = '']) => url);
+    expect(urls.length).toBeGreaterThan(4);
+    for (const url of urls) {
+      const asset = await app.inject(url);
+      expect(asset.statusCode, url).toBe(200);
+      expect(asset.headers['content-security-policy'], url).toBe(policy);
+      if (url.endsWith('.css')) expect(asset.body).not.toMatch(/@import|url\((?!["']?data:)/);
     }
-    expect(reply.body).toContain('&#60;|im_start|&#62;');
-    expect(reply.body).not.toMatch(/<script|<link|<img|src=|@import|url\(|https?:/);
+    const described = await app.inject('/docs/json');
+    expect(described.json()).toEqual(await fetchDocument());
+  });
+
+  test('needs no key, and has no other files', async () => {
+    const authentication = await withKeys(`alice:${secrets.alice}`);
+    const { app } = startGateway({ authentication });
+    expect((await app.inject('/docs')).statusCode).toBe(200);
+    for (const url of ['/docs/static/nothing.js', '/docs/static/../../package.json']) {
+      const reply = await app.inject(url);
+      expect(reply.statusCode, url).toBeGreaterThanOrEqual(401);
+      expect(reply.json().error.code, url).toMatch(/not_found|invalid_api_key/);
+    }
+    const reply = await app.inject({ method: 'PUT', url: '/docs', headers: bearer(secrets.alice) });
+    expect(reply.statusCode).toBe(405);
   });
 });

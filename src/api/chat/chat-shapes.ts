@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox';
+import { documented } from '../../core/route-doc.ts';
 import { generationFields } from '../fields/generation-request.ts';
 import { optional } from '../fields/optional.ts';
 import { ChatLogprobs } from '../generation/logprobs.ts';
@@ -7,7 +8,7 @@ import { Timings } from '../generation/timings.ts';
 import { Usage } from '../generation/usage.ts';
 
 const ContentPart = Type.Object({
-  type: Type.String(),
+  type: Type.String(documented({ enum: ['text'] })),
   text: Type.Optional(Type.String()),
 });
 export type ContentPart = Static<typeof ContentPart>;
@@ -40,7 +41,7 @@ const RequestMessage = Type.Object({
 export type RequestMessage = Static<typeof RequestMessage>;
 
 const RequestTool = Type.Object({
-  type: Type.String(),
+  type: Type.String(documented({ enum: ['function'] })),
   function: Type.Optional(
     Type.Object({
       name: Type.String({ pattern: '^[a-zA-Z0-9_-]{1,64}$' }),
@@ -55,11 +56,29 @@ export type RequestTool = Static<typeof RequestTool>;
 /** A mode, or one function that must be called. */
 export type ToolChoice = string | { readonly [key: string]: unknown };
 
+/** The choices that `chat-tools.ts` accepts. */
+const documentedToolChoices = [
+  { type: 'string', enum: ['none', 'auto', 'required'] },
+  {
+    type: 'object',
+    required: ['type', 'function'],
+    properties: {
+      type: { type: 'string', enum: ['function'] },
+      function: {
+        type: 'object',
+        required: ['name'],
+        properties: { name: { type: 'string' } },
+      },
+    },
+  },
+  { type: 'null' },
+];
+
 export const reasoningEfforts = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh'] as const;
 
 /** The type is checked by hand, so that an unknown one is told from a broken one. */
 const ResponseFormat = Type.Object({
-  type: Type.String(),
+  type: Type.String(documented({ enum: ['text', 'json_object', 'json_schema'] })),
   json_schema: optional(
     Type.Object({
       name: optional(Type.String()),
@@ -87,7 +106,10 @@ export const ChatCompletionRequest = Type.Object({
   grammar: optional(Type.String({ maxLength: maxGrammarLength })),
   tools: optional(Type.Array(RequestTool, { maxItems: 128 })),
   tool_choice: Type.Optional(
-    Type.Unsafe<ToolChoice | null>({ type: ['string', 'object', 'null'] }),
+    Type.Unsafe<ToolChoice | null>({
+      type: ['string', 'object', 'null'],
+      ...documented({ anyOf: documentedToolChoices }),
+    }),
   ),
   parallel_tool_calls: optional(Type.Boolean()),
   reasoning_effort: Type.Optional(

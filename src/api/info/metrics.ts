@@ -48,11 +48,21 @@ export const metricsRoute: FastifyPluginAsyncTypebox<MetricsRouteDeps> = async (
 const doc: RouteDoc = {
   operationId: 'getMetrics',
   tag: 'Server',
-  summary: 'The numbers of the server; any method',
+  summary: 'The metrics of the server; any method',
   description:
-    'Prometheus text where `Accept` asks for `text/plain`, OpenMetrics where it asks for that, else JSON.',
-  queryParameters: { format: 'prometheus, openmetrics or json; wins over Accept' },
-  reply: { mediaType: 'text/plain', description: 'Prometheus text, or what was asked for.' },
+    'Prometheus text if `Accept` names `text/plain`, OpenMetrics if it names `application/openmetrics-text`, else JSON.',
+  queryParameters: {
+    format: {
+      description: 'The format of the reply; it wins over `Accept`.',
+      values: ['prometheus', 'openmetrics', 'json'],
+    },
+  },
+  reply: {
+    mediaType: 'text/plain',
+    otherMediaTypes: ['application/openmetrics-text', 'application/json'],
+    description: 'The metrics in the requested format.',
+  },
+  errors: ['invalid_value'],
 };
 
 /**

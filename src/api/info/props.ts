@@ -49,7 +49,9 @@ const slotsDoc: RouteDoc = {
   operationId: 'getSlots',
   tag: 'Server',
   summary: 'What the slots do, as llama-server tells it',
-  queryParameters: { fail_on_no_slot: 'Anything but nothing: 503 when every slot is at work.' },
+  queryParameters: {
+    fail_on_no_slot: { description: 'Any value: 503 if every slot is busy.' },
+  },
   reply: { name: 'Slots', schema: Slots },
   errors: [...modelErrors, 'queue_full'],
 };

@@ -37,10 +37,10 @@ const doc: RouteDoc = {
   description:
     'Over all servers that share the data folder. Needs a key with the scope `admin`; without authentication, a client on this machine.',
   queryParameters: {
-    day: 'This day only, like 2026-11-24; not with from or to',
-    from: 'The first day',
-    to: 'The last day',
-    key_id: 'This key only',
+    day: { description: 'One day, such as 2026-11-24; excludes `from` and `to`.' },
+    from: { description: 'The first day.' },
+    to: { description: 'The last day.' },
+    key_id: { description: 'One key.' },
   },
   reply: { name: 'UsageList', schema: UsageList, example: exampleUsageList },
   errors: ['invalid_value', 'insufficient_scope'],

@@ -1,0 +1,80 @@
+/**
+ * The API described for people: `GET /docs` is Swagger UI over the API document. The page loads everything from this
+ * server: its Content-Security-Policy allows nothing else.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import Fastify from 'fastify';
+import fp from 'fastify-plugin';
+import { GatewayError } from '../core/errors.ts';
+import type { RouteDoc } from '../core/route-doc.ts';
+
+/** React sets `style` attributes, and Swagger UI draws its icons from `data:` URLs. */
+const contentSecurityPolicy = {
+  'default-src': "'none'",
+  'script-src': "'self'",
+  'style-src': "'self' 'unsafe-inline'",
+  'img-src': "'self' data:",
+  'connect-src': "'self'",
+  'base-uri': "'none'",
+  'form-action': "'none'",
+  'frame-ancestors': "'none'",
+};
+
+/** Headers of the viewer's replies that reach the client. */
+const passedHeaders = [
+  'cache-control',
+  'content-security-policy',
+  'content-type',
+  'etag',
+  'last-modified',
+  'location',
+] as const;
+
+/** Registered after the API document. */
+export const docs = fp(async (app) => {
+  let viewer: Promise<FastifyInstance> | undefined;
+  const show = async (request: FastifyRequest, reply: FastifyReply) => {
+    viewer ??= openViewer(app);
+    const { headers, url } = request;
+    const page = await (await viewer).inject({ method: 'GET', url, headers });
+    if (page.statusCode === 404) throw new GatewayError('not_found');
+    for (const name of passedHeaders) reply.header(name, page.headers[name]);
+    return reply.code(page.statusCode).send(page.rawPayload);
+  };
+  app.get('/docs', { config: { access: 'open', doc } }, show);
+  app.route({ method: 'GET', url: '/docs/*', config: { access: 'open' }, handler: show });
+  app.addHook('onClose', async () => (await viewer)?.close());
+});
+
+/** An application of its own, made at the first request: its libraries would make each start 50 ms longer. */
+async function openViewer(app: FastifyInstance): Promise<FastifyInstance> {
+  const [{ default: swagger }, { default: swaggerUi }] = await Promise.all([
+    import('@fastify/swagger'),
+    import('@fastify/swagger-ui'),
+  ]);
+  const viewer = Fastify({ routerOptions: { ignoreTrailingSlash: true } });
+  await viewer.register(swagger, {
+    mode: 'static',
+    specification: { document: app.swagger() as never },
+  });
+  await viewer.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: contentSecurityPolicy,
+    theme: { title: 'llama-gguf-inference: API' },
+    uiConfig: {
+      layout: 'BaseLayout',
+      tryItOutEnabled: true,
+      displayRequestDuration: true,
+      // Longest replies are streams: highlighting them holds up the page.
+      syntaxHighlight: false,
+    },
+  });
+  return viewer;
+}
+
+const doc: RouteDoc = {
+  operationId: 'getDocs',
+  tag: 'Server',
+  summary: 'This document as a page that can send requests',
+  reply: { mediaType: 'text/html', description: 'Swagger UI; it loads nothing from elsewhere.' },
+};

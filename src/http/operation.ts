@@ -1,0 +1,245 @@
+/**
+ * What a route says of itself ({@link RouteDoc}) as the schema that `@fastify/swagger` makes an OpenAPI operation of.
+ */
+import type { FastifySchema } from 'fastify';
+import { type ErrorCode, GatewayError } from '../core/errors.ts';
+import {
+  documentedKeyword,
+  type NamedSchema,
+  type PlainReply,
+  type QueryParameter,
+  type RouteDoc,
+} from '../core/route-doc.ts';
+import type { Access } from './access.ts';
+
+/** The ways to send a key; one is enough. */
+export const securitySchemes = {
+  bearer: {
+    type: 'http',
+    scheme: 'bearer',
+    description: 'The API key as `Authorization: Bearer <key>`.',
+  },
+  apiKey: {
+    type: 'apiKey',
+    in: 'header',
+    name: 'X-Api-Key',
+    description: 'The API key in a header of its own.',
+  },
+} as const;
+
+export const errorSchema = {
+  type: 'object',
+  required: ['error'],
+  properties: {
+    error: {
+      type: 'object',
+      required: ['message', 'type', 'param', 'code'],
+      properties: {
+        message: { type: 'string', description: 'A sentence for people; its wording may change.' },
+        type: { type: 'string', description: 'The class of the error, in OpenAI’s words.' },
+        param: {
+          type: ['string', 'null'],
+          description: 'The path of the invalid field, such as `messages[2].content`.',
+        },
+        code: {
+          type: ['string', 'null'],
+          description: 'A stable identifier for programs; codes are never renamed.',
+        },
+      },
+    },
+  },
+} as const;
+
+const replyHeaders = {
+  'x-request-id': {
+    type: 'string',
+    description:
+      'The id of the request: the `X-Request-Id` of the client if valid, else a new one.',
+  },
+} as const;
+
+/** The errors of every route. */
+const commonErrors = ['internal_error'] as const satisfies readonly ErrorCode[];
+
+/** The errors of a route that requires a key, by its access. */
+function accessErrors(access: Access): readonly ErrorCode[] {
+  if (access === 'open') return [];
+  const ofKeys = ['invalid_api_key', 'rate_limit_exceeded', 'concurrency_exceeded'] as const;
+  if (access === 'key') return ofKeys;
+  if (access === 'admin') return [...ofKeys, 'insufficient_scope'];
+  return [...ofKeys, 'insufficient_scope', 'model_not_allowed'];
+}
+
+/** The parts of a schema that `@fastify/swagger` reads beyond those of Fastify. */
+export interface OperationSchema extends FastifySchema {
+  readonly operationId: string;
+  readonly tags: readonly string[];
+  readonly summary: string;
+  readonly description?: string;
+  readonly security: readonly Readonly<Record<string, readonly string[]>>[];
+}
+
+/**
+ * @param access - that the route requires
+ * @param authenticationEnabled - whether this server checks keys: without, a key is optional everywhere
+ */
+export function toOperationSchema(
+  doc: RouteDoc,
+  access: Access,
+  authenticationEnabled: boolean,
+): OperationSchema {
+  const { operationId, tag, summary, description, body, errors = [] } = doc;
+  return {
+    operationId,
+    tags: [tag],
+    summary,
+    ...(description !== undefined && { description }),
+    security: securityOf(access, authenticationEnabled),
+    ...parametersOf(doc),
+    ...(body && { body: reference(body) }),
+    response: {
+      200: toReply(doc),
+      ...errorResponses([...errors, ...accessErrors(access), ...commonErrors]),
+    },
+  };
+}
+
+/** The schemas that an operation refers to, by name. */
+export function namedSchemasOf({ body, reply, chunk }: RouteDoc): Record<string, object> {
+  return Object.fromEntries(
+    [body, reply, chunk].flatMap((each) =>
+      each !== undefined && 'name' in each ? [[each.name, toDocumented(each.schema)]] : [],
+    ),
+  );
+}
+
+function securityOf(access: Access, authenticationEnabled: boolean): OperationSchema['security'] {
+  if (access === 'open') return [];
+  const keys = Object.keys(securitySchemes).map((name) => ({ [name]: [] }));
+  return authenticationEnabled ? keys : [...keys, {}];
+}
+
+function parametersOf({ pathParameter, queryParameters }: RouteDoc): FastifySchema {
+  return {
+    ...(pathParameter && {
+      params: parameters({ [pathParameter.name]: { description: pathParameter.description } }),
+    }),
+    ...(queryParameters && { querystring: parameters(queryParameters) }),
+  };
+}
+
+function parameters(named: Readonly<Record<string, QueryParameter>>) {
+  const properties = Object.entries(named).map(([name, { description, values }]) => [
+    name,
+    { type: 'string', description, ...(values && { enum: values }) },
+  ]);
+  return { type: 'object', properties: Object.fromEntries(properties) };
+}
+
+function toReply({ reply, chunk }: RouteDoc): object {
+  const headers = replyHeaders;
+  if (reply === undefined) return { type: 'null', description: 'The reply has no body.', headers };
+  return {
+    description: descriptionOf(reply, chunk),
+    headers,
+    content: 'mediaType' in reply ? plainContent(reply) : jsonContent(reply, chunk),
+  };
+}
+
+function descriptionOf(
+  reply: NonNullable<RouteDoc['reply']>,
+  chunk: NamedSchema | undefined,
+): string {
+  if ('mediaType' in reply) return reply.description;
+  return chunk === undefined ? 'The reply.' : 'The reply, in one piece or as a stream.';
+}
+
+function plainContent({ mediaType, otherMediaTypes = [] }: PlainReply): object {
+  const mediaTypes = [mediaType, ...otherMediaTypes];
+  return Object.fromEntries(mediaTypes.map((each) => [each, { schema: { type: 'string' } }]));
+}
+
+function jsonContent(
+  reply: NamedSchema & { readonly example?: object },
+  chunk: NamedSchema | undefined,
+): object {
+  return {
+    'application/json': {
+      schema: reference(reply),
+      ...(reply.example && { example: reply.example }),
+    },
+    ...(chunk && {
+      'text/event-stream': {
+        schema: {
+          type: 'string',
+          description:
+            'With `stream: true`: one `data:` line for each chunk, then `data: [DONE]`. If the completion fails, the last `data:` line holds an error instead. Clients skip lines that begin with a colon.',
+          contentMediaType: 'application/json',
+          contentSchema: reference(chunk),
+        },
+      },
+    }),
+  };
+}
+
+/** One response for each status, with an example for each code. */
+function errorResponses(codes: readonly ErrorCode[]): Record<string, object> {
+  const errors = [...new Set(codes)].map((code) => new GatewayError(code));
+  const statuses = [...new Set(errors.map(({ status }) => status))].sort();
+  return Object.fromEntries(
+    statuses.map((status) => {
+      const same = errors.filter((error) => error.status === status);
+      const examples = same.map((error) => [error.code, { value: error.toBody() }]);
+      return [
+        String(status),
+        {
+          description: same.map(describe).join(' '),
+          headers: replyHeaders,
+          content: {
+            'application/json': {
+              schema: { $ref: '#/components/schemas/Error' },
+              examples: Object.fromEntries(examples),
+            },
+          },
+        },
+      ];
+    }),
+  );
+}
+
+/** In the words of the wire: several errors may share a code, and differ in their type. */
+function describe(error: GatewayError): string {
+  const { code, type } = error.toBody().error;
+  return `\`${code}\` (\`${type}\`): ${error.message}`;
+}
+
+/**
+ * The schema that a request is checked with, as the document shows it: the narrower schema where a handler
+ * checks more, and no bounds that a JSON number cannot hold exactly.
+ */
+function toDocumented(schema: object): object {
+  if (Array.isArray(schema)) return schema.map(toDocumentedValue);
+  const { [documentedKeyword]: narrower, ...rest } = schema as Record<string, unknown>;
+  const entries = Object.entries({ ...rest, ...(narrower as object | undefined) });
+  return Object.fromEntries(
+    entries
+      .filter(([key, value]) => !(isBound(key) && !isExact(value)))
+      .map(([key, value]) => [key, toDocumentedValue(value)]),
+  );
+}
+
+function toDocumentedValue(value: unknown): unknown {
+  return typeof value === 'object' && value !== null ? toDocumented(value) : value;
+}
+
+function isBound(key: string): boolean {
+  return key === 'minimum' || key === 'maximum';
+}
+
+function isExact(value: unknown): boolean {
+  return typeof value !== 'number' || Math.abs(value) <= Number.MAX_SAFE_INTEGER;
+}
+
+function reference({ name }: NamedSchema): { readonly $ref: string } {
+  return { $ref: `#/components/schemas/${name}` };
+}
