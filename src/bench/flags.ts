@@ -1,16 +1,14 @@
 import { choice, decimal, integer, text, type ValueKind } from '../core/value-kinds.ts';
+import { type Flag, type FlagValues, present } from '../terminal/flags.ts';
 import { workloadNames } from './workload.ts';
 
 export const outputFormats = ['text', 'json', 'html'] as const;
 export type OutputFormat = (typeof outputFormats)[number];
 
-/** A flag: its kind, what it is for, and its default in words. */
-export interface Flag<T> {
-  readonly kind: ValueKind<T>;
+/** A flag with what it is for, and its default in words. */
+interface BenchFlag<T> extends Flag<T> {
   readonly summary: string;
   readonly fallback?: string;
-  /** Its value is never shown. */
-  readonly isSecret?: true;
 }
 
 const maxCount = 1_000_000;
@@ -18,7 +16,7 @@ const maxTokenCount = 10_000_000;
 
 export const flags = {
   url: flag(httpUrl(), 'server to measure (required); its path is kept, a trailing /v1 dropped'),
-  'api-key': { ...flag(apiKey(), 'its API key', '$BENCH_API_KEY'), isSecret: true },
+  'api-key': { ...flag(apiKey(), 'its API key', '$BENCH_API_KEY'), secret: true },
   model: flag(text('ID'), 'model to name', 'the first of /v1/models'),
   'gateway-only': flag(present(), 'measure /ping and /health only'),
   workload: flag(
@@ -68,7 +66,7 @@ export const flags = {
   ),
   seed: flag(integer({ min: 0, max: 2 ** 32 - 1 }), 'seed of prompts and arrivals', 'random'),
   peer: flag(httpUrl(), 'a second server, measured in turns with the first'),
-  'peer-api-key': { ...flag(apiKey(), 'its API key', '$BENCH_PEER_API_KEY'), isSecret: true },
+  'peer-api-key': { ...flag(apiKey(), 'its API key', '$BENCH_PEER_API_KEY'), secret: true },
   'peer-model': flag(text('ID'), 'model to name to it', 'the first of its /v1/models'),
   output: flag(choice(...outputFormats), 'form of the report', 'text'),
   'output-file': flag(
@@ -86,19 +84,17 @@ export const flags = {
     'share of failed requests above which the exit code is 1',
     '0',
   ),
-} as const satisfies Record<string, Flag<unknown>>;
+} as const satisfies Record<string, BenchFlag<unknown>>;
 
 export type FlagName = keyof typeof flags;
-export type FlagValues = {
-  readonly [Name in FlagName]?: (typeof flags)[Name] extends Flag<infer T> ? T : never;
-};
+export type BenchValues = FlagValues<typeof flags>;
 
 export const flagNames = Object.keys(flags) as FlagName[];
 
 /** The text of `bench --help`. */
 export function benchHelpText(): string {
   const lines = flagNames.flatMap((name) => {
-    const { kind, summary, fallback }: Flag<unknown> = flags[name];
+    const { kind, summary, fallback }: BenchFlag<unknown> = flags[name];
     const value = kind.placeholder === undefined ? '' : ` ${kind.placeholder}`;
     const fallbackText = fallback === undefined ? '' : ` (default: ${fallback})`;
     return [`  --${name}${value}`, `      ${summary}${fallbackText}`];
@@ -116,18 +112,8 @@ Exit codes: 0 measured, 1 the server is not there, requests failed or a number g
 `;
 }
 
-/** Whether it takes no value. */
-export function isSwitch(name: FlagName): boolean {
-  return flags[name].kind.placeholder === undefined;
-}
-
-function flag<T>(kind: ValueKind<T>, summary: string, fallback?: string): Flag<T> {
+function flag<T>(kind: ValueKind<T>, summary: string, fallback?: string): BenchFlag<T> {
   return { kind, summary, ...(fallback !== undefined && { fallback }) };
-}
-
-/** Given or not. */
-function present(): ValueKind<boolean> {
-  return { expectation: 'given or not', placeholder: undefined, parse: () => true };
 }
 
 /** Values of one kind, separated by commas, each once. */

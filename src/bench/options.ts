@@ -1,17 +1,6 @@
-import { parseArgs } from 'node:util';
-import { nearest } from '../core/nearest.ts';
-import { quote } from '../core/quote.ts';
 import { StartError } from '../core/start-error.ts';
-import {
-  apiKey,
-  type Flag,
-  type FlagName,
-  type FlagValues,
-  flagNames,
-  flags,
-  isSwitch,
-  type OutputFormat,
-} from './flags.ts';
+import { type Flag, readFlags } from '../terminal/flags.ts';
+import { apiKey, type BenchValues, type FlagName, flags, type OutputFormat } from './flags.ts';
 import type { Load } from './load.ts';
 import type { WorkloadName } from './workload.ts';
 
@@ -67,9 +56,8 @@ const defaultPeerRounds = 3;
  * @throws {StartError} exit code 2, one line for each mistake
  */
 export function parseBenchOptions(argv: readonly string[], keys: BenchKeys = {}): BenchOptions {
-  const problems: string[] = [];
-  const { values, outputFiles, command } = readFlags(argv, problems);
-  problems.push(...contradictionsIn(values));
+  const { values, given, problems: mistakes } = readFlags(argv, flags, { emptyIsUnset: true });
+  const problems = [...mistakes, ...contradictionsIn(values)];
   const { url } = values;
   if (url === undefined || problems.length > 0) {
     if (url === undefined && !problems.some((problem) => problem.startsWith('--url'))) {
@@ -112,99 +100,29 @@ export function parseBenchOptions(argv: readonly string[], keys: BenchKeys = {})
     timeoutMs: (values.timeout ?? 120) * 1000,
     seed: values.seed ?? Math.floor(Math.random() * 2 ** 32),
     output: values.output ?? 'text',
-    outputFiles,
+    outputFiles: given
+      .filter(({ name }) => name === 'output-file')
+      .map(({ value }) => String(value)),
     baselinePath: values.baseline,
     failAbovePercent: values['fail-above'],
     maxErrorRatio: values['max-error-rate'] ?? 0,
-    command,
+    command: [
+      'llama-gguf-inference bench',
+      ...given.map(({ name, text }) => commandWord(name, text)),
+    ].join(' '),
   };
 }
 
-interface ReadFlags {
-  readonly values: FlagValues;
-  readonly outputFiles: readonly string[];
-  readonly command: string;
-}
-
-function readFlags(argv: readonly string[], problems: string[]): ReadFlags {
-  const values: Record<string, unknown> = {};
-  const outputFiles: string[] = [];
-  const words = ['llama-gguf-inference bench'];
-  const { tokens } = parseArgs({
-    args: [...argv],
-    options: Object.fromEntries(
-      flagNames.map((name) => [
-        name,
-        { type: isSwitch(name) ? ('boolean' as const) : ('string' as const) },
-      ]),
-    ),
-    strict: false,
-    allowPositionals: true,
-    tokens: true,
-  });
-  let isAfterWrongFlag = false;
-  for (const token of tokens) {
-    // What follows a flag that is wrong belongs to it, most likely.
-    if (token.kind === 'positional' && !isAfterWrongFlag) {
-      problems.push(`unexpected argument ${quote(token.value)}`);
-    }
-    isAfterWrongFlag = false;
-    if (token.kind !== 'option') continue;
-    const name = flagNames.find((each) => `--${each}` === token.rawName);
-    if (name === undefined) {
-      isAfterWrongFlag = true;
-      const meant = nearest(token.name, flagNames);
-      const hint = meant === undefined ? '' : `, did you mean --${meant}?`;
-      problems.push(`unknown flag ${token.rawName}${hint}`);
-      continue;
-    }
-    const problemCount = problems.length;
-    const value = readValue(name, token, problems);
-    isAfterWrongFlag = problems.length > problemCount;
-    if (value === undefined) continue;
-    if (name === 'output-file') outputFiles.push(String(value));
-    values[name] = value;
-    words.push(commandWord(name, token.value));
-  }
-  return { values: values as FlagValues, outputFiles, command: words.join(' ') };
-}
-
-function readValue(
-  name: FlagName,
-  { value, inlineValue }: { value?: string | undefined; inlineValue?: boolean | undefined },
-  problems: string[],
-): unknown {
-  const { kind, isSecret }: Flag<unknown> = flags[name];
-  if (isSwitch(name)) {
-    if (value === undefined) return true;
-    problems.push(`--${name} takes no value`);
-    return undefined;
-  }
-  const isSwallowedFlag = inlineValue === false && value?.startsWith('--') === true;
-  if (value === undefined || isSwallowedFlag) {
-    problems.push(`--${name} needs a value`);
-    return undefined;
-  }
-  if (value === '') return undefined;
-  const parsed = kind.parse(value);
-  if (parsed === undefined) {
-    const hidesPassword = isSecret === true || /:\/\/[^/]*@/.test(value);
-    const received = hidesPassword ? '' : `, received ${quote(value)}`;
-    problems.push(`--${name} must be ${kind.expectation}${received}`);
-  }
-  return parsed;
-}
-
 function commandWord(name: FlagName, value: string | undefined): string {
-  const { isSecret }: Flag<unknown> = flags[name];
+  const { secret }: Flag = flags[name];
   if (value === undefined) return `--${name}`;
-  if (isSecret === true) return `--${name} '***'`;
+  if (secret === true) return `--${name} '***'`;
   const isPlain = /^[\w./:@%+=,-]+$/.test(value);
   return `--${name} ${isPlain ? value : `'${value.replaceAll("'", "'\\''")}'`}`;
 }
 
 /** Flags that say nothing, or two things, together. */
-function contradictionsIn(values: FlagValues): string[] {
+function contradictionsIn(values: BenchValues): string[] {
   const problems: string[] = [];
   const needs = (name: FlagName, holds: boolean, what: string) => {
     if (values[name] !== undefined && !holds) problems.push(`--${name} needs ${what}`);

@@ -1,8 +1,10 @@
-import { parseArgs } from 'node:util';
 import { encodeModel } from '../access/keys/key-line.ts';
 import { parseDuration } from '../access/keys/when.ts';
 import { priorities } from '../admission/fair-queue.ts';
 import { nearest } from '../core/nearest.ts';
+import { quote } from '../core/quote.ts';
+import { choice, text, type ValueKind } from '../core/value-kinds.ts';
+import { type FlagValues, present, readFlags } from '../terminal/flags.ts';
 
 /** The command line of `keys` is wrong: exit code 2. */
 export class KeysUsageError extends Error {}
@@ -30,8 +32,28 @@ export interface KeysOptions {
   readonly attributes: ReadonlyMap<string, string>;
 }
 
-const text = { type: 'string' } as const;
-const flag = { type: 'boolean' } as const;
+const flags = {
+  file: { kind: text('PATH') },
+  quiet: { kind: present(), short: 'q' },
+  json: { kind: present() },
+  help: { kind: present(), short: 'h' },
+  name: { kind: text('NAME') },
+  'rate-limit': { kind: count() },
+  expires: { kind: text('WHEN') },
+  grace: { kind: duration() },
+  hash: { kind: present() },
+  force: { kind: present() },
+  all: { kind: present() },
+  stdin: { kind: present() },
+  models: { kind: text('ID,...') },
+  scopes: { kind: text('SCOPE,...') },
+  priority: { kind: choice(...priorities) },
+  'tokens-per-minute': { kind: count() },
+  'tokens-per-day': { kind: count() },
+  'concurrent-requests': { kind: count() },
+};
+
+type Values = FlagValues<typeof flags>;
 
 const globalFlags = ['file', 'quiet', 'json', 'help'];
 const limitFlags = ['tokens-per-minute', 'tokens-per-day', 'concurrent-requests'] as const;
@@ -77,17 +99,17 @@ Exit codes: 0 done, 1 not possible or not valid, 2 wrong flags.
 
 /** @throws {KeysUsageError} */
 export function parseKeysOptions(argv: readonly string[]): KeysOptions {
-  const { values, positionals } = parse(argv);
-  const [first, ...rest] = positionals;
+  const { values, words, problems } = readFlags(argv, flags, { maxWords: 1 });
+  const [first] = words;
   const command = keysCommands.find((name) => name === first);
   if (first !== undefined && command === undefined) {
     const meant = nearest(first, keysCommands);
     throw new KeysUsageError(
-      `unknown command '${first}'${meant === undefined ? '' : `, did you mean ${meant}?`}`,
+      `unknown command ${quote(first)}${meant === undefined ? '' : `, did you mean ${meant}?`}`,
     );
   }
-  const [extra] = rest;
-  if (extra !== undefined) throw new KeysUsageError(`unexpected argument '${extra}'`);
+  const [problem] = problems;
+  if (problem !== undefined) throw new KeysUsageError(problem);
   if (command !== undefined) checkFlags(command, values);
   return {
     command,
@@ -96,50 +118,15 @@ export function parseKeysOptions(argv: readonly string[]): KeysOptions {
     quiet: values.quiet ?? false,
     json: values.json ?? false,
     name: values.name ?? '',
-    rateLimit: count(values['rate-limit'], 'rate-limit'),
+    rateLimit: values['rate-limit'],
     expires: values.expires,
-    graceMs: grace(values.grace),
+    graceMs: values.grace ?? 0,
     hash: values.hash ?? false,
     force: values.force ?? false,
     all: values.all ?? false,
     stdin: values.stdin ?? false,
     attributes: attributesOf(values),
   };
-}
-
-type Values = ReturnType<typeof parse>['values'];
-
-function parse(argv: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...argv],
-      allowPositionals: true,
-      options: {
-        file: text,
-        quiet: { ...flag, short: 'q' },
-        json: flag,
-        help: { ...flag, short: 'h' },
-        name: text,
-        'rate-limit': text,
-        expires: text,
-        grace: text,
-        hash: flag,
-        force: flag,
-        all: flag,
-        stdin: flag,
-        models: text,
-        scopes: text,
-        priority: text,
-        'tokens-per-minute': text,
-        'tokens-per-day': text,
-        'concurrent-requests': text,
-      },
-    });
-  } catch (error) {
-    // Node's sentence names the flag; what follows it is advice about dashes.
-    const message = error instanceof Error ? error.message : String(error);
-    throw new KeysUsageError(message.replace(/\. .*$/s, ''));
-  }
 }
 
 function checkFlags(command: KeysCommandName, values: Values): void {
@@ -155,33 +142,34 @@ function checkFlags(command: KeysCommandName, values: Values): void {
   }
 }
 
-function count(value: string | undefined, name: string): string | undefined {
-  if (value === undefined || /^[1-9]\d{0,11}$/.test(value)) return value;
-  throw new KeysUsageError(`--${name} must be a whole number from 1`);
+/** A limit, in the digits that the key file keeps. */
+function count(): ValueKind<string> {
+  return {
+    expectation: 'a whole number from 1',
+    placeholder: 'N',
+    parse: (value) => (/^[1-9]\d{0,11}$/.test(value) ? value : undefined),
+  };
 }
 
-function grace(value: string | undefined): number {
-  const durationMs = value === undefined ? 0 : parseDuration(value);
-  if (durationMs !== undefined) return durationMs;
-  throw new KeysUsageError('--grace must be a number with m, h, d or w, such as 24h');
+/** Milliseconds. */
+function duration(): ValueKind<number> {
+  return {
+    expectation: 'a number with m, h, d or w, such as 24h',
+    placeholder: 'DURATION',
+    parse: parseDuration,
+  };
 }
 
 function attributesOf(values: Values): ReadonlyMap<string, string> {
   const attributes = new Map<string, string>();
   for (const name of limitFlags) {
-    const value = count(values[name], name);
+    const value = values[name];
     if (value !== undefined) attributes.set(name.replaceAll('-', '_'), value);
   }
   for (const name of ['models', 'scopes'] as const) {
     const entries = values[name]?.split(',').map((entry) => encodeModel(entry.trim()));
     if (entries !== undefined) attributes.set(name, entries.join(','));
   }
-  if (values.priority !== undefined) attributes.set('priority', priority(values.priority));
+  if (values.priority !== undefined) attributes.set('priority', values.priority);
   return attributes;
-}
-
-function priority(value: string): string {
-  const known = priorities.find((each) => each === value.toLowerCase());
-  if (known !== undefined) return known;
-  throw new KeysUsageError(`--priority must be ${priorities.join(' or ')}`);
 }

@@ -1,5 +1,6 @@
-import { parseArgs } from 'node:util';
 import { checkFilter, type UsageFilter, UsageFilterError } from '../access/usage/usage-filter.ts';
+import { text } from '../core/value-kinds.ts';
+import { present, readFlags } from '../terminal/flags.ts';
 
 /** The command line of `usage` is wrong: exit code 2. */
 export class UsageOptionsError extends Error {}
@@ -27,10 +28,18 @@ Shows what each API key used, over all servers that share the folder. Days are t
 Exit codes: 0 done, 1 not readable, 2 wrong flags.
 `;
 
-const text = { type: 'string' } as const;
-const flag = { type: 'boolean' } as const;
+const flags = {
+  day: { kind: text('DAY') },
+  from: { kind: text('DAY') },
+  to: { kind: text('DAY') },
+  key: { kind: text('ID') },
+  folder: { kind: text('PATH') },
+  json: { kind: present() },
+  help: { kind: present(), short: 'h' },
+};
 
-const flags: Readonly<Record<keyof UsageFilter, string>> = {
+/** The flag of each field of a filter. */
+const flagOf: Readonly<Record<keyof UsageFilter, string>> = {
   day: '--day',
   from: '--from',
   to: '--to',
@@ -39,35 +48,16 @@ const flags: Readonly<Record<keyof UsageFilter, string>> = {
 
 /** @throws {UsageOptionsError} */
 export function parseUsageOptions(argv: readonly string[]): UsageOptions {
-  const { values } = parse(argv);
+  const { values, problems } = readFlags(argv, flags);
+  const [problem] = problems;
+  if (problem !== undefined) throw new UsageOptionsError(problem);
   const { help = false, json = false, folder, day, from, to, key: keyId } = values;
   const filter = { day, from, to, keyId };
   try {
     if (!help) checkFilter(filter);
   } catch (error) {
     if (!(error instanceof UsageFilterError)) throw error;
-    throw new UsageOptionsError(`${flags[error.field]} must ${error.expectation}`);
+    throw new UsageOptionsError(`${flagOf[error.field]} must ${error.expectation}`);
   }
   return { help, json, folder, filter };
-}
-
-function parse(argv: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...argv],
-      options: {
-        help: { ...flag, short: 'h' },
-        json: flag,
-        day: text,
-        from: text,
-        to: text,
-        key: text,
-        folder: text,
-      },
-    });
-  } catch (error) {
-    // Node's sentence names the flag; what follows it is advice about dashes.
-    const message = error instanceof Error ? error.message : String(error);
-    throw new UsageOptionsError(message.replace(/\. .*$/s, ''));
-  }
 }

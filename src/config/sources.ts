@@ -1,7 +1,7 @@
-import { parseArgs } from 'node:util';
 import { failureText } from '../core/failure-text.ts';
 import { nearest } from '../core/nearest.ts';
 import { quote } from '../core/quote.ts';
+import { type FlagForm, readCommandLine } from '../terminal/command-line.ts';
 import type { ConfigWarning } from './config-warning.ts';
 import { foreignNameWarnings } from './foreign-names.ts';
 import { flagName, namesOfSetting, settingNames, settingOf } from './table.ts';
@@ -22,42 +22,23 @@ export interface ConfigSource {
 const nameByFlag = new Map(
   settingNames.flatMap(namesOfSetting).map((name) => [flagName(name), name]),
 );
-const switchFlags = new Set(
-  settingNames
-    .filter((name) => settingOf(name).kind.placeholder === undefined)
-    .flatMap(namesOfSetting)
-    .map(flagName),
+
+const flagForms = new Map(
+  settingNames.flatMap((name) => {
+    const isSwitch = settingOf(name).kind.placeholder === undefined;
+    const form: FlagForm = { value: isSwitch ? 'optional' : 'required', negatable: isSwitch };
+    return namesOfSetting(name).map((each) => [flagName(each), form] as const);
+  }),
 );
 
 /** Flags `--name value`, `--name=value`, `--switch` and `--no-switch`; the last of a kind wins. */
 export function readFlags(argv: readonly string[]): ConfigSource {
+  const { flags, problems } = readCommandLine(argv, flagForms);
   const texts = new Map<string, string>();
-  const problems: string[] = [];
-  const options = Object.fromEntries(
-    [...nameByFlag.keys()].map((flag) => [
-      flag,
-      { type: switchFlags.has(flag) ? ('boolean' as const) : ('string' as const) },
-    ]),
-  );
-  const { tokens } = parseArgs({
-    args: [...argv],
-    options,
-    strict: false,
-    allowPositionals: true,
-    tokens: true,
-  });
-  let afterUnknownFlag = false;
-  for (const token of tokens) {
-    if (token.kind === 'positional') {
-      if (!afterUnknownFlag) problems.push(`unexpected argument ${quote(token.value)}`);
-    }
-    if (token.kind !== 'option') {
-      afterUnknownFlag = false;
-      continue;
-    }
-    const problem = takeFlag(token, texts);
-    if (problem !== undefined) problems.push(problem);
-    afterUnknownFlag = problem?.startsWith('unknown flag') ?? false;
+  for (const { name: flag, value, negated } of flags) {
+    const name = nameByFlag.get(flag) ?? flag;
+    if (value === '') texts.delete(name);
+    else texts.set(name, value ?? String(!negated));
   }
   return { label: 'a flag', texts, problems, warnings: [] };
 }
@@ -94,38 +75,6 @@ export function readConfigFile(path: string, readFile: (path: string) => string)
     }
   }
   return { label: path, texts, problems, warnings: [] };
-}
-
-interface FlagToken {
-  readonly name: string;
-  readonly rawName: string;
-  readonly value?: string | undefined;
-  readonly inlineValue?: boolean | undefined;
-}
-
-/** Puts the flag's text into `texts`; the answer is what is wrong with it, if anything is. */
-function takeFlag(token: FlagToken, texts: Map<string, string>): string | undefined {
-  const isLong = token.rawName.startsWith('--');
-  const positive = token.name.startsWith('no-') ? token.name.slice('no-'.length) : undefined;
-  if (isLong && positive !== undefined && switchFlags.has(positive)) {
-    if (token.value !== undefined) return `${token.rawName} takes no value`;
-    texts.set(nameByFlag.get(positive) ?? positive, 'false');
-    return undefined;
-  }
-  const name = isLong ? nameByFlag.get(token.name) : undefined;
-  if (name === undefined) {
-    const meant = nearest(token.name, nameByFlag.keys());
-    return `unknown flag ${token.rawName}${meant === undefined ? '' : `, did you mean --${meant}?`}`;
-  }
-  if (switchFlags.has(token.name)) {
-    texts.set(name, token.value ?? 'true');
-    return undefined;
-  }
-  const swallowedFlag = token.inlineValue === false && token.value?.startsWith('--') === true;
-  if (token.value === undefined || swallowedFlag) return `${token.rawName} needs a value`;
-  if (token.value === '') texts.delete(name);
-  else texts.set(name, token.value);
-  return undefined;
 }
 
 function parseConfigFile(

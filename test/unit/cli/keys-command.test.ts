@@ -119,7 +119,7 @@ describe('generate', () => {
     ['generate --name', /^Error: .*--name/, 2],
     ['generate --frobnicate', /^Error: .*--frobnicate/, 2],
     ['generat --name c', /did you mean generate\?/, 2],
-    ['list more', /^Error: unexpected argument 'more'/, 2],
+    ['list more', /^Error: unexpected argument "more"/, 2],
   ])('%s is refused', async (argv, reason, code) => {
     const before = `bob:${secrets.bob}\n`;
     writeFileSync(file, before);

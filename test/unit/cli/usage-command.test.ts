@@ -86,8 +86,8 @@ describe('usage', () => {
     [['--day', '2026-11-24', '--from', '2026-11-24'], '--day must stand alone'],
     [['--from', '2026-11-25', '--to', '2026-11-24'], '--from must not be after the last day'],
     [['--key', 'a b'], '--key must be 1 to 64 letters'],
-    [['--days', '1'], "Unknown option '--days'"],
-    [['today'], "Unexpected argument 'today'"],
+    [['--days', '1'], 'unknown flag --days, did you mean --day?'],
+    [['today'], 'unexpected argument "today"'],
   ])('refuses %j', async (argv, reason) => {
     const { code, out, err } = await run(...argv);
     expect({ code, out }).toEqual({ code: 2, out: '' });
