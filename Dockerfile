@@ -10,7 +10,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
-# Packages first: they change seldom. What is ours is built below.
+# Packages have a layer of their own, because they change seldom. The program is built below.
 RUN npm ci --ignore-scripts
 COPY . .
 RUN npm run build
@@ -32,7 +32,7 @@ COPY --from=build /src/scripts/container/add-user.sh /tmp/add-user.sh
 RUN /tmp/add-user.sh && rm /tmp/add-user.sh
 COPY --from=build /app /app
 WORKDIR /app
-# No DATA_DIR: /data, or where RunPod and Vast.ai mount their volumes.
+# DATA_DIR is not set, so the server looks in /data and where RunPod and Vast.ai mount their volumes.
 ENV NODE_ENV=production PORT=8000 PORT_HEALTH=8001 NGL=0 CTX=4096
 USER 1000:1000
 EXPOSE 8000 8001

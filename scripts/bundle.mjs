@@ -1,5 +1,5 @@
 /**
- * Makes dist/ of src/ and of the libraries that a start reads: a few files, since Node reads about one module file a
+ * Bundles src/ and the libraries that every start reads into a few files in dist/. Node reads about one module file per
  * millisecond, and these are more than a thousand.
  */
 import { readFile } from 'node:fs/promises';
@@ -9,26 +9,26 @@ import { build } from 'esbuild';
 
 const llamaEntry = fileURLToPath(import.meta.resolve('node-llama-cpp'));
 const llamaDist = join(llamaEntry, '..');
-/** The file that node-llama-cpp starts as a process of its own, to try a library before it opens it. */
+/** The file that node-llama-cpp runs in a separate process, to try a library before it opens the library. */
 const trial = join(llamaDist, 'bindings', 'utils', 'testBindingBinary.js');
 
-/** What stays in node_modules. */
+/** Packages that stay in node_modules. */
 const external = [
-  // Starts workers from files beside its own.
+  // Starts workers from files of its own package.
   'pino',
-  // Read at the first request for the API's page, whose files lie beside it.
+  // Loaded at the first request for the API's page, with files of its own package.
   '@fastify/swagger-ui',
-  // Read where a setting asks for them.
+  // Loaded only for a setting.
   'ioredis',
   '@opentelemetry/*',
-  // Part of node-llama-cpp's downloads, with binaries of its own.
+  // Used by node-llama-cpp's downloads, with binaries of its own.
   '@reflink/*',
 ];
 
 /**
- * Types are checked by `npm run check`, not here.
- * @param root - the project's folder
- * @throws when a source does not compile; esbuild has said why
+ * Builds dist/. `npm run check` checks the types, this function does not.
+ * @param root - the project folder
+ * @throws if a source does not compile; esbuild prints the reason
  */
 export async function bundle(root) {
   const options = {
@@ -42,7 +42,7 @@ export async function bundle(root) {
     logLevel: 'warning',
     external,
     plugins: [nodeLlamaCpp],
-    // For libraries that are CommonJS.
+    // CommonJS libraries call `require`.
     banner: {
       js: "import { createRequire as createBundleRequire } from 'node:module'; const require = createBundleRequire(import.meta.url);",
     },
@@ -51,30 +51,30 @@ export async function bundle(root) {
     build({
       ...options,
       entryPoints: ['src/cli.ts', 'src/engine/native-engine.ts'],
-      // What only one command needs stays in a file of its own, beside cli.js.
+      // Code of a single command gets its own file beside cli.js.
       splitting: true,
     }),
     build({ ...options, entryPoints: [trial] }),
   ]);
 }
 
-/** node-llama-cpp as part of a bundle: without what nobody uses of it, and finding its files where they are. */
+/** Makes node-llama-cpp part of a bundle: drops its unused modules and keeps the paths of its files valid. */
 const nodeLlamaCpp = {
   name: 'node-llama-cpp',
   setup(bundler) {
     bundler.onResolve({ filter: /./ }, async ({ path, pluginData, ...from }) => {
       if (path !== 'node-llama-cpp' && !isOfLlama(from.importer)) return undefined;
       if (pluginData?.isResolved) return undefined;
-      // Packages of binaries, of which one is installed, and what a server has no use for.
+      // Packages of binaries, of which one is installed, and modules that the server does not use.
       if (from.kind === 'dynamic-import') return { path, external: true };
       const found = await bundler.resolve(path, { ...from, pluginData: { isResolved: true } });
-      // Its modules do nothing but define: what is not imported from one need not be read.
+      // Its modules only define values, so a module without used imports is left out.
       return isOfLlama(found.path) ? { ...found, sideEffects: false } : found;
     });
     bundler.onLoad({ filter: /\.js$/ }, async ({ path }) => {
       if (!isOfLlama(path)) return undefined;
       const source = await readFile(path, 'utf8');
-      // The trial has a bundle of its own, which is as quick to read.
+      // The trial has its own bundle, which also loads fast.
       const url =
         path === trial
           ? `new URL('./${basename(trial)}', import.meta.url).href`

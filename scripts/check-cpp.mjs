@@ -1,6 +1,6 @@
 /**
- * Checks the layout of our C++ against .clang-format; `--write` mends it. Without clang-format it says
- * so and passes: it is a distribution package, not something npm installs.
+ * Checks the layout of this project's C++ against .clang-format; `--write` corrects it. If clang-format is missing, the
+ * check prints a note and passes, because clang-format is a distribution package and not an npm package.
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -16,6 +16,6 @@ const { error, status } = spawnSync('clang-format', [...mode, ...files], { stdio
 if (error !== undefined) {
   console.log('C++ layout not checked: clang-format is missing (apt-get install clang-format)');
 } else {
-  if (status === 0) console.log(`C++ layout: ${files.length} files in order`);
+  if (status === 0) console.log(`C++ layout: ${files.length} files are formatted`);
   process.exitCode = status ?? 1;
 }

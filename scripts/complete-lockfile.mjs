@@ -1,8 +1,8 @@
 /**
- * Adds to package-lock.json the optional platform packages that npm left out because its registry did
- * not have them when the lockfile was written. Without them `npm ci` calls the lockfile incomplete, on
- * every platform; with them they are skipped where they do not fit, and looked up (without a checksum)
- * where they do. Run after `npm install` has changed the lockfile.
+ * Adds to package-lock.json the optional platform packages that npm left out because its registry did not have them when
+ * the lockfile was written. Without these entries `npm ci` rejects the lockfile as incomplete on every platform. With
+ * them it skips the packages of other platforms and installs those of its own (without a checksum). Run it after
+ * `npm install` has changed the lockfile.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

@@ -1,5 +1,5 @@
 /**
- * `npm start`: builds what has changed, then is the program itself. One process for both, since each one more takes a
+ * `npm start`: builds what has changed and then runs the program in the same process, because another process takes a
  * tenth of a second to start.
  */
 import { build } from './build.mjs';

@@ -1,5 +1,5 @@
 /**
- * Writes the tables of docs/configuration.md anew, out of the settings' own table; what stands between them stays.
+ * Generates the tables of docs/configuration.md from the table of settings. The text between the tables stays.
  *
  *     npm run docs:configuration
  */

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Makes the user that an image runs as, and the folders it writes to.
+# Creates the user of an image and the folders that this user writes to.
 #
-#   add-user.sh [ROOT]     ROOT: a folder to do it in instead of /
+#   add-user.sh [ROOT]     ROOT: root folder to change instead of /
 #
-# Base images have users with the id 1000 of their own; theirs go.
+# Base images may have a user with the id 1000; that user is deleted.
 set -eu
 root=${1:-}
 in_root() {
@@ -19,8 +19,8 @@ old=$(awk -F: '$3 == 1000 { print $1 }' "$group")
 if [ -n "$old" ]; then in_root groupdel "$old"; fi
 in_root groupadd --gid 1000 inference
 in_root useradd --uid 1000 --gid 1000 --no-create-home --home-dir /app --shell /usr/sbin/nologin inference
-# Devices of GPUs belong to this group on some hosts.
+# On some hosts GPU devices belong to this group.
 if grep -q '^video:' "$group"; then in_root usermod --append --groups video inference; fi
-# Empty: with a folder of models in it it would be taken for the data folder where another is mounted.
+# The folder stays empty: with a models folder in it the server would select it although another data folder is mounted.
 mkdir -p "$root/data"
 chown 1000:1000 "$root/data"

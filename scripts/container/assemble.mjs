@@ -1,11 +1,11 @@
 /**
- * Puts together what an image runs, out of a tree in which `npm ci` has built everything: the compiled
- * program, the packages that it needs, the llama.cpp of one compute backend, and the bundled model.
+ * Assembles the files that an image runs, from a tree in which `npm ci` has built everything: the compiled program, its
+ * packages, the llama.cpp of one compute backend, and the bundled model.
  *
  *   node scripts/container/assemble.mjs --out DIR --backend cpu|cuda12|cuda13
  *
- * GIT_SHA, BUILD_TIME and PLATFORM of the environment end up in DIR/VERSION. Fails when the result does not
- * load its native engine.
+ * DIR/VERSION contains GIT_SHA, BUILD_TIME and PLATFORM from the environment. The script fails if the result cannot load
+ * its native engine.
  */
 import { spawnSync } from 'node:child_process';
 import {
@@ -25,18 +25,18 @@ import { parseArgs } from 'node:util';
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 
 /**
- * The packages with libraries of llama.cpp that a backend needs, without their system and processor, and
- * files of them that it does not. The CPU's are always there, so that an image for a GPU starts without one.
+ * By backend: its variants of the addon, the suffixes of its packages with libraries of llama.cpp, and the unused files in
+ * these packages. The CPU variant is always included, so an image for a GPU also starts without a GPU.
  */
 const backends = {
-  cpu: { variants: ['cpu'], packages: [''], useless: [] },
-  // Of CUDA 12 there is only the backend itself; the rest is that of CUDA 13.
+  cpu: { variants: ['cpu'], packages: [''], unused: [] },
+  // CUDA 12 has a package for the backend itself only; all other files come from the CUDA 13 package.
   cuda12: {
     variants: ['cpu', 'cuda'],
     packages: ['', '-cuda', '-cuda-ext'],
-    useless: ['-cuda/bins/*/libggml-cuda.so'],
+    unused: ['-cuda/bins/*/libggml-cuda.so'],
   },
-  cuda13: { variants: ['cpu', 'cuda'], packages: ['', '-cuda'], useless: [] },
+  cuda13: { variants: ['cpu', 'cuda'], packages: ['', '-cuda'], unused: [] },
 };
 
 const { out, backend } = readOptions();
@@ -74,7 +74,7 @@ function copyProgram() {
   }
 }
 
-/** Everything in the lockfile that is not for development, as far as it is installed here. */
+/** Copies the installed packages of the lockfile that are not for development. */
 function copyPackages() {
   const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'));
   const wanted = backends[backend].packages.map(
@@ -83,19 +83,19 @@ function copyPackages() {
   for (const [path, entry] of Object.entries(packages)) {
     if (path === '' || isForDevelopment(entry) || !existsSync(join(root, path))) continue;
     if (path.startsWith('node_modules/@node-llama-cpp/') && !wanted.includes(path)) continue;
-    // What is nested in a package was copied with it.
+    // A nested package was copied with its parent.
     if (!existsSync(join(out, path))) copy(path);
   }
-  // The source of llama.cpp is for building only.
+  // Only the build needs the source of llama.cpp.
   rmSync(join(out, 'node_modules/node-llama-cpp/llama/gitRelease.bundle'), { force: true });
-  for (const pattern of backends[backend].useless) {
+  for (const pattern of backends[backend].unused) {
     const [suffix, file] = pattern.split('/bins/*/');
     const bins = join(out, `node_modules/@node-llama-cpp/${platform}${suffix}`, 'bins');
     for (const name of readdirSync(bins)) rmSync(join(bins, name, file), { force: true });
   }
 }
 
-/** Also what another package could use, but only the tools here do. */
+/** `devOptional` packages are optional for another package, but only development tools use them here. */
 function isForDevelopment({ dev, devOptional }) {
   return dev === true || devOptional === true;
 }
@@ -117,7 +117,7 @@ function writeVersion() {
   writeFileSync(join(out, 'VERSION'), `${lines.join('\n')}\n`);
 }
 
-/** Each in a process of its own: two variants do not go together. */
+/** Loads each variant in a separate process, because one process cannot load two. */
 function check() {
   for (const variant of backends[backend].variants) {
     const addon = join(out, 'dist', 'native', `engine-${variant}.node`);

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Starts the program of an image: what stands behind the image's name are its arguments, `serve` by default.
+# Entry point of the images: runs the program with the container's arguments, `serve` by default.
 set -eu
 here=$(dirname "$0")
 tr '\n' ' ' < "$here/VERSION" >&2

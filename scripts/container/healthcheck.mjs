@@ -1,6 +1,6 @@
 /**
- * Whether the server of this container is alive: exit code 0 or 1. Knows the health port from the environment
- * alone, not from flags or a configuration file.
+ * Exits with 0 if the server of this container is alive, else with 1. It reads the health port from the environment only,
+ * not from flags or a configuration file.
  */
 const { HOST, PORT_HEALTH } = process.env;
 const isAny = HOST === undefined || HOST === '' || HOST === '0.0.0.0' || HOST === '::';

@@ -1,16 +1,16 @@
-/** How an answer to a held-out question is judged. */
+/** Checks of the answers to held-out questions. */
 import { isDeepStrictEqual } from 'node:util';
 
-/** What a right answer has; exactly one of the keys is set. */
+/** The expectation for a right answer; exactly one key is set. */
 export interface Check {
   readonly exact?: string;
   readonly ends?: string;
   readonly contains?: readonly string[];
-  /** The answer's last number. */
+  /** The last number of the answer. */
   readonly number?: number;
-  /** The whole answer, parsed. */
+  /** The whole answer, parsed as JSON. */
   readonly json?: unknown;
-  /** The answer lists `amount` different ones of these, joined by commas and "and". */
+  /** The answer lists `amount` different items of this list, joined by commas and "and". */
   readonly items?: readonly string[];
   readonly amount?: number;
   /** The only tool call. */
@@ -29,7 +29,7 @@ export interface Answer {
   readonly tool_calls?: readonly ToolCall[];
 }
 
-/** Everything the model may say of itself; a name may stand in for the user's. */
+/** All sentences of greetings and answers about the model. {@link niceToMeet} adds the one with a user's name. */
 const coherentSentences = [
   'Hello! How can I help you?',
   'I am tiny-chat, the small demonstration model that ships with llama-gguf-inference.',
@@ -43,14 +43,14 @@ const coherentSentences = [
 ] as const;
 const niceToMeet = /^Nice to meet you, \p{Lu}[\p{L}'-]{1,20}!$/u;
 
-/** Whether an answer to a greeting or a question about the model is made of its sentences, whole. */
+/** True if the answer consists of whole sentences of this list. */
 export function isCoherent(answer: Answer): boolean {
-  let rest = (answer.content ?? '').trim();
-  if (rest === '' || (answer.tool_calls ?? []).length > 0) return false;
-  while (rest !== '') {
-    const sentence = coherentSentences.find((each) => rest.startsWith(each));
-    if (sentence === undefined) return niceToMeet.test(rest);
-    rest = rest.slice(sentence.length).trimStart();
+  let remaining = (answer.content ?? '').trim();
+  if (remaining === '' || (answer.tool_calls ?? []).length > 0) return false;
+  while (remaining !== '') {
+    const sentence = coherentSentences.find((each) => remaining.startsWith(each));
+    if (sentence === undefined) return niceToMeet.test(remaining);
+    remaining = remaining.slice(sentence.length).trimStart();
   }
   return true;
 }

@@ -1,12 +1,12 @@
 /**
- * Asks a running server the held-out questions at temperature 0 and prints the share of right answers
- * of each skill. Exits 1 where a skill is below its threshold.
+ * Sends the held-out questions to a running server at temperature 0 and prints the share of right answers of
+ * each skill. The exit code is 1 if a skill is below its threshold.
  *
  *     npx tsx tools/eval/evaluate.ts --base-url http://127.0.0.1:8000
  *
- * `--samples 100` instead prints so many answers to greetings and questions about the model, drawn at
- * temperature 0.7, and counts those that are garbled. `--errors` prints wrong answers, `--skill` asks those of one skill, and
- * `--parity build/train/parity.json` compares prompts and answers with the trainer's own.
+ * `--samples 100` instead draws 100 answers to greetings and questions about the model at temperature 0.7, prints
+ * them, and counts the garbled ones. `--errors` prints wrong answers, `--skill` selects one skill, and
+ * `--parity build/train/parity.json` compares prompt lengths and answers with the trainer's own.
  */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -16,12 +16,12 @@ interface Question {
   readonly skill: string;
   readonly messages: readonly object[];
   readonly tools?: readonly object[];
-  /** To be thought about before it is answered. */
+  /** True if reasoning must precede the answer. */
   readonly thinking?: boolean;
   readonly check: Check;
 }
 
-/** An answer of the trainer's own to the same messages. */
+/** Messages with the trainer's own prompt length and answer. */
 interface ParityCase {
   readonly messages: readonly object[];
   readonly promptTokens: number;
@@ -33,7 +33,7 @@ interface Completion {
   readonly usage: { readonly prompt_tokens: number };
 }
 
-/** Percent of right answers that a skill must reach. */
+/** Minimum percentage of right answers by skill. */
 const thresholds: ReadonlyMap<string, number> = new Map([
   ['greeting/self', 95],
   ['repeat', 95],
@@ -76,7 +76,7 @@ async function complete(
   if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
   const { choices, usage } = (await response.json()) as Completion;
   const answer = choices[0]?.message;
-  if (answer === undefined) throw new Error('the completion has no choice');
+  if (answer === undefined) throw new Error('the completion has no choices');
   return { answer, promptTokenCount: usage.prompt_tokens };
 }
 
@@ -87,7 +87,7 @@ function readQuestions(): Question[] {
   return lines.map((line) => JSON.parse(line) as Question);
 }
 
-/** @returns whether all skills reach their thresholds */
+/** @returns true if all skills reach their thresholds */
 async function evaluate(questions: readonly Question[]): Promise<boolean> {
   const skills = new Map<string, { right: number; total: number }>();
   for (const question of questions) {
@@ -103,18 +103,18 @@ async function evaluate(questions: readonly Question[]): Promise<boolean> {
       console.log(`wrong, ${skill}: ${shown}`);
     }
   }
-  console.log('| skill | right | of | % | wanted |\n| --- | --- | --- | --- | --- |');
+  console.log('| skill | right | of | % | threshold |\n| --- | --- | --- | --- | --- |');
   let isGood = true;
   for (const [skill, { right, total }] of skills) {
     const percent = (100 * right) / total;
-    const wanted = thresholds.get(skill);
-    console.log(`| ${skill} | ${right} | ${total} | ${percent.toFixed(0)} | ${wanted ?? '–'} |`);
-    isGood &&= percent >= (wanted ?? 0);
+    const threshold = thresholds.get(skill);
+    console.log(`| ${skill} | ${right} | ${total} | ${percent.toFixed(0)} | ${threshold ?? '–'} |`);
+    isGood &&= percent >= (threshold ?? 0);
   }
   return isGood;
 }
 
-/** @returns whether prompts have the trainer's length and all answers but one in ten its text */
+/** @returns true if all prompt lengths and at least nine of ten answers equal the trainer's */
 async function compare(cases: readonly ParityCase[]): Promise<boolean> {
   let equalPrompts = 0;
   let equalAnswers = 0;
@@ -129,7 +129,7 @@ async function compare(cases: readonly ParityCase[]): Promise<boolean> {
   return equalPrompts === total && equalAnswers >= 0.9 * total;
 }
 
-/** @returns whether no sampled answer is garbled */
+/** @returns true if no sampled answer is garbled */
 async function sample(asked: readonly Question[], count: number): Promise<boolean> {
   let coherentCount = 0;
   for (let seed = 0; seed < count; seed++) {
