@@ -8,7 +8,7 @@ import { samplingFields } from '../../src/api/fields/sampling.ts';
 import { CompletionRequest } from '../../src/api/text/completion-shapes.ts';
 import type { EngineRequest } from '../../src/engine/generator.ts';
 import type { FakeEngine } from '../support/fake-engine.ts';
-import { postChat, postText, startGateway } from '../support/start-gateway.ts';
+import { postChat, postText, reuseGateway } from '../support/start-gateway.ts';
 
 type Body = Record<string, unknown>;
 
@@ -336,7 +336,7 @@ const endpoints = [
 ] as const;
 
 describe.each(endpoints)('of %s', (_endpoint, post, rows) => {
-  const start = () => startGateway({ engineInfo: { slotCount } });
+  const start = () => reuseGateway({ slotCount });
 
   describe.each(rows)(
     '$field beside $beside',
@@ -344,10 +344,12 @@ describe.each(endpoints)('of %s', (_endpoint, post, rows) => {
       test.runIf(taken.length > 0 && field !== 'prompt')(
         'null is as if it was absent',
         async () => {
-          const [absent, given] = [start(), start()];
-          expect((await post(absent.app, { ...beside })).statusCode).toBe(200);
-          expect((await post(given.app, { ...beside, [field]: null })).statusCode).toBe(200);
-          expect(toldOf(given.engine)).toEqual(toldOf(absent.engine));
+          const requestOf = async (fields: object) => {
+            const { app, engine } = start();
+            expect((await post(app, { ...beside, ...fields })).statusCode).toBe(200);
+            return toldOf(engine);
+          };
+          expect(await requestOf({ [field]: null })).toEqual(await requestOf({}));
         },
       );
 
@@ -453,7 +455,7 @@ const messageRows: readonly NestedRow[] = [
 
 describe.each(messageRows)('$param', ({ param, message, taken, refused }) => {
   test.each(taken.map((value) => [value]))('%j is taken', async (value) => {
-    const { app } = startGateway();
+    const { app } = reuseGateway();
     const reply = await postChat(app, {
       messages: [message(value), { role: 'user', content: 'x' }],
     });
@@ -461,7 +463,7 @@ describe.each(messageRows)('$param', ({ param, message, taken, refused }) => {
   });
 
   test.each(refused)('%j is refused', async (value, code = 'invalid_value', where = param) => {
-    const { app, engine } = startGateway();
+    const { app, engine } = reuseGateway();
     const reply = await postChat(app, {
       messages: [message(value), { role: 'user', content: 'x' }],
     });
@@ -535,13 +537,13 @@ describe.each([
 ] as const)('not honoured of %s', (_endpoint, post, others) => {
   test.each([...neutralRows, ...others])('%s', async (field, neutral, asks) => {
     for (const value of [null, ...neutral]) {
-      const { app, logLines } = startGateway();
+      const { app, logLines } = reuseGateway();
       expect((await post(app, { [field]: value })).statusCode).toBe(200);
       expect(logLines).not.toContainEqual(
         expect.objectContaining({ msg: 'unknown fields ignored' }),
       );
     }
-    const { app, engine } = startGateway();
+    const { app, engine } = reuseGateway();
     const reply = await post(app, { [field]: asks });
     expect(reply.statusCode).toBe(400);
     expect(reply.json().error).toMatchObject({ code: unsupported, param: field });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { SamplingParams } from '../../src/engine/sampling-params.ts';
-import { postChat, postText, startGateway } from '../support/start-gateway.ts';
+import { postChat, postText, reuseGateway } from '../support/start-gateway.ts';
 
 interface Field {
   readonly field: string;
@@ -67,20 +67,20 @@ describe.each(
 )('$field of $endpoint', ({ field, name, valid, wrong, post }) => {
   test('is left to the engine when it is absent or null', async () => {
     for (const body of [{}, { [field]: null }]) {
-      const { app, engine } = startGateway();
+      const { app, engine } = reuseGateway();
       expect((await post(app, body)).statusCode).toBe(200);
       expect(engine.requests[0]?.sampling).toEqual({});
     }
   });
 
   test.each(valid.map((value) => [value]))('%j reaches the engine', async (value) => {
-    const { app, engine } = startGateway();
+    const { app, engine } = reuseGateway();
     expect((await post(app, { [field]: value })).statusCode).toBe(200);
     expect(engine.requests[0]?.sampling).toEqual({ [name]: value });
   });
 
   test.each(wrong.map((value) => [value]))('%j is refused', async (value) => {
-    const { app, engine } = startGateway();
+    const { app, engine } = reuseGateway();
     const reply = await post(app, { [field]: value });
     expect(reply.statusCode).toBe(400);
     const { error } = reply.json();
@@ -120,7 +120,7 @@ describe.each(endpoints)('fields of %s that are read', (_endpoint, post) => {
     [{ seed: -(2 ** 63) }, { seed: -(2n ** 63n) }],
     [{ seed: 2 ** 64 }, { seed: 2n ** 64n }],
   ])('%j', async (body, expected) => {
-    const { app, engine } = startGateway();
+    const { app, engine } = reuseGateway();
     expect((await post(app, body)).statusCode).toBe(200);
     expect(engine.requests[0]?.sampling).toEqual(expected);
   });
@@ -156,7 +156,7 @@ describe.each(endpoints)('fields of %s that are read', (_endpoint, post) => {
       'logit_bias',
     ],
   ])('%j is refused', async (body, param) => {
-    const { app, engine } = startGateway();
+    const { app, engine } = reuseGateway();
     const reply = await post(app, body);
     expect(reply.statusCode).toBe(400);
     expect(reply.json().error).toMatchObject({ param, code: 'invalid_value' });
@@ -164,7 +164,7 @@ describe.each(endpoints)('fields of %s that are read', (_endpoint, post) => {
   });
 
   test('unknown samplers are answered with those there are', async () => {
-    const { app } = startGateway();
+    const { app } = reuseGateway();
     const reply = await post(app, { samplers: ['nucleus'] });
     for (const name of canonical) expect(reply.json().error.message).toContain(`\`${name}\``);
   });
@@ -174,13 +174,13 @@ describe.each(endpoints)('fields of %s that are read', (_endpoint, post) => {
     [{ n_predict: 5, max_tokens: 6 }, 6],
     [{ n_predict: null }, undefined],
   ])('%j limits the completion', async (body, expected) => {
-    const { app, engine } = startGateway();
+    const { app, engine } = reuseGateway();
     expect((await post(app, body)).statusCode).toBe(200);
     expect(engine.requests[0]?.maxTokens).toBe(expected);
   });
 
   test.each([-1, 0, 1.5, '5'])('n_predict of %j is refused', async (value) => {
-    const { app } = startGateway();
+    const { app } = reuseGateway();
     const reply = await post(app, { n_predict: value });
     expect(reply.statusCode).toBe(400);
     expect(reply.json().error).toMatchObject({ param: 'n_predict', code: 'invalid_value' });

@@ -94,8 +94,24 @@ export class FakeEngine implements Engine, Generator, Embedder, Tokenizer {
   readonly tokenizer: Tokenizer = this;
 
   constructor({ generates = true, ...info }: FakeInfo = {}) {
-    this.info = { ...FakeEngine.#info, ...info };
+    // A test may change it.
+    this.info = structuredClone({ ...FakeEngine.#info, ...info });
     this.generator = generates ? this : undefined;
+  }
+
+  /** Clears the record of calls. */
+  forgetCalls(): void {
+    for (const calls of [
+      this.preparedChats,
+      this.chatOptions,
+      this.requests,
+      this.plainPrompts,
+      this.tokenizeCalls,
+      this.endings,
+    ]) {
+      calls.length = 0;
+    }
+    this.eventCount = 0;
   }
 
   async prepareChat(
