@@ -1,4 +1,5 @@
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -85,6 +86,23 @@ describe('RotatingFile', () => {
     await file.close();
     expect(failures).toMatchObject([{ code: 'ENOENT' }]);
   });
+
+  it.skipIf(!existsSync('/dev/full'))(
+    'reports a full disk once, and does not wait for it at the exit',
+    async () => {
+      const failures: unknown[] = [];
+      const file = new RotatingFile('/dev/full', { maxBytes: 0, maxFiles: 1 }, (error) =>
+        failures.push(error),
+      );
+      file.write('lost\n');
+      file.flushSync();
+      file.write('lost too\n');
+      await expect.poll(() => failures.length).toBe(1);
+      file.write('and this\n');
+      await file.close();
+      expect(failures).toMatchObject([{ code: 'ENOSPC' }]);
+    },
+  );
 
   it('writes what waits when the process exits', () => {
     const path = join(folder(), 'x.log');

@@ -1,11 +1,13 @@
 import {
   chownSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -25,6 +27,15 @@ test('nothing is left beside a file that cannot be replaced', async () => {
   mkdirSync(join(path, 'full'), { recursive: true });
   await expect(replaceFile(path, 'text')).rejects.toThrow();
   expect(readdirSync(folder)).toEqual(['keys.txt']);
+});
+
+test('a link stays one, also where its target does not exist yet', async () => {
+  const folder = folderOf();
+  const path = join(folder, 'keys.txt');
+  symlinkSync('real.txt', path);
+  await replaceFile(path, 'text');
+  expect(lstatSync(path).isSymbolicLink()).toBe(true);
+  expect(readFileSync(join(folder, 'real.txt'), 'utf8')).toBe('text');
 });
 
 test.skipIf(process.getuid?.() !== 0)('a file keeps its owner', async () => {
