@@ -91,9 +91,9 @@ Napi::Value EngineWrap::Abilities(const Napi::CallbackInfo& info) {
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("vocabularySize", model_->n_vocab());
   result.Set("infill", model_->can_infill());
-  result.Set("tools", chat_->knows_tools());
-  result.Set("thinking", chat_->knows_thinking());
-  result.Set("thinksByDefault", chat_->thinks_by_default());
+  result.Set("tools", chat_->chat_template().supports_tools());
+  result.Set("thinking", chat_->chat_template().supports_thinking());
+  result.Set("thinksByDefault", chat_->chat_template().thinks_by_default());
   return result;
 }
 

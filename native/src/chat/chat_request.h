@@ -1,0 +1,36 @@
+// A chat request as the addon receives it, read for llama.cpp.
+#pragma once
+
+#include <common/chat.h>
+
+#include <string>
+
+#include "chat/chat_template.h"
+
+// A JSON object; every key but the first may be missing:
+//   messages            array, as in OpenAI's API, contents being strings
+//   tools               array, as in OpenAI's API
+//   enforcedTools       array like `tools`; without it, calls have to follow `tools`
+//   toolChoice          "auto" (the default), "none" or "required"
+//   parallelToolCalls   boolean; without it, where the template has a form for it
+//   jsonSchema          what the reply must conform to, where it calls no tool
+//   grammar             GBNF that the reply must follow
+//   thinking            boolean; without it, the template's default
+//   thinkingBudget      maximum number of reasoning tokens
+//   templateArguments   object of further variables for the template
+// A last message of the assistant is continued.
+struct ChatRequest {
+  common_chat_templates_inputs inputs;
+  // What calls have to follow, with the part of their schemas that can be enforced. Equal to
+  // `inputs.tools` where nothing else was asked for.
+  std::vector<common_chat_tool> enforced_tools;
+  // -1 for no limit.
+  int32_t thinking_budget = -1;
+
+  bool calls_tools() const {
+    return !inputs.tools.empty() && inputs.tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE;
+  }
+};
+
+// Throws std::exception when a part is refused.
+ChatRequest ReadChatRequest(const std::string& text, const ChatTemplate& chat_template);

@@ -1,0 +1,49 @@
+// The chat template of a model, as llama.cpp parses and applies it, and what it can do. Const after
+// construction.
+#pragma once
+
+#include <common/chat.h>
+
+#include <memory>
+#include <string>
+
+#include "chat/tool_form.h"
+#include "grammar/reply_grammar.h"
+
+class ChatTemplate {
+ public:
+  // Uses `template_override` (Jinja) when it is not empty, else the model's own template, else
+  // ChatML. Throws std::exception when the template does not parse. `model` only has to outlive the
+  // constructor.
+  ChatTemplate(const llama_model* model, const std::string& template_override);
+
+  // The prompt for `inputs`, and how the reply to it looks.
+  common_chat_params Apply(const common_chat_templates_inputs& inputs) const;
+  // The prompt alone, for inputs whose tools llama.cpp may not understand.
+  std::string RenderPrompt(const common_chat_templates_inputs& inputs) const;
+
+  // True if the template has a place for reasoning.
+  bool supports_thinking() const { return supports_thinking_; }
+  // True if the template makes the model reason unless a request says otherwise.
+  bool thinks_by_default() const { return thinks_by_default_; }
+  // True if tools can be offered: in the template's own form, or in words.
+  bool supports_tools() const { return supports_tools_; }
+  bool supports_parallel_calls() const { return supports_parallel_calls_; }
+  const CallFormat& call_format() const { return call_format_; }
+  // Tools in words, where the template has no place for them; else null.
+  const ToolForm* tool_form() const { return tool_form_.get(); }
+
+ private:
+  void FindCallFormat();
+
+  common_chat_templates_ptr templates_;
+  // Where an end token misleads the analysis of `templates_`: the same without one. Else null.
+  common_chat_templates_ptr unmarked_templates_;
+  std::unique_ptr<const ToolForm> tool_form_;
+  CallFormat call_format_;
+  bool supports_thinking_ = false;
+  bool thinks_by_default_ = false;
+  bool renders_plainly_ = false;
+  bool supports_tools_ = false;
+  bool supports_parallel_calls_ = false;
+};

@@ -1,0 +1,102 @@
+#include "chat/reply_constraints.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "chat/reply_parser.h"
+#include "grammar/reply_grammar.h"
+#include "llama/model.h"
+
+namespace {
+
+// True if the prompt ends with reasoning, perhaps empty, that is over.
+bool HasClosedReasoning(const common_chat_params& rendered) {
+  const std::string& prompt = rendered.generation_prompt;
+  const size_t begin = prompt.rfind(rendered.thinking_start_tag);
+  return begin != std::string::npos &&
+         std::ranges::any_of(rendered.thinking_end_tags, [&](const std::string& tag) {
+           return prompt.find(tag, begin + rendered.thinking_start_tag.size()) != std::string::npos;
+         });
+}
+
+}  // namespace
+
+std::string ReplyGrammar(const common_chat_params& rendered,
+                         const common_chat_templates_inputs& inputs) {
+  ReplyRules rules{
+      .must_call = inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_REQUIRED,
+      .single_call = !inputs.parallel_tool_calls,
+  };
+  // A prompt that ends with empty reasoning has used the grammar's place for it.
+  const bool may_think =
+      inputs.enable_thinking ||
+      rendered.generation_prompt.find(rendered.thinking_start_tag) != std::string::npos;
+  if (!may_think) rules.thinking_mark = rendered.thinking_start_tag;
+  return StrictReply(rendered.grammar, rules);
+}
+
+void SetFormat(const Model& model, const common_chat_params& rendered,
+               const common_chat_templates_inputs& inputs, Prompt* prompt) {
+  auto format = std::make_shared<ReplyFormat>();
+  format->params = common_chat_parser_params(rendered);
+  format->params.reasoning_format = inputs.reasoning_format;
+  format->params.is_continuation = inputs.continue_final_message != COMMON_CHAT_CONTINUATION_NONE;
+  if (!rendered.parser.empty()) format->params.parser.load(rendered.parser);
+  prompt->format = std::move(format);
+  prompt->reasoning = ReasoningCounter(rendered.thinking_start_tag, rendered.thinking_end_tags,
+                                       rendered.generation_prompt);
+  for (const std::string& text : rendered.preserved_tokens) {
+    const std::vector<llama_token> tokens = model.Tokenize(text, false);
+    if (tokens.size() == 1) prompt->shown_tokens.insert(tokens[0]);
+  }
+}
+
+void SetGrammar(const Model& model, const common_chat_params& rendered,
+                const common_chat_templates_inputs& inputs, common_params_sampling* constraints) {
+  if (!inputs.grammar.empty()) {
+    constraints->grammar = {COMMON_GRAMMAR_TYPE_USER, inputs.grammar};
+    return;
+  }
+  if (rendered.grammar.empty() && !inputs.json_schema.empty()) {
+    // Some of llama.cpp's formats leave the schema out without an error.
+    if (rendered.supports_thinking) {
+      throw std::invalid_argument("this model's chat format has no place for a schema");
+    }
+    constraints->grammar = {COMMON_GRAMMAR_TYPE_USER,
+                            SchemaReply(common_json::parse(inputs.json_schema))};
+    return;
+  }
+  if (rendered.grammar.empty()) return;
+  constraints->grammar = {inputs.json_schema.empty() ? COMMON_GRAMMAR_TYPE_TOOL_CALLS
+                                                     : COMMON_GRAMMAR_TYPE_OUTPUT_FORMAT,
+                          ReplyGrammar(rendered, inputs)};
+  constraints->generation_prompt = rendered.generation_prompt;
+  constraints->grammar_lazy = rendered.grammar_lazy;
+  for (common_grammar_trigger trigger : rendered.grammar_triggers) {
+    if (trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_WORD) {
+      const std::vector<llama_token> tokens = model.Tokenize(trigger.value, false);
+      if (tokens.size() == 1) {
+        trigger.type = COMMON_GRAMMAR_TRIGGER_TYPE_TOKEN;
+        trigger.token = tokens[0];
+      }
+    }
+    constraints->grammar_triggers.push_back(std::move(trigger));
+  }
+}
+
+// A lazy grammar has to know when the model reasons: a mark within reasoning triggers nothing.
+void SetReasoning(const Model& model, const common_chat_params& rendered, int32_t budget,
+                  common_params_sampling* constraints) {
+  if (rendered.thinking_start_tag.empty() || rendered.thinking_end_tags.empty()) return;
+  if (HasClosedReasoning(rendered)) budget = -1;
+  if (!constraints->grammar_lazy && budget < 0) return;
+  constraints->generation_prompt = rendered.generation_prompt;
+  constraints->reasoning_budget_tokens = budget;
+  constraints->reasoning_budget_start = model.Tokenize(rendered.thinking_start_tag, false);
+  for (const std::string& tag : rendered.thinking_end_tags) {
+    constraints->reasoning_budget_end.push_back(model.Tokenize(tag, false));
+  }
+  constraints->reasoning_budget_forced = constraints->reasoning_budget_end.front();
+}

@@ -1,0 +1,28 @@
+// How a reply must look and how it is parsed: the format, the grammar and the limit on reasoning
+// that a rendered chat asks for.
+#pragma once
+
+#include <common/chat.h>
+
+#include <string>
+
+#include "chat/prompt.h"
+
+class Model;
+
+// The grammar of a rendered chat, as strict as `inputs` ask for.
+std::string ReplyGrammar(const common_chat_params& rendered,
+                         const common_chat_templates_inputs& inputs);
+
+// Sets how to parse the reply.
+void SetFormat(const Model& model, const common_chat_params& rendered,
+               const common_chat_templates_inputs& inputs, Prompt* prompt);
+
+// Sets the grammar and what triggers it. Throws std::invalid_argument where the format has no place
+// for a schema.
+void SetGrammar(const Model& model, const common_chat_params& rendered,
+                const common_chat_templates_inputs& inputs, common_params_sampling* constraints);
+
+// Sets the limit on the reasoning in tokens, -1 for none. Requires the grammar.
+void SetReasoning(const Model& model, const common_chat_params& rendered, int32_t budget,
+                  common_params_sampling* constraints);

@@ -1,0 +1,34 @@
+#include "grammar/reply_grammar.h"
+
+#include <common/json-schema-to-grammar.h>
+
+#include "grammar/call_arguments.h"
+#include "grammar/call_form.h"
+#include "grammar/call_grammar.h"
+
+CallFormat::CallFormat(std::string_view grammar, std::string_view value)
+    : has_json_arguments_(grammar.find(value) != std::string_view::npos),
+      form_(has_json_arguments_ ? nullptr : FindCallForm(grammar)) {}
+
+std::string CallFormat::EnforceableParameters(const std::string& parameters) const {
+  return has_json_arguments_ ? parameters : ObjectParameters(parameters);
+}
+
+std::string CallFormat::WithStrictArguments(const std::string& grammar,
+                                            const std::vector<common_chat_tool>& tools) const {
+  return has_json_arguments_ ? grammar : StrictArguments(grammar, form_, tools);
+}
+
+std::string StrictReply(const std::string& grammar, const ReplyRules& rules) {
+  std::string strict = FiniteNumbers(WithCallIds(grammar));
+  if (rules.must_call) strict = CallAtOnce(strict, rules.thinking_mark);
+  return rules.single_call ? SingleCall(strict) : strict;
+}
+
+std::string CallOrSchemaReply(const std::string& call, const std::string& schema) {
+  return EitherGrammar(call, WithoutFence(schema));
+}
+
+std::string SchemaReply(const common_json& schema) {
+  return FiniteNumbers(json_schema_to_grammar(schema));
+}

@@ -1,0 +1,69 @@
+// The one door to the grammars that llama.cpp generates for replies. The chat room includes this
+// header and no other of the grammar room.
+//
+// llama.cpp's chat formats generate GBNF for a reply. It often allows more than a request does: a
+// model may write before a required call, and between tags a string may be any text. This room
+// reads that text and makes it stricter; the parser of the reply stays llama.cpp's
+// (docs/decisions/0008-structured-replies.md).
+//
+// Tied to llama.cpp v0.5.0, the release in node-llama-cpp 3.22.1 (docs/decisions/0004-pinning.md):
+// the files behind this header know the names and forms of generated rules, such as `root`,
+// `tool-calls`, `until-<n>`, `ac-<n>` and `tool-<name>-arg-<argument>`. A rule of an unknown form
+// stays as it is, so a new release makes replies less strict rather than wrong. These tests detect
+// that: test/engine/template-families.test.ts ("writes calls whose arguments follow their schema",
+// for every template in llama.cpp's source, and "calls of every family have been seen") and
+// test/engine/call-arguments.test.ts.
+#pragma once
+
+#include <common/chat.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+struct CallForm;
+
+// How the calls of one chat format hold their arguments.
+class CallFormat {
+ public:
+  // A format whose arguments are JSON: llama.cpp enforces all of their schemas.
+  CallFormat() = default;
+
+  // The format whose grammar for a required call is `grammar`. The only argument of the called tool
+  // must be the string `value`, which the grammar contains where arguments are JSON.
+  CallFormat(std::string_view grammar, std::string_view value);
+
+  // The part of a tool's parameters that calls can follow in this format.
+  std::string EnforceableParameters(const std::string& parameters) const;
+
+  // `grammar`, generated for these tools, with arguments as strict as their parameters, which must
+  // be enforceable and as src/grammar/schema.ts rewrites them. Throws std::invalid_argument where
+  // the format cannot write what a schema requires.
+  std::string WithStrictArguments(const std::string& grammar,
+                                  const std::vector<common_chat_tool>& tools) const;
+
+ private:
+  bool has_json_arguments_ = true;
+  // Of formats for which llama.cpp enforces nothing but the tool's name; else null.
+  const CallForm* form_ = nullptr;
+};
+
+// What a request allows of a reply, beyond its chat format.
+struct ReplyRules {
+  // True if the reply must begin with a call. Reasoning may precede it, unless there is a
+  // `thinking_mark` (such as `<think>`), which begins the reasoning to leave out.
+  bool must_call = false;
+  std::string thinking_mark = {};
+  // True if there may be one call only.
+  bool single_call = false;
+};
+
+// llama.cpp's `grammar` of a reply, as strict as `rules`.
+std::string StrictReply(const std::string& grammar, const ReplyRules& rules);
+
+// The grammar of a reply that follows one of two strict grammars: the one of a call, or the one of
+// a JSON schema, then without the Markdown fence that llama.cpp allows around JSON.
+std::string CallOrSchemaReply(const std::string& call, const std::string& schema);
+
+// The grammar of a reply that follows a JSON schema, where the format generates none.
+std::string SchemaReply(const common_json& schema);
