@@ -2,10 +2,13 @@
 
 #include <doctest.h>
 
+#include <algorithm>
 #include <random>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "scheduler_fixture.h"
 
 namespace {
 
@@ -86,4 +89,147 @@ TEST_CASE("moves end, in one run where there is room for it") {
     }
     if (only_moves) REQUIRE(CountRuns(uses) <= 1);
   }
+}
+
+namespace {
+
+SchedulerLimits SplitLimits(int32_t n_slots) {
+  SchedulerLimits limits = Limits(n_slots, n_slots * 512);
+  limits.n_worth_moves = n_slots;
+  limits.cache = {.n_ids = n_slots,
+                  .n_cells = n_slots * 512,
+                  .shares_cells = false,
+                  .n_min_copy = 64,
+                  .n_most_swap = 512};
+  return limits;
+}
+
+// The cache ids of a step, in order.
+std::vector<CacheId> IdsOf(const StepPlan& plan) {
+  std::vector<CacheId> ids;
+  for (const StepWork& work : plan.work) ids.push_back(work.cache_id);
+  std::ranges::sort(ids);
+  return ids;
+}
+
+// Sequences of 10 tokens, 0 to `n` - 1, decode in as many ids; then these finish, in this order.
+void RunAndFinish(Scheduler* scheduler, SequenceId n, const std::vector<SequenceId>& finished) {
+  for (SequenceId id = 0; id < n; ++id) AddUnique(scheduler, id, 10);
+  RunStep(scheduler);
+  for (const SequenceId id : finished) scheduler->Finish(id);
+}
+
+bool AreAdjacent(const StepPlan& plan) {
+  const std::vector<CacheId> ids = IdsOf(plan);
+  return ids.back() - ids.front() + 1 == static_cast<CacheId>(ids.size());
+}
+
+}  // namespace
+
+TEST_CASE("the sequences left of many move together, when no new one fills the gaps") {
+  Scheduler scheduler(SplitLimits(8));
+  for (SequenceId id = 0; id < 8; ++id) AddUnique(&scheduler, id, 10);
+  CHECK(IdsOf(RunStep(&scheduler)) == std::vector<CacheId>{0, 1, 2, 3, 4, 5, 6, 7});
+  for (const SequenceId id : {1, 2, 4, 6}) scheduler.Finish(id);
+  CHECK(!AreAdjacent(RunStep(&scheduler)));
+  StepPlan plan;
+  for (int step = 0; step < 30; ++step) {
+    plan = RunStep(&scheduler);
+    CHECK(plan.work.size() == 4);
+  }
+  CHECK(AreAdjacent(plan));
+  CHECK(scheduler.n_moved() <= 3);
+  // What was kept had to make way, and is there still.
+  CHECK(scheduler.cache().n_kept() == 4);
+}
+
+TEST_CASE("without a free id a prefix is dropped for a move, or no sequence moves") {
+  for (const bool drops : {true, false}) {
+    CAPTURE(drops);
+    SchedulerLimits limits = SplitLimits(8);
+    limits.cache.n_most_swap = 9;
+    limits.cache.drops_to_move = drops;
+    Scheduler scheduler(limits);
+    RunAndFinish(&scheduler, 8, {1, 2, 4, 6});
+    StepPlan plan;
+    for (int step = 0; step < 30; ++step) plan = RunStep(&scheduler);
+    CHECK(AreAdjacent(plan) == drops);
+    CHECK((scheduler.n_moved() > 0) == drops);
+    CHECK(scheduler.cache().n_kept() == (drops ? 3 : 4));
+  }
+}
+
+TEST_CASE("as many conversations as slots keep their prefixes, in any order of turns") {
+  constexpr SequenceId kChats = 6;
+  Scheduler scheduler(SplitLimits(kChats));
+  std::vector<std::vector<Token>> chats(kChats);
+  SequenceId next_id = 1;
+  for (int round = 0; round < 40; ++round) {
+    // Two or three speak, one after the other in the order of a dance.
+    std::map<SequenceId, size_t> speakers;
+    const int n_speakers = 2 + round % 2;
+    for (int i = 0; i < n_speakers; ++i) {
+      const size_t chat = (round + i * (1 + round % 3)) % kChats;
+      if (std::ranges::any_of(speakers, [&](const auto& item) { return item.second == chat; })) {
+        continue;
+      }
+      const auto n_cached = static_cast<int32_t>(chats[chat].size());
+      const Token first = static_cast<Token>(1'000'000 * (chat + 1) + 100 * round);
+      for (int32_t token = 0; token < 7; ++token) chats[chat].push_back(first + token);
+      scheduler.Add(next_id, chats[chat], "");
+      speakers[next_id++] = chat;
+      if (n_cached == 0) continue;
+      const StepPlan plan = scheduler.Plan();
+      const StepWork* work = WorkOf(plan, next_id - 1);
+      REQUIRE(work != nullptr);
+      // All but the last token, which was sampled and not computed.
+      CHECK(work->first >= n_cached - 1);
+    }
+    for (int step = 0; step < 12; ++step) {
+      const StepPlan plan = RunStep(&scheduler);
+      for (const StepWork& work : plan.work) {
+        if (work.samples) chats[speakers.at(work.id)].push_back(-1);
+      }
+    }
+    for (const auto& [id, chat] : speakers) scheduler.Finish(id);
+  }
+  CHECK(scheduler.n_moved() > 0);
+}
+
+TEST_CASE("a new sequence is computed beside the others at once") {
+  Scheduler scheduler(SplitLimits(8));
+  // Ids 0 to 7 hold prefixes, 2 and 3 those that were used longest ago.
+  RunAndFinish(&scheduler, 8, {2, 3, 0, 1, 4, 5, 6, 7});
+  AddUnique(&scheduler, 10, 10);
+  RunStep(&scheduler);
+  // Continues what id 7 holds.
+  scheduler.Add(11, Joined(Range(700'000, 10), {-1, -2, -3}), "");
+  const StepPlan plan = RunStep(&scheduler);
+  CHECK(AreAdjacent(plan));
+  REQUIRE(WorkOf(plan, 11) != nullptr);
+  CHECK(WorkOf(plan, 11)->first == 10);
+  CHECK(scheduler.n_moved() == 1);
+}
+
+TEST_CASE("sequences that arrive together get their ids in order") {
+  SchedulerLimits limits = SplitLimits(4);
+  limits.n_batch = 64;
+  Scheduler scheduler(limits);
+  RunAndFinish(&scheduler, 4, {2, 0, 3, 1});
+  for (SequenceId id = 10; id < 14; ++id) AddUnique(&scheduler, id, 30);
+  const StepPlan plan = RunStep(&scheduler);
+  CHECK(plan.work.size() == 3);
+  for (size_t i = 0; i < plan.work.size(); ++i) {
+    CHECK(plan.work[i].id == 10 + i);
+    CHECK(plan.work[i].cache_id == static_cast<CacheId>(i));
+  }
+}
+
+TEST_CASE("no sequence moves where a gap costs less than moves") {
+  SchedulerLimits limits = SplitLimits(8);
+  limits.n_worth_moves = 1;
+  Scheduler scheduler(limits);
+  RunAndFinish(&scheduler, 8, {2, 3, 6, 7});
+  for (int step = 0; step < 20; ++step) RunStep(&scheduler);
+  CHECK(scheduler.n_moved() == 0);
 }

@@ -20,8 +20,8 @@
 #include "schedule/step_plan.h"
 
 struct ScheduledSequence {
-  std::vector<Token> tokens;
-  std::string scope;
+  std::vector<Token> tokens = {};
+  std::string scope = {};
   int32_t n_prompt = 0;
   // Prompt tokens whose logits are still needed begin here; n_prompt when there are none.
   int32_t logprobs_begin = 0;
@@ -41,7 +41,7 @@ struct ScheduledSequence {
   bool is_new = false;
   // True once the background prefill has failed for the sequence.
   bool avoids_background = false;
-  DraftRecord drafts;
+  DraftRecord drafts = {};
 
   int32_t n_tokens() const { return static_cast<int32_t>(tokens.size()); }
   bool wants_logprobs() const { return logprobs_begin < n_prompt; }
