@@ -243,8 +243,23 @@ export interface NativeEmbedderHandle {
   release(): void;
 }
 
+/** Limits of the native contexts that decide how much memory they take (`native/src/llama/memory_limits.h`). */
+export interface NativeLimits {
+  /** Sequence ids that llama.cpp knows. */
+  readonly maxSequenceCount: number;
+  /** Recurrent states in a unified cache: for each slot, and beside them. */
+  readonly statesPerSlot: number;
+  readonly spareStates: number;
+  /** Bytes of cells that are moved or copied at once. */
+  readonly maxMovedBytes: number;
+  /** Logits of an embedding batch, which also has at least so many tokens. */
+  readonly maxEmbeddingLogits: number;
+  readonly minEmbeddingBatchSize: number;
+}
+
 /** What the addon exports. */
 export interface Addon {
+  readonly limits: NativeLimits;
   /** The release of node-llama-cpp it was compiled against. */
   readonly nodeLlamaCppVersion: string;
   /** NVIDIA's driver and its devices; null where there is none. */

@@ -1,5 +1,6 @@
 import type { SettingValues } from '../config/table.ts';
 import { StartError } from '../core/start-error.ts';
+import type { NativeLimits } from '../engine/addon.ts';
 import type { Pooling } from '../engine/embedder.ts';
 import type { GgufHeader } from './gguf-header.ts';
 
@@ -42,9 +43,6 @@ type PoolingSetting = SettingValues['POOLING'];
 /** Tokens of an input at most where nobody prepared for more: what OpenAI's models take. */
 const unreservedLength = 8192;
 
-/** As embed_context.cc limits the tokens that are computed at once, because of their logits. */
-const mostLogits = 2 ** 26;
-const leastBatchSize = 32;
 const logitBytes = 4;
 
 /** @param headers - of all parts of the file, the first part's first */
@@ -98,10 +96,14 @@ export function unsetLength(
   return Math.min(trainedContextLength, unreservedLength);
 }
 
-/** Tokens computed at once. */
-export function embeddingBatchSize(shape: EmbeddingShape, ubatchSize: number): number {
-  const affordable = Math.floor(mostLogits / Math.max(1, shape.vocabularySize));
-  const batchSize = Math.max(Math.min(ubatchSize, affordable), leastBatchSize);
+/** Tokens computed at once; their logits limit them. */
+export function embeddingBatchSize(
+  shape: EmbeddingShape,
+  ubatchSize: number,
+  limits: Pick<NativeLimits, 'maxEmbeddingLogits' | 'minEmbeddingBatchSize'>,
+): number {
+  const affordable = Math.floor(limits.maxEmbeddingLogits / Math.max(1, shape.vocabularySize));
+  const batchSize = Math.max(Math.min(ubatchSize, affordable), limits.minEmbeddingBatchSize);
   return shape.wholeInputs ? Math.max(shape.contextLength, batchSize) : batchSize;
 }
 

@@ -9,7 +9,7 @@ import {
 import type { CacheType, EngineConfig, ModelConfig } from '../config/config.ts';
 import { pinnedNodeLlamaCppVersion } from '../core/package-info.ts';
 import { StartError } from '../core/start-error.ts';
-import { loadAddon, variantOf } from '../engine/addon.ts';
+import { loadAddon, type NativeLimits, variantOf } from '../engine/addon.ts';
 import type { EmbeddingOptions } from '../engine/lazy-embedder.ts';
 import type { Logger } from '../log/log.ts';
 import type { Backend } from './backend.ts';
@@ -78,9 +78,6 @@ export interface LoadOptions {
   readonly signal: AbortSignal;
 }
 
-/** llama.cpp's LLAMA_MAX_SEQ. */
-const maxSequenceCount = 256;
-
 /** Left for the operating system and for what estimates miss, in bytes. */
 const ramReserveBytes = 256 * 2 ** 20;
 
@@ -103,6 +100,7 @@ export async function loadModel(source: ModelSource, options: LoadOptions): Prom
     if (llama.gpu === 'cuda') {
       checkCudaKernels(loadAddon('cuda').cudaDriver(), openCudaBuild(), logger);
     }
+    const { limits } = loadAddon(variantOf(llama.gpu));
     const freeRamBytes = availableMemoryBytes();
     // First, since the model takes what GPU memory it finds.
     const draft =
@@ -113,7 +111,7 @@ export async function loadModel(source: ModelSource, options: LoadOptions): Prom
     owned.push(model);
     await logOffload(model, logger);
     if (options.engine.cpuKernels) installCpuKernels(llama.gpu, logger);
-    const fit = await fitToMemory({ model, draft }, source, freeRamBytes, options.engine);
+    const fit = await fitToMemory({ model, draft }, source, freeRamBytes, options.engine, limits);
     for (const { level, message } of fit.notes) logger[level](message);
     signal.throwIfAborted();
     const threadCount = threadCountOf(options.engine, llama.cpuMathCores);
@@ -122,7 +120,7 @@ export async function loadModel(source: ModelSource, options: LoadOptions): Prom
       draft,
       gpu: llama.gpu,
       generates: source.embedding.generates,
-      embedding: embeddingOptions(model, source, options.engine, fit),
+      embedding: embeddingOptions(model, source, options.engine, fit, limits),
       fit,
       threadCount,
       threadPoll: threadPollOf(options.engine, llama.gpu),
@@ -214,6 +212,7 @@ async function fitToMemory(
   source: ModelSource,
   freeRamBytes: number,
   engine: EngineConfig,
+  limits: NativeLimits,
 ): Promise<LoadedModel['fit']> {
   const models = draft === undefined ? [model] : [model, draft];
   const usesGpu = models.some(({ gpuLayers }) => gpuLayers > 0);
@@ -237,14 +236,15 @@ async function fitToMemory(
       trainedContextLength: unsetLength(engine.contextLength, trainedContextLength),
       usesGpu,
       free,
-      estimate: (shape) => estimateEmbedding(model, engine, { ...embedding, ...shape }),
+      estimate: (shape) => estimateEmbedding(model, engine, { ...embedding, ...shape }, limits),
     });
     return { ...fit, backgroundPrefill: false };
   }
   const reserves = expectsEmbeddings(engine.pooling, embedding);
   const estimate = async (shape: ContextShape) => {
-    const contexts = models.map((each) => estimateContext(each, engine, shape));
-    if (reserves) contexts.push(estimateEmbedding(model, engine, { ...embedding, ...shape }));
+    const contexts = models.map((each) => estimateContext(each, engine, shape, limits));
+    if (reserves)
+      contexts.push(estimateEmbedding(model, engine, { ...embedding, ...shape }, limits));
     return total(await Promise.all(contexts));
   };
   const fit = await fitEngine({
@@ -259,10 +259,15 @@ async function fitToMemory(
   if (!keepsEveryTokenInRam(model) || !wantsPromptLane(fit, engine)) {
     return { ...fit, backgroundPrefill: false };
   }
-  const ramBytes = await laneBytes(fit.contextLength, rotatesByContext(model), async (length) => {
-    const shape = { slotCount: 1, contextLength: length, kvTokenCount: length };
-    return (await estimateContext(model, engine, shape)).ramBytes;
-  });
+  const ramBytes = await laneBytes(
+    fit.contextLength,
+    rotatesByContext(model),
+    limits,
+    async (length) => {
+      const shape = { slotCount: 1, contextLength: length, kvTokenCount: length };
+      return (await estimateContext(model, engine, shape, limits)).ramBytes;
+    },
+  );
   const lane = { ramBytes, vramBytes: 0 };
   if (fits(total([await estimate(fit), lane]), free)) return { ...fit, backgroundPrefill: true };
   const message = `BACKGROUND_PREFILL has no effect: ${amounts(lane)} more are not free`;
@@ -281,6 +286,7 @@ function embeddingOptions(
   { embedding }: ModelSource,
   engine: EngineConfig,
   fit: EngineFit,
+  limits: NativeLimits,
 ): EmbeddingOptions {
   const contextLength = embeddingLength(fit.contextLength, engine.pooling, embedding);
   return {
@@ -290,7 +296,12 @@ function embeddingOptions(
     // What was reserved may be taken; what comes on top has to be there at that moment.
     ...(!expectsEmbeddings(engine.pooling, embedding) && {
       checkMemory: async () => {
-        const need = await estimateEmbedding(model, engine, { ...embedding, contextLength });
+        const need = await estimateEmbedding(
+          model,
+          engine,
+          { ...embedding, contextLength },
+          limits,
+        );
         const free = {
           ramBytes: Math.max(0, availableMemoryBytes() - ramReserveBytes),
           vramBytes: model.gpuLayers > 0 ? await freeVramBytes(model) : 0,
@@ -315,9 +326,10 @@ async function estimateContext(
   model: LlamaModel,
   engine: EngineConfig,
   shape: ContextShape,
+  limits: NativeLimits,
 ): Promise<MemoryAmounts> {
   const sequenceCount = hasStates(model)
-    ? stateSequenceCount(shape, engine.kvLayout)
+    ? stateSequenceCount(shape, engine.kvLayout, limits)
     : shape.slotCount;
   const need = await model.fileInsights.estimateContextResourceRequirementsV2({
     contextSize: Math.ceil(shape.kvTokenCount / sequenceCount),
@@ -351,16 +363,20 @@ function rotatesByContext({ fileInfo }: LlamaModel): boolean {
   return fileInfo.architectureMetadata.rope?.scaling?.original_context_length !== undefined;
 }
 
-/**
- * Sequences whose states the engine keeps: those that run, and in a unified cache as many again, and two,
- * of finished ones (`native/src/llama/context.cc`).
- */
+/** Sequences whose states the engine keeps: the running ones, and in a unified cache cached prefixes as well. */
 export function stateSequenceCount(
   { slotCount, contextLength, kvTokenCount }: ContextShape,
   kvLayout: EngineConfig['kvLayout'],
+  {
+    maxSequenceCount,
+    statesPerSlot,
+    spareStates,
+  }: Pick<NativeLimits, 'maxSequenceCount' | 'statesPerSlot' | 'spareStates'>,
 ): number {
   const isUnified = kvLayout === 'unified' || kvTokenCount < slotCount * contextLength;
-  return isUnified ? Math.min(maxSequenceCount, 2 * slotCount + 2) : slotCount;
+  return isUnified
+    ? Math.min(maxSequenceCount, statesPerSlot * slotCount + spareStates)
+    : slotCount;
 }
 
 /** What a context for embeddings takes. */
@@ -368,8 +384,9 @@ async function estimateEmbedding(
   model: LlamaModel,
   engine: EngineConfig,
   shape: EmbeddingShape,
+  limits: NativeLimits,
 ): Promise<MemoryAmounts> {
-  const batchSize = embeddingBatchSize(shape, engine.ubatchSize);
+  const batchSize = embeddingBatchSize(shape, engine.ubatchSize, limits);
   const need = await model.fileInsights.estimateContextResourceRequirementsV2({
     contextSize: shape.contextLength + (shape.wholeInputs ? 0 : batchSize),
     sequences: 1,

@@ -1,9 +1,8 @@
 /** What a context for long prompts takes, and where one is of use (`native/src/llama/prompt_lane.h`). */
 import type { EngineConfig } from '../config/config.ts';
+import type { NativeLimits } from '../engine/addon.ts';
 import type { ContextShape } from './fit.ts';
 
-/** Cells of a prompt that move between contexts at most, in bytes (`native/src/llama/context.h`). */
-const bufferBytes = 256 * 2 ** 20;
 /** Length of a context whose memory is compared with that of a long one. */
 const shortLength = 256;
 
@@ -24,13 +23,14 @@ export function wantsPromptLane(
 export async function laneBytes(
   contextLength: number,
   isWhole: boolean,
+  { maxMovedBytes }: Pick<NativeLimits, 'maxMovedBytes'>,
   estimate: (tokenCount: number) => Promise<number>,
 ): Promise<number> {
   const longest = await estimate(contextLength);
   if (contextLength <= shortLength) return 2 * longest;
   const shortest = await estimate(shortLength);
   const tokenBytes = (longest - shortest) / (contextLength - shortLength);
-  const movable = Math.min(contextLength, bufferBytes / tokenBytes);
+  const movable = Math.min(contextLength, maxMovedBytes / tokenBytes);
   const length = isWhole ? contextLength : Math.max(movable, shortLength);
   return Math.ceil(shortest + (length - shortLength + movable) * tokenBytes);
 }

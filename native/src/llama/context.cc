@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "llama/memory_limits.h"
+
 namespace {
 
 constexpr int32_t kContextPadding = 256;  // llama.cpp pads contexts to this many cells
@@ -96,14 +98,15 @@ Context::Context(const ContextOptions& options, const std::atomic<bool>* abortin
       options.n_kv_tokens >= static_cast<int64_t>(options.n_ctx) * options.n_slots;
   unified_ = options.kv_layout == KvLayout::kUnified || !has_room;
 
-  // A recurrent state is as large for one token as for all, and there is one for each id: as many
-  // as the slots, and as many again for finished prefixes. Ids of attention cells cost nothing, and
-  // a unified cache takes all that llama.cpp knows whatever n_seq_max says.
+  // A recurrent state has the same size for any number of tokens, and every id has one: one for
+  // each slot, and as many again for cached prefixes. Ids of attention cells cost nothing, and a
+  // unified cache takes all ids that llama.cpp knows, whatever n_seq_max is.
   const bool recurrent =
       llama_model_is_recurrent(options.model) || llama_model_is_hybrid(options.model);
-  const auto n_most_ids = static_cast<int32_t>(llama_max_parallel_sequences());
+  const auto max_ids = static_cast<int32_t>(llama_max_parallel_sequences());
+  const int32_t n_states = kStatesPerSlot * options.n_slots + kSpareStates;
   n_ids_ = options.n_slots;
-  if (unified_) n_ids_ = recurrent ? std::min(n_most_ids, 2 * options.n_slots + 2) : n_most_ids;
+  if (unified_) n_ids_ = recurrent ? std::min(max_ids, n_states) : max_ids;
   const int32_t n_seq_max = recurrent ? n_ids_ : options.n_slots;
 
   llama_context_params params = BaseParams(options);
@@ -272,7 +275,7 @@ bool Context::CopyCells(const CacheEdit& edit) {
   if (edit.source != copied_id_) {
     const size_t n_bytes = llama_state_seq_get_size(context_.get(), edit.source);
     const bool is_long = !copies_long_ && 2 * n_held(edit.source) > n_ctx_;
-    if (n_bytes > kMostCopiedBytes || is_long) return false;
+    if (n_bytes > kMaxMovedBytes || is_long) return false;
     copied_id_ = -1;
     if (!ReadCells(edit.source, &copied_cells_)) return false;
     copied_id_ = edit.source;
@@ -322,7 +325,7 @@ int32_t Context::n_held(CacheId id) const {
 }
 
 int32_t Context::n_movable() const {
-  const size_t n_cells = kMostCopiedBytes / std::max<size_t>(1, cell_bytes_);
+  const size_t n_cells = kMaxMovedBytes / std::max<size_t>(1, cell_bytes_);
   return static_cast<int32_t>(std::min<size_t>(n_ctx_, n_cells));
 }
 

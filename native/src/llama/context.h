@@ -93,8 +93,6 @@ class Context {
   bool moves_cells() const { return copies_cells_; }
   // Whether llama.cpp is to copy something with the next Decode. Until then no cells are moved.
   bool has_pending_copies() const { return has_pending_copies_; }
-  // In bytes: moved and copied cells go through a buffer, which must stay small beside the cache.
-  static constexpr size_t kMostCopiedBytes = size_t{256} << 20;
   // What a sequence holds. False when it cannot be read.
   bool ReadCells(CacheId id, CellBytes* cells);
   // Gives a sequence what was read in another context, in place of what it holds. `cells` are of

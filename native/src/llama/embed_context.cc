@@ -4,17 +4,14 @@
 #include <stdexcept>
 #include <string>
 
+#include "llama/memory_limits.h"
+
 namespace {
 
 constexpr int32_t kContextPadding = 256;  // llama.cpp pads contexts to this many cells
 
-// Sequence ids of a context with attention, and of one with a state for each id.
-constexpr int32_t kSequences = 32;
+// Sequence ids where each id has a recurrent state.
 constexpr int32_t kSequencesWithState = 4;
-
-// llama.cpp keeps room for the logits of every token that is embedded, once in its graph and once
-// in the results, although nobody asks for them. Values of one of the two at most, 256 MiB.
-constexpr int64_t kMostLogits = 1 << 26;
 
 int32_t Padded(int32_t n) { return (n + kContextPadding - 1) / kContextPadding * kContextPadding; }
 
@@ -38,11 +35,10 @@ EmbedLimits LimitsOf(const EmbedContextOptions& options) {
   const bool keeps_state =
       llama_model_is_recurrent(options.model) || llama_model_is_hybrid(options.model);
   const auto n_affordable = static_cast<int32_t>(
-      std::min<int64_t>(kMostLogits / std::max<int64_t>(n_vocab, 1), options.n_ubatch));
+      std::min<int64_t>(kMaxEmbeddingLogits / std::max<int64_t>(n_vocab, 1), options.n_ubatch));
   return {
-      // Never fewer than there are ids: llama.cpp keeps an output for each.
-      .n_batch = std::max(n_affordable, kSequences),
-      .n_inputs = (keeps_state ? kSequencesWithState : kSequences) - 1,
+      .n_batch = std::max(n_affordable, kEmbeddingSequences),
+      .n_inputs = (keeps_state ? kSequencesWithState : kEmbeddingSequences) - 1,
       .whole_inputs = options.whole_inputs,
   };
 }

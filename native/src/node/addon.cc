@@ -1,8 +1,10 @@
-// Module registration, and what belongs to no class.
+// Module registration, and the functions and constants that belong to no class.
 #include <napi.h>
 
 #include "kernels/cpu_kernels.h"
+#include "llama.h"
 #include "llama/cuda_driver.h"
+#include "llama/memory_limits.h"
 #include "node/embedder_wrap.h"
 #include "node/engine_wrap.h"
 #include "node/reply_parser_wrap.h"
@@ -25,6 +27,19 @@ static Napi::Value CallInstallCpuKernels(const Napi::CallbackInfo& info) {
   return name == nullptr ? info.Env().Null() : Napi::String::New(info.Env(), name);
 }
 
+// Frozen, so that no caller can change them for another.
+static Napi::Object Limits(Napi::Env env) {
+  Napi::Object limits = Napi::Object::New(env);
+  limits.Set("maxSequenceCount", static_cast<double>(llama_max_parallel_sequences()));
+  limits.Set("statesPerSlot", kStatesPerSlot);
+  limits.Set("spareStates", kSpareStates);
+  limits.Set("maxMovedBytes", static_cast<double>(kMaxMovedBytes));
+  limits.Set("maxEmbeddingLogits", static_cast<double>(kMaxEmbeddingLogits));
+  limits.Set("minEmbeddingBatchSize", kEmbeddingSequences);
+  limits.Freeze();
+  return limits;
+}
+
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Embedder", EmbedderWrap::Define(env));
   exports.Set("Engine", EngineWrap::Define(env));
@@ -32,6 +47,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("cudaDriver", Napi::Function::New<GetCudaDriver>(env, "cudaDriver"));
   exports.Set("installCpuKernels",
               Napi::Function::New<CallInstallCpuKernels>(env, "installCpuKernels"));
+  exports.Set("limits", Limits(env));
   exports.Set("nodeLlamaCppVersion", NODE_LLAMA_CPP_VERSION);
   return exports;
 }

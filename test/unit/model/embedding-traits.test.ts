@@ -99,11 +99,12 @@ describe('what is made of it', () => {
   });
 
   test('batches of so many logits, but of a whole input where that is needed', () => {
+    const limits = { maxEmbeddingLogits: 2 ** 26, minEmbeddingBatchSize: 32 };
     const shape = { ...traits, contextLength: 2048 };
-    expect(embeddingBatchSize(shape, 512)).toBe(512);
-    expect(embeddingBatchSize({ ...shape, vocabularySize: 2 ** 18 }, 512)).toBe(256);
-    expect(embeddingBatchSize({ ...shape, vocabularySize: 2 ** 24 }, 512)).toBe(32);
-    expect(embeddingBatchSize({ ...shape, wholeInputs: true }, 512)).toBe(2048);
+    expect(embeddingBatchSize(shape, 512, limits)).toBe(512);
+    expect(embeddingBatchSize({ ...shape, vocabularySize: 2 ** 18 }, 512, limits)).toBe(256);
+    expect(embeddingBatchSize({ ...shape, vocabularySize: 2 ** 24 }, 512, limits)).toBe(32);
+    expect(embeddingBatchSize({ ...shape, wholeInputs: true }, 512, limits)).toBe(2048);
   });
 
   test('logits count once, and twice where the model generates', () => {

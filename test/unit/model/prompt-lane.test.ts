@@ -14,6 +14,8 @@ test.each([
 });
 
 const mebibyte = 2 ** 20;
+/** As the addon exports them. */
+const limits = { maxMovedBytes: 256 * mebibyte };
 
 test.each([
   ['a small model: a slot and a buffer of its size', 4096, 1024, false, 100 + 4 + 4],
@@ -22,5 +24,5 @@ test.each([
   ['the shortest context', 256, mebibyte, false, 2 * (100 + 256)],
 ] as const)('what a lane takes: %s', async (_what, length, tokenBytes, isWhole, expected) => {
   const estimate = async (tokenCount: number) => 100 * mebibyte + tokenCount * tokenBytes;
-  expect((await laneBytes(length, isWhole, estimate)) / mebibyte).toBeCloseTo(expected);
+  expect((await laneBytes(length, isWhole, limits, estimate)) / mebibyte).toBeCloseTo(expected);
 });

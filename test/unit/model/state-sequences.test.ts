@@ -1,6 +1,9 @@
 import { expect, test } from 'vitest';
 import { stateSequenceCount } from '../../../src/model/load.ts';
 
+/** As the addon exports them. */
+const limits = { maxSequenceCount: 256, statesPerSlot: 2, spareStates: 2 };
+
 test.each([
   ['auto', 4, 1024, 4096, 4],
   ['split', 16, 512, 8192, 16],
@@ -10,6 +13,7 @@ test.each([
 ] as const)(
   '%s with %i slots of %i tokens and %i cells keeps the states of %i sequences',
   (kvLayout, slotCount, contextLength, kvTokenCount, expected) => {
-    expect(stateSequenceCount({ slotCount, contextLength, kvTokenCount }, kvLayout)).toBe(expected);
+    const shape = { slotCount, contextLength, kvTokenCount };
+    expect(stateSequenceCount(shape, kvLayout, limits)).toBe(expected);
   },
 );
