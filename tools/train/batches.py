@@ -13,9 +13,9 @@ from render import segments
 from tokenizer import Tokenizer
 
 CHUNK = 2048
-"""Dialogues sorted together."""
+"""Number of dialogues that are sorted together."""
 ROUNDING = 32
-"""Lengths are multiples of it: few shapes are faster than many."""
+"""Lengths are multiples of this number, because few shapes are faster than many."""
 
 Batch = tuple[Tensor, Tensor]
 """Token ids and the mask of trained tokens, both [batch, length]."""

@@ -1,4 +1,4 @@
-"""Writes dialogues: a setting, one to four exchanges, follow-ups that need the turn before.
+"""Writes dialogues: a setting, one to five exchanges, follow-ups that need the previous turn.
 
 Everything is drawn from a seed. A combination of contents belongs either to training or to the
 evaluation, by a hash of it (`phrasing.is_held_out`).
@@ -23,9 +23,9 @@ from phrasing import is_held_out, plain, say
 Message = dict[str, object]
 
 LONG_SHARE = 0.015
-"""Part of the dialogues with 6 to 19 exchanges instead of 1 to 5: a chat does not end after five."""
+"""Share of the dialogues with 6 to 19 exchanges instead of 1 to 5: a chat does not end after five."""
 TOOLS_SHARE = 0.2
-"""Part of the dialogues that offer tools."""
+"""Share of the dialogues that offer tools."""
 
 
 @dataclass
@@ -33,10 +33,10 @@ class Dialogue:
     messages: list[Message]
     tools: list[tools.Definition] = field(default_factory=list)
     thinking: bool = False
-    """Whether the answers to the last user turn are preceded by thoughts."""
+    """True if reasoning precedes the answers to the last user turn."""
 
     def asked(self) -> tuple[str, ...]:
-        """The prompt as the evaluation compares it: system prompt and user turns, made plain."""
+        """The prompt in the form that the evaluation compares: system prompt and user turns, made plain."""
         return tuple(
             plain(str(message["content"]))
             for message in self.messages
@@ -59,7 +59,7 @@ _PERSONA_SKILLS: list[Skill] = [
 
 
 def _setting(rng: random.Random) -> tuple[Setting, str]:
-    """A setting and the system prompt that says it; empty for none."""
+    """A setting and the system prompt that states it; empty for none."""
     setting, chance = Setting(), rng.random()
     if chance < 0.5:
         return setting, ""
@@ -117,7 +117,7 @@ def _offer(rng: random.Random, setting: Setting) -> list[tools.Definition]:
 
 
 def _follow_up(rng: random.Random, setting: Setting, previous: Exchange) -> Exchange | None:
-    """A question that cannot be understood without the turn before; None where there is none."""
+    """A question that needs the previous turn to be understood, or None."""
     match previous.topic:
         case ("day" | "month" as noun, int(index)):
             cycle = words.DAYS if noun == "day" else words.MONTHS
@@ -239,7 +239,7 @@ def _append(messages: list[Message], exchange: Exchange, call_id: int) -> None:
 
 
 def _draw(rng: random.Random, make: Callable[[], Exchange | None], held_out: bool) -> Exchange | None:
-    """Draws until the exchange belongs to the wanted side of the split."""
+    """Draws until the exchange belongs to the requested side of the split."""
     for _ in range(200):
         exchange = make()
         if exchange is None or is_held_out(exchange.key) == held_out:
@@ -253,7 +253,7 @@ def training_dialogue(rng: random.Random) -> Dialogue:
     messages: list[Message] = [{"role": "system", "content": system}] if system else []
     previous: Exchange | None = None
     is_long = rng.random() < LONG_SHARE
-    # Definitions of tools are long to read: more is learned from each.
+    # Tool definitions are long, so dialogues with tools have more exchanges.
     weights = (15, 25, 25, 20, 15) if offered else (30, 32, 23, 15, 0)
     turns = rng.randrange(6, 20) if is_long else rng.choices((1, 2, 3, 4, 5), weights)[0]
     for turn in range(turns):
@@ -307,7 +307,7 @@ def _user(text: str) -> Message:
 
 
 def _as_sent(message: Message) -> Message:
-    """A message of a history as clients send it: without thoughts, arguments as text."""
+    """A message of a history as clients send it: without reasoning, arguments as text."""
     sent = {key: value for key, value in message.items() if key != "reasoning"}
     if "tool_calls" in sent:
         sent["tool_calls"] = [
@@ -318,7 +318,7 @@ def _as_sent(message: Message) -> Message:
 
 
 def evaluation(seed: int, per_skill: int) -> list[dict[str, object]]:
-    """Held-out questions: prompts with what a right answer must have."""
+    """Held-out questions: prompts with the expectation for a right answer."""
     rng = random.Random(f"evaluation {seed}")
     items: list[dict[str, object]] = []
     for name, choices in _EVALUATED.items():
@@ -333,7 +333,7 @@ def evaluation(seed: int, per_skill: int) -> list[dict[str, object]]:
             if item is not None:
                 items.append(item)
                 made += 1
-    # The same questions again, to be thought about first.
+    # The same questions again, with reasoning first.
     for name in ("add/subtract", "days/months"):
         asked = [item for item in items if item["skill"] == name][: per_skill // 2]
         items += [item | {"skill": "thinking", "thinking": True} for item in asked]
@@ -391,12 +391,12 @@ def _evaluated_setting(rng: random.Random, name: str) -> dict[str, object] | Non
 
 
 def held_out_prompts(items: list[dict[str, object]]) -> set[tuple[str, ...]]:
-    """What the evaluation asks, in the form in which training is compared with it."""
+    """The prompts of the evaluation, in the form that training dialogues are compared with."""
     return {Dialogue(item["messages"]).asked() for item in items}  # type: ignore[arg-type]
 
 
 def assert_unseen(dialogue: Dialogue, held_out: set[tuple[str, ...]]) -> None:
-    """No prompt of the evaluation occurs in a training dialogue: neither its turns so far nor a lone turn."""
+    """Asserts that no prompt of the evaluation occurs in a training dialogue, neither as its turns so far nor as a single turn."""
     asked = dialogue.asked()
     for end in range(1, len(asked) + 1):
         assert asked[:end] not in held_out, f"the evaluation asks this too: {asked[:end]}"

@@ -1,4 +1,4 @@
-"""What a dialogue is made of: a setting, and exchanges within it."""
+"""The parts of a dialogue: a setting and its exchanges."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Exchange:
     answer: str
     think: str
     key: str = ""
-    """The combination of contents that decides between training and evaluation; else the text."""
+    """The combination of contents that decides between training and evaluation; empty: the text decides."""
     check: dict[str, object] = field(default_factory=dict)
-    """How the evaluation judges an answer: `exact`, `contains`, `json`, `items` or `number`."""
+    """The evaluation's check of an answer: `exact`, `contains`, `json`, `items` or `number`."""
     topic: tuple[object, ...] = ()
-    """What a follow-up can refer to."""
+    """Contents that a follow-up can refer to."""
     calls: list[dict[str, object]] = field(default_factory=list)
     results: list[str] = field(default_factory=list)
     final: str = ""
@@ -42,7 +42,7 @@ class Exchange:
 
 @dataclass
 class Setting:
-    """What holds for a whole dialogue."""
+    """Properties of a whole dialogue."""
 
     name: str = MODEL_NAME
     language: str = ""

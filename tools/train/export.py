@@ -1,4 +1,4 @@
-"""Writes a checkpoint as a GGUF file, and the trainer's own greedy answers to compare it with."""
+"""Writes a checkpoint as a GGUF file, and the trainer's own greedy answers for the parity check."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FILE_TYPE_F16 = 1
 
 
 def interleaved(weight: Tensor, heads: int) -> Tensor:
-    """Rows of a query or key matrix, from halves to the pairs that llama.cpp rotates."""
+    """Reorders the rows of a query or key matrix from halves to the pairs that llama.cpp rotates."""
     rows, width = weight.shape
     halves = weight.view(heads, 2, rows // heads // 2, width)
     return halves.transpose(1, 2).reshape(rows, width)

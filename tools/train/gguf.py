@@ -18,7 +18,7 @@ Value = str | bool | int | float | list[str] | list[int]
 class Tensor:
     name: str
     shape: tuple[int, ...]
-    """GGUF's order: the length of a row first."""
+    """In GGUF's order: the length of a row first."""
     type: str
     data: bytes
 
@@ -50,7 +50,7 @@ def _padding(length: int) -> bytes:
 
 
 def write(path: Path, metadata: dict[str, Value], tensors: list[Tensor]) -> None:
-    """Writes the file; it appears under its name only when it is complete."""
+    """Writes the file. It gets its name only when it is complete."""
     header = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(metadata))
     header += b"".join(_text(key) + _typed(value) for key, value in metadata.items())
     offset = 0

@@ -33,7 +33,7 @@ def rope_tables(shape: Shape, length: int) -> tuple[Tensor, Tensor]:
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotates pairs made of the first and the second half of each head; export re-orders them."""
+    """Rotates pairs of the first and the second half of each head; the export reorders them."""
     first, second = x.chunk(2, dim=-1)
     return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
 
@@ -111,7 +111,7 @@ class Llama(nn.Module):
         return self.norm(x)
 
     def loss(self, tokens: Tensor, trained: Tensor) -> Tensor:
-        """Mean cross-entropy of the tokens marked in `trained`, each predicted from those before it."""
+        """Mean cross-entropy of the tokens marked in `trained`, each predicted from the preceding tokens."""
         wanted = trained[:, 1:]
         hidden = self.hidden(tokens[:, :-1])[wanted]
         return functional.cross_entropy(hidden @ self.embedding.weight.t(), tokens[:, 1:][wanted])

@@ -9,7 +9,7 @@ from model import Llama
 
 
 def orthogonalised(stack: Tensor, steps: int = 5) -> Tensor:
-    """Of each matrix [rows, columns >= rows]: about the nearest with equal singular values (Newton-Schulz)."""
+    """Approximates, for each matrix [rows, columns >= rows], the nearest one with equal singular values (Newton-Schulz)."""
     a, b, c = 3.4445, -4.7750, 2.0315
     x = stack / (stack.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(steps):
@@ -19,7 +19,7 @@ def orthogonalised(stack: Tensor, steps: int = 5) -> Tensor:
 
 
 class Muon:
-    """Momentum whose update is orthogonalised. A weight of several matrices is treated one by one."""
+    """Momentum whose update is orthogonalised. The matrices of a stacked weight are updated one by one."""
 
     def __init__(
         self, weights: list[tuple[Tensor, int]], rate: float, arithmetic: torch.dtype, momentum: float = 0.95
@@ -50,12 +50,12 @@ class Muon:
 
 
 class Optimizer:
-    """Both, with one learning-rate scale."""
+    """Both optimizers, with one learning-rate scale."""
 
     def __init__(
         self, model: Llama, arithmetic: torch.dtype, muon_rate: float = 0.02, adam_rate: float = 4e-3
     ) -> None:
-        """`arithmetic` is what the orthogonalisation, which bears rounding, is computed in."""
+        """`arithmetic` is the number type of the orthogonalisation, which tolerates rounding."""
         matrices: list[tuple[Tensor, int]] = []
         for layer in model.layers:
             matrices += [(layer.qkv.weight, 3), (layer.attention_out.weight, 1)]

@@ -1,4 +1,4 @@
-"""Turns phrase patterns into the many ways in which people type them.
+"""Expands phrase patterns into the variants that users type.
 
 A pattern holds alternatives in brackets, nested at will, and slots in braces:
 `[Please |]repeat [this|the following]: {text}`. Slots are filled last, so that no noise touches them.
@@ -20,7 +20,7 @@ _ALWAYS_TRAINED = set(
     "what are you|what is your name|what s your name|what can you do|thanks|thank you|bye|goodbye|"
     "what can this server do|where are the docs|where is the documentation|help".split("|")
 )
-"""What everyone types first: training has it, so that the evaluation never asks it."""
+"""Common first messages. Training always has them, so the evaluation never asks them."""
 
 _OPENINGS = (
     "Hi, ", "Hello, ", "Hey, ", "OK, ", "Now ", "So, ", "Well, ", "Hi! ", "Hello! ", "Alright, ",
@@ -73,7 +73,7 @@ def _noise(rng: random.Random, text: str, first: bool, last: bool, lower: bool, 
 def say(
     rng: random.Random, pattern: str, opening: float = 0.12, noisy: bool = True, **slots: object
 ) -> str:
-    """One phrasing of a pattern, with its slots filled and the carelessness of typed text."""
+    """One phrasing of a pattern, with filled slots and typing mistakes."""
     text = expand(rng, f"[{pattern}]")
     if rng.random() < opening:
         text = rng.choice(_OPENINGS) + (text[:1].lower() + text[1:] if rng.random() < 0.6 else text)
@@ -92,10 +92,10 @@ def say(
 
 
 def plain(text: str) -> str:
-    """What is left of a prompt when casing, spacing and punctuation do not count."""
+    """A prompt without casing, spacing and punctuation."""
     return _NOT_PLAIN.sub(" ", text.lower()).strip()
 
 
 def is_held_out(key: str) -> bool:
-    """Whether a combination of contents belongs to the evaluation: about one in eight, by hash."""
+    """True if a combination of contents belongs to the evaluation: about one in eight, by hash."""
     return key not in _ALWAYS_TRAINED and hashlib.sha1(key.encode()).digest()[0] < 32

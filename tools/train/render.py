@@ -1,4 +1,4 @@
-"""Renders dialogues exactly as `template.jinja` does, marking what the model has to learn."""
+"""Renders dialogues exactly as `template.jinja` does, and marks the text that the model learns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dialogues import Dialogue, Message
 TEMPLATE = Path(__file__).with_name("template.jinja").read_text(encoding="utf-8")
 
 Segment = tuple[str, bool]
-"""A text, and whether it is the model's own and so counts in the loss."""
+"""A text, and True if it is the model's own and therefore counts in the loss."""
 
 
 def _json(value: object) -> str:
@@ -18,7 +18,7 @@ def _json(value: object) -> str:
 
 
 def _as_llama_cpp(function: dict[str, object]) -> dict[str, object]:
-    """A definition as llama.cpp hands it to templates: these three keys, always."""
+    """A definition as llama.cpp passes it to templates: always these three keys."""
     return {"name": function["name"], "description": function.get("description", ""), "parameters": function["parameters"]}
 
 
@@ -70,6 +70,6 @@ def segments(dialogue: Dialogue) -> list[Segment]:
 
 
 def prompt(dialogue: Dialogue) -> str:
-    """The text that asks for the next completion."""
+    """The prompt of the next completion."""
     text = "".join(part for part, _ in segments(Dialogue(dialogue.messages, dialogue.tools)))
     return text + "<|im_start|>assistant\n" + ("<think>\n" if dialogue.thinking else "")

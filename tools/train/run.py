@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def interpreter_with_torch() -> str:
-    """This interpreter, or the distribution's own where only that one has PyTorch."""
+    """This interpreter, or the distribution's if only that one has PyTorch."""
     for candidate in (sys.executable, "/usr/bin/python3", "python3"):
         try:
             subprocess.run([candidate, "-c", "import torch"], check=True, capture_output=True)

@@ -1,4 +1,4 @@
-"""Small talk, questions about the model and its server, and everything beyond it."""
+"""Small talk, questions about the model and its server, and requests beyond its skills."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ _BEYOND = (
 
 
 def _long_text(rng: random.Random) -> Exchange:
-    """A pasted text and what to do with it."""
+    """A pasted text and a task for it."""
     sentences = []
     for _ in range(rng.randrange(3, 20)):
         sentence = " ".join(words.any_word(rng, 0.05) for _ in range(rng.randrange(3, 12)))

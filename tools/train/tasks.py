@@ -40,7 +40,7 @@ def repeat(rng: random.Random, setting: Setting) -> Exchange:
     if rng.random() < 0.2:
         pattern += " {phrase}"
         return _repeated(rng, pattern, phrase)
-    # With a filler, only a mark tells where the phrase begins.
+    # With a filler, only a punctuation mark shows the start of the phrase.
     pattern += (
         "[| exactly| just| only| after me| this| the following| back| this text| these words"
         "| this phrase| the words| the phrase| the text| the sentence| for me| to me| again| once]"
@@ -92,10 +92,10 @@ def _counted(start: int, end: int) -> str:
 
 
 def count(rng: random.Random, setting: Setting) -> Exchange:
-    # The direction is drawn before the ends, so that the first number alone does not tell it.
+    # The direction is drawn before the ends, so the first number alone does not reveal it.
     span = rng.choice((rng.randrange(1, 6), rng.randrange(2, 10), rng.randrange(2, 14)))
     start = rng.choice((1, rng.randrange(0, 12), rng.randrange(0, 12), rng.randrange(0, 30), rng.randrange(0, 100)))
-    # Down from a small number there are few ends: the nearest are as likely as zero.
+    # A count down from a small number has few possible ends; the nearest are as likely as zero.
     end = start + span if rng.random() < 0.5 or start == 0 else start - min(span, rng.randrange(1, start + 1))
     a, b = number_shown(rng, start), number_shown(rng, end)
     if start > end:

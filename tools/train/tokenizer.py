@@ -27,7 +27,7 @@ _LETTER = re.compile("[A-Za-z]")
 
 
 def _byte_alphabet() -> list[str]:
-    """GPT-2's printable character of each byte."""
+    """GPT-2's printable character for each byte."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     alphabet, shift = [""] * 256, 0
     for byte in range(256):
@@ -43,7 +43,7 @@ BYTES = _byte_alphabet()
 
 
 def _ascii_like(character: str) -> str:
-    """A character of ASCII that the splitter treats as it treats this one."""
+    """An ASCII character that the splitter treats like this character."""
     if character.isascii():
         return character
     if character.isspace():
@@ -52,7 +52,7 @@ def _ascii_like(character: str) -> str:
 
 
 def split(text: str) -> list[str]:
-    """Llama 3's words: letters with the one character before them, up to three digits, runs of others."""
+    """Llama 3's words: letters with one preceding character, up to three digits, runs of other characters."""
     if text.isascii():
         return _WORDS.findall(text)
     alike = "".join(map(_ascii_like, text))

@@ -1,4 +1,4 @@
-"""Function definitions that dialogues offer: two the model knows, and others it must leave alone."""
+"""Function definitions that dialogues offer: two that the model knows, and others that it must not call."""
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-# Read when PyTorch's libraries load. OpenBLAS 0.3.21 chooses kernels for Sapphire Rapids that are
-# five times slower than those for SkylakeX; threads that spin while they wait starve each other.
+# PyTorch's libraries read these variables when they load. OpenBLAS 0.3.21 selects kernels for Sapphire Rapids that
+# are five times slower than the SkylakeX kernels. Threads that spin while they wait starve each other.
 PROCESSOR = open("/proc/cpuinfo", encoding="ascii").read()
 if "avx512f" in PROCESSOR:
     os.environ.setdefault("OPENBLAS_CORETYPE", "SkylakeX")
@@ -30,14 +30,14 @@ from tokenizer import SPECIAL, Tokenizer, frequent_words
 from words import copied_words, whole_words
 
 HAS_FAST_BF16 = "amx_bf16" in PROCESSOR or ("avx512_bf16" in PROCESSOR and torch.__version__ >= "2")
-"""Whether the processor multiplies bfloat16 faster than float32, and PyTorch uses that."""
+"""True if the processor multiplies bfloat16 faster than float32 and PyTorch uses this."""
 TRAINING_SEED = 1
 EVALUATION_SEED = 2
 EVALUATION_ITEMS = 50
-"""Of each skill."""
+"""Questions per skill."""
 WARM_UP_STEPS = 50
 STABLE_UNTIL = 0.45
-"""Part of the budget with a constant learning rate; it then falls in a line."""
+"""Share of the budget with a constant learning rate; the rate then falls linearly."""
 LOWEST_RATE = 0.02
 
 
@@ -56,7 +56,7 @@ def make_tokenizer(vocabulary: int) -> Tokenizer:
 
 
 def save(path: Path, content: dict[str, object]) -> None:
-    """Replaces a checkpoint only when the new one is complete."""
+    """Replaces a checkpoint only after the new one is complete."""
     partial = path.with_suffix(".partial")
     torch.save(content, partial)
     partial.replace(path)

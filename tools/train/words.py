@@ -1,4 +1,4 @@
-"""Word lists of the dialogue generator, and words that it makes up itself."""
+"""Word lists of the dialogue generator, and made-up words."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def copied_words() -> frozenset[str]:
 
 
 def whole_words() -> list[str]:
-    """Words with a place in an order, which a model has to know, in the ways in which they are written."""
+    """Words of an ordered list that the model must know, in all their spellings."""
     named = [shown for name in (*DAYS, *MONTHS) for shown in (name, name.lower())]
     return [before + word for word in (*named, *NUMBER_WORDS) for before in ("", " ")]
 
@@ -130,7 +130,7 @@ _CODAS = " | | | |n|r|l|s|t|m|d|k|p|ck|ll|ng|nt|st|rd|x|ss|b|g".split("|")
 
 
 def made_up_word(rng: random.Random) -> str:
-    """A pronounceable word that no list contains, so that copying cannot be learned by heart."""
+    """A pronounceable word that no list contains, so the model cannot memorise it."""
     syllables = rng.choice((1, 2, 2, 2))
     return "".join(
         rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_CODAS).strip()
