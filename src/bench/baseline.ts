@@ -4,7 +4,7 @@ import { StartError } from '../core/start-error.ts';
 import { isRecord } from './failure.ts';
 import { type RunRecord, recordVersion } from './record.ts';
 
-/** What an earlier JSON report says of its server; its runs are known to be objects, no more. */
+/** The server of an earlier JSON report; its runs are known to be objects, no more. */
 export interface Baseline {
   readonly path: string;
   /** Null when its requests named none. */
@@ -12,25 +12,25 @@ export interface Baseline {
   readonly runs: readonly Readonly<Record<string, unknown>>[];
 }
 
-/** One number, then and now. */
+/** One number in the baseline and now. */
 export interface Change {
   /** Which run: `unique, concurrency 4, 512 tokens in`. */
   readonly run: string;
   readonly metric: string;
   readonly before: number;
   readonly after: number;
-  /** Above 0 is worse, whichever way the number counts. */
+  /** Above 0 is worse, for every kind of number. */
   readonly worsePercent: number;
 }
 
 export interface BaselineComparison {
   readonly path: string;
   readonly changes: readonly Change[];
-  /** What could not be compared, or only with care. */
+  /** Runs that could not be compared, or only with care. */
   readonly remarks: readonly string[];
 }
 
-/** What is compared: where it is in a run, and which way is better. */
+/** The compared numbers: their place in a run, and whether more is better. */
 const metrics = [
   { name: 'ttft p50', path: ['ttft', 'p50'], better: 'lower' },
   { name: 'ttft p95', path: ['ttft', 'p95'], better: 'lower' },
@@ -56,7 +56,7 @@ const identity = [
 
 /**
  * Reads a report that `--output json` wrote.
- * @throws {StartError} exit code 2 when it is none
+ * @throws {StartError} exit code 2 when the file is not such a report
  */
 export function readBaseline(path: string): Baseline {
   let record: unknown;
@@ -79,7 +79,7 @@ export function readBaseline(path: string): Baseline {
 }
 
 /**
- * Compares the server's runs, not its peer's, with those of the baseline.
+ * Compares the runs of the server, not of its peer, with the runs of the baseline.
  * @param model - the id the requests named; null when they named none
  */
 export function compareWithBaseline(

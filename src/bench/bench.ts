@@ -1,4 +1,4 @@
-/** `llama-gguf-inference bench`: measures a server from outside, as its clients see it. */
+/** `llama-gguf-inference bench`: measures a server over HTTP, as its clients see it. */
 import { accessSync, constants, writeFileSync } from 'node:fs';
 import { dirname, extname } from 'node:path';
 import { failureText } from '../core/failure-text.ts';
@@ -24,7 +24,7 @@ import { errorRatio } from './summary.ts';
 export interface BenchInput {
   readonly argv: readonly string[];
   readonly keys: BenchKeys;
-  /** Ends the measurement; what was done is reported. */
+  /** Ends the measurement early; finished runs are reported. */
   readonly stop: AbortSignal;
 }
 
@@ -38,8 +38,8 @@ const formatByExtension: Readonly<Record<string, OutputFormat>> = {
 const silent: Progress = { update() {}, end() {} };
 
 /**
- * Measures, reports and judges. The answer is the exit code: 1 when requests failed or a number got
- * worse than allowed, and standard error says which.
+ * Measures and reports. Returns the exit code: 1 when requests failed or a number got worse than allowed; standard error
+ * says which.
  * @throws {StartError} wrong flags, or no server to measure
  */
 export async function runBench({ argv, keys, stop }: BenchInput): Promise<number> {
@@ -71,12 +71,12 @@ export async function runBench({ argv, keys, stop }: BenchInput): Promise<number
   return problems.length === 0 ? 0 : 1;
 }
 
-/** Lines beside JSON or HTML would be in the way of whoever reads both streams; a bar is not. */
+/** Progress lines would disturb a reader of both streams beside JSON or HTML; a bar does not. */
 function showsProgress({ output, outputFiles }: BenchOptions): boolean {
   return output === 'text' || outputFiles.length > 0 || process.stderr.isTTY === true;
 }
 
-/** Better now than after an hour of measuring. */
+/** Fails before the measurement, not after it. */
 function checkFolder(path: string): void {
   try {
     accessSync(dirname(path), constants.W_OK);
@@ -96,7 +96,7 @@ async function report(
       writeFileSync(path, render(format, result, comparison));
     } catch (error) {
       process.stderr.write(`bench: ${neutralise(path)} cannot be written: ${failureText(error)}\n`);
-      // What was measured must not be lost with it.
+      // A failed write must not lose the measurement.
       await print(render(format, result, comparison));
       throw new StartError(1, 'the report went to standard output instead');
     }
@@ -123,7 +123,7 @@ function render(
   }
 }
 
-/** Why the exit code is not 0, a sentence each. */
+/** The reasons why the exit code is not 0, one sentence each. */
 function problemsOf(
   { options, targets, isInterrupted }: BenchResult,
   comparison: BaselineComparison | undefined,
@@ -156,7 +156,7 @@ function runProblems({ name, runs }: TargetResult, { maxErrorRatio }: BenchOptio
   });
 }
 
-/** Not every server has these endpoints; one that has must answer. */
+/** A server may lack these endpoints; an existing endpoint must answer. */
 function gatewayProblems(
   { name, gateway }: TargetResult,
   { gatewayOnly, maxErrorRatio }: BenchOptions,
@@ -175,7 +175,7 @@ function gatewayProblems(
 /** Resolves once the text is written: the process ends right after, and a pipe may be slow. */
 function print(text: string): Promise<void> {
   return new Promise((resolve) => {
-    // A reader that is gone has had enough.
+    // The reader has closed the pipe, as `head` does.
     process.stdout.once('error', () => resolve());
     process.stdout.write(text, () => resolve());
   });

@@ -5,7 +5,7 @@ import { SeededRandom } from './seeded-random.ts';
 import type { Target } from './target.ts';
 import { createWorkload, type WordScale, type Workload } from './workload.ts';
 
-/** Requests of a step when neither their number nor a duration is given. */
+/** Requests of a step without a given number or duration. */
 export const defaultRequestCount = 10;
 
 export interface CellInput {
@@ -37,7 +37,7 @@ export class CellRunner {
     );
   }
 
-  /** @param onProgress - is told how far the round is, 0 to 1 */
+  /** @param onProgress - receives the progress of the round, 0 to 1 */
   async run(round: number, onProgress: (ratio: number) => void): Promise<LoadRun> {
     const { options, cell } = this.#input;
     const limit = limitOf(options, cell.load);

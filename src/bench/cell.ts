@@ -1,6 +1,6 @@
 import type { Load } from './load.ts';
 
-/** What one cell of a sweep asks for. */
+/** One cell of a sweep. */
 export interface Cell {
   readonly load: Load;
   /** Undefined for the fixed prompt. */

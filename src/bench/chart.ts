@@ -3,17 +3,17 @@
 /** One bar of every group. */
 export interface BarSeries {
   readonly name: string;
-  /** Classes that colour it. */
+  /** CSS classes with its colour. */
   readonly className: string;
-  /** One for each group; null draws none. */
+  /** One value for each group; null draws nothing. */
   readonly values: readonly (number | null)[];
 }
 
 export interface BarChart {
   readonly title: string;
-  /** Of the values, as the axis says it. */
+  /** Unit of the values, at the axis. */
   readonly unit: string;
-  /** Their labels, in short lines below each other. */
+  /** Labels of the groups, in short lines. */
   readonly groups: readonly (readonly string[])[];
   readonly series: readonly BarSeries[];
 }
@@ -36,11 +36,11 @@ const height = 280;
 const frame = { left: 56, right: 12, top: 28, bottom: 40 } as const;
 const plotWidth = width - frame.left - frame.right;
 const plotHeight = height - frame.top - frame.bottom;
-/** Share of a group's width that its bars take. */
+/** Share of a group's width for its bars. */
 const groupFill = 0.8;
 const maxBarWidth = 48;
 
-/** Text as it may stand in HTML, between tags and in quoted attributes. */
+/** Escapes a text for HTML, between tags and in quoted attributes. */
 export function escapeHtml(text: string): string {
   return text
     .replaceAll('&', '&amp;')
@@ -136,12 +136,12 @@ function svgText(x: number, y: number, anchor: string, text: string): string {
   );
 }
 
-/** The end of an axis: the next of 1, 2, 2.5 and 5 times a power of ten, 1 for nothing. */
+/** The end of an axis: the next of 1, 2, 2.5 and 5 times a power of ten; 1 without values. */
 function niceTop(values: readonly number[]): number {
-  const most = values.reduce((highest, value) => Math.max(highest, value), 0);
-  if (most === 0) return 1;
-  const power = 10 ** Math.floor(Math.log10(most));
-  const step = [1, 2, 2.5, 5, 10].find((each) => each * power >= most) ?? 10;
+  const maximum = values.reduce((highest, value) => Math.max(highest, value), 0);
+  if (maximum === 0) return 1;
+  const power = 10 ** Math.floor(Math.log10(maximum));
+  const step = [1, 2, 2.5, 5, 10].find((each) => each * power >= maximum) ?? 10;
   return step * power;
 }
 

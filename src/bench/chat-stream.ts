@@ -1,20 +1,20 @@
 import { EventStreamReader, type StreamEvent } from './event-stream.ts';
 import { type Failure, isRecord, RequestError, readErrorBody } from './failure.ts';
 
-/** One streamed completion, measured where its bytes arrive. Times are milliseconds on one clock. */
+/** One streamed completion, measured on arrival. Times are milliseconds on one clock. */
 export interface Completion {
-  /** From the start to the first delta that holds something; undefined when none did. */
+  /** From the start to the first delta with content; undefined without one. */
   readonly ttftMs: number | undefined;
   /** From the start to `[DONE]`. */
   readonly totalMs: number;
   /**
-   * One for each delta after those that came first. Deltas that were read at once have waited together,
-   * so the time since the read before is divided among them.
+   * One for each delta after the first read. Deltas of one read have waited together, so the time since the previous read
+   * is divided among them.
    */
   readonly interTokenMs: readonly number[];
-  /** The longest time between two reads that held text: what a reader sees as a stall, not divided. */
+  /** The maximum time between two reads with text, not divided: what a user sees as a stall. */
   readonly longestPauseMs: number | undefined;
-  /** Tokens after the first read, by the time they took; undefined when all came at once. */
+  /** Tokens after the first read per second; undefined when all tokens came at once. */
   readonly decodeTokensPerSecond: number | undefined;
   readonly tokens: TokenCounts;
   readonly finishReason: string | undefined;
@@ -26,21 +26,21 @@ export interface Completion {
 /** Tokens of one request, from `usage` unless the server sent none. */
 export interface TokenCounts {
   readonly prompt: number | undefined;
-  /** Prompt tokens the server did not compute; 0 where it does not say. */
+  /** Prompt tokens from the server's cache; 0 where the server does not report them. */
   readonly cached: number;
-  /** Without `usage` this is the number of deltas. */
+  /** The number of deltas, without `usage`. */
   readonly completion: number;
   readonly deltas: number;
   readonly countedBy: 'usage' | 'deltas';
 }
 
-/** What a server measured itself, in the `timings` of llama.cpp. Tokens per second. */
+/** The server's own measurement, in llama.cpp's `timings`. Tokens per second. */
 export interface ServerTimings {
   readonly prefillTokensPerSecond: number | undefined;
   readonly decodeTokensPerSecond: number | undefined;
 }
 
-/** Fields of a delta that are tokens the model generated; servers have two names for reasoning. */
+/** Fields of a delta with generated tokens; servers have two names for reasoning. */
 const textFields = ['content', 'reasoning_content', 'reasoning', 'refusal'] as const;
 
 /** Measures one stream of chat completion chunks. */
@@ -60,12 +60,12 @@ export class ChatStreamMeter {
   #text = '';
   #failure: Failure | undefined;
 
-  /** @param startedAtMs - when the clock of this request started */
+  /** @param startedAtMs - start of the request's clock */
   constructor(startedAtMs: number) {
     this.#startedAtMs = startedAtMs;
   }
 
-  /** Takes what one read of the socket gave. */
+  /** Adds the bytes of one read of the socket. */
   read(bytes: Uint8Array, atMs: number): void {
     const countBefore = this.#deltaCount;
     for (const event of this.#reader.read(bytes)) this.#take(event, atMs);
@@ -110,7 +110,7 @@ export class ChatStreamMeter {
     };
   }
 
-  /** Whether the server has said that this request failed, so that nothing more need be awaited. */
+  /** Whether the server has reported a failure, so that the stream need not be read further. */
   get hasFailed(): boolean {
     return this.#failure !== undefined;
   }

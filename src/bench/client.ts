@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { ChatStreamMeter, type Completion } from './chat-stream.ts';
 import { type Failure, RequestError, readErrorBody } from './failure.ts';
 
-/** How one streamed request went. Times are those of `performance.now()`. */
+/** The outcome of one streamed request. Times are values of `performance.now()`. */
 export type ChatOutcome =
   | { readonly ok: true; readonly startedAtMs: number; readonly completion: Completion }
   | {
@@ -18,7 +18,7 @@ export type ChatOutcome =
 export interface Reply {
   readonly status: number;
   readonly body: string;
-  /** From the request written on an open connection to the last byte of the reply. */
+  /** From writing the request on an open connection to the last byte of the reply. */
   readonly totalMs: number;
 }
 
@@ -26,20 +26,20 @@ export interface ClientOptions {
   /** Its path is kept; a trailing `/v1` and slashes are dropped. */
   readonly url: URL;
   readonly apiKey: string | undefined;
-  /** Longest time without a byte. */
+  /** Maximum time without a byte. */
   readonly timeoutMs: number;
 }
 
 export interface ChatTiming {
   /** Ends the request; its outcome is then undefined. */
   readonly signal?: AbortSignal;
-  /** Start of the clock; without it the clock starts when the request is written. */
+  /** Start of the clock; by default the clock starts when the request is written. */
   readonly intendedAtMs?: number;
 }
 
-/** How long a connection may take to open. */
+/** Timeout of opening a connection. */
 const connectTimeoutMs = 10_000;
-/** As much of a reply that is no stream is kept. */
+/** Maximum size of a reply that is not a stream. */
 const bodyLimitBytes = 65_536;
 const messageLimit = 300;
 
@@ -50,7 +50,7 @@ interface Sent {
   startedAtMs: number;
 }
 
-/** One OpenAI-compatible server. Connections are kept and reused, as many as are needed at once. */
+/** One OpenAI-compatible server. Connections are kept open and reused. */
 export class BenchClient {
   readonly #baseUrl: string;
   readonly #apiKey: string | undefined;
@@ -69,7 +69,7 @@ export class BenchClient {
     });
   }
 
-  /** Where the server is, without `/v1`. */
+  /** URL of the server, without `/v1`. */
   get baseUrl(): string {
     return this.#baseUrl;
   }
@@ -81,7 +81,7 @@ export class BenchClient {
 
   /**
    * Gets a whole reply, of any status.
-   * @param connection - `new` opens one for this request, whose time is not counted
+   * @param connection - `new` opens a connection for this request; opening it is not measured
    * @throws {RequestError}
    */
   async get(
@@ -122,8 +122,8 @@ export class BenchClient {
     try {
       return await this.#sendOnce(exchange);
     } catch (error) {
-      // The server closed an idle connection at the very moment it was used again. Not a failure of
-      // the request; one that kills the server fails the second time.
+      // The server closed an idle connection at the moment of its reuse. The request did not fail; a request that
+      // kills the server fails the second time, too.
       if (!(error instanceof StaleConnection)) throw error;
       return await this.#sendOnce(exchange);
     }
@@ -147,7 +147,7 @@ export class BenchClient {
     startClock(request, this.#isTls, sent);
     request.setTimeout(this.#timeoutMs, () => request.destroy(timeoutError(this.#timeoutMs)));
     request.once('response', (response) => {
-      // From here on it is the reply that fails.
+      // From here on a failure is one of the reply.
       request.on('error', (error) => response.destroy(error));
       resolve(response);
     });
@@ -169,7 +169,7 @@ export class BenchClient {
     };
   }
 
-  /** On one line and not endless; without the key, since servers like to repeat one they refuse. */
+  /** One short line without the API key, which servers like to repeat when they refuse it. */
   #toLine(text: string): string {
     const safe = this.#apiKey === undefined ? text : text.replaceAll(this.#apiKey, '[api key]');
     return safe.replace(/\s+/g, ' ').trim().slice(0, messageLimit);
@@ -187,7 +187,7 @@ interface Exchange {
 
 class StaleConnection extends Error {}
 
-/** Sets `sent` when the request can go out, and gives up on a connection that does not open. */
+/** Sets `sent` when the connection is open, and gives up when it does not open in time. */
 function startClock(request: ClientRequest, isTls: boolean, sent: Sent): void {
   const start = () => {
     sent.startedAtMs = performance.now();
@@ -211,7 +211,7 @@ function startClock(request: ClientRequest, isTls: boolean, sent: Sent): void {
   });
 }
 
-/** @throws {RequestError} and whatever breaks the connection */
+/** @throws {RequestError} and any error of the connection */
 async function measure(response: IncomingMessage, startedAtMs: number): Promise<Completion> {
   if (response.statusCode !== 200) throw await statusError(response);
   const type = response.headers['content-type'] ?? 'no content type';
@@ -245,7 +245,7 @@ async function statusError(response: IncomingMessage): Promise<RequestError> {
   try {
     said = readErrorBody(JSON.parse(body));
   } catch {
-    // Not JSON; shown as it is.
+    // Not JSON: the text itself is shown.
   }
   const message = body.trim() === '' ? (response.statusMessage ?? '') : body;
   return new RequestError({ kind: 'status', status, ...(said ?? { message }) });
@@ -272,7 +272,7 @@ function systemFailure(error: unknown): Failure {
   const message = (error instanceof Error ? error.message : String(error)) || (code ?? 'unknown');
   if (code === undefined) return { kind: 'connect', message };
   if (lostConnectionCodes.has(code)) return { kind: 'connection-lost', code, message };
-  // Node's HTTP parser: something answers, but not HTTP.
+  // Node's HTTP parser: the port answers, but not with HTTP.
   return { kind: code.startsWith('HPE_') ? 'bad-stream' : 'connect', code, message };
 }
 

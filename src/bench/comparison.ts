@@ -2,7 +2,7 @@ import type { Cell } from './cell.ts';
 import { median } from './statistics.ts';
 import type { RoundSummary, RunSummary } from './summary.ts';
 
-/** The server's numbers divided by its peer's: medians over the rounds, null where one has none. */
+/** The server's numbers divided by its peer's: medians over the rounds, null where one of them is missing. */
 export interface PeerRatios {
   readonly cell: Cell;
   readonly throughput: number | null;
@@ -11,7 +11,7 @@ export interface PeerRatios {
   readonly interToken: number | null;
 }
 
-/** One comparison for each cell both have run. */
+/** One comparison for each cell that both servers have run. */
 export function compareWithPeer(
   own: readonly RunSummary[],
   peer: readonly RunSummary[],
@@ -22,7 +22,7 @@ export function compareWithPeer(
   });
 }
 
-/** Ratios are taken within each round, between runs that are moments apart. */
+/** Each ratio is of one round, so that its two runs are moments apart. */
 function compareRuns(own: RunSummary, peer: RunSummary): PeerRatios {
   const ratio = (read: (round: RoundSummary) => number | null): number | null => {
     const ratios = own.rounds.flatMap((round, index) => {

@@ -1,13 +1,13 @@
 /** One event of an event stream, its lines of data joined. */
 export interface StreamEvent {
-  /** `message` unless the stream says otherwise; `error` also for the bare `error:` lines of old servers. */
+  /** `message` by default; `error` also for the bare `error:` lines of old servers. */
   readonly name: string;
   readonly data: string;
 }
 
 /**
- * Reads an event stream piece by piece, wherever the pieces were cut: within a character, a line, or a
- * line end, which may be LF, CR or both. Comments, ids and retry times are skipped.
+ * Reads an event stream chunk by chunk. A chunk may end within a character, a line, or a line end, which may be LF, CR or
+ * both. Comments, ids and retry times are skipped.
  * @see WHATWG HTML, "Interpreting an event stream"
  */
 export class EventStreamReader {
@@ -16,14 +16,14 @@ export class EventStreamReader {
   #name = 'message';
   #dataLines: string[] = [];
 
-  /** The events that are complete with these bytes. */
+  /** The events that these bytes complete. */
   read(bytes: Uint8Array): StreamEvent[] {
     const text = this.#pending + this.#decoder.decode(bytes, { stream: true });
     const events: StreamEvent[] = [];
     const lineEnd = /\r\n|\n|\r/g;
     let start = 0;
     for (let match = lineEnd.exec(text); match !== null; match = lineEnd.exec(text)) {
-      // The other half of this line end may be in the next piece.
+      // The other half of this line end may be in the next chunk.
       if (match[0] === '\r' && lineEnd.lastIndex === text.length) break;
       const event = this.#take(text.slice(start, match.index));
       if (event !== undefined) events.push(event);
@@ -33,7 +33,7 @@ export class EventStreamReader {
     return events;
   }
 
-  /** An empty line ends an event; one without data is none. */
+  /** An empty line ends an event; an event without data does not count. */
   #take(line: string): StreamEvent | undefined {
     if (line === '') {
       const event = { name: this.#name, data: this.#dataLines.join('\n') };

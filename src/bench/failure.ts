@@ -2,25 +2,25 @@
 export type FailureKind =
   /** No connection: refused, unknown host, broken TLS. */
   | 'connect'
-  /** No connection within the time for it. */
+  /** No connection within the timeout. */
   | 'connect-timeout'
   /** Another status than 200. */
   | 'status'
-  /** Nothing came for as long as `--timeout`. */
+  /** No byte within `--timeout`. */
   | 'timeout'
   /** The connection was closed before the reply was complete. */
   | 'connection-lost'
-  /** The stream holds an error. */
+  /** The stream contains an error. */
   | 'error-frame'
-  /** The stream came to an end, but not to `[DONE]`. */
+  /** The stream ended without `[DONE]`. */
   | 'no-done'
-  /** What came is no event stream, or no JSON. */
+  /** The reply is not an event stream, or not JSON. */
   | 'bad-stream';
 
 /** Why one request failed. */
 export interface Failure {
   readonly kind: FailureKind;
-  /** HTTP status, once there was one that says something. */
+  /** HTTP status, where it is not 200. */
   readonly status?: number;
   /** The server's own code, as in OpenAI's `error.code`, or the system's, such as `ECONNREFUSED`. */
   readonly code?: string;
@@ -28,12 +28,12 @@ export interface Failure {
   readonly message: string;
 }
 
-/** Failures of one cause, and the first of them as an example. */
+/** Failures of one cause, with the first as an example. */
 export interface FailureGroup extends Failure {
   readonly count: number;
 }
 
-/** Thrown inside the client; what it measures against comes back as a value. */
+/** Thrown within the client, whose callers receive the failure as a value. */
 export class RequestError extends Error {
   readonly failure: Failure;
 
@@ -60,7 +60,7 @@ export function failureName({ kind, status, code }: Failure): string {
   return [kind, status, code].filter((part) => part !== undefined).join(' ');
 }
 
-/** What an error object of OpenAI's shape says, or of llama.cpp's, whose code is a number. */
+/** The content of an error object in the form of OpenAI, or of llama.cpp with a number for its code. */
 export function readErrorBody(body: unknown): Pick<Failure, 'code' | 'message'> | undefined {
   const error = isRecord(body) ? body.error : undefined;
   if (typeof error === 'string') return { message: error };

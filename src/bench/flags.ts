@@ -5,7 +5,7 @@ import { workloadNames } from './workload.ts';
 export const outputFormats = ['text', 'json', 'html'] as const;
 export type OutputFormat = (typeof outputFormats)[number];
 
-/** A flag with what it is for, and its default in words. */
+/** A flag with its purpose, and its default in words. */
 interface BenchFlag<T> extends Flag<T> {
   readonly summary: string;
   readonly fallback?: string;
@@ -141,7 +141,7 @@ function httpUrl(): ValueKind<URL> {
   };
 }
 
-/** What may stand in a header. */
+/** A value that may stand in a header. */
 export function apiKey(): ValueKind<string> {
   return {
     expectation: 'printable ASCII without spaces',

@@ -8,24 +8,24 @@ export type ProbedPath = (typeof probedPaths)[number];
 /** Latency of one endpoint that generates nothing. */
 export interface EndpointProbe {
   readonly path: ProbedPath;
-  /** Milliseconds of the replies with status 2xx. */
+  /** Times of the replies with status 2xx, in milliseconds. */
   readonly latencyMs: Stats;
   readonly failures: readonly FailureGroup[];
-  /** Every reply was a 404: this server has no such path. */
+  /** Every reply was a 404: the server lacks the path. */
   readonly isAbsent: boolean;
 }
 
 export interface ProbeOptions {
   readonly requestCount: number;
-  /** Requests that come first and are not counted. */
+  /** First requests, which are not counted. */
   readonly warmupCount: number;
   readonly signal: AbortSignal;
   onRequest?(): void;
 }
 
 /**
- * One request after the other, each on a connection of its own; the clock runs from the open
- * connection to the last byte.
+ * Sends one request after the other, each on its own connection. The clock runs from the open connection to the last
+ * byte.
  */
 export async function probeEndpoint(
   client: BenchClient,

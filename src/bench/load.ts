@@ -3,20 +3,20 @@ import type { ChatOutcome } from './client.ts';
 import type { Message, Session, Workload } from './workload.ts';
 
 /**
- * How requests come. Closed: so many streams, each sending its next request when its last one is
- * answered. Open: requests arrive at random moments, whether or not earlier ones are answered.
+ * How requests arrive. Closed: a number of streams, each of which sends its next request after the last reply. Open:
+ * requests arrive at random times, independent of earlier replies.
  */
 export type Load =
   | { readonly kind: 'closed'; readonly concurrency: number }
   | { readonly kind: 'open'; readonly requestsPerSecond: number };
 
-/** When enough was sent; what is under way then is still awaited. */
+/** When sending ends; replies under way are still awaited. */
 export interface LoadLimit {
   readonly requestCount: number | undefined;
   readonly durationMs: number | undefined;
 }
 
-/** One request that was sent and came to an end. */
+/** One finished request. */
 export interface Sample {
   /** 1 for the first request of a session. */
   readonly turn: number;
@@ -25,13 +25,13 @@ export interface Sample {
   readonly outcome: ChatOutcome;
 }
 
-/** What came of a load. */
+/** The result of a load. */
 export interface LoadRun {
   readonly samples: readonly Sample[];
   /** From the first request to the end of the last. */
   readonly wallMs: number;
   readonly peakInFlightCount: number;
-  /** Share of the time in which this process was at work, 0 to 1: near 1 it measures itself. */
+  /** Share of the time in which this process was busy, 0 to 1: near 1 it measures itself. */
   readonly clientBusyRatio: number;
 }
 
@@ -39,11 +39,11 @@ export interface LoadInput {
   readonly load: Load;
   readonly limit: LoadLimit;
   readonly workload: Workload;
-  /** Mean requests of a session: sessions arrive that much more rarely than requests. */
+  /** Mean number of requests per session, by which sessions arrive more rarely than requests. */
   readonly requestsPerSession: number;
-  /** For the arrivals. */
+  /** Random source of the arrivals. */
   readonly random: { next(): number };
-  /** @param intendedAtMs - when the clock starts; without it, when the request is written */
+  /** @param intendedAtMs - start of the clock; by default when the request is written */
   send(
     messages: readonly Message[],
     intendedAtMs: number | undefined,
@@ -52,10 +52,10 @@ export interface LoadInput {
   onSample?(sample: Sample): void;
 }
 
-/** After a failure, so that a server that refuses at once is not flooded. */
+/** Delay after a failure, so that a server that refuses at once is not flooded. */
 const failurePauseMs = 100;
 
-/** Runs the load to its limit, or until the signal, whose unfinished requests are left out. */
+/** Runs the load to its limit, or until the signal; requests that the signal interrupts are left out. */
 export async function runLoad(input: LoadInput): Promise<LoadRun> {
   const run = new RunningLoad(input);
   await (input.load.kind === 'closed'
@@ -84,7 +84,7 @@ class RunningLoad {
       samples: this.#samples,
       wallMs: this.#endedAtMs - this.#startedAtMs,
       peakInFlightCount: this.#peakInFlightCount,
-      // NaN of no time at all, when the run was stopped before it began.
+      // NaN without any time, when the run was stopped before it began.
       clientBusyRatio: performance.eventLoopUtilization(this.#loopAtStart).utilization || 0,
     };
   }
@@ -96,7 +96,7 @@ class RunningLoad {
     await Promise.all(Array.from({ length: concurrency }, stream));
   }
 
-  /** Poisson arrivals: the gaps between them are distributed exponentially. */
+  /** Poisson arrivals: the time between two is distributed exponentially. */
   async open(requestsPerSecond: number): Promise<void> {
     const { random, requestsPerSession, signal } = this.#input;
     const meanGapMs = (1000 * requestsPerSession) / requestsPerSecond;
@@ -112,7 +112,7 @@ class RunningLoad {
     await Promise.all(sessions);
   }
 
-  /** @param arrivalMs - when the session was to begin; later requests begin with the answer before */
+  /** @param arrivalMs - intended start of the session; its later requests start with the previous reply */
   async #runSession(arrivalMs: number | undefined): Promise<void> {
     const session: Session = this.#input.workload.session(this.#sessionCount);
     this.#sessionCount += 1;
@@ -168,7 +168,7 @@ class RunningLoad {
 /** Longest time a timer of Node holds. */
 const maxTimerMs = 2 ** 31 - 1;
 
-/** Ends early, without an error, when the signal comes. */
+/** Ends early, without an error, when the signal aborts. */
 async function pauseUntil(atMs: number, signal: AbortSignal): Promise<void> {
   for (;;) {
     const leftMs = atMs - performance.now();

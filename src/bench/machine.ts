@@ -1,6 +1,6 @@
 import { cpus, totalmem } from 'node:os';
 
-/** What the numbers of a benchmark were measured on. */
+/** The machine on which a benchmark ran. */
 export function describeMachine(): Readonly<Record<string, string | number>> {
   const cores = cpus();
   return {

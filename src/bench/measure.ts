@@ -9,7 +9,7 @@ import { type RunSummary, summarise } from './summary.ts';
 import { Target, type TargetName } from './target.ts';
 import type { WordScale } from './workload.ts';
 
-/** Everything that was measured. */
+/** All measurements. */
 export interface BenchResult {
   readonly startedAt: Date;
   readonly options: BenchOptions;
@@ -25,16 +25,16 @@ export interface TargetResult {
   readonly modelId: string | undefined;
   readonly notes: readonly string[];
   readonly gateway: readonly EndpointProbe[];
-  /** One for each cell that was reached, in the same order for all targets. */
+  /** One for each cell that has run, in the same order for all targets. */
   readonly runs: readonly RunSummary[];
 }
 
 const fixedScale: WordScale = { tokensPerWord: 1, templateTokenCount: 0 };
 
 /**
- * Runs everything the options ask for. Servers take turns, round by round, another one first each
- * time, so that a machine that gets slower meanwhile slows both.
- * @throws {StartError} when a server is not there
+ * Runs all cells of the options. The servers take turns in each round, and alternate in going first, so that a machine
+ * that slows down affects both.
+ * @throws {StartError} when a server cannot be reached
  */
 export async function measure(
   options: BenchOptions,
@@ -165,7 +165,7 @@ async function scaleOf(
   return await target.measureWords(promptTokenCount, `${seed}/scale`, signal);
 }
 
-/** Tells the progress how far the whole is, counting each step alike. */
+/** Converts the progress of steps to the progress of the whole; each step counts the same. */
 class Steps {
   readonly #progress: Progress;
   readonly #stepCount: number;
@@ -177,7 +177,7 @@ class Steps {
     this.#progress = progress;
   }
 
-  /** Starts the next step; the answer takes its own share, 0 to 1. */
+  /** Starts the next step. Returns a function that takes the progress of that step, 0 to 1. */
   next(task: string): (ratio: number) => void {
     const doneCount = this.#startedCount;
     this.#startedCount += 1;
@@ -189,7 +189,12 @@ class Steps {
 }
 
 function notesOn({ requestCount, loads }: BenchOptions): string[] {
-  const most = Math.max(0, ...loads.map((load) => (load.kind === 'closed' ? load.concurrency : 0)));
-  if (requestCount === undefined || requestCount >= most) return [];
-  return [`${requestCount} requests never make a concurrency of ${most}: raise --requests`];
+  const maxConcurrency = Math.max(
+    0,
+    ...loads.map((load) => (load.kind === 'closed' ? load.concurrency : 0)),
+  );
+  if (requestCount === undefined || requestCount >= maxConcurrency) return [];
+  return [
+    `${requestCount} requests never make a concurrency of ${maxConcurrency}: raise --requests`,
+  ];
 }

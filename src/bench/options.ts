@@ -4,14 +4,14 @@ import { apiKey, type BenchValues, type FlagName, flags, type OutputFormat } fro
 import type { Load } from './load.ts';
 import type { WorkloadName } from './workload.ts';
 
-/** What to measure, and how the result is judged and told. */
+/** What to measure, and how the result is judged and reported. */
 export interface BenchOptions {
   readonly server: ServerOptions;
   readonly peer: ServerOptions | undefined;
   readonly gatewayOnly: boolean;
   readonly workload: WorkloadName;
   readonly prompt: string;
-  /** One sweep step each; undefined for the fixed prompt. */
+  /** One for each step of the sweep; undefined for the fixed prompt. */
   readonly promptTokenCounts: readonly (number | undefined)[];
   readonly prefixTokenCount: number;
   readonly turnCount: number;
@@ -28,7 +28,7 @@ export interface BenchOptions {
   readonly output: OutputFormat;
   readonly outputFiles: readonly string[];
   readonly baselinePath: string | undefined;
-  /** Percent a number may be worse than in the baseline; undefined only reports. */
+  /** Percent by which a number may be worse than in the baseline; undefined: differences are reported only. */
   readonly failAbovePercent: number | undefined;
   /** Share of requests that may fail, 0 to 1. */
   readonly maxErrorRatio: number;
@@ -42,7 +42,7 @@ export interface ServerOptions {
   readonly model: string | undefined;
 }
 
-/** Keys from the environment, so that they need not stand on the command line. */
+/** API keys from the environment: a command line is no place for a secret. */
 export interface BenchKeys {
   readonly server?: string | undefined;
   readonly peer?: string | undefined;
@@ -121,7 +121,7 @@ function commandWord(name: FlagName, value: string | undefined): string {
   return `--${name} ${isPlain ? value : `'${value.replaceAll("'", "'\\''")}'`}`;
 }
 
-/** Flags that say nothing, or two things, together. */
+/** Flags that need or exclude each other. */
 function contradictionsIn(values: BenchValues): string[] {
   const problems: string[] = [];
   const needs = (name: FlagName, holds: boolean, what: string) => {

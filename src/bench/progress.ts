@@ -1,11 +1,11 @@
-/** Shows what is going on: one bar drawn over itself in a terminal, plain lines anywhere else. */
+/** Shows progress: a bar in a terminal, plain lines anywhere else. */
 export interface Progress {
   /**
    * @param ratio - 0 to 1
-   * @param task - what is being done now
+   * @param task - the current task
    */
   update(ratio: number, task: string): void;
-  /** Takes the bar away. */
+  /** Removes the bar. */
   end(): void;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The JSON report: the keys of the Python gateway's benchmark (`gateway`, `inference` and what is in
- * them), and beyond them everything else. Times are seconds, rates are per second, ratios 0 to 1.
+ * The JSON report: the keys of the Python gateway's benchmark (`gateway`, `inference` and their contents), and further
+ * keys. Times are seconds, rates are per second, ratios 0 to 1.
  */
 import { programVersion } from '../core/package-info.ts';
 import { compareWithPeer } from './comparison.ts';
@@ -11,13 +11,13 @@ import type { BenchOptions } from './options.ts';
 import type { Stats } from './statistics.ts';
 import { errorRatio, type RunSummary } from './summary.ts';
 
-/** Changes when a key changes its meaning or goes away. */
+/** Changes when a key changes its meaning or is removed. */
 export const recordVersion = 1;
 
 export type BenchRecord = ReturnType<typeof toRecord>;
 export type RunRecord = ReturnType<typeof toRunRecord>;
 
-/** @param baseline - how it compares with an earlier run; undefined when there is none */
+/** @param baseline - the comparison with an earlier run, if any */
 export function toRecord(result: BenchResult, baseline: object | undefined) {
   const { targets, options } = result;
   const [server, peer] = targets;
@@ -26,7 +26,7 @@ export function toRecord(result: BenchResult, baseline: object | undefined) {
   return {
     schema_version: recordVersion,
     ...(server !== undefined && { gateway: toGatewayRecord(server.gateway) }),
-    // Absent with --gateway-only, as it always was.
+    // Absent with --gateway-only, as in the Python gateway.
     ...(inference !== undefined && { inference }),
     runs,
     ...(peer !== undefined && { comparison: toComparisonRecord(targets) }),
@@ -46,7 +46,7 @@ export function toRecord(result: BenchResult, baseline: object | undefined) {
   };
 }
 
-/** Every run of every server; cells in their order, the server before its peer. */
+/** All runs: by cell, the server before its peer. */
 export function toRunRecords({ targets, options }: BenchResult): RunRecord[] {
   return targets.flatMap(({ name, runs }) => runs.map((run) => toRunRecord(name, run, options)));
 }

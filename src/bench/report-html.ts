@@ -9,7 +9,7 @@ import { baselineRows, msText, peerRows, rateText, secondsText } from './report-
 import { percentiles, type Stats } from './statistics.ts';
 import { clientWarning, type RunSummary } from './summary.ts';
 
-/** Dots of one server in one chart over time; of more requests, every so-many-th is drawn. */
+/** Maximum number of dots of one server in a chart over time; of more requests, every n-th is drawn. */
 const maxDotCount = 1000;
 
 const style = `
@@ -37,7 +37,7 @@ th:first-child, td:first-child { text-align: left; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1rem; } dt { color: var(--muted); }
 `;
 
-/** One file that needs no other: styles and charts are in it, scripts are not. */
+/** A self-contained page with styles and charts, without scripts. */
 export function renderHtml(result: BenchResult, baseline: BaselineComparison | undefined): string {
   const { targets } = result;
   const sections = [
@@ -166,7 +166,7 @@ function valuesOf(
   });
 }
 
-/** Short, since they stand side by side; the prompt length is said only where it tells groups apart. */
+/** Short labels, since they stand side by side; with the prompt length only where groups differ in it. */
 function groupNames(cells: readonly Cell[]): string[][] {
   const lengths = new Set(cells.map(({ promptTokenCount }) => promptTokenCount));
   return cells.map(({ load, promptTokenCount }) => [
@@ -265,7 +265,7 @@ function environmentSection({ options }: BenchResult): string {
   );
 }
 
-/** A table under its title; nothing at all when there are no rows. */
+/** A table under its title; empty without rows. */
 function section(
   title: string,
   heading: readonly string[],

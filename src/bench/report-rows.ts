@@ -1,4 +1,4 @@
-/** What the text and the HTML report say in the same words. Tables are rows, the heading first. */
+/** What the text and the HTML report have in common. Tables are rows, the heading first. */
 import type { BaselineComparison } from './baseline.ts';
 import { cellText } from './cell.ts';
 import { compareWithPeer } from './comparison.ts';
@@ -19,7 +19,7 @@ export function rateText(rate: number | null): string {
   return rate === null ? '–' : rate.toFixed(1);
 }
 
-/** The server divided by its peer; the heading alone where there is none. */
+/** The server's numbers divided by its peer's; the heading only, without a peer. */
 export function peerRows([server, peer]: readonly TargetResult[]): string[][] {
   const rows = compareWithPeer(server?.runs ?? [], peer?.runs ?? []).map(({ cell, ...ratios }) => [
     cellText(cell),

@@ -30,7 +30,7 @@ export function renderText(result: BenchResult, baseline: BaselineComparison | u
     options.gatewayOnly ? '' : `Seed: ${options.seed}`,
   ];
   const text = sections.filter((section) => section !== '').join('\n\n');
-  // Messages, names and paths are not ours.
+  // Messages, names and paths come from outside.
   return `${text.split('\n').map(neutralise).join('\n')}\n`;
 }
 
@@ -104,7 +104,7 @@ function optionalRate(label: string, stats: Stats): string[] {
   return stats.count === 0 ? [] : [line(label, rateStatsText(stats))];
 }
 
-/** Said only where it matters: inter-token times are then not those of single tokens. */
+/** Only where deltas contain several tokens: inter-token times are then not times of single tokens. */
 function tokensPerDeltaLine(ratio: number | null): string[] {
   if (ratio === null || Math.abs(ratio - 1) < 0.1) return [];
   return [line('Tokens per delta', `${ratio.toFixed(2)}; inter-token times are per delta`)];

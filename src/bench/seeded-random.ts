@@ -1,8 +1,8 @@
-/** Reproducible choices: the same seed gives the same ones. */
+/** Reproducible random choices: the same seed gives the same choices. */
 export class SeededRandom {
   #state: number;
 
-  /** @param seed - any number, of which 32 bits count, or a text that names what the choices are for */
+  /** @param seed - a number, of which 32 bits count, or a text that names the purpose of the choices */
   constructor(seed: number | string) {
     this.#state = typeof seed === 'number' ? seed >>> 0 : hashOf(seed);
   }

@@ -1,4 +1,4 @@
-/** What a list of measurements comes to; every number is null when there was nothing to measure. */
+/** Statistics of a list of measurements; every number is null for an empty list. */
 export interface Stats {
   readonly min: number | null;
   readonly max: number | null;
@@ -9,10 +9,10 @@ export interface Stats {
   readonly count: number;
 }
 
-/** The percentiles that are reported. */
+/** The reported percentiles. */
 export const percentiles = ['p50', 'p95', 'p99'] as const;
 
-/** Percentiles by nearest rank: each is a value that was measured. */
+/** Percentiles by nearest rank: each is a measured value. */
 export function statsOf(values: readonly number[]): Stats {
   const sorted = Float64Array.from(values).sort();
   const count = sorted.length;
@@ -30,7 +30,7 @@ export function statsOf(values: readonly number[]): Stats {
   };
 }
 
-/** The mean of the two in the middle when their number is even; NaN of nothing. */
+/** The mean of the two middle values of an even number; NaN of an empty list. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const upper = Math.floor(sorted.length / 2);
@@ -42,7 +42,7 @@ export function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
-/** The smallest value that at least `percent` of all values do not exceed. */
+/** The minimum value that at least `percent` of all values do not exceed. */
 function nearestRank(sorted: Float64Array, percent: number): number {
   const rank = Math.ceil((percent / 100) * sorted.length);
   return sorted[Math.max(rank, 1) - 1] ?? NaN;

@@ -15,12 +15,12 @@ export interface RunSummary {
   readonly interTokenMs: Stats;
   readonly longestPauseMs: Stats;
   readonly totalMs: Stats;
-  /** Completion tokens by the whole time of a request, its wait for the first token included. */
+  /** Completion tokens per second of a request, with the wait for the first token. */
   readonly tokensPerSecond: Stats;
   readonly decodeTokensPerSecond: Stats;
-  /** Prompt tokens that were computed, by TTFT: only where nothing else was running. */
+  /** Computed prompt tokens per second of TTFT; only where no other request was running. */
   readonly prefillTokensPerSecond: Stats;
-  /** The server's own measure. */
+  /** The server's own measurement. */
   readonly serverPrefillTokensPerSecond: Stats;
   readonly serverDecodeTokensPerSecond: Stats;
   readonly tokens: TokenTotals;
@@ -29,13 +29,13 @@ export interface RunSummary {
   /** Completion tokens of all requests together. */
   readonly throughputTokensPerSecond: number;
   readonly peakInFlightCount: number;
-  /** Of the round in which it was highest. */
+  /** Of the round in which the share was highest. */
   readonly clientBusyRatio: number;
   readonly finishReasons: Readonly<Record<string, number>>;
-  /** By turn of a conversation; empty when there was only one. */
+  /** By turn of a conversation; empty for a single turn. */
   readonly turns: readonly { readonly turn: number; readonly ttftMs: Stats }[];
   readonly rounds: readonly RoundSummary[];
-  /** When each request began, for the chart over time. */
+  /** Start of each request, for the chart over time. */
   readonly timeline: readonly TimelinePoint[];
 }
 
@@ -46,13 +46,13 @@ export interface TokenTotals {
   /** Tokens of each prompt, as the server counted them. */
   readonly promptPerRequest: Stats;
   readonly completionPerRequest: Stats;
-  /** Tokens that come in one delta, on average; inter-token times are per delta. */
+  /** Mean number of tokens in a delta; inter-token times are per delta. */
   readonly tokensPerDelta: number | null;
-  /** `deltas` when any reply came without usage. */
+  /** `deltas` when any reply lacked usage. */
   readonly countedBy: 'usage' | 'deltas';
 }
 
-/** What two servers are compared by, in one round. */
+/** The compared numbers of one round. */
 export interface RoundSummary {
   readonly ttftMsP50: number | null;
   readonly interTokenMsP50: number | null;
@@ -61,7 +61,7 @@ export interface RoundSummary {
 }
 
 export interface TimelinePoint {
-  /** Since the first request of the cell, its rounds put one after the other. */
+  /** Since the first request of the cell, with its rounds one after the other. */
   readonly startMs: number;
   readonly totalMs: number;
   readonly isFailure: boolean;
@@ -104,17 +104,17 @@ export function summarise(cell: Cell, rounds: readonly LoadRun[]): RunSummary {
   };
 }
 
-/** Above this share of its time at work, the client's own delays are in its numbers. */
+/** Above this busy share the numbers include delays of the client itself. */
 const busyClientRatio = 0.8;
 
-/** A warning that belongs to the numbers; undefined when there is nothing to warn of. */
+/** A warning about the numbers, if any. */
 export function clientWarning({ clientBusyRatio }: RunSummary): string | undefined {
   if (clientBusyRatio <= busyClientRatio) return undefined;
   const percent = Math.round(clientBusyRatio * 100);
   return `the client was at work ${percent}% of the time: its own delays are in these numbers`;
 }
 
-/** Share of requests that failed, 0 to 1; 0 when there were none. */
+/** Share of failed requests, 0 to 1; 0 without requests. */
 export function errorRatio({ requestCount, failedCount }: RunSummary): number {
   return requestCount === 0 ? 0 : failedCount / requestCount;
 }

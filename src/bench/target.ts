@@ -11,13 +11,13 @@ export interface TargetOptions {
   readonly name: TargetName;
   readonly url: URL;
   readonly apiKey: string | undefined;
-  /** Undefined takes the first one the server lists. */
+  /** Undefined: the first model that the server lists. */
   readonly model: string | undefined;
   readonly timeoutMs: number;
   readonly ignoreEos: boolean;
 }
 
-/** Fields a server may refuse; a request goes without them then. */
+/** Fields that a server may refuse; requests then lack them. */
 type OptionalField = 'ignore_eos' | 'stream_options';
 
 const withoutField: Readonly<Record<OptionalField, string>> = {
@@ -27,15 +27,15 @@ const withoutField: Readonly<Record<OptionalField, string>> = {
 
 const wordsAsTokens: WordScale = { tokensPerWord: 1, templateTokenCount: 0 };
 
-/** Words of the prompt that, once and twice, tells how many tokens a word is and what the template adds. */
+/** Words of the prompt that, sent once and twice, reveals the tokens per word and of the template. */
 const probeWordCount = 40;
 
-/** A server under test: which model to name, which fields it takes, how it counts tokens. */
+/** A server under test: its model, the fields that it accepts, and how it counts tokens. */
 export class Target {
   readonly name: TargetName;
   readonly client: BenchClient;
   readonly modelId: string | undefined;
-  /** What a reader of the numbers should know about this server. */
+  /** Remarks about this server for the report. */
   readonly notes = new Set<string>();
   readonly #fields: Set<OptionalField>;
 
@@ -52,8 +52,8 @@ export class Target {
   }
 
   /**
-   * Finds the server, its model and the fields it takes, with one request of one token.
-   * @throws {StartError} exit code 1 when it is not there or refuses what every request would be
+   * Finds the server, its model and the fields that it accepts, with one request of one token.
+   * @throws {StartError} exit code 1 when the server cannot be reached or would refuse every request
    */
   static async connect(options: TargetOptions, signal: AbortSignal): Promise<Target> {
     const client = new BenchClient(options);
@@ -73,7 +73,7 @@ export class Target {
 
   /**
    * Finds the server, for requests that generate nothing.
-   * @throws {StartError} exit code 1 when it is not there
+   * @throws {StartError} exit code 1 when the server cannot be reached
    */
   static async reach(options: TargetOptions, signal: AbortSignal): Promise<Target> {
     const client = new BenchClient(options);
@@ -104,8 +104,8 @@ export class Target {
   }
 
   /**
-   * Measures how many tokens a word is to this model, with a text, the same text twice, and then one of the
-   * length that is wanted. Where the server does not count, a word is taken for a token.
+   * Measures the tokens per word of this model, with a text, the same text twice, and then a text of the wanted length.
+   * Where the server does not count tokens, a word counts as a token.
    */
   async measureWords(tokenCount: number, seed: string, signal: AbortSignal): Promise<WordScale> {
     const text = (words: number) => randomText(new SeededRandom(`${seed}/${words}`), words);
@@ -158,7 +158,7 @@ export class Target {
     }
   }
 
-  /** Some failures will be those of every request; others may pass and are counted in the run. */
+  /** Some failures will affect every request; others may pass and are counted in the run. */
   #judge(failure: Failure): void {
     throwIfHopeless(this.client.baseUrl, failure);
     if (failure.status !== undefined && failure.status < 500 && failure.status !== 429) {
@@ -207,7 +207,7 @@ function firstId(body: string): string | undefined {
   }
 }
 
-/** @throws {StartError} when there is no server, or it does not know the key */
+/** @throws {StartError} when the server cannot be reached, or does not accept the key */
 function throwIfHopeless(baseUrl: string, failure: Failure): void {
   const { kind, status, code, message } = failure;
   if (kind === 'connect' || kind === 'connect-timeout') {

@@ -1,4 +1,4 @@
-/** Common words, each one token in most vocabularies when a space stands before it. */
+/** Common words, each a single token in most vocabularies behind a space. */
 const words =
   `about above after again against along also always among animal another answer around back
 because before began begin being below between body book both boat boy brought build call came carry cause
@@ -20,12 +20,12 @@ thought thousand three through time together told took top toward town travel tr
 until usual very voice vowel walk want war warm watch water way week well went were west what wheel where which
 while white whole wind winter with wonder wood word work world would write year young`.split(/\s+/);
 
-/** A source of at least 0 and below 1. */
+/** Random numbers of at least 0 and below 1. */
 interface Random {
   next(): number;
 }
 
-/** So many words in random order, separated by spaces. */
+/** A number of random words, separated by spaces. */
 export function randomText(random: Random, wordCount: number): string {
   return Array.from(
     { length: wordCount },

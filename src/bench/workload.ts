@@ -1,7 +1,7 @@
 import { SeededRandom } from './seeded-random.ts';
 import { randomText } from './words.ts';
 
-/** What is asked, and what the requests have in common. */
+/** The prompts of a benchmark, and what they have in common. */
 export const workloadNames = ['fixed', 'unique', 'shared-prefix', 'multi-turn'] as const;
 export type WorkloadName = (typeof workloadNames)[number];
 
@@ -10,7 +10,7 @@ export interface Message {
   readonly content: string;
 }
 
-/** Requests of which each waits for the answer to the one before. */
+/** Requests of which each waits for the reply to the previous one. */
 export interface Session {
   /**
    * Messages of the next request; undefined when the session is over.
@@ -19,15 +19,15 @@ export interface Session {
   next(answer: string): readonly Message[] | undefined;
 }
 
-/** Makes the sessions of one run. The same seed gives the same ones. */
+/** Creates the sessions of one run. The same seed gives the same sessions. */
 export interface Workload {
   session(index: number): Session;
 }
 
-/** Turns a number of tokens into one of words, for the model at hand. */
+/** Converts a number of tokens to a number of words, for one model. */
 export interface WordScale {
   readonly tokensPerWord: number;
-  /** Tokens the chat template puts around a single message. */
+  /** Tokens that the chat template adds to a single message. */
   readonly templateTokenCount: number;
 }
 
@@ -35,18 +35,18 @@ export interface WorkloadOptions {
   readonly name: WorkloadName;
   /** The one prompt of `fixed`. */
   readonly prompt: string;
-  /** Length of each prompt, template included; of the part of its own with `shared-prefix`, of each turn. */
+  /** Length of each prompt with its template: of the part behind the prefix with `shared-prefix`, of each turn. */
   readonly promptTokenCount: number;
   readonly prefixTokenCount: number;
   readonly turnCount: number;
   readonly scale: WordScale;
-  /** What the lengths and words depend on. */
+  /** Determines lengths and words. */
   readonly seed: string;
-  /** What the first words depend on beside it: no two runs may find each other's prompts in a cache. */
+  /** Determines the first words as well: no two runs may share cached prompts. */
   readonly mark: string;
 }
 
-/** Random words a prompt begins with; two prompts hardly ever begin alike. */
+/** First random words of a prompt: enough that two prompts hardly ever begin with the same words. */
 const markWordCount = 4;
 
 export function createWorkload(options: WorkloadOptions): Workload {
@@ -115,7 +115,7 @@ function singleRequest(messages: readonly Message[]): Session {
   };
 }
 
-/** Texts of so many words; each has a key, the mark decides its first words. */
+/** Texts of a number of words, by key; the mark determines their first words. */
 function textSource({ seed, mark }: WorkloadOptions) {
   return (wordCount: number, key: number | string): string => {
     const markCount = Math.min(markWordCount, wordCount);

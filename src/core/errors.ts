@@ -20,9 +20,9 @@ interface CatalogueEntry {
   readonly message: string;
   /** Seconds a client should wait before it tries again; sent as `Retry-After`. */
   readonly retryAfterSeconds?: number;
-  /** What clients see as `code`, where several rows are one to them. */
+  /** The `code` that clients see, where several rows share one. */
   readonly wireCode?: string;
-  /** Whether it should try again at all, where its status does not say so. */
+  /** Whether a client should try again, where the status does not say so. */
   readonly shouldRetry?: boolean;
 }
 
@@ -39,7 +39,7 @@ const catalogue = {
   unsupported_model: entry(
     400,
     'invalid_request_error',
-    'This model continues no text: it has no chat and no completions.',
+    'This model does not support text generation: it has no chat and no completions.',
   ),
   context_length_exceeded: entry(
     400,
@@ -86,7 +86,7 @@ const catalogue = {
   reload_failed: entry(500, 'server_error', 'The keys could not be reloaded.'),
   sequence_failed: {
     ...entry(500, 'server_error', 'The completion could not be continued.'),
-    // The same request comes to the same end.
+    // The same request fails again.
     shouldRetry: false,
   },
   engine_failed: entry(500, 'server_error', 'The inference engine failed.'),
@@ -110,15 +110,15 @@ const catalogue = {
 /** Every code a {@link GatewayError} can carry. */
 export type ErrorCode = keyof typeof catalogue;
 
-/** What may be said beyond the catalogue's row. */
+/** What an error may carry beyond its row of the catalogue. */
 export interface ErrorDetail {
   /** Replaces the row's default sentence; names the key, the expectation and the value received. */
   readonly message?: string;
   /** Path of the offending field, such as `messages[2].content`. */
   readonly param?: string;
-  /** Replaces the row's, where the real wait is known. */
+  /** Replaces the value of the row where the real wait is known. */
   readonly retryAfterSeconds?: number;
-  /** What was caught; logged, never sent. */
+  /** The caught error; logged, never sent. */
   readonly cause?: unknown;
 }
 
@@ -133,7 +133,7 @@ export interface ErrorBody {
 }
 
 /**
- * A failure that a client is told about. Thrown where it is detected and translated once, in
+ * A failure that is reported to the client. Thrown where it is detected and translated once, in
  * `http/error-handler.ts`.
  */
 export class GatewayError extends Error {
@@ -142,7 +142,7 @@ export class GatewayError extends Error {
   readonly type: ErrorType;
   readonly param: string | undefined;
   readonly retryAfterSeconds: number | undefined;
-  /** Whether the client should try again; undefined: as the status says. */
+  /** Whether the client should try again; undefined: the status says so. */
   readonly shouldRetry: boolean | undefined;
   readonly #wireCode: string;
 
@@ -159,7 +159,7 @@ export class GatewayError extends Error {
     this.shouldRetry = row.shouldRetry ?? (this.retryAfterSeconds === undefined ? undefined : true);
   }
 
-  /** The wire form, for a plain reply and for an error frame of a stream alike. */
+  /** The wire form of a plain reply and of an error frame in a stream. */
   toBody(): ErrorBody {
     return {
       error: {

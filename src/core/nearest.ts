@@ -1,6 +1,6 @@
 /**
- * The candidate that `name` was probably meant to be, or undefined when none is close: at most
- * `maxDistance` letters added, removed, changed or swapped with a neighbour, by default every third.
+ * The candidate nearest to `name`, or undefined when none is close. Close is a distance of at most `maxDistance` letters
+ * that are added, removed, changed or swapped; by default a third of the letters.
  */
 export function nearest(
   name: string,
@@ -19,13 +19,13 @@ export function nearest(
 }
 
 /**
- * Optimal string alignment distance: Levenshtein's, with a swap of neighbours counted once.
- * @returns infinity for one above `limit`: a start compares thousands of names
+ * Optimal string alignment distance: Levenshtein's, where a swap of two adjacent letters counts once.
+ * @returns infinity above `limit`, which ends the computation early: a start compares thousands of names
  */
 function editDistance(left: string, right: string, limit: number): number {
   let beforePrevious: number[] = [];
   let previous = Array.from({ length: right.length + 1 }, (_, index) => index);
-  let leastBefore = 0;
+  let previousMinimum = 0;
   for (let row = 1; row <= left.length; row++) {
     const current = [row];
     for (let column = 1; column <= right.length; column++) {
@@ -41,10 +41,10 @@ function editDistance(left: string, right: string, limit: number): number {
         ),
       );
     }
-    // Each row is made of the two before it.
-    const least = Math.min(...current);
-    if (least > limit && leastBefore > limit) return Number.POSITIVE_INFINITY;
-    leastBefore = least;
+    // Each row follows from the two before it, so later rows cannot be lower.
+    const minimum = Math.min(...current);
+    if (minimum > limit && previousMinimum > limit) return Number.POSITIVE_INFINITY;
+    previousMinimum = minimum;
     beforePrevious = previous;
     previous = current;
   }

@@ -7,10 +7,10 @@ interface PackageFile {
   readonly dependencies: Readonly<Record<string, string>>;
 }
 
-/** The folder with this package's package.json. This module lies in src/core/, or is part of a file in dist/. */
+/** The folder of package.json. This module lies in src/core/, or is part of a file in dist/. */
 const packageFolder = nearestPackageFolder(dirname(fileURLToPath(import.meta.url)));
 
-/** The path of a file of this package, wherever the package is installed. */
+/** The absolute path of a file of this package. */
 export function packagePath(path: string): string {
   return join(packageFolder, path);
 }
@@ -24,8 +24,8 @@ const packageFile = JSON.parse(readFileSync(packagePath('package.json'), 'utf8')
 /** Version of this program. */
 export const programVersion = packageFile.version;
 
-/** The small chat model that comes with this program; an image may have been stripped of it. */
+/** The small chat model that comes with this program; an image may lack it. */
 export const bundledModelPath = packagePath('models/tiny-chat.gguf');
 
-/** The one node-llama-cpp release the native addon fits. */
+/** The node-llama-cpp release for which the native addon is built. */
 export const pinnedNodeLlamaCppVersion = packageFile.dependencies['node-llama-cpp'] ?? 'unknown';

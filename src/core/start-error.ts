@@ -1,6 +1,6 @@
 /**
- * Why the server cannot start or go on, as a sentence for the operator, with the exit code it means:
- * 1 something failed at run time, 2 what was asked for is wrong.
+ * Why the server cannot start or continue, as a sentence for the operator, with the exit code: 1 for a failure at run
+ * time, 2 for wrong settings or arguments.
  */
 export class StartError extends Error {
   readonly exitCode: 1 | 2;

@@ -2,13 +2,13 @@ import { hostname, userInfo } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { shownEnvironment } from './redact.ts';
 
-/** How long a container is kept, so that somebody can look around in it. */
+/** How long the container is kept for inspection. */
 const keptMs = 300_000;
 
 /**
- * Starts nothing, says where it is, and stays for a while: for a container that ends before anybody can open a
- * shell in it. Secrets are left out.
- * @returns the exit code, when the time is over or `stop` aborts
+ * Starts nothing, writes user, host and environment without secrets, and stays for a while: a container that ends at
+ * once leaves no time to open a shell in it.
+ * @returns the exit code, once the time is over or `stop` aborts
  */
 export async function debugShell(
   stop: AbortSignal,

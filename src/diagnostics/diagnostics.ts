@@ -16,21 +16,21 @@ import {
 } from './sections.ts';
 import { tarGz } from './tar.ts';
 
-/** What a diagnosis is made from. */
+/** The input of a diagnosis. */
 export interface DiagnosisOptions {
   readonly config: Config;
-  /** Why the settings could not be read, if so; `config` has the defaults then. */
+  /** Why the settings are not valid; `config` then has the defaults. */
   readonly problems: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The `--config` file, if one is named. */
   readonly configPath: string | undefined;
-  /** Where the folder and the archive are put. */
+  /** Where the folder and the archive are written. */
   readonly outputFolder: string;
 }
 
 /**
- * Writes a folder and an archive that tell how this server is set up and how it is, for somebody who
- * cannot look at it. Without keys, prompts and completions.
+ * Writes a folder and an archive that describe the setup and the state of this server, for support without access to
+ * it. They contain no keys, prompts or completions.
  * @returns the path of the archive
  */
 export async function writeDiagnosis(options: DiagnosisOptions): Promise<string> {
@@ -93,7 +93,7 @@ function shownConfig(config: Config): object {
   );
 }
 
-/** Its settings that are on the list; what else it holds is named, not shown. */
+/** The values of known settings; other keys without their values. */
 function shownConfigFile(path: string): string {
   try {
     const parsed = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;

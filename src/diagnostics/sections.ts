@@ -1,4 +1,4 @@
-/** What a diagnosis looks at. Each section gives a text, and never fails: what cannot be had says why. */
+/** The sections of a diagnosis. Each returns a text and never fails: where a value is not available, the text says why. */
 import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statfsSync } from 'node:fs';
 import { arch, cpus, freemem, loadavg, platform, release, totalmem, uptime } from 'node:os';
@@ -9,11 +9,11 @@ import { readGgufHeader } from '../model/gguf-header.ts';
 import { availableMemoryBytes, usableCoreCount } from '../model/machine.ts';
 import { resolveModelSource } from '../model/source.ts';
 
-/** Time for the server, and for a tool, to answer. */
+/** Timeout of the server, and of a tool. */
 const patienceMs = 3000;
-/** Lines of each log file that are taken, the last ones. */
+/** How many of the last lines of each log file are taken. */
 const logLineCount = 500;
-/** Lines of them that tell of trouble, the last ones. */
+/** How many of the last lines with errors are taken. */
 const errorLineCount = 20;
 
 const mebibyte = 2 ** 20;
@@ -55,7 +55,7 @@ export function containerInfo(): string {
   });
 }
 
-/** Names and sizes; command lines are left out, they may hold anything. */
+/** Names and sizes, without command lines, which may contain secrets. */
 export function processes(): string {
   const ids = attempt(() => readdirSync('/proc').filter((name) => /^\d+$/.test(name)));
   if (typeof ids === 'string') return `${ids}\n`;
@@ -82,7 +82,7 @@ export function modelInfo({ model }: Config): string {
   });
 }
 
-/** What the running server says, if one runs. */
+/** Answers of the running server, if one runs. */
 export async function healthStatus({ server }: Config): Promise<string> {
   const host = ['0.0.0.0', '::'].includes(server.host) ? '127.0.0.1' : server.host;
   const urlHost = host.includes(':') ? `[${host}]` : host;
@@ -104,7 +104,7 @@ export async function healthStatus({ server }: Config): Promise<string> {
   return answers.join('\n');
 }
 
-/** The last lines of the newest files, by the name they get in the diagnosis. */
+/** The last lines of the newest log files, by their names in the diagnosis. */
 export function logTails({ log }: Config): ReadonlyMap<string, string> {
   const tails = new Map<string, string>();
   if (log.files === undefined) return tails;
@@ -123,7 +123,7 @@ export function logTails({ log }: Config): ReadonlyMap<string, string> {
   return tails;
 }
 
-/** The last lines that tell of trouble, of all of them. */
+/** The last lines with errors or warnings, over all log files. */
 export function errorLines(tails: ReadonlyMap<string, string>): string {
   const found = [...tails].flatMap(([name, text]) =>
     text
@@ -166,7 +166,7 @@ function readText(path: string): string {
   return String(attempt(() => readFileSync(path, 'utf8').trimEnd()));
 }
 
-/** What `make` gives, or why it cannot. */
+/** The result of `make`, or why it failed. */
 function attempt<T>(make: () => T): T | string {
   try {
     return make();

@@ -4,13 +4,13 @@ const blockBytes = 512;
 
 /** One file of an archive. */
 export interface ArchiveEntry {
-  /** At most 100 bytes, as the format has it. */
+  /** At most 100 bytes, by the format. */
   readonly path: string;
   readonly content: string;
 }
 
 /**
- * A `.tar.gz` of small files, readable by their owner alone.
+ * A `.tar.gz` of small files, readable by their owner only.
  * @see POSIX.1-2017, pax, "ustar Interchange Format"
  */
 export function tarGz(entries: readonly ArchiveEntry[], modified: Date): Buffer {
@@ -34,7 +34,7 @@ function header(path: string, sizeBytes: number, modified: Date): Buffer {
   octal(0, 116, 8);
   octal(sizeBytes, 124, 12);
   octal(Math.floor(modified.getTime() / 1000), 136, 12);
-  // The sum is taken with blanks in its own place.
+  // The checksum field counts as blanks.
   block.fill(' ', 148, 156);
   block.write('0', 156, 'latin1');
   block.write('ustar\x0000', 257, 'latin1');

@@ -5,7 +5,7 @@ import type { Config } from '../config/config.ts';
 import { closed, opened, portOf } from './listen.ts';
 import { isLive, isReady, type ServiceState } from './service-state.ts';
 
-/** What the health port reports on: a word in memory, never the engine. */
+/** What the health port reports: a state in memory, never the engine. */
 export interface HealthServerDeps {
   /** `/ping` answers 204 until the model is ready, as serverless load balancers expect. */
   readonly readiness: boolean;
@@ -18,14 +18,14 @@ export interface HealthListener {
   close(): Promise<void>;
 }
 
-/** Time for a client to send its headers, and between its requests. */
+/** Time for the headers of a request, and between the requests of a connection. */
 const patienceMs = 5_000;
 
-/** How often connections are checked against it; Node's own 30 s would make it 35. */
+/** How often connections are checked against {@link patienceMs}; Node's default of 30 s would make it 35. */
 const checkIntervalMs = 1_000;
 
-/** Pollers are few; this only bounds what a flood of idle connections can hold. */
-const connectionLimit = 256;
+/** Bounds a flood of idle connections; pollers are few. */
+const maxConnections = 256;
 
 /** Seconds until a probe is worth repeating. */
 const retryAfterSeconds = '2';
@@ -50,8 +50,8 @@ export async function openHealthListener(
 }
 
 /**
- * The listener for `PORT_HEALTH`, not yet listening. Apart from the gateway, so that polling a server
- * neither counts as traffic nor waits behind it.
+ * The server for `PORT_HEALTH`, not yet listening. It is separate from the gateway, so that polling neither counts as
+ * traffic nor waits behind it.
  */
 export function buildHealthServer({ readiness, state }: HealthServerDeps): Server {
   const server = createServer(
@@ -63,7 +63,7 @@ export function buildHealthServer({ readiness, state }: HealthServerDeps): Serve
       maxHeaderSize: 8192,
     },
     (request, response) => {
-      // A body is not awaited, and with it unread the connection is of no further use.
+      // The body is not read, so the connection cannot be reused.
       const hasBody =
         request.headers['transfer-encoding'] !== undefined ||
         (request.headers['content-length'] ?? '0') !== '0';
@@ -90,7 +90,7 @@ export function buildHealthServer({ readiness, state }: HealthServerDeps): Serve
       }
     },
   );
-  server.maxConnections = connectionLimit;
+  server.maxConnections = maxConnections;
   return server;
 }
 

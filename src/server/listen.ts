@@ -1,14 +1,14 @@
 import type { Server } from 'node:http';
 import { StartError } from '../core/start-error.ts';
 
-/** Connections that still send when everything is answered get this long. */
+/** How long connections may still send once everything is answered. */
 const closeTimeoutMs = 2000;
-/** A connection kept alive is closed this soon after its last reply. */
+/** How soon a kept-alive connection is closed after its last reply. */
 const idleCheckMs = 50;
 
 /**
  * Opens a listener.
- * @param name - of the setting that chose the port
+ * @param name - the setting of the port
  * @throws {StartError} exit code 1, in words that name port and setting
  */
 export async function opened(
@@ -28,7 +28,7 @@ function listenFailure(name: string, host: string, port: number, cause: unknown)
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
   switch (code) {
     case 'EADDRINUSE':
-      return `port ${port} on ${host} is already in use; stop what uses it or set another ${name}`;
+      return `port ${port} on ${host} is already in use; stop the program that uses it or set another ${name}`;
     case 'EACCES':
       return `port ${port} on ${host} may not be opened by this user; set another ${name}`;
     case 'EADDRNOTAVAIL':
@@ -39,7 +39,7 @@ function listenFailure(name: string, host: string, port: number, cause: unknown)
   }
 }
 
-/** Waits for a server that is closing, and ends the connections its clients keep open. */
+/** Waits until a server is closed, and ends the connections that its clients keep open. */
 export async function closed(server: Server, closing: Promise<unknown>): Promise<void> {
   const idle = setInterval(() => server.closeIdleConnections(), idleCheckMs);
   const rest = setTimeout(() => server.closeAllConnections(), closeTimeoutMs);
@@ -51,7 +51,7 @@ export async function closed(server: Server, closing: Promise<unknown>): Promise
   }
 }
 
-/** The real number of the port; 0 while it is not open. */
+/** The number of the open port; 0 while it is not open. */
 export function portOf(server: Server): number {
   const address = server.address();
   return typeof address === 'object' && address !== null ? address.port : 0;

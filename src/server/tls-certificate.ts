@@ -6,18 +6,18 @@ import { failureText } from '../core/failure-text.ts';
 import { StartError } from '../core/start-error.ts';
 import type { Logger } from '../log/log.ts';
 
-/** What a listener is opened with. */
+/** Contents of a certificate and its private key. */
 export interface TlsMaterial {
   readonly cert: Buffer;
   readonly key: Buffer;
 }
 
-/** How soon a change of the files is seen. */
+/** How soon a change of the files is noticed. */
 const watchIntervalMs = 2000;
 
 /**
  * Reads both files.
- * @throws {Error} when one cannot be read, or they do not belong together
+ * @throws {Error} when a file cannot be read, or the two do not match
  */
 function readMaterial({ certPath, keyPath }: TlsFiles): TlsMaterial {
   const material = { cert: readFileSync(certPath), key: readFileSync(keyPath) };
@@ -26,7 +26,7 @@ function readMaterial({ certPath, keyPath }: TlsFiles): TlsMaterial {
 }
 
 /**
- * Reads the certificate a server starts with.
+ * Reads the certificate with which a server starts.
  * @throws {StartError} exit code 2 when it cannot be used
  */
 export function openCertificate(files: TlsFiles): TlsMaterial {
@@ -43,10 +43,10 @@ export function openCertificate(files: TlsFiles): TlsMaterial {
 }
 
 /**
- * Gives a server the new certificate whenever a file changes; connections that are open keep the old one.
- * Both files are replaced one after the other, so a pair that does not go together is no mistake until it
- * stays so: it is logged, and the old one goes on.
- * @returns what ends it
+ * Gives a server the new certificate whenever a file changes; open connections keep the old certificate. The two files
+ * are replaced one after the other, so a pair that does not match may be temporary: it is logged, and the old certificate
+ * stays in use.
+ * @returns a function that ends the watching
  */
 export function renewCertificate(
   server: Server,
@@ -65,7 +65,7 @@ export function renewCertificate(
     } catch (error) {
       logger.error(
         { ...files, reason: failureText(error) },
-        'the new certificate cannot be used; the one from before stays',
+        'the new certificate cannot be used; the old one stays in use',
       );
     }
   };
@@ -74,7 +74,7 @@ export function renewCertificate(
   return () => clearInterval(watching);
 }
 
-/** Changes whenever one of the files does; also where they are replaced, or on another machine. */
+/** Changes whenever a file changes, also where a file is replaced or lies on another machine. */
 function identityOf({ certPath, keyPath }: TlsFiles): string {
   return [certPath, keyPath]
     .map((path) => {

@@ -3,28 +3,28 @@ export interface ProgressLogger {
   info(fields: object, message: string): void;
 }
 
-/** What a progress bar needs of a terminal. */
+/** The part of a terminal that a progress bar needs. */
 export interface ProgressTerminal {
   readonly isTTY?: boolean;
   write(text: string): unknown;
 }
 
-/** Shows how far the model is loaded. */
+/** Shows the progress of loading a model. */
 export interface LoadProgress {
   /** @param ratio - share of the file that is loaded, 0 to 1 */
   update(ratio: number): void;
-  /** Takes the bar off the terminal, so that log lines start on a line of their own. */
+  /** Removes the bar from the terminal, so that a log line starts on a line of its own. */
   end(): void;
 }
 
 const barWidth = 30;
-/** A log line comes when it is this much further and this much later than the last one ... */
+/** Minimum progress and time between two log lines ... */
 const lineStepRatio = 0.1;
 const lineGapMs = 1000;
-/** ... or, where loading is slow, after this time however little was added. */
+/** ... and, where loading is slow, the time after which any progress is logged. */
 const lineStepMs = 5000;
 
-/** A bar that is drawn over itself in a terminal, log lines anywhere else. */
+/** A bar in a terminal, log lines anywhere else. */
 export function createLoadProgress(
   logger: ProgressLogger,
   terminal: ProgressTerminal = process.stderr,

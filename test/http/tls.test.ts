@@ -69,7 +69,7 @@ describe.runIf(hasOpenssl)('TLS', () => {
     await expect.poll(async () => (await ask(port, '/ping')).name).toBe('second');
 
     writeFileSync(files.certPath, 'no certificate');
-    const refused = 'the new certificate cannot be used; the one from before stays';
+    const refused = 'the new certificate cannot be used; the old one stays in use';
     await expect.poll(() => lines.at(-1)?.msg).toBe(refused);
     expect((await ask(port, '/ping')).name).toBe('second');
 

@@ -10,15 +10,13 @@ const lessMemory =
   'lower CTX, PARALLEL or KV_TOKENS, store the cache smaller (CACHE_TYPE_K and CACHE_TYPE_V, such as ' +
   'q8_0), put fewer layers on the GPU (NGL), serve a smaller quantization, or give it more memory';
 
-/** What a signal that ended the gateway most likely means, and what to do. */
+/** The probable cause of each signal that ends the gateway, and what to do. */
 const reasons: Partial<Record<NodeJS.Signals, string>> = {
-  SIGKILL: `it was killed, most likely because memory ran out: ${lessMemory}`,
-  SIGABRT:
-    'llama.cpp gave up; the lines before this one say over what. If it is about memory, ' +
-    lessMemory,
+  SIGKILL: `it was killed, probably because memory ran out: ${lessMemory}`,
+  SIGABRT: 'llama.cpp gave up; the lines before this one say why. If memory ran out, ' + lessMemory,
   SIGSEGV:
     'native code touched memory that is not its own: a defect of the engine, of llama.cpp or of a GPU ' +
-    'driver. GPU=off tells whether it is the driver',
+    'driver. GPU=off shows whether it is the driver',
   SIGBUS:
     'a file that is mapped into memory could not be read: the model file was changed or cut while it ' +
     'was served, or its disk failed',
@@ -38,11 +36,11 @@ export function explainExit(exit: ProcessExit): string {
   if (signal === undefined) {
     return `exit code ${status}: the lines before this one say why`;
   }
-  const reason = reasons[signal] ?? 'somebody sent it that signal';
+  const reason = reasons[signal] ?? 'another process sent this signal';
   return `${signal} (${128 + constants.signals[signal]}): ${reason}`;
 }
 
-/** A shell between us and the process turns signals into codes above 128. */
+/** A shell between supervisor and gateway turns signals into exit codes above 128. */
 function signalOf(status: number): NodeJS.Signals | undefined {
   const names = Object.keys(constants.signals) as NodeJS.Signals[];
   return status > 128 ? names.find((name) => constants.signals[name] === status - 128) : undefined;

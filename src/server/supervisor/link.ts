@@ -1,26 +1,26 @@
 import { StartError } from '../../core/start-error.ts';
 import { isServiceState, type ServiceState } from '../service-state.ts';
 
-/** What the supervisor gives the gateway process when it starts it: its first argument, as JSON. */
+/** What the supervisor passes to the gateway process: its first argument, as JSON. */
 export interface GatewayStart {
-  /** Where the supervisor answers for it. */
+  /** The health port, which the supervisor owns. */
   readonly healthPort: number;
-  /** API port to open; undefined: the one of the configuration. */
+  /** API port to open; undefined: the port of the configuration. */
   readonly port: number | undefined;
   /** Gateways that crashed before this one. */
   readonly restartCount: number;
 }
 
-/** What the gateway process tells, at every change and at least every second. */
+/** What the gateway process reports, at every change and at least every second. */
 export interface GatewayReport {
-  /** Counts up; the answer to the report is this number. */
+  /** Increases; the supervisor acknowledges the report with this number. */
   readonly id: number;
   readonly state: ServiceState;
-  /** Real number of its API port; undefined until it is open. */
+  /** The API port; undefined until it is open. */
   readonly port: number | undefined;
 }
 
-/** Checks what came over the channel: whatever else is loaded into the process may use it as well. */
+/** Checks a message of the channel, which other code in the process may use as well. */
 export function isGatewayReport(message: unknown): message is GatewayReport {
   if (typeof message !== 'object' || message === null) return false;
   const { id, state, port } = message as { readonly [Key in keyof GatewayReport]?: unknown };
@@ -38,7 +38,7 @@ export class SupervisorLink {
 
   /**
    * @param start - JSON of a {@link GatewayStart}
-   * @throws {StartError} when nobody is at the other end
+   * @throws {StartError} when the process was not started by a supervisor
    */
   constructor(start: string | undefined) {
     if (process.send === undefined || start === undefined) {
@@ -56,12 +56,12 @@ export class SupervisorLink {
     process.once('disconnect', orphaned);
   }
 
-  /** The API is open; later reports say where. */
+  /** Sets the port of later reports. */
   setPort(port: number): void {
     this.#port = port;
   }
 
-  /** Resolves once the supervisor answers accordingly, or is gone. */
+  /** Resolves once the supervisor has acknowledged the report, or is gone. */
   async report(state: ServiceState): Promise<void> {
     if (!process.connected) return;
     this.#lastId += 1;

@@ -1,7 +1,6 @@
 /**
- * The process in front: it owns the health port, starts the gateway (HTTP and engine in one process) and
- * starts it again when native code takes it down. It never touches the engine, so it answers whatever
- * the engine does.
+ * The supervisor process. It owns the health port, starts the gateway (HTTP and engine in one process) and starts the
+ * gateway again when native code crashes it. It never touches the engine, so health is answered whatever the engine does.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -29,14 +28,14 @@ export interface SuperviseOptions {
 
 type StopSignal = 'SIGINT' | 'SIGTERM';
 
-/** Beyond the drain's time: aborting what is left, closing connections and freeing the model. */
+/** Beyond the drain's time: for aborting requests, closing connections and freeing the model. */
 const closeGraceMs = 15_000;
 
-/** How often it is looked at whether the gateway reports. */
+/** How often the supervisor checks that the gateway reports. */
 const silenceStepMs = 1000;
 
 /**
- * Serves until it is told to stop or the gateway cannot be kept running.
+ * Serves until a stop signal, or until the gateway cannot be kept running.
  * @returns the exit code
  * @throws {StartError} when the health port cannot be opened
  */
@@ -79,10 +78,10 @@ class Supervisor {
       const gateway = await this.#runGateway(healthPort);
       const exit = await gateway.exited;
       if (this.#stop.signal.aborted) return this.#afterStop(exit);
-      // Somebody told the gateway itself to stop.
+      // The gateway received the stop signal itself.
       if (exit.code === 0) return 0;
       if (!this.#everReady) {
-        // With these two codes it has said why.
+        // With these two codes the gateway has logged the reason.
         if (exit.code === 1 || exit.code === 2) return exit.code;
         logger.fatal(describeExit(exit), 'the gateway did not start');
         return 1;
@@ -105,7 +104,7 @@ class Supervisor {
     }
   }
 
-  /** Starts one and waits for its end. */
+  /** Starts a gateway and waits for its end. */
   async #runGateway(healthPort: number): Promise<RunningGateway> {
     const { cliPath, config, flags, logger } = this.#options;
     const start = { healthPort, port: this.#port, restartCount: this.#restartCount };
@@ -122,7 +121,7 @@ class Supervisor {
   }
 
   #afterStop(exit: ProcessExit): number {
-    // A gateway that was told so early that it had no ears yet ends by the signal itself.
+    // A gateway that has no signal handlers yet ends by the signal itself.
     if (exit.code === 0 || exit.signal === 'SIGTERM' || exit.signal === 'SIGINT') return 0;
     const reason = exit.signal === 'SIGKILL' ? lateReason : undefined;
     this.#options.logger.error(describeExit(exit, reason), 'the gateway did not stop by itself');
@@ -133,14 +132,14 @@ class Supervisor {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       process.on(signal, () => this.#onStopSignal(signal));
     }
-    process.on('SIGHUP', () => this.#gateway?.tell('SIGHUP'));
+    process.on('SIGHUP', () => this.#gateway?.forward('SIGHUP'));
     process.on('SIGUSR2', () => {
       this.#options.reopenLog();
-      this.#gateway?.tell('SIGUSR2');
+      this.#gateway?.forward('SIGUSR2');
     });
   }
 
-  /** The first one is passed on, a second one ends both processes at once. */
+  /** Forwards the first signal; a second signal ends both processes at once. */
   #onStopSignal(signal: StopSignal): void {
     if (this.#stop.signal.aborted) {
       this.#gateway?.kill();
@@ -156,7 +155,7 @@ class Supervisor {
 const stuckReason = 'it was stuck and has been killed';
 const lateReason = 'it was still busy long after DRAIN_TIMEOUT and has been killed';
 
-/** @param reason - where it is known better than from the exit */
+/** @param reason - where the supervisor knows more than the exit status says */
 function describeExit(exit: ProcessExit, reason = explainExit(exit)) {
   return { status: exitStatus(exit), reason };
 }
@@ -172,7 +171,7 @@ class RunningGateway {
   readonly #child: ChildProcess;
   readonly #watchdogTimeoutMs: number;
   #hasReported = false;
-  /** Since its last report; counted, not measured: a machine may sleep. */
+  /** Since the last report; counted, not measured, because a machine may sleep. */
   #silentMs = 0;
   #readyAt: number | undefined;
   #endedAt: number | undefined;
@@ -194,17 +193,17 @@ class RunningGateway {
     return this.#isStopping ? 'draining' : this.#state;
   }
 
-  /** How long it has been ready, milliseconds; 0 if it never was. */
+  /** How long the gateway has been ready, in milliseconds; 0 if it never was. */
   get readyMs(): number {
     return this.#readyAt === undefined ? 0 : (this.#endedAt ?? performance.now()) - this.#readyAt;
   }
 
-  /** Passes on a signal that would kill a process that does not listen for it yet. */
-  tell(signal: 'SIGHUP' | 'SIGUSR2'): void {
+  /** Forwards a signal, unless the gateway has no handler for it yet and would be killed by it. */
+  forward(signal: 'SIGHUP' | 'SIGUSR2'): void {
     if (this.#hasReported) this.#child.kill(signal);
   }
 
-  /** @param patienceMs - after which it is killed */
+  /** @param patienceMs - after which the gateway is killed */
   stop(signal: StopSignal, patienceMs: number): void {
     this.#isStopping = true;
     this.#child.kill(signal);
@@ -238,7 +237,7 @@ class RunningGateway {
     if (this.#child.connected) this.#child.send(message.id, () => {});
   }
 
-  /** An event loop that does not turn is no better than an engine that does not step. */
+  /** A blocked event loop is as bad as an engine without steps. */
   #countSilence(): void {
     if (this.#readyAt === undefined || this.#watchdogTimeoutMs === 0) return;
     this.#silentMs += silenceStepMs;
