@@ -1,4 +1,4 @@
-/** What a route says of itself in the API document, and the errors that kinds of routes have in common. */
+/** The description of a route in the API document, and lists of errors that routes share. */
 import type { TSchema } from 'typebox';
 import type { ErrorCode } from './errors.ts';
 
@@ -12,8 +12,8 @@ export interface NamedSchema {
 export const documentedKeyword = 'x-documented';
 
 /**
- * An option of a request's schema: what the API document states beyond it. For values that the handler checks, to
- * answer with an error that a schema cannot give.
+ * An option of a request's schema: keywords that only the API document shows. For values that the handler checks instead
+ * of the schema, to return a more specific error.
  */
 export function documented(narrower: object): { readonly [documentedKeyword]: object } {
   return { [documentedKeyword]: narrower };
@@ -26,7 +26,7 @@ export interface QueryParameter {
   readonly values?: readonly string[];
 }
 
-/** What the API document says of a route beside its path and method. */
+/** The description of a route in the API document, besides its path and method. */
 export interface RouteDoc {
   readonly operationId: string;
   /** The heading that the operation is listed under. */
@@ -41,7 +41,7 @@ export interface RouteDoc {
   readonly reply: (NamedSchema & { readonly example?: object }) | PlainReply | undefined;
   /** The content of each frame, where the reply can be a stream. */
   readonly chunk?: NamedSchema;
-  /** The errors beyond those of every route, and those that authentication and limits add. */
+  /** The errors of the route itself; authentication, limits and the server add theirs. */
   readonly errors?: readonly ErrorCode[];
 }
 

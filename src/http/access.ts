@@ -1,4 +1,4 @@
-/** Who may use a route, and the client that a request is from. */
+/** The access that a route requires, and the owner of a request's key. */
 import type { FastifyRequest } from 'fastify';
 import type { Scope } from '../access/keys/api-key.ts';
 import type { Caller } from '../access/keys/caller.ts';
@@ -17,7 +17,7 @@ declare module 'fastify' {
   }
 }
 
-/** An unknown path requires a key too: only keys may find out which paths exist. */
+/** An unknown path requires a key too, so that only clients with a key can find out which paths exist. */
 export function accessOf(request: FastifyRequest): Access {
   return request.is404 ? 'key' : (request.routeOptions.config.access ?? 'inference');
 }

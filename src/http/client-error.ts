@@ -1,3 +1,4 @@
+/** Answers bytes that Node's HTTP parser refuses: no request exists for them, so no hook runs. */
 import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
@@ -9,33 +10,32 @@ import { requestLineTooLong } from './http-limits.ts';
 import { endLingering } from './linger.ts';
 import { newRequestId, requestIdHeader } from './request-id.ts';
 
-/** Node's names for HTTP that cannot be parsed; any other is a 400. */
+/** The parser errors of Node that have an error of their own; every other is a 400. */
 const codeOfParserError: Readonly<Record<string, ErrorCode>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
   HPE_CHUNK_EXTENSIONS_OVERFLOW: 'payload_too_large',
   HPE_HEADER_OVERFLOW: 'header_fields_too_large',
 };
 
-/** Node's names for a body whose length is wrong, given twice, or given beside chunks. */
+/** The parser errors of a length that is invalid, repeated, or sent beside `Transfer-Encoding`. */
 const lengthErrors = ['HPE_INVALID_CONTENT_LENGTH', 'HPE_UNEXPECTED_CONTENT_LENGTH'];
 const wrongLength = {
-  message:
-    'The Content-Length header must be one number of bytes, and may not stand beside Transfer-Encoding.',
+  message: 'The Content-Length header must be one number of bytes, and excludes Transfer-Encoding.',
 };
 
-/** Node keeps the reply under way on the socket, and checks it for the same reason. */
+/** Node stores the running reply on the socket, and checks it there for the same reason. */
 type HttpSocket = Socket & { readonly _httpMessage?: ServerResponse | null };
 
-/** What Node tells of HTTP that never became a request. */
+/** Node's error for bytes that are not a request. */
 interface ParserFailure extends Error {
   readonly code?: string;
-  /** The bytes it was found in: a `Buffer`, whatever Fastify's types say. */
+  /** The bytes with the error: a `Buffer`, although Fastify's types say otherwise. */
   readonly rawPacket?: unknown;
 }
 
 /**
- * Fastify's `clientErrorHandler`: answers HTTP that never became a request, then closes the connection.
- * A connection whose reply has begun is only closed: a second reply inside it would forge its content.
+ * Fastify's `clientErrorHandler`: answers, then closes the connection. If a reply has begun on the connection, it is
+ * closed without an answer: the client would read the answer as a part of that reply.
  * @see https://github.com/nodejs/node/blob/v20.20.2/lib/_http_server.js, `socketOnError`
  */
 export function clientErrorHandler(limits: HttpLimits, origins: CorsOrigins) {
@@ -45,7 +45,7 @@ export function clientErrorHandler(limits: HttpLimits, origins: CorsOrigins) {
     failure: ParserFailure,
     socket: HttpSocket,
   ): void {
-    // What comes behind the error is an error again.
+    // The bytes after the error are errors too.
     if (failure.code === 'ECONNRESET' || socket.destroyed || answered.has(socket)) return;
     answered.add(socket);
     const error = toGatewayError(failure, limits);
@@ -80,7 +80,7 @@ export function clientErrorHandler(limits: HttpLimits, origins: CorsOrigins) {
 
 function toGatewayError(failure: ParserFailure, limits: HttpLimits): GatewayError {
   const code = codeOfParserError[failure.code ?? ''] ?? 'bad_request';
-  // A first line that does not end.
+  // The request line has no end.
   if (code === 'header_fields_too_large' && /^[A-Z]+ [^\n]*$/.test(textOf(failure))) {
     return requestLineTooLong(limits);
   }

@@ -2,7 +2,7 @@
 import { METHODS } from 'node:http';
 import fp from 'fastify-plugin';
 
-/** Registered before the routes: those that take every method include these. */
+/** Registered before the routes: a route of every method includes these methods. */
 export const everyMethod = fp(async (app) => {
   for (const method of METHODS) {
     if (!app.supportedMethods.includes(method)) app.addHttpMethod(method);

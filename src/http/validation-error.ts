@@ -1,7 +1,8 @@
+/** Turns a failed validation into an error that names the field, the expectation and the value. */
 import type { FastifySchemaValidationError } from 'fastify';
 import { GatewayError } from '../core/errors.ts';
 
-/** The part of a JSON Schema that a message can be made from. */
+/** The keywords of a JSON Schema that appear in messages. */
 interface FieldSchema {
   readonly type?: string | readonly string[];
   readonly format?: string;
@@ -17,16 +18,16 @@ interface FieldSchema {
   readonly maxItems?: number;
 }
 
-/** What Ajv adds under `verbose: true`: the value that failed and the schema around the keyword. */
+/** With `verbose: true`, Ajv adds the invalid value and the schema of the failed keyword. */
 interface VerboseError extends FastifySchemaValidationError {
   readonly data?: unknown;
   readonly parentSchema?: FieldSchema;
 }
 
-/** Longer strings are cut in a message; the client knows what it sent. */
+/** Messages quote at most this many characters of a string. */
 const quotedLengthLimit = 40;
 
-/** Fastify's `schemaErrorFormatter`: the first failure as an error that names key, expectation, value. */
+/** Fastify's `schemaErrorFormatter`; only the first failure is reported. */
 export function toValidationError(errors: FastifySchemaValidationError[]): GatewayError {
   const [first] = errors as VerboseError[];
   if (first === undefined) return new GatewayError('invalid_value');

@@ -1,3 +1,4 @@
+/** The API port. */
 import type { Server as TlsServer } from 'node:https';
 import { isIPv6 } from 'node:net';
 import type { Config } from '../config/config.ts';
@@ -5,18 +6,18 @@ import { buildGateway, type GatewayDeps } from './gateway.ts';
 import { closed, opened, portOf } from './listen.ts';
 import { openCertificate, renewCertificate } from './tls-certificate.ts';
 
-/** The API port, open. */
+/** The open API port. */
 export interface ApiListener {
   /** URL of the API. */
   readonly address: string;
   readonly port: number;
-  /** Ends it, and the connections clients keep open. */
+  /** Closes the port and all connections. */
   close(): Promise<void>;
 }
 
 /**
- * Opens the API port and logs `listening` with the real numbers of both.
- * @throws {StartError} exit code 1 when it cannot be opened, 2 when its certificate cannot be used
+ * Opens the API port and logs `listening` with the numbers of both open ports.
+ * @throws {StartError} exit code 1 if the port cannot be opened, 2 if the certificate cannot be used
  */
 export async function openApiListener(
   { host, port, tls }: Pick<Config['server'], 'host' | 'port' | 'tls'>,
