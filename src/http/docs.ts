@@ -8,11 +8,11 @@ import fp from 'fastify-plugin';
 import { GatewayError } from '../core/errors.ts';
 import type { RouteDoc } from '../core/route-doc.ts';
 
-/** React sets `style` attributes, and Swagger UI draws its icons from `data:` URLs. */
+/** Swagger UI draws its icons from `data:` URLs. */
 const contentSecurityPolicy = {
   'default-src': "'none'",
   'script-src': "'self'",
-  'style-src': "'self' 'unsafe-inline'",
+  'style-src': "'self'",
   'img-src': "'self' data:",
   'connect-src': "'self'",
   'base-uri': "'none'",
@@ -38,7 +38,10 @@ export const docs = fp(async (app) => {
     const { headers, url } = request;
     const page = await (await viewer).inject({ method: 'GET', url, headers });
     if (page.statusCode === 404) throw new GatewayError('not_found');
-    for (const name of passedHeaders) reply.header(name, page.headers[name]);
+    for (const name of passedHeaders) {
+      const value = page.headers[name];
+      if (value !== undefined) reply.header(name, value);
+    }
     return reply.code(page.statusCode).send(page.rawPayload);
   };
   app.get('/docs', { config: { access: 'open', doc } }, show);
@@ -46,7 +49,7 @@ export const docs = fp(async (app) => {
   app.addHook('onClose', async () => (await viewer)?.close());
 });
 
-/** An application of its own, made at the first request: its libraries would make each start 50 ms longer. */
+/** An application of its own, created at the first request: loading its libraries takes about 50 ms. */
 async function openViewer(app: FastifyInstance): Promise<FastifyInstance> {
   const [{ default: swagger }, { default: swaggerUi }] = await Promise.all([
     import('@fastify/swagger'),
@@ -65,7 +68,7 @@ async function openViewer(app: FastifyInstance): Promise<FastifyInstance> {
       layout: 'BaseLayout',
       tryItOutEnabled: true,
       displayRequestDuration: true,
-      // Longest replies are streams: highlighting them holds up the page.
+      // Highlighting a long reply blocks the page.
       syntaxHighlight: false,
     },
   });
