@@ -62,7 +62,7 @@ export type NativePayload =
       readonly decodeMs: number;
     }
   | {
-      readonly type: 'sequence-error';
+      readonly type: 'request-error';
       readonly code: 'bad_request' | 'sequence_failed' | 'engine_failed';
       readonly message: string;
     }
@@ -79,7 +79,7 @@ export type NativePayload =
       /** Why there is none although it would be of use; else empty. */
       readonly noPromptLane: string;
     }
-  | { readonly type: 'engine-failed'; readonly message: string }
+  | { readonly type: 'failed'; readonly message: string }
   | { readonly type: 'stopped' };
 
 /** Events of one crossing: sequence id, payload, sequence id, payload … (id 0: the engine itself). */
@@ -119,7 +119,7 @@ export interface NativeReplyParser {
 }
 
 /**
- * One native engine. Tells `started` or `engine-failed` first and `stopped` last. Closes itself when it
+ * One native engine. Tells `started` or `failed` first and `stopped` last. Closes itself when it
  * is garbage-collected and when its environment (thread or process) exits.
  */
 export interface NativeEngineHandle {
@@ -196,11 +196,11 @@ export type NativeEmbedPayload =
     }
   | { readonly type: 'embed-cancelled' }
   | {
-      readonly type: 'embed-error';
+      readonly type: 'request-error';
       readonly code: 'bad_request' | 'sequence_failed' | 'engine_failed';
       readonly message: string;
     }
-  | { readonly type: 'embedder-failed'; readonly message: string }
+  | { readonly type: 'failed'; readonly message: string }
   | { readonly type: 'stopped' };
 
 /** Events of one crossing: request id, payload, request id, payload … (id 0: the embedder itself). */
@@ -220,7 +220,7 @@ export interface NativeEmbeddingCapabilities {
 }
 
 /**
- * One native embedder. Tells `started` or `embedder-failed` first and `stopped` last. Closes itself when
+ * One native embedder. Tells `started` or `failed` first and `stopped` last. Closes itself when
  * it is garbage-collected and when its environment (thread or process) exits.
  */
 export interface NativeEmbedderHandle {

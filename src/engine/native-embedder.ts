@@ -211,14 +211,14 @@ export class NativeEmbedder implements Embedder, Tokenizer {
         );
         return;
       }
-      case 'embed-error':
+      case 'request-error':
         this.#end(id)?.reject(failure(payload.code, payload.message));
         return;
       case 'started':
         this.#settleStarted?.resolve();
         this.#keepAlive(this.#waiters.size > 0);
         return;
-      case 'embedder-failed':
+      case 'failed':
         this.#failure = payload.message;
         this.#settleStarted?.reject(new Error(payload.message));
         return;
@@ -243,7 +243,7 @@ export class NativeEmbedder implements Embedder, Tokenizer {
 }
 
 function failure(
-  code: Extract<NativeEmbedPayload, { type: 'embed-error' }>['code'],
+  code: Extract<NativeEmbedPayload, { type: 'request-error' }>['code'],
   message: string,
 ): GatewayError {
   const cause = new Error(message);

@@ -128,7 +128,7 @@ export class DraftModelError extends Error {
   }
 }
 
-type SequenceErrorCode = Extract<NativePayload, { type: 'sequence-error' }>['code'];
+type SequenceErrorCode = Extract<NativePayload, { type: 'request-error' }>['code'];
 
 /** Events one request may have waiting before its sequence is held. */
 const queueHigh = 256;
@@ -517,7 +517,7 @@ class NativeGenerator implements Generator, Tokenizer {
         });
         return;
       }
-      case 'sequence-error':
+      case 'request-error':
         this.#endSequence(id)?.fail(sequenceError(payload.code, payload.message));
         return;
       case 'started':
@@ -533,7 +533,7 @@ class NativeGenerator implements Generator, Tokenizer {
         this.#settleStarted?.resolve();
         this.#keepAlive(this.#sequences.size > 0);
         return;
-      case 'engine-failed':
+      case 'failed':
         this.#failure = payload.message;
         if (this.#running) this.#options.onFailure?.(payload.message);
         else this.#settleStarted?.reject(new Error(payload.message));

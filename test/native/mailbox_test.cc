@@ -90,3 +90,14 @@ TEST_CASE("what is known to be on its way is waited for, and not longer than tha
   mailbox.Push(3);
   CHECK(mailbox.WaitAndTakeAll(1ms, 20ms, [] { return true; }) == std::vector<int>{3});
 }
+
+TEST_CASE("closing wakes the reader, and from then on it takes what is there") {
+  Mailbox<int> mailbox;
+  std::thread closer([&] { mailbox.Close(); });
+  CHECK(mailbox.WaitAndTakeAll(0ms, 0ms, Nothing).empty());
+  closer.join();
+  mailbox.Push(1);
+  const auto more_to_come = [] { return true; };
+  CHECK(mailbox.WaitAndTakeAll(10'000ms, 20'000ms, more_to_come) == std::vector<int>{1});
+  CHECK(mailbox.WaitAndTakeAll(10'000ms, 20'000ms, more_to_come).empty());
+}

@@ -1,16 +1,14 @@
-// What crosses between the embedder's thread and its callers: plain data, owned by whoever holds
-// it.
+// What crosses between the embedder's thread and its callers: plain data, owned by its holder.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
-#include <string>
 #include <variant>
 #include <vector>
 
-#include "core/error.h"
+#include "core/thread_loop.h"
 #include "engine/embed_inputs.h"
+#include "engine/request.h"
 #include "schedule/embed_planner.h"
 
 // Into the embedder
@@ -20,28 +18,22 @@ struct Embed {
   EmbedRequestId id = 0;
   // At least one, none longer than the embedder's context.
   std::shared_ptr<const EmbedInputs> inputs;
-  // Values kept of each vector, from 1 to its width. Without meaning where inputs are ranked.
+  // Values to keep of each vector, from 1 to its width. Ignored by a ranking embedder.
   int32_t n_dimensions = 1;
-  std::chrono::steady_clock::time_point submitted_at;
+  Clock::time_point submitted_at;
 };
 
-struct CancelEmbed {
-  EmbedRequestId id = 0;
-};
-
-struct CloseEmbedder {};
-
-using EmbedMessage = std::variant<Embed, CancelEmbed, CloseEmbedder>;
+using EmbedMessage = std::variant<Embed, Cancel>;
 
 // Out of the embedder
 // --------------------------------------------------------------------------------
 
-// The context exists. Comes once, first, unless EmbedderFailed does.
-struct EmbedderStarted {};
+// Nothing is known of a started embedder that its options do not say.
+struct EmbedderFacts {};
 
 struct EmbedEnd {
   EmbedRequestId id = 0;
-  // [n_inputs, n_dimensions], or one score for each input where they are ranked.
+  // [n_inputs, n_dimensions], row-major; one score for each input from a ranking embedder.
   std::vector<float> values;
   double queue_ms = 0;
   double compute_ms = 0;
@@ -51,19 +43,5 @@ struct EmbedCancelled {
   EmbedRequestId id = 0;
 };
 
-struct EmbedError {
-  EmbedRequestId id = 0;
-  ErrorCode code = ErrorCode::kEngineFailed;
-  std::string message;
-};
-
-// The embedder cannot go on. Every request has had its EmbedError.
-struct EmbedderFailed {
-  std::string message;
-};
-
-// The context is freed and the thread ends: nothing comes after this.
-struct EmbedderStopped {};
-
-using EmbedEvent = std::variant<EmbedderStarted, EmbedEnd, EmbedCancelled, EmbedError,
-                                EmbedderFailed, EmbedderStopped>;
+using EmbedEvent =
+    std::variant<Started<EmbedderFacts>, EmbedEnd, EmbedCancelled, RequestError, Failed, Stopped>;

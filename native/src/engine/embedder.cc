@@ -8,26 +8,19 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <exception>
 #include <span>
 #include <utility>
+#include <variant>
 
 namespace {
 
-using SteadyClock = std::chrono::steady_clock;
-
-// After a rest the first request waits this long for the next, and so on: together they take one
-// batch.
+// After a rest each request waits this long for the next one: together they take one batch.
 constexpr std::chrono::microseconds kQuiet{1000};
-constexpr std::chrono::microseconds kLongestGathering{5000};
+constexpr std::chrono::microseconds kMaxGathering{5000};
 
-double Milliseconds(SteadyClock::duration duration) {
-  return std::chrono::duration<double, std::milli>(duration).count();
-}
-
-// Threads that are started from here inherit it. Elsewhere than on Linux it would be the whole
-// process that steps back.
-void StepBack([[maybe_unused]] int32_t niceness) {
+// Threads started by this thread inherit the priority. On other systems than Linux it would apply
+// to the whole process.
+void LowerPriority([[maybe_unused]] int32_t niceness) {
 #ifdef __linux__
   if (niceness > 0) setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), niceness);
 #endif
@@ -35,60 +28,25 @@ void StepBack([[maybe_unused]] int32_t niceness) {
 
 }  // namespace
 
-Embedder::Embedder(EmbedderOptions options, EmbedEventSink sink)
-    : options_(options), sink_(std::move(sink)), thread_([this] { Run(); }) {}
+Embedder::Embedder(ThreadLink<Event> link, EmbedderOptions options)
+    : options_(std::move(options)), link_(link) {}
 
-Embedder::~Embedder() {
-  RequestClose();
-  Join();
-}
-
-void Embedder::Post(EmbedMessage message) { mailbox_.Push(std::move(message)); }
-
-void Embedder::RequestClose() {
-  closing_.store(true, std::memory_order_relaxed);
-  mailbox_.Push(CloseEmbedder{});
-}
-
-void Embedder::Join() {
-  const std::lock_guard lock(join_mutex_);
-  if (thread_.joinable()) thread_.join();
-}
-
-void Embedder::Run() noexcept {
-  std::optional<std::string> failure;
-  try {
-    StepBack(options_.niceness);
-    RunSteps();
-  } catch (const std::exception& error) {
-    failure = error.what();
-  } catch (...) {
-    failure = "an exception of unknown type";
-  }
-  EndEverything(failure);
-  context_.reset();
-  events_.push_back(EmbedderStopped{});
-  Flush();
-}
-
-void Embedder::RunSteps() {
-  context_.emplace(options_.context, &closing_);
+EmbedderFacts Embedder::Open() {
+  LowerPriority(options_.niceness);
+  context_.emplace(options_.context, link_.closing);
   planner_.emplace(context_->limits());
-  events_.push_back(EmbedderStarted{});
-  bool idle = false;
-  while (!closing_.load(std::memory_order_relaxed)) {
-    Flush();
-    auto messages = idle ? mailbox_.WaitAndTakeAll(kQuiet, kLongestGathering, [] { return false; })
-                         : mailbox_.TakeAll();
-    for (EmbedMessage& message : messages) Handle(std::move(message));
-    idle = !Step();
-  }
+  return {};
 }
 
-void Embedder::Handle(EmbedMessage message) {
+std::vector<EmbedMessage> Embedder::Receive(Mailbox<Message>* mailbox, bool idle) {
+  const auto more_to_come = [] { return false; };
+  return idle ? mailbox->WaitAndTakeAll(kQuiet, kMaxGathering, more_to_come) : mailbox->TakeAll();
+}
+
+void Embedder::Handle(Message message) {
   if (auto* request = std::get_if<Embed>(&message)) {
     Start(std::move(*request));
-  } else if (const auto* cancel = std::get_if<CancelEmbed>(&message)) {
+  } else if (const auto* cancel = std::get_if<Cancel>(&message)) {
     EndRequest(cancel->id, EmbedCancelled{cancel->id});
   }
 }
@@ -104,7 +62,8 @@ void Embedder::Start(Embed request) {
   const int32_t n_row = ranks ? 1 : request.n_dimensions;
   if (sizes.empty() || !std::ranges::all_of(sizes, fits) || n_row < 1 ||
       n_row > context_->n_values()) {
-    events_.push_back(EmbedError{id, ErrorCode::kBadRequest, "the request does not fit the model"});
+    link_.events->Emit(
+        RequestError{id, ErrorCode::kBadRequest, "the request does not fit the model"});
     return;
   }
   Job job{.request = std::move(request), .n_row = n_row, .n_inputs_left = sizes.size()};
@@ -137,7 +96,7 @@ bool Embedder::Step() {
 }
 
 void Embedder::FillBatch(const std::vector<EmbedPiece>& pieces) {
-  const auto now = SteadyClock::now();
+  const auto now = Clock::now();
   context_->BeginBatch();
   for (const EmbedPiece& piece : pieces) {
     Job& job = jobs_.at(piece.request);
@@ -150,13 +109,13 @@ void Embedder::FillBatch(const std::vector<EmbedPiece>& pieces) {
 void Embedder::Collect(const std::vector<EmbedPiece>& pieces) {
   for (const EmbedPiece& piece : pieces) {
     const auto found = jobs_.find(piece.request);
-    // One of its inputs has failed in this batch.
+    // The request has ended: another of its inputs failed in this batch.
     if (found == jobs_.end()) continue;
     Job& job = found->second;
     if (std::string reason; !Collect(piece, &job, &reason)) {
-      EndRequest(piece.request, EmbedError{piece.request, ErrorCode::kSequenceFailed, reason});
+      EndRequest(piece.request, RequestError{piece.request, ErrorCode::kSequenceFailed, reason});
     } else if (job.n_inputs_left == 0) {
-      const auto now = SteadyClock::now();
+      const auto now = Clock::now();
       const auto started_at = *job.started_at;
       EndRequest(piece.request, EmbedEnd{
                                     .id = piece.request,
@@ -174,7 +133,7 @@ bool Embedder::Collect(const EmbedPiece& piece, Job* job, std::string* reason) {
     *reason = "the model gave no vector";
     return false;
   }
-  // Of all inputs one at most is in pieces; whole ones come between them.
+  // At most one input at a time is computed in pieces; whole inputs may come between them.
   const bool in_pieces = piece.first > 0 || !piece.is_last;
   PooledVector whole(options_.context.pooling);
   if (in_pieces && !job->partial) job->partial.emplace(options_.context.pooling);
@@ -200,34 +159,30 @@ bool Embedder::Collect(const EmbedPiece& piece, Job* job, std::string* reason) {
 
 void Embedder::FailRequests(const std::vector<EmbedPiece>& pieces, const std::string& reason) {
   for (const EmbedPiece& piece : pieces) {
-    EndRequest(piece.request, EmbedError{piece.request, ErrorCode::kSequenceFailed, reason});
+    EndRequest(piece.request, RequestError{piece.request, ErrorCode::kSequenceFailed, reason});
   }
 }
 
-// Ends a request once; whoever asks for more finds nothing.
-void Embedder::EndRequest(EmbedRequestId id, EmbedEvent event) {
+void Embedder::EndRequest(EmbedRequestId id, Event event) {
   if (jobs_.erase(id) == 0) return;
   planner_->Remove(id);
-  events_.push_back(std::move(event));
+  link_.events->Emit(std::move(event));
 }
 
-void Embedder::EndEverything(const std::optional<std::string>& failure) {
+void Embedder::End(std::vector<Message> unhandled,
+                   const std::optional<std::string>& failure) noexcept {
   const auto end = [&](EmbedRequestId id) {
     if (failure) {
-      events_.push_back(EmbedError{id, ErrorCode::kEngineFailed, *failure});
+      link_.events->Emit(RequestError{id, ErrorCode::kEngineFailed, *failure});
     } else {
-      events_.push_back(EmbedCancelled{id});
+      link_.events->Emit(EmbedCancelled{id});
     }
   };
   for (const auto& [id, job] : jobs_) end(id);
-  for (const EmbedMessage& message : mailbox_.TakeAll()) {
+  for (const Message& message : unhandled) {
     if (const auto* request = std::get_if<Embed>(&message)) end(request->id);
   }
   jobs_.clear();
   planner_.reset();
-  if (failure) events_.push_back(EmbedderFailed{*failure});
-}
-
-void Embedder::Flush() {
-  if (!events_.empty()) sink_(std::exchange(events_, {}));
+  context_.reset();
 }

@@ -1,9 +1,8 @@
-// What crosses between the engine thread and its callers: plain data, owned by whoever holds it.
+// What crosses between the engine thread and its callers: plain data, owned by its holder.
 #pragma once
 
 #include <common/common.h>
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -12,45 +11,36 @@
 #include <vector>
 
 #include "chat/chat.h"
-#include "core/error.h"
 #include "core/logprobs.h"
+#include "core/thread_loop.h"
+#include "engine/request.h"
 #include "schedule/scheduler.h"
-
-using Clock = std::chrono::steady_clock;
-
-inline double MillisecondsSince(Clock::time_point begin) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
-}
 
 // Into the engine
 // ------------------------------------------------------------------------------------
 
-// What is to be told of the model's opinion of each token.
+// Which log probabilities a request asks for.
 struct Scoring {
-  // Likeliest tokens at each place, 0 or more.
+  // Number of most likely tokens at each position, 0 or more.
   int32_t n_top = 0;
-  // Of the prompt as well: all of it is computed then, whatever is in the cache.
+  // Also for the prompt: then all of it is computed, whatever is cached.
   bool prompt = false;
 };
 
 struct Submit {
   SequenceId id = 0;
   std::shared_ptr<const Prompt> prompt;
-  // Completion tokens at most; 0 ends when the prompt is computed. The caller has checked that
-  // prompt and completion fit.
+  // Maximum number of completion tokens; with 0 the sequence ends when its prompt is computed. The
+  // caller has checked that prompt and completion fit the context.
   int32_t max_tokens = 1;
   std::vector<std::string> stops;
-  // Every sampling parameter there is, as llama.cpp's samplers take them.
+  // All sampling parameters, in the form of llama.cpp's samplers.
   common_params_sampling sampling;
-  // Whose prompts it may share computed prefixes with: those of equal scope.
+  // Sequences share computed prefixes only if their scopes are equal.
   std::string cache_scope;
-  // Nothing is scored without.
+  // Without it no log probabilities are computed.
   std::optional<Scoring> scoring;
   Clock::time_point submitted_at;
-};
-
-struct Cancel {
-  SequenceId id = 0;
 };
 
 // The reader of a sequence is too slow, or has caught up.
@@ -59,28 +49,26 @@ struct Hold {
   bool held = false;
 };
 
-struct Close {};
-
-using Message = std::variant<Submit, Cancel, Hold, Close>;
+using EngineMessage = std::variant<Submit, Cancel, Hold>;
 
 // Out of the engine
 // ----------------------------------------------------------------------------------
 
-// The context exists and steps can run. Comes once, first, unless EngineFailed does.
-struct Started {
+// What is known of a started engine.
+struct EngineFacts {
   int32_t n_batch = 0;
   int32_t n_ubatch = 0;
   bool unified_kv = false;
-  // Why tokens are not guessed although they were to be, as the end of a sentence about the model;
-  // empty otherwise.
+  // Why speculative decoding is disabled although it is configured, as the end of a sentence about
+  // the model; empty otherwise.
   std::string no_drafts = {};
-  // Whether long prompts have a lane of their own, and why not although they were to; empty
+  // Whether background prefill is enabled, and why it is disabled although it is configured; empty
   // otherwise.
   bool prompt_lane = false;
   std::string no_prompt_lane = {};
 };
 
-// The next tokens of a prompt that is scored. They come before any text.
+// The next tokens of a scored prompt. Emitted before any text.
 struct PromptDelta {
   SequenceId id = 0;
   std::vector<ScoredToken> tokens;
@@ -90,7 +78,7 @@ struct TextDelta {
   SequenceId id = 0;
   // Whole UTF-8 characters, never empty.
   std::string text;
-  // Where they are scored: the tokens whose first character is in the text.
+  // With log probabilities: the tokens whose first character is in the text.
   std::optional<std::vector<ScoredToken>> tokens = {};
 };
 
@@ -102,11 +90,11 @@ struct SequenceEnd {
   int32_t n_prompt_tokens = 0;
   int32_t n_cached_tokens = 0;
   int32_t n_completion_tokens = 0;
-  // The part of them that was reasoning.
+  // Completion tokens that were reasoning.
   int32_t n_reasoning_tokens = 0;
-  // Of all completion tokens together, where they are scored.
+  // Sum over all completion tokens, if they are scored.
   std::optional<double> total_logprob = {};
-  // Tokens that were guessed, and the part of them that was right.
+  // Drafted tokens, and those of them that were accepted.
   int32_t n_drafted_tokens = 0;
   int32_t n_accepted_tokens = 0;
   double queue_ms = 0;
@@ -114,22 +102,8 @@ struct SequenceEnd {
   double decode_ms = 0;
 };
 
-struct SequenceError {
-  SequenceId id = 0;
-  ErrorCode code = ErrorCode::kEngineFailed;
-  std::string message;
-};
-
-// The engine cannot go on. Every sequence has had its SequenceError.
-struct EngineFailed {
-  std::string message;
-};
-
-// The context is freed and the thread ends: nothing comes after this.
-struct Stopped {};
-
-using Event = std::variant<Started, PromptDelta, TextDelta, SequenceEnd, SequenceError,
-                           EngineFailed, Stopped>;
+using EngineEvent = std::variant<Started<EngineFacts>, PromptDelta, TextDelta, SequenceEnd,
+                                 RequestError, Failed, Stopped>;
 
 // Counters since the start, and gauges of the last step.
 struct EngineStats {

@@ -1,21 +1,23 @@
-// The embedder's events as JavaScript sees them.
+// The embedder's events as JavaScript receives them.
 #include <algorithm>
 #include <variant>
+#include <vector>
 
-#include "node/outbox.h"
+#include "node/event_writer.h"
+#include "node/events.h"
 
 namespace {
 
-struct ToJs {
-  Napi::Env env;
-  Napi::Array array;
-  uint32_t length = 0;
+class EmbedEventWriter : public EventWriter {
+ public:
+  using EventWriter::EventWriter;
+  using EventWriter::operator();
 
-  void operator()(const EmbedderStarted&) { Push(0, NewPayload("started")); }
+  void operator()(const Started<EmbedderFacts>&) { Push(0, NewPayload("started")); }
 
   void operator()(const EmbedEnd& end) {
     Napi::Object object = NewPayload("embed-end");
-    auto values = Napi::Float32Array::New(env, end.values.size());
+    auto values = Napi::Float32Array::New(env(), end.values.size());
     std::ranges::copy(end.values, values.Data());
     object.Set("values", values);
     object.Set("queueMs", end.queue_ms);
@@ -26,38 +28,12 @@ struct ToJs {
   void operator()(const EmbedCancelled& cancelled) {
     Push(cancelled.id, NewPayload("embed-cancelled"));
   }
-
-  void operator()(const EmbedError& error) {
-    Napi::Object object = NewPayload("embed-error");
-    object.Set("code", ErrorCodeName(error.code));
-    object.Set("message", error.message);
-    Push(error.id, object);
-  }
-
-  void operator()(const EmbedderFailed& failed) {
-    Napi::Object object = NewPayload("embedder-failed");
-    object.Set("message", failed.message);
-    Push(0, object);
-  }
-
-  void operator()(const EmbedderStopped&) { Push(0, NewPayload("stopped")); }
-
-  Napi::Object NewPayload(const char* type) const {
-    Napi::Object object = Napi::Object::New(env);
-    object.Set("type", type);
-    return object;
-  }
-
-  void Push(EmbedRequestId id, const Napi::Value& payload) {
-    array.Set(length++, Napi::Number::New(env, static_cast<double>(id)));
-    array.Set(length++, payload);
-  }
 };
 
 }  // namespace
 
-Napi::Array EventsToJs(Napi::Env env, std::vector<EmbedEvent> events) {
-  ToJs to_js{env, Napi::Array::New(env)};
-  for (const EmbedEvent& event : events) std::visit(to_js, event);
-  return to_js.array;
+Napi::Array EventsToJs(Napi::Env env, const std::vector<EmbedEvent>& events) {
+  EmbedEventWriter writer(env);
+  for (const EmbedEvent& event : events) std::visit(writer, event);
+  return writer.array();
 }

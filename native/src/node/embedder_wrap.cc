@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "core/live_threads.h"
 #include "node/js_options.h"
 #include "node/promise_worker.h"
 #include "node/token_calls.h"
@@ -83,54 +82,35 @@ std::vector<RawInput> RawInputsFrom(const Napi::Array& array) {
   return inputs;
 }
 
-EmbedRequestId IdFrom(const Napi::Value& value) {
-  return static_cast<EmbedRequestId>(value.As<Napi::Number>().Int64Value());
-}
-
 }  // namespace
 
 Napi::Function EmbedderWrap::Define(Napi::Env env) {
-  return DefineClass(env, "Embedder",
-                     {
-                         StaticMethod<&EmbedderWrap::Abilities>("abilities"),
-                         InstanceMethod<&EmbedderWrap::Prepare>("prepare"),
-                         InstanceMethod<&EmbedderWrap::PrepareRanking>("prepareRanking"),
-                         InstanceMethod<&EmbedderWrap::Tokenize>("tokenize"),
-                         InstanceMethod<&EmbedderWrap::Detokenize>("detokenize"),
-                         InstanceMethod<&EmbedderWrap::Submit>("submit"),
-                         InstanceMethod<&EmbedderWrap::Cancel>("cancel"),
-                         InstanceMethod<&EmbedderWrap::KeepAlive>("keepAlive"),
-                         InstanceMethod<&EmbedderWrap::RequestClose>("requestClose"),
-                         InstanceMethod<&EmbedderWrap::Release>("release"),
-                     });
+  return DefineThread(env, "Embedder",
+                      {
+                          StaticMethod<&EmbedderWrap::Abilities>("abilities"),
+                          InstanceMethod<&EmbedderWrap::Prepare>("prepare"),
+                          InstanceMethod<&EmbedderWrap::PrepareRanking>("prepareRanking"),
+                          InstanceMethod<&EmbedderWrap::Submit>("submit"),
+                      });
 }
 
-EmbedderWrap::EmbedderWrap(const Napi::CallbackInfo& info)
-    : Napi::ObjectWrap<EmbedderWrap>(info), env_(info.Env()) {
+EmbedderWrap::EmbedderWrap(const Napi::CallbackInfo& info) : ThreadWrap(info) {
   const auto options = info[0].As<Napi::Object>();
   const EmbedderOptions embedder_options = EmbedderOptionsFrom(options);
-
-  model_ = std::make_unique<Model>(embedder_options.context.model);
+  auto resources = std::make_unique<EmbedderResources>(embedder_options.context.model);
   if (embedder_options.context.pooling == Pooling::kRank) {
-    rank_prompt_ = std::make_unique<RankPrompt>(model_.get());
-    if (!rank_prompt_->known()) {
+    resources->rank_prompt.emplace(&resources->model);
+    if (!resources->rank_prompt->known()) {
       throw Napi::Error::New(info.Env(),
                              "the vocabulary has no token that ends or separates texts, so that a "
                              "query and a document cannot be joined");
     }
   }
-  model_object_ = Napi::Persistent(options.Get("model").As<Napi::Object>());
-  outbox_ = std::make_unique<Outbox<EmbedEvent>>(info.Env(), info[1].As<Napi::Function>());
-  embedder_ = std::make_shared<Embedder>(
-      embedder_options,
-      [outbox = outbox_.get()](std::vector<EmbedEvent> events) { outbox->Put(std::move(events)); });
-  LiveThreads::Get().Add(embedder_);
-  napi_add_env_cleanup_hook(env_, &EmbedderWrap::ReleaseAtExit, this);
+  resources->model_object = Napi::Persistent(options.Get("model").As<Napi::Object>());
+  Start(std::move(resources), info[1].As<Napi::Function>(), embedder_options);
 }
 
-EmbedderWrap::~EmbedderWrap() { ReleaseNow(); }
-
-// What can be known of a model before a context is made for it.
+// What is known of a model without a context for it.
 Napi::Value EmbedderWrap::Abilities(const Napi::CallbackInfo& info) {
   const llama_model* model = BorrowModel(info[0].As<Napi::Object>());
   Napi::Object result = Napi::Object::New(info.Env());
@@ -141,10 +121,9 @@ Napi::Value EmbedderWrap::Abilities(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value EmbedderWrap::Prepare(const Napi::CallbackInfo& info) {
-  RequireOpen();
   return RunOnWorker<Prepared>(
       Env(),
-      [model = model_.get(), use = NewUse(uses_), raw = RawInputsFrom(info[0].As<Napi::Array>()),
+      [model = &resources().model, use = Use(), raw = RawInputsFrom(info[0].As<Napi::Array>()),
        n_most = info[1].As<Napi::Number>().Int32Value()] {
         return PrepareSafely([&] { return PrepareInputs(*model, raw, n_most); });
       },
@@ -152,68 +131,22 @@ Napi::Value EmbedderWrap::Prepare(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value EmbedderWrap::PrepareRanking(const Napi::CallbackInfo& info) {
-  RequireOpen();
-  if (!rank_prompt_) throw Napi::Error::New(Env(), "this embedder does not rank");
+  const std::optional<RankPrompt>& rank_prompt = resources().rank_prompt;
+  if (!rank_prompt) throw Napi::Error::New(Env(), "this embedder does not rank");
   return RunOnWorker<Prepared>(
       Env(),
-      [prompt = rank_prompt_.get(), use = NewUse(uses_),
-       query = info[0].As<Napi::String>().Utf8Value(),
+      [prompt = &*rank_prompt, use = Use(), query = info[0].As<Napi::String>().Utf8Value(),
        documents = StringsFrom(info[1].As<Napi::Array>())] {
         return PrepareSafely([&] { return prompt->Prepare(query, documents); });
       },
       PreparedToJs);
 }
 
-Napi::Value EmbedderWrap::Tokenize(const Napi::CallbackInfo& info) {
-  RequireOpen();
-  return TokenizeCall(info, model_.get(), uses_);
-}
-
-Napi::Value EmbedderWrap::Detokenize(const Napi::CallbackInfo& info) {
-  RequireOpen();
-  return DetokenizeCall(info, model_.get(), uses_);
-}
-
 void EmbedderWrap::Submit(const Napi::CallbackInfo& info) {
-  RequireOpen();
-  embedder_->Post(Embed{
-      .id = IdFrom(info[0]),
+  thread().Send(Embed{
+      .id = RequestIdFrom(info[0]),
       .inputs = InputsOf(info[1]),
       .n_dimensions = info[2].As<Napi::Number>().Int32Value(),
-      .submitted_at = std::chrono::steady_clock::now(),
+      .submitted_at = Clock::now(),
   });
-}
-
-void EmbedderWrap::Cancel(const Napi::CallbackInfo& info) {
-  if (embedder_) embedder_->Post(CancelEmbed{IdFrom(info[0])});
-}
-
-void EmbedderWrap::KeepAlive(const Napi::CallbackInfo& info) {
-  if (outbox_) outbox_->KeepAlive(info.Env(), info[0].As<Napi::Boolean>().Value());
-}
-
-void EmbedderWrap::RequestClose(const Napi::CallbackInfo&) {
-  if (embedder_) embedder_->RequestClose();
-}
-
-void EmbedderWrap::Release(const Napi::CallbackInfo&) { ReleaseNow(); }
-
-void EmbedderWrap::ReleaseAtExit(void* self) { static_cast<EmbedderWrap*>(self)->ReleaseNow(); }
-
-void EmbedderWrap::ReleaseNow() {
-  if (!embedder_) return;
-  napi_remove_env_cleanup_hook(env_, &EmbedderWrap::ReleaseAtExit, this);
-  LiveThreads::Get().Remove(embedder_);
-  embedder_->RequestClose();
-  embedder_->Join();
-  embedder_.reset();
-  uses_->WaitForNone();
-  outbox_.reset();
-  rank_prompt_.reset();
-  model_.reset();
-  model_object_.Reset();
-}
-
-void EmbedderWrap::RequireOpen() const {
-  if (!embedder_) throw Napi::Error::New(Env(), "the embedder is closed");
 }

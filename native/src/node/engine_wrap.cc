@@ -1,8 +1,10 @@
 #include "node/engine_wrap.h"
 
+#include <memory>
+#include <stdexcept>
 #include <utility>
+#include <vector>
 
-#include "core/live_threads.h"
 #include "node/js_options.h"
 #include "node/promise_worker.h"
 #include "node/prompt_handle.h"
@@ -21,63 +23,36 @@ Prompt PlainPrompt(std::vector<llama_token> tokens) {
   return prompt;
 }
 
-SequenceId IdFrom(const Napi::Value& value) {
-  return static_cast<SequenceId>(value.As<Napi::Number>().Int64Value());
-}
-
 }  // namespace
 
 Napi::Function EngineWrap::Define(Napi::Env env) {
-  return DefineClass(env, "Engine",
-                     {
-                         StaticMethod<&EngineWrap::DraftProblem>("draftProblem"),
-                         InstanceMethod<&EngineWrap::Abilities>("abilities"),
-                         InstanceMethod<&EngineWrap::PrepareChat>("prepareChat"),
-                         InstanceMethod<&EngineWrap::PrepareText>("prepareText"),
-                         InstanceMethod<&EngineWrap::PrepareInfill>("prepareInfill"),
-                         InstanceMethod<&EngineWrap::PrepareTokens>("prepareTokens"),
-                         InstanceMethod<&EngineWrap::RenderChat>("renderChat"),
-                         InstanceMethod<&EngineWrap::Tokenize>("tokenize"),
-                         InstanceMethod<&EngineWrap::Detokenize>("detokenize"),
-                         InstanceMethod<&EngineWrap::Submit>("submit"),
-                         InstanceMethod<&EngineWrap::Cancel>("cancel"),
-                         InstanceMethod<&EngineWrap::Hold>("hold"),
-                         InstanceMethod<&EngineWrap::KeepAlive>("keepAlive"),
-                         InstanceMethod<&EngineWrap::Stats>("stats"),
-                         InstanceMethod<&EngineWrap::RequestClose>("requestClose"),
-                         InstanceMethod<&EngineWrap::Release>("release"),
-                     });
+  return DefineThread(env, "Engine",
+                      {
+                          StaticMethod<&EngineWrap::DraftProblem>("draftProblem"),
+                          InstanceMethod<&EngineWrap::Abilities>("abilities"),
+                          InstanceMethod<&EngineWrap::PrepareChat>("prepareChat"),
+                          InstanceMethod<&EngineWrap::PrepareText>("prepareText"),
+                          InstanceMethod<&EngineWrap::PrepareInfill>("prepareInfill"),
+                          InstanceMethod<&EngineWrap::PrepareTokens>("prepareTokens"),
+                          InstanceMethod<&EngineWrap::RenderChat>("renderChat"),
+                          InstanceMethod<&EngineWrap::Submit>("submit"),
+                          InstanceMethod<&EngineWrap::Hold>("hold"),
+                          InstanceMethod<&EngineWrap::Stats>("stats"),
+                      });
 }
 
-EngineWrap::EngineWrap(const Napi::CallbackInfo& info)
-    : Napi::ObjectWrap<EngineWrap>(info), env_(info.Env()) {
+EngineWrap::EngineWrap(const Napi::CallbackInfo& info) : ThreadWrap(info) {
   const auto options = info[0].As<Napi::Object>();
   const EngineOptions engine_options = EngineOptionsFrom(options);
-
-  model_ = std::make_unique<Model>(engine_options.context.model);
-  chat_ = std::make_unique<Chat>(model_.get(),
-                                 options.Get("chatTemplate").As<Napi::String>().Utf8Value());
-  model_object_ = Napi::Persistent(options.Get("model").As<Napi::Object>());
+  auto resources = std::make_unique<EngineResources>(
+      engine_options.context.model, options.Get("chatTemplate").As<Napi::String>().Utf8Value());
+  resources->model_object = Napi::Persistent(options.Get("model").As<Napi::Object>());
   if (engine_options.drafts.model != nullptr) {
     const auto speculative = options.Get("speculative").As<Napi::Object>();
-    draft_model_object_ = Napi::Persistent(speculative.Get("model").As<Napi::Object>());
+    resources->draft_model_object = Napi::Persistent(speculative.Get("model").As<Napi::Object>());
   }
-  outbox_ = std::make_unique<Outbox<Event>>(info.Env(), info[1].As<Napi::Function>());
-  engine_ = std::make_shared<Engine>(
-      model_.get(), engine_options,
-      [outbox = outbox_.get()](std::vector<Event> events) { outbox->Put(std::move(events)); });
-  LiveThreads::Get().Add(engine_);
-  napi_add_env_cleanup_hook(env_, &EngineWrap::ReleaseAtExit, this);
-}
-
-EngineWrap::~EngineWrap() { ReleaseNow(); }
-
-template <class Result>
-Napi::Promise EngineWrap::OnWorker(typename PromiseWorker<Result>::Work work,
-                                   typename PromiseWorker<Result>::ToJs to_js) {
-  RequireOpen();
-  return RunOnWorker<Result>(
-      Env(), [work = std::move(work), use = NewUse(uses_)] { return work(); }, std::move(to_js));
+  const Model* model = &resources->model;
+  Start(std::move(resources), info[1].As<Napi::Function>(), model, engine_options);
 }
 
 Napi::Value EngineWrap::DraftProblem(const Napi::CallbackInfo& info) {
@@ -87,70 +62,63 @@ Napi::Value EngineWrap::DraftProblem(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value EngineWrap::Abilities(const Napi::CallbackInfo& info) {
-  RequireOpen();
+  const auto& [model_object, draft_model_object, model, chat] = resources();
   Napi::Object result = Napi::Object::New(info.Env());
-  result.Set("vocabularySize", model_->n_vocab());
-  result.Set("infill", model_->can_infill());
-  result.Set("tools", chat_->chat_template().supports_tools());
-  result.Set("thinking", chat_->chat_template().supports_thinking());
-  result.Set("thinksByDefault", chat_->chat_template().thinks_by_default());
+  result.Set("vocabularySize", model.n_vocab());
+  result.Set("infill", model.can_infill());
+  result.Set("tools", chat.chat_template().supports_tools());
+  result.Set("thinking", chat.chat_template().supports_thinking());
+  result.Set("thinksByDefault", chat.chat_template().thinks_by_default());
   return result;
 }
 
-Napi::Promise EngineWrap::PrepareOnWorker(PromiseWorker<Prompt>::Work work) {
-  RequireOpen();
-  return OnWorker<Prompt>(std::move(work),
-                          [coming = engine_->Announce()](Napi::Env env, Prompt prompt) {
-                            return WrapPrompt(env, std::move(prompt));
-                          });
+Napi::Promise EngineWrap::PreparePrompt(std::function<Prompt()> prepare) {
+  return RunOnWorker<Prompt>(
+      Env(), [prepare = std::move(prepare), use = Use()] { return prepare(); },
+      [coming = thread().worker().Announce()](Napi::Env env, Prompt prompt) {
+        return WrapPrompt(env, std::move(prompt));
+      });
 }
 
 Napi::Value EngineWrap::PrepareChat(const Napi::CallbackInfo& info) {
-  return PrepareOnWorker(
-      [chat = chat_.get(), request = StringAt(info, 0)] { return chat->Prepare(request); });
+  return PreparePrompt(
+      [chat = &resources().chat, request = StringAt(info, 0)] { return chat->Prepare(request); });
 }
 
 Napi::Value EngineWrap::PrepareText(const Napi::CallbackInfo& info) {
-  return PrepareOnWorker([model = model_.get(), text = StringAt(info, 0)] {
+  return PreparePrompt([model = &resources().model, text = StringAt(info, 0)] {
     return PlainPrompt(model->Tokenize(text, true));
   });
 }
 
 Napi::Value EngineWrap::PrepareInfill(const Napi::CallbackInfo& info) {
-  return PrepareOnWorker(
-      [model = model_.get(), prefix = StringAt(info, 0), suffix = StringAt(info, 1)] {
+  return PreparePrompt(
+      [model = &resources().model, prefix = StringAt(info, 0), suffix = StringAt(info, 1)] {
         return PlainPrompt(model->TokenizeInfill(prefix, suffix));
       });
 }
 
 Napi::Value EngineWrap::PrepareTokens(const Napi::CallbackInfo& info) {
-  return PrepareOnWorker(
+  return PreparePrompt(
       [tokens = TokensFrom(info[0].As<Napi::Int32Array>())] { return PlainPrompt(tokens); });
 }
 
 Napi::Value EngineWrap::RenderChat(const Napi::CallbackInfo& info) {
-  return OnWorker<std::string>(
-      [chat = chat_.get(), request = StringAt(info, 0)] { return chat->Render(request); },
+  return RunOnWorker<std::string>(
+      Env(),
+      [chat = &resources().chat, use = Use(), request = StringAt(info, 0)] {
+        return chat->Render(request);
+      },
       [](Napi::Env env, std::string text) { return Napi::String::New(env, text); });
 }
 
-Napi::Value EngineWrap::Tokenize(const Napi::CallbackInfo& info) {
-  RequireOpen();
-  return TokenizeCall(info, model_.get(), uses_);
-}
-
-Napi::Value EngineWrap::Detokenize(const Napi::CallbackInfo& info) {
-  RequireOpen();
-  return DetokenizeCall(info, model_.get(), uses_);
-}
-
 void EngineWrap::Submit(const Napi::CallbackInfo& info) {
-  RequireOpen();
+  Thread& engine = thread();
   const std::shared_ptr<const Prompt> prompt = PromptOf(info[1]);
   common_params_sampling sampling = SamplingFrom(info[4].As<Napi::Object>());
   prompt->Constrain(&sampling);
-  engine_->Post(::Submit{
-      .id = IdFrom(info[0]),
+  engine.Send(::Submit{
+      .id = RequestIdFrom(info[0]),
       .prompt = prompt,
       .max_tokens = info[2].As<Napi::Number>().Int32Value(),
       .stops = StringsFrom(info[3].As<Napi::Array>()),
@@ -161,21 +129,13 @@ void EngineWrap::Submit(const Napi::CallbackInfo& info) {
   });
 }
 
-void EngineWrap::Cancel(const Napi::CallbackInfo& info) {
-  if (engine_) engine_->Post(::Cancel{IdFrom(info[0])});
-}
-
 void EngineWrap::Hold(const Napi::CallbackInfo& info) {
-  if (engine_) engine_->Post(::Hold{IdFrom(info[0]), info[1].As<Napi::Boolean>().Value()});
-}
-
-void EngineWrap::KeepAlive(const Napi::CallbackInfo& info) {
-  if (outbox_) outbox_->KeepAlive(info.Env(), info[0].As<Napi::Boolean>().Value());
+  if (!is_open()) return;
+  thread().Send(::Hold{RequestIdFrom(info[0]), info[1].As<Napi::Boolean>().Value()});
 }
 
 Napi::Value EngineWrap::Stats(const Napi::CallbackInfo& info) {
-  RequireOpen();
-  const EngineStats stats = engine_->stats();
+  const EngineStats stats = thread().worker().stats();
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("decodeCallCount", static_cast<double>(stats.n_decode_calls));
   result.Set("decodedTokenCount", static_cast<double>(stats.n_decoded_tokens));
@@ -205,31 +165,4 @@ Napi::Value EngineWrap::Stats(const Napi::CallbackInfo& info) {
   result.Set("keptKvTokenCount", stats.n_kept_kv_tokens);
   result.Set("keptPrefixCount", stats.n_kept_prefixes);
   return result;
-}
-
-void EngineWrap::RequestClose(const Napi::CallbackInfo&) {
-  if (engine_) engine_->RequestClose();
-}
-
-void EngineWrap::Release(const Napi::CallbackInfo&) { ReleaseNow(); }
-
-void EngineWrap::ReleaseAtExit(void* self) { static_cast<EngineWrap*>(self)->ReleaseNow(); }
-
-void EngineWrap::ReleaseNow() {
-  if (!engine_) return;
-  napi_remove_env_cleanup_hook(env_, &EngineWrap::ReleaseAtExit, this);
-  LiveThreads::Get().Remove(engine_);
-  engine_->RequestClose();
-  engine_->Join();
-  engine_.reset();
-  uses_->WaitForNone();
-  outbox_.reset();
-  chat_.reset();
-  model_.reset();
-  model_object_.Reset();
-  draft_model_object_.Reset();
-}
-
-void EngineWrap::RequireOpen() const {
-  if (!engine_) throw Napi::Error::New(Env(), "the engine is closed");
 }

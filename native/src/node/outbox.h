@@ -1,5 +1,5 @@
-// Events on their way from a native thread to JavaScript: one crossing a flush, and fewer when
-// JavaScript is busy, for then a crossing carries all that has gathered.
+// Events on their way from a native thread to JavaScript: at most one crossing per flush. While
+// JavaScript is busy a pending crossing takes along all events that are added.
 #pragma once
 
 #include <napi.h>
@@ -10,18 +10,12 @@
 #include <utility>
 #include <vector>
 
-#include "engine/embed_messages.h"
-#include "engine/messages.h"
+#include "node/events.h"
 
-// How JavaScript sees events: an array of alternating ids (0 where nothing in particular is meant)
-// and payloads. Every kind of event has its own. JavaScript thread.
-Napi::Array EventsToJs(Napi::Env env, std::vector<Event> events);
-Napi::Array EventsToJs(Napi::Env env, std::vector<EmbedEvent> events);
-
-template <class EventType>
+template <class Event>
 class Outbox {
  public:
-  // `on_events` is called on the JavaScript thread with what `EventsToJs` makes.
+  // `on_events` is called on the JavaScript thread with the result of `EventsToJs`.
   Outbox(Napi::Env env, const Napi::Function& on_events)
       : queue_(std::make_shared<Queue>()),
         crossing_(Crossing::New(
@@ -31,14 +25,14 @@ class Outbox {
     crossing_.Unref(env);
   }
 
-  // Nothing may call Put any more. JavaScript thread.
+  // JavaScript thread. Requires that Put is not called any more.
   ~Outbox() { crossing_.Release(); }
 
   Outbox(const Outbox&) = delete;
   Outbox& operator=(const Outbox&) = delete;
 
-  // The native thread; does not block.
-  void Put(std::vector<EventType> events) {
+  // Native thread. Does not block.
+  void Put(std::vector<Event> events) {
     {
       const std::lock_guard lock(queue_->mutex);
       queue_->events.insert(queue_->events.end(), std::make_move_iterator(events.begin()),
@@ -48,7 +42,7 @@ class Outbox {
     crossing_.NonBlockingCall();
   }
 
-  // Whether events to come keep the process alive. JavaScript thread.
+  // JavaScript thread. Sets whether the process stays alive for future events.
   void KeepAlive(Napi::Env env, bool keep) {
     if (keep) {
       crossing_.Ref(env);
@@ -58,24 +52,24 @@ class Outbox {
   }
 
  private:
-  // Shared by this object and by calls under way, so that either may go first.
+  // Shared by this object and by pending crossings: either may be destroyed first.
   struct Queue {
     std::mutex mutex;
-    std::vector<EventType> events;
+    std::vector<Event> events;
     bool call_pending = false;
   };
   using QueueHolder = std::shared_ptr<Queue>;
 
   static void Deliver(Napi::Env env, Napi::Function on_events, QueueHolder* queue, void*) {
-    // Without an environment JavaScript is going down and nobody listens.
+    // Null while the environment is torn down: there is no receiver any more.
     if (static_cast<napi_env>(env) == nullptr) return;
-    std::vector<EventType> events;
+    std::vector<Event> events;
     {
       const std::lock_guard lock((*queue)->mutex);
       events = std::exchange((*queue)->events, {});
       (*queue)->call_pending = false;
     }
-    on_events.Call({EventsToJs(env, std::move(events))});
+    on_events.Call({EventsToJs(env, events)});
   }
 
   using Crossing = Napi::TypedThreadSafeFunction<QueueHolder, void, &Outbox::Deliver>;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "node/promise_worker.h"
 
@@ -10,11 +11,11 @@ std::vector<llama_token> TokensFrom(const Napi::Int32Array& array) {
 }
 
 Napi::Promise TokenizeCall(const Napi::CallbackInfo& info, const Model* model,
-                           const std::shared_ptr<UseCount>& uses) {
+                           std::shared_ptr<void> use) {
   using Tokens = std::vector<llama_token>;
   return RunOnWorker<Tokens>(
       info.Env(),
-      [model, use = NewUse(uses), text = info[0].As<Napi::String>().Utf8Value(),
+      [model, use = std::move(use), text = info[0].As<Napi::String>().Utf8Value(),
        add_special = info[1].As<Napi::Boolean>().Value(),
        parse_special = info[2].As<Napi::Boolean>().Value()] {
         return model->Tokenize(text, add_special, parse_special);
@@ -27,10 +28,10 @@ Napi::Promise TokenizeCall(const Napi::CallbackInfo& info, const Model* model,
 }
 
 Napi::Promise DetokenizeCall(const Napi::CallbackInfo& info, const Model* model,
-                             const std::shared_ptr<UseCount>& uses) {
+                             std::shared_ptr<void> use) {
   return RunOnWorker<std::string>(
       info.Env(),
-      [model, use = NewUse(uses), tokens = TokensFrom(info[0].As<Napi::Int32Array>())] {
+      [model, use = std::move(use), tokens = TokensFrom(info[0].As<Napi::Int32Array>())] {
         return model->Detokenize(tokens, true);
       },
       [](Napi::Env env, std::string text) {

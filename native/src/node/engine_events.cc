@@ -1,4 +1,10 @@
-#include "node/outbox.h"
+// The engine's events as JavaScript receives them.
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "node/event_writer.h"
+#include "node/events.h"
 
 namespace {
 
@@ -14,14 +20,13 @@ const char* FinishReasonName(FinishReason reason) {
   return "cancelled";
 }
 
-// One event as it goes into the array: an id (0 where no sequence is meant) and a payload.
-struct ToJs {
-  Napi::Env env;
-  Napi::Array array;
-  uint32_t length = 0;
+class EngineEventWriter : public EventWriter {
+ public:
+  using EventWriter::EventWriter;
+  using EventWriter::operator();
 
   void operator()(const TextDelta& delta) {
-    const Napi::String text = Napi::String::New(env, delta.text);
+    const Napi::String text = Napi::String::New(env(), delta.text);
     if (!delta.tokens) {
       Push(delta.id, text);
       return;
@@ -54,42 +59,29 @@ struct ToJs {
     Push(end.id, object);
   }
 
-  void operator()(const SequenceError& error) {
-    Napi::Object object = NewPayload("sequence-error");
-    object.Set("code", ErrorCodeName(error.code));
-    object.Set("message", error.message);
-    Push(error.id, object);
-  }
-
-  void operator()(const Started& started) {
+  void operator()(const Started<EngineFacts>& started) {
+    const EngineFacts& facts = started.facts;
     Napi::Object object = NewPayload("started");
-    object.Set("batchSize", started.n_batch);
-    object.Set("ubatchSize", started.n_ubatch);
-    object.Set("unifiedKv", started.unified_kv);
-    object.Set("noDrafts", started.no_drafts);
-    object.Set("promptLane", started.prompt_lane);
-    object.Set("noPromptLane", started.no_prompt_lane);
+    object.Set("batchSize", facts.n_batch);
+    object.Set("ubatchSize", facts.n_ubatch);
+    object.Set("unifiedKv", facts.unified_kv);
+    object.Set("noDrafts", facts.no_drafts);
+    object.Set("promptLane", facts.prompt_lane);
+    object.Set("noPromptLane", facts.no_prompt_lane);
     Push(0, object);
   }
 
-  void operator()(const EngineFailed& failed) {
-    Napi::Object object = NewPayload("engine-failed");
-    object.Set("message", failed.message);
-    Push(0, object);
-  }
-
-  void operator()(const Stopped&) { Push(0, NewPayload("stopped")); }
-
+ private:
   Napi::Array Tokens(const std::vector<ScoredToken>& tokens) const {
-    Napi::Array result = Napi::Array::New(env, tokens.size());
+    Napi::Array result = Napi::Array::New(env(), tokens.size());
     for (uint32_t i = 0; i < tokens.size(); ++i) {
       const ScoredToken& token = tokens[i];
-      Napi::Array top = Napi::Array::New(env, 2 * token.top.size());
+      Napi::Array top = Napi::Array::New(env(), 2 * token.top.size());
       for (uint32_t j = 0; j < token.top.size(); ++j) {
         top.Set(2 * j, Bytes(token.top[j].bytes));
         top.Set(2 * j + 1, static_cast<double>(token.top[j].logprob));
       }
-      Napi::Object object = Napi::Object::New(env);
+      Napi::Object object = Napi::Object::New(env());
       object.Set("bytes", Bytes(token.bytes));
       if (token.logprob) object.Set("logprob", static_cast<double>(*token.logprob));
       object.Set("top", top);
@@ -99,29 +91,18 @@ struct ToJs {
     return result;
   }
 
-  // A character for each byte: much cheaper than a buffer for so little.
+  // One character for each byte: much cheaper than a buffer for a few bytes.
   Napi::Value Bytes(const std::string& bytes) const {
     napi_value value = nullptr;
-    napi_create_string_latin1(env, bytes.data(), bytes.size(), &value);
-    return {env, value};
-  }
-
-  Napi::Object NewPayload(const char* type) const {
-    Napi::Object object = Napi::Object::New(env);
-    object.Set("type", type);
-    return object;
-  }
-
-  void Push(SequenceId id, const Napi::Value& payload) {
-    array.Set(length++, Napi::Number::New(env, static_cast<double>(id)));
-    array.Set(length++, payload);
+    napi_create_string_latin1(env(), bytes.data(), bytes.size(), &value);
+    return {env(), value};
   }
 };
 
 }  // namespace
 
-Napi::Array EventsToJs(Napi::Env env, std::vector<Event> events) {
-  ToJs to_js{env, Napi::Array::New(env)};
-  for (const Event& event : events) std::visit(to_js, event);
-  return to_js.array;
+Napi::Array EventsToJs(Napi::Env env, const std::vector<EngineEvent>& events) {
+  EngineEventWriter writer(env);
+  for (const EngineEvent& event : events) std::visit(writer, event);
+  return writer.array();
 }

@@ -1,0 +1,63 @@
+// Samples the next tokens of a step and scores its prompt tokens, on several threads where that is
+// faster. Changes samplers only: what follows from the tokens is the engine's work. Engine thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/worker_pool.h"
+#include "engine/sequence.h"
+#include "engine/step_batch.h"
+#include "llama/model.h"
+#include "schedule/scheduler.h"
+
+class StepSampler {
+ public:
+  // `n_threads` includes the engine thread. `model` must outlive this object.
+  StepSampler(const Model* model, int32_t n_threads) : model_(model), workers_(n_threads) {}
+
+  // A sequence that samples in this step.
+  struct Sample {
+    Sequence* sequence = nullptr;
+    // Batch index of its last known token; its draft follows.
+    int32_t batch_index = 0;
+    const std::vector<Token>* draft = nullptr;
+    // One token, and one more for each accepted token of the draft.
+    std::vector<llama_token> tokens = {};
+    // Why sampling ended early; empty if it did not.
+    std::string error = {};
+  };
+  // A prompt token that is scored in this step.
+  struct Score {
+    Sequence* sequence = nullptr;
+    // Batch index of the token before it.
+    int32_t batch_index = 0;
+    // Index of the token in its prompt.
+    int32_t index = 0;
+    ScoredToken token = {};
+    // Why there is no score; empty if there is one.
+    std::string error = {};
+  };
+
+  // Samples and scores what `plan` asks for. `context` has just computed `batch`. The results stay
+  // valid until the next call, as long as the sequences and the plan exist.
+  void Run(const StepPlan& plan, const StepBatch& batch, Sequences* sequences,
+           llama_context* context);
+
+  std::vector<Sample>& samples() { return samples_; }
+  // Scores of one sequence are adjacent, in the order of its prompt.
+  std::vector<Score>& scores() { return scores_; }
+
+ private:
+  void Collect(const StepPlan& plan, const StepBatch& batch, Sequences* sequences);
+  // Passes over logits, in total.
+  int64_t n_passes() const;
+  // Thread-safe for different items.
+  void Choose(llama_context* context, Sample* sample) const;
+
+  const Model* const model_;
+  WorkerPool workers_;
+  std::vector<Sample> samples_;
+  std::vector<Score> scores_;
+};
