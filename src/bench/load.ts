@@ -165,7 +165,7 @@ class RunningLoad {
   }
 }
 
-/** Longest time a timer of Node holds. */
+/** Maximum delay of a timer in Node.js. */
 const maxTimerMs = 2 ** 31 - 1;
 
 /** Ends early, without an error, when the signal aborts. */

@@ -13,7 +13,7 @@ const lessMemory =
 /** The probable cause of each signal that ends the gateway, and what to do. */
 const reasons: Partial<Record<NodeJS.Signals, string>> = {
   SIGKILL: `it was killed, probably because memory ran out: ${lessMemory}`,
-  SIGABRT: 'llama.cpp gave up; the lines before this one say why. If memory ran out, ' + lessMemory,
+  SIGABRT: `llama.cpp gave up; the lines before this one say why. If memory ran out, ${lessMemory}`,
   SIGSEGV:
     'native code touched memory that is not its own: a defect of the engine, of llama.cpp or of a GPU ' +
     'driver. GPU=off shows whether it is the driver',

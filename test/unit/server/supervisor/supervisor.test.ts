@@ -11,7 +11,7 @@ describe('explainExit', () => {
     [{ code: null, signal: 'SIGSEGV' }, 139, /^SIGSEGV \(139\): native code touched memory/],
     [{ code: null, signal: 'SIGBUS' }, 135, /^SIGBUS \(135\): .*the model file was changed/],
     [{ code: null, signal: 'SIGILL' }, 132, /^SIGILL \(132\): this CPU lacks/],
-    [{ code: null, signal: 'SIGUSR1' }, 138, /^SIGUSR1 \(138\): somebody sent/],
+    [{ code: null, signal: 'SIGUSR1' }, 138, /^SIGUSR1 \(138\): another process sent/],
     [{ code: 1, signal: null }, 1, /^exit code 1: the lines before/],
   ] as const)('%j is status %i', (exit, status, text) => {
     expect(exitStatus(exit)).toBe(status);
