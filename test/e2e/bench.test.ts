@@ -1,6 +1,6 @@
 /**
- * The benchmark itself, on a tiny model: that it builds its reference, runs its contestants and counts
- * exactly. Its numbers mean nothing here.
+ * The engine benchmark on a tiny model: it builds its reference, runs its contestants and counts tokens exactly. The
+ * measured speeds mean nothing here.
  */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
