@@ -1,5 +1,6 @@
 import OpenAI from 'openai';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { expectSameGreedyTexts, type GreedyStep } from '../support/greedy-text.ts';
 import {
   startServer,
   startSharedServer,
@@ -45,6 +46,32 @@ async function streamedText({ client }: TestServer, content: string): Promise<st
   return text;
 }
 
+/** The tokens of a greedy chat. */
+async function chatSteps({ client }: TestServer, content: string): Promise<GreedyStep[]> {
+  const reply = await client.chat.completions.create({
+    model: '',
+    messages: user(content),
+    ...{ temperature: 0, max_tokens: 48, logprobs: true, top_logprobs: 2 },
+  });
+  const tokens = reply.choices[0]?.logprobs?.content ?? [];
+  return tokens.map(({ token, top_logprobs }) => ({
+    text: token,
+    top: top_logprobs.map(({ logprob }) => logprob),
+  }));
+}
+
+/** The tokens of a greedy text completion. */
+async function textSteps({ client }: TestServer, prompt: string): Promise<GreedyStep[]> {
+  const reply = await client.completions.create({
+    ...{ model: '', prompt, max_tokens: 12, temperature: 0, logprobs: 2 },
+  });
+  const { tokens = [], top_logprobs = [] } = reply.choices[0]?.logprobs ?? {};
+  return tokens.map((text, index) => ({
+    text,
+    top: Object.values(top_logprobs[index] ?? {}).sort((a, b) => b - a),
+  }));
+}
+
 /** Every stream at once says what it says alone, and what the plain reply says. */
 async function expectConcurrentStreamsToBeRight(
   server: TestServer,
@@ -55,7 +82,8 @@ async function expectConcurrentStreamsToBeRight(
   expect(new Set(alone).size).toBeGreaterThan(streamCount / 2);
 
   const together = await Promise.all(prompts.map((prompt) => streamedText(server, prompt)));
-  expect(together).toEqual(alone);
+  const stepsOf = (index: number) => chatSteps(server, prompts[index] as string);
+  await expectSameGreedyTexts(together, alone, stepsOf);
 
   const plain = await server.client.chat.completions.create({
     model: '',
@@ -63,7 +91,8 @@ async function expectConcurrentStreamsToBeRight(
     temperature: 0,
     max_tokens: 48,
   });
-  expect(plain.choices[0]?.message.content).toBe(alone[5]);
+  const plainText = plain.choices[0]?.message.content ?? '';
+  await expectSameGreedyTexts([plainText], [alone[5] as string], () => stepsOf(5));
   expect(plain.usage?.completion_tokens).toBeLessThanOrEqual(48);
 }
 
@@ -147,7 +176,12 @@ describe('a text completion', () => {
 
     const together = await tiny.client.completions.create({ ...greedy, prompt: prompts, n: 2 });
     expect(together.choices.map(({ index }) => index)).toEqual([0, 1, 2, 3, 4, 5]);
-    expect(together.choices.map(({ text }) => text)).toEqual(twice);
+    const stepsOf = (index: number) => textSteps(tiny, prompts[Math.floor(index / 2)] as string);
+    await expectSameGreedyTexts(
+      together.choices.map(({ text }) => text),
+      twice,
+      stepsOf,
+    );
     expect(together.usage?.completion_tokens).toBe(6 * 12);
 
     const stream = await tiny.client.completions.create({
@@ -164,7 +198,12 @@ describe('a text completion', () => {
       chunks.push(chunk);
       for (const { index, text } of chunk.choices) texts[index] += text;
     }
-    expect(texts).toEqual(twice.map((text, index) => prompts[Math.floor(index / 2)] + text));
+    const completions = texts.map((text, index) => {
+      const prompt = prompts[Math.floor(index / 2)] as string;
+      expect(text.startsWith(prompt)).toBe(true);
+      return text.slice(prompt.length);
+    });
+    await expectSameGreedyTexts(completions, twice, stepsOf);
     // What the cache gave depends on which of the six began first, so it is not compared.
     const { completion_tokens, prompt_tokens, total_tokens } = together.usage ?? {};
     expect(chunks.at(-1)).toMatchObject({

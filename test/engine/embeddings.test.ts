@@ -1,6 +1,7 @@
 /**
  * Vectors and scores of real models. One input alone and in a batch may differ by what rounding depends
- * on: how many tokens one matrix product has. Values of unit vectors stay within `tolerance` of each other.
+ * on: how many tokens one matrix product has. Values of unit vectors stay within `tolerance` of each other:
+ * with each of ggml's x86-64 kernels the largest difference seen was between 1e-6 and 4e-5.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type EmbeddingInput, InputError, type PreparedInputs } from '../../src/engine/embedder.ts';
@@ -16,7 +17,7 @@ import {
 } from '../../tools/fixtures/start-engine.ts';
 import { tinyBertSpec } from '../../tools/fixtures/tiny-bert.ts';
 
-const tolerance = 1e-5;
+const tolerance = 1e-4;
 
 const texts = [
   'the quick brown fox',

@@ -180,7 +180,12 @@ describe('log probabilities', () => {
     const cut = await generate({ text: 'Once' }, { logprobs: completionOnly, stop: [stop] });
     expect(cut.end.finishReason).toBe('stop');
     expect(cut.tokens.length).toBeLessThan(cut.end.usage.completionTokenCount);
-    expect(cut.tokens).toEqual(free.tokens.slice(0, cut.tokens.length));
+    // The second request finds its prompt cached; a prompt computed in another shape rounds differently.
+    const before = free.tokens.slice(0, cut.tokens.length);
+    expectClose(cut.tokens, before);
+    expect(cut.tokens.map(({ firstCharacter }) => firstCharacter)).toEqual(
+      before.map(({ firstCharacter }) => firstCharacter),
+    );
     const length = [...cut.text].length;
     for (const { firstCharacter } of cut.tokens) expect(firstCharacter).toBeLessThan(length);
     expect(free.tokens[cut.tokens.length]?.firstCharacter).toBeGreaterThanOrEqual(length);

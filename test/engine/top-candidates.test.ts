@@ -46,9 +46,11 @@ test.each(cases.map((sampling) => [JSON.stringify(sampling), sampling] as const)
   async (_name, sampling) => {
     for (const engine of engines) {
       for (let seed = 1n; seed <= 6n; seed++) {
+        // Scopes of their own: what two requests that arrive together share is chance.
         const ask = (logitBias: SamplingParams['logitBias']) =>
           complete(engine, `Say something, number ${seed}.`, {
             maxTokens: 40,
+            cacheScope: `${logitBias ? 'whole' : 'fast'} ${seed} ${JSON.stringify(sampling)}`,
             sampling: { ...sampling, seed, ...(logitBias && { logitBias }) },
           });
         const [fast, whole] = await Promise.all([ask(undefined), ask([[7, 0]])]);

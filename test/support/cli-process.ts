@@ -21,13 +21,17 @@ export interface Exit {
 
 /** What the process is started with, beside its arguments. */
 export interface CliOptions {
-  /** Settings; nothing of the test's own environment but `PATH` reaches the process. */
+  /** Settings; nothing of the test's own environment but `PATH` and the CPU variant reaches the process. */
   readonly env?: Readonly<Record<string, string>>;
   /** Flags of `node` itself. */
   readonly nodeFlags?: readonly string[];
   /** Another copy of `cli.js` than the one of this clone. */
   readonly cliPath?: string;
 }
+
+/** The kernels that ggml is to use, see cpu-variant.mjs. */
+const { TEST_CPU_VARIANT, NODE_OPTIONS = '' } = process.env;
+const cpuVariant = TEST_CPU_VARIANT ? { TEST_CPU_VARIANT, NODE_OPTIONS } : {};
 
 const running = new Set<ChildProcess>();
 process.on('exit', () => {
@@ -57,7 +61,7 @@ export class CliProcess {
     const { env = {}, nodeFlags = [], cliPath = builtCliPath } = options;
     if (!existsSync(cliPath)) throw new Error(`${cliPath} is missing: run npm run build`);
     this.child = spawn(process.execPath, [...nodeFlags, cliPath, ...args], {
-      env: { PATH: process.env.PATH ?? '', LOG_FORMAT: 'json', ...env },
+      env: { PATH: process.env.PATH ?? '', LOG_FORMAT: 'json', ...cpuVariant, ...env },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       detached: true,
     });
