@@ -117,7 +117,8 @@ std::string Chat::CallOrSchema(const ChatRequest& request) const {
       schema.generation_prompt != calls.generation_prompt) {
     throw std::invalid_argument("this model's chat format has no place for a schema beside tools");
   }
-  return CallOrSchemaReply(ReplyGrammar(calls, calling), ReplyGrammar(schema, following));
+  // Both as strict as a required call: neither may have reasoning or text before it.
+  return CallOrSchemaReply(ReplyGrammar(calls, calling), ReplyGrammar(schema, calling));
 }
 
 // Tokenizes the pieces between the marks, so that no control text of the request is whole.
