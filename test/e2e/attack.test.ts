@@ -1,6 +1,6 @@
 /**
- * What a server on the open internet meets, all at once and from a fresh process: every attack is answered
- * as it should be, health answers throughout, and a user with a valid key notices nothing.
+ * Attacks on a fresh server, at the same time: each gets the right answer, health answers throughout, and a user with a
+ * valid key notices nothing.
  */
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -48,10 +48,10 @@ afterAll(async () => {
   await Promise.all([using, health.terminate()]);
 });
 
-/** Asks the health port until it is told to stop; in a thread of its own, which no attack keeps waiting. */
+/** Asks the health port until a message arrives; in a thread of its own, which no attack delays. */
 const watchHealth = `
   const { parentPort, workerData } = require('node:worker_threads');
-  const watched = { delaysMs: [], failures: 0 };
+  const watched = { delaysMs: [], lagsMs: [], failures: 0 };
   let over = false;
   parentPort.once('message', () => { over = true; });
   (async () => {
@@ -65,13 +65,15 @@ const watchHealth = `
         watched.failures += 1;
       }
       watched.delaysMs.push(performance.now() - startedAt);
+      const sleptAt = performance.now();
       await new Promise((resolve) => setTimeout(resolve, 20));
+      watched.lagsMs.push(performance.now() - sleptAt - 20);
     }
     parentPort.postMessage(watched);
   })();
 `;
 
-/** A user with a valid key, who goes on asking. */
+/** A user with a valid key, sending one request after the other. */
 async function useIt(): Promise<void> {
   while (!over) {
     const reply = await fetch(`${server.url}/v1/chat/completions`, {
@@ -102,7 +104,7 @@ function authorized(...headers: string[]): string[] {
   return [`Authorization: Bearer ${secrets.alice}`, 'Content-Type: application/json', ...headers];
 }
 
-/** Opens so many connections at once and lets each do its thing. */
+/** Opens all connections at once and calls `act` for each. */
 async function fromMany(act: (socket: Socket) => void): Promise<string[]> {
   const replies = Array.from({ length: socketCount }, async () => {
     const socket = connect(port, '127.0.0.1');
@@ -270,15 +272,21 @@ test('throughout, health answered, and the user with a valid key was served', as
   over = true;
   await using;
   health.postMessage('stop');
-  const [watched] = (await once(health, 'message')) as [{ delaysMs: number[]; failures: number }];
+  const [watched] = (await once(health, 'message')) as [
+    { delaysMs: number[]; lagsMs: number[]; failures: number },
+  ];
   const sorted = watched.delaysMs.toSorted((a, b) => a - b);
   const p99 = sorted[Math.floor(0.99 * sorted.length)] ?? Number.NaN;
+  const lags = watched.lagsMs.toSorted((a, b) => a - b);
+  const lagP99 = lags[Math.floor(0.99 * lags.length)] ?? Number.NaN;
   console.log(
     `attack: health answered ${sorted.length} times, p50 ${sorted[sorted.length >> 1]?.toFixed(1)} ms, ` +
-      `p99 ${p99.toFixed(1)} ms, longest ${sorted.at(-1)?.toFixed(1)} ms; ${served.count} requests of the user`,
+      `p99 ${p99.toFixed(1)} ms (timers ${lagP99.toFixed(1)} ms late), longest ${sorted.at(-1)?.toFixed(1)} ms; ` +
+      `${served.count} requests of the user`,
   );
   expect(watched.failures).toBe(0);
-  expect(p99).toBeLessThan(50 * Number(process.env.TEST_PATIENCE || 1));
+  // Where other programs use the processors, timers of an idle thread are late too.
+  expect(p99).toBeLessThan(Math.max(50 * Number(process.env.TEST_PATIENCE || 1), 10 * lagP99));
   expect(served.failures).toEqual([]);
   expect(served.count).toBeGreaterThan(20);
   const { queue } = await server.health();
