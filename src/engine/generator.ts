@@ -135,10 +135,11 @@ export interface Generator {
   renderChat(messages: readonly ChatMessage[], options?: ChatOptions): Promise<string>;
 
   /**
-   * Streams one completion. The last event is always `sequence-end`, with `cancelled` once `signal` aborts;
-   * the slot is then free within one step. Leaving the loop early cancels too.
-   * @throws {GatewayError} `context_length_exceeded` before any work, `bad_request` for refused sampling
-   *   parameters, `sequence_failed`, `engine_failed`, `shutting_down`
+   * Streams one completion; the sequence is submitted when the first event is awaited. The last event is always
+   * `sequence-end`, with `cancelled` once `signal` aborts; the slot is then free within one step. Leaving the loop
+   * early cancels too.
+   * @throws {GatewayError} `context_length_exceeded` from the call itself; while events are awaited `bad_request`
+   *   for refused sampling parameters, `sequence_failed`, `engine_failed`, `shutting_down`
    */
   generate(
     request: EngineRequest,

@@ -344,7 +344,7 @@ class NativeGenerator implements Generator, Tokenizer {
     });
   }
 
-  async *generate(request: EngineRequest, signal?: AbortSignal): AsyncGenerator<EngineEvent> {
+  generate(request: EngineRequest, signal?: AbortSignal): AsyncGenerator<EngineEvent> {
     const { prompt } = request;
     const maxTokens = completionLimit({
       promptField: prompt.field,
@@ -353,6 +353,15 @@ class NativeGenerator implements Generator, Tokenizer {
       defaultTokenCount: this.#options.defaultMaxTokens,
       contextLength: this.info.contextLength,
     });
+    return this.#run(request, maxTokens, signal);
+  }
+
+  async *#run(
+    request: EngineRequest,
+    maxTokens: number,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<EngineEvent> {
+    const { prompt } = request;
     this.#requireRunning();
     if (signal?.aborted) {
       yield cancelledAtOnce(prompt.tokenCount);

@@ -118,7 +118,8 @@ describe('the context', () => {
     const prompt = await engine.generator.prepareChat([
       { role: 'user', content: 'many words '.repeat(400) },
     ]);
-    const failure = await first(engine.generator.generate({ prompt })).catch((error) => error);
+    const attempt = async () => first(engine.generator.generate({ prompt }));
+    const failure = await attempt().catch((error) => error);
     expect(failure).toBeInstanceOf(GatewayError);
     expect(failure.code).toBe('context_length_exceeded');
     expect(failure.message).toContain('512 tokens');

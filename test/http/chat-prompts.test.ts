@@ -1,6 +1,6 @@
 import Schema from 'typebox/schema';
 import { describe, expect, test } from 'vitest';
-import { InputTokens, RenderedPrompt } from '../../src/api/text/token-shapes.ts';
+import { InputTokens, RenderedPrompt } from '../../src/api/chat/chat-shapes.ts';
 import type { Gateway } from '../../src/server/gateway.ts';
 import { fitsOpenAiSchema, hasOpenAiSchemas } from '../support/openai-schemas.ts';
 import { card, chatBody, startGateway } from '../support/start-gateway.ts';

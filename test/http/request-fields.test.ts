@@ -319,7 +319,7 @@ const chatRows: readonly Row[] = [
   },
 ];
 
-/** What was told of the first request, apart from its prompt. */
+/** The engine's options of the first request, apart from its prompt. */
 function toldOf({ requests, chatOptions }: FakeEngine): object {
   const {
     prompt: _prompt,

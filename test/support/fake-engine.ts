@@ -1,4 +1,5 @@
 import type { ChatMessage, ChatOptions } from '../../src/engine/chat.ts';
+import { completionLimit } from '../../src/engine/completion-limit.ts';
 import type { Embedder, EmbeddingInput, PreparedInputs } from '../../src/engine/embedder.ts';
 import type { Engine, EngineInfo, EngineStats } from '../../src/engine/engine.ts';
 import type {
@@ -156,7 +157,21 @@ export class FakeEngine implements Engine, Generator, Embedder, Tokenizer {
     );
   }
 
-  async *generate(request: EngineRequest, signal?: AbortSignal): AsyncGenerator<EngineEvent> {
+  generate(request: EngineRequest, signal?: AbortSignal): AsyncGenerator<EngineEvent> {
+    completionLimit({
+      promptField: request.prompt.field,
+      promptTokenCount: request.prompt.tokenCount,
+      requestedTokenCount: request.maxTokens,
+      defaultTokenCount: this.info.defaultMaxTokens,
+      contextLength: this.info.contextLength,
+    });
+    return this.#run(request, signal);
+  }
+
+  async *#run(
+    request: EngineRequest,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<EngineEvent> {
     const { finishReason, beforeEvent } = this.script;
     const take = this.script.takes?.[this.requests.length];
     const parts = take === undefined ? this.script.parts : [take.text];

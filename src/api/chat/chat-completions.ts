@@ -1,24 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import type { FastifyBaseLogger } from 'fastify';
-import { GatewayError } from '../../core/errors.ts';
 import { completionErrors, type RouteDoc } from '../../core/route-doc.ts';
-import type { ChatCapabilities, ChatOptions } from '../../engine/chat.ts';
-import type { Generator } from '../../engine/generator.ts';
-import type { ServedModel } from '../../model/registry.ts';
-import {
-  chooseModel,
-  logUnknownFields,
-  type ModelChoice,
-  requireGenerator,
-  requireServable,
-} from '../fields/served-model.ts';
-import { type GenerationDeps, generateReply, type ReplyForm } from '../generation/reply.ts';
+import { requireServable } from '../fields/served-model.ts';
+import { type GenerationDeps, type ReplyForm, replyWithCompletion } from '../generation/reply.ts';
 import { ReplyFrames } from '../generation/reply-frames.ts';
 import { newReplyHead, type ReplyHead } from '../generation/reply-head.ts';
 import { exampleTimings } from '../generation/timings.ts';
 import { exampleUsage } from '../generation/usage.ts';
 import { ChatReply, chatChunks, chatOpening } from './chat-reply.ts';
-import { type ChatRequest, readChatRequest } from './chat-request.ts';
+import { type ParsedChat, readChat } from './chat-request.ts';
 import { ChatCompletion, ChatCompletionChunk, ChatCompletionRequest } from './chat-shapes.ts';
 
 /** `POST /v1/chat/completions`. */
@@ -27,17 +16,11 @@ export const chatCompletions: FastifyPluginAsyncTypebox<GenerationDeps> = async 
     '/v1/chat/completions',
     { schema: { body: ChatCompletionRequest }, config: { doc } },
     async (request, reply) => {
-      const { reading, model, generator } = readChat(request.body, deps, request.log);
-      const { messages, chat, options, choiceCount, priority } = reading;
-      requireServable(reading, model);
-      const { info } = model.engine;
-      const prepare = async () => [await generator.prepareChat(messages, chat)];
-      return generateReply(
-        request,
-        reply,
-        { ...deps, generator, info, prepare, options, choiceCount, priority },
-        replyForm(newReplyHead('chatcmpl', model, deps.version, reading.serviceTier), reading),
-      );
+      const { parsed, model } = readChat(request.body, deps, request.log);
+      requireServable(parsed, model);
+      const head = newReplyHead('chatcmpl', model, deps.version, parsed.serviceTier);
+      const { engine } = model;
+      return replyWithCompletion(request, reply, { ...deps, engine }, parsed, formOf(parsed, head));
     },
   );
 };
@@ -55,7 +38,7 @@ const doc: RouteDoc = {
   tag: 'Completions',
   summary: 'Answer a chat',
   description:
-    'Fields that would change the completion and are not honoured are refused with `unsupported_parameter`; others that are unknown are ignored.',
+    'A field that would change the completion and is not supported is refused with `unsupported_parameter`; unknown fields are ignored.',
   body: {
     name: 'ChatCompletionRequest',
     schema: ChatCompletionRequest,
@@ -82,38 +65,10 @@ const doc: RouteDoc = {
   errors: completionErrors,
 };
 
-/**
- * Reads the body of a chat, and chooses the model to answer it with.
- * @throws {GatewayError} what `readChatRequest` and `requireGenerator` throw, and `unsupported_parameter` for
- *   tools that the template would leave out in silence
- */
-export function readChat(
-  body: ChatCompletionRequest,
-  choice: ModelChoice,
-  log: FastifyBaseLogger,
-): {
-  readonly reading: ChatRequest;
-  readonly model: ServedModel;
-  readonly generator: Generator;
-} {
-  logUnknownFields(body, ChatCompletionRequest.properties, log);
-  const reading = readChatRequest(body);
-  const model = chooseModel(choice, reading.model);
-  const generator = requireGenerator(model);
-  requireCapabilities(reading.chat, model.engine.info.chat);
-  return { reading, model, generator };
-}
-
-function requireCapabilities(chat: ChatOptions, capabilities: ChatCapabilities): void {
-  if (capabilities.tools || chat.tools === undefined || chat.toolChoice === 'none') return;
-  throw new GatewayError('unsupported_parameter', {
-    param: 'tools',
-    message: '`tools` is not supported by this model: its chat template has no place for them.',
-  });
-}
-
-function replyForm(head: ReplyHead, request: ChatRequest): ReplyForm {
-  const { stream, choiceCount, includeUsage, options } = request;
+function formOf(
+  { stream, choiceCount, includeUsage, options }: ParsedChat,
+  head: ReplyHead,
+): ReplyForm {
   const withLogprobs = options.logprobs !== undefined;
   if (!stream) return { stream, collector: new ChatReply(head, { choiceCount, withLogprobs }) };
   const openings = Array.from({ length: choiceCount }, () => chatOpening);

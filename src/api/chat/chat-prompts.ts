@@ -1,14 +1,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { bodyErrors, modelErrors, type RouteDoc } from '../../core/route-doc.ts';
 import type { ModelChoice } from '../fields/served-model.ts';
-import { InputTokens, RenderedPrompt } from '../text/token-shapes.ts';
-import { readChat } from './chat-completions.ts';
-import { ChatCompletionRequest } from './chat-shapes.ts';
+import { preparePrompt } from '../generation/prompt.ts';
+import { readChat } from './chat-request.ts';
+import { ChatCompletionRequest, InputTokens, RenderedPrompt } from './chat-shapes.ts';
 
 /**
- * What a chat becomes before anything is generated: `POST /apply-template` shows its text, `POST
- * /v1/chat/completions/input_tokens` counts its tokens. Both take the body of a chat completion, and
- * refuse what that refuses.
+ * The prompt of a chat, without a completion: `POST /apply-template` returns its text, `POST
+ * /v1/chat/completions/input_tokens` counts its tokens. Both take the body of a chat completion, and refuse the
+ * same bodies.
  */
 export const chatPrompts: FastifyPluginAsyncTypebox<ModelChoice> = async (app, choice) => {
   const schema = { body: ChatCompletionRequest };
@@ -17,8 +17,9 @@ export const chatPrompts: FastifyPluginAsyncTypebox<ModelChoice> = async (app, c
     '/apply-template',
     { schema, config: { doc: renderingDoc } },
     async (request): Promise<RenderedPrompt> => {
-      const { reading, generator } = readChat(request.body, choice, request.log);
-      return { prompt: await generator.renderChat(reading.messages, reading.chat) };
+      const { parsed, model } = readChat(request.body, choice, request.log);
+      const [{ messages, options }] = parsed.prompts;
+      return { prompt: await model.engine.generator.renderChat(messages, options) };
     },
   );
 
@@ -26,8 +27,9 @@ export const chatPrompts: FastifyPluginAsyncTypebox<ModelChoice> = async (app, c
     '/v1/chat/completions/input_tokens',
     { schema, config: { doc: countingDoc } },
     async (request): Promise<InputTokens> => {
-      const { reading, generator } = readChat(request.body, choice, request.log);
-      const { tokenCount } = await generator.prepareChat(reading.messages, reading.chat);
+      const { parsed, model } = readChat(request.body, choice, request.log);
+      const [chat] = parsed.prompts;
+      const { tokenCount } = await preparePrompt(model.engine, chat);
       return { object: 'response.input_tokens', input_tokens: tokenCount };
     },
   );

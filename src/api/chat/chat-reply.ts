@@ -1,8 +1,9 @@
 import type { ReplyDelta } from '../../engine/generator.ts';
 import type { TokenLogprob } from '../../engine/logprobs.ts';
-import type { CompletionFinishReason, CompletionTotals } from '../generation/generation.ts';
+import type { CompletionEvent, CompletionFinishReason } from '../generation/choice.ts';
+import type { CompletionTotals } from '../generation/completion.ts';
 import { toChatLogprobs } from '../generation/logprobs.ts';
-import type { ChoiceEnd, ReplyCollector } from '../generation/reply.ts';
+import type { ReplyCollector } from '../generation/reply.ts';
 import type { ChunkForm } from '../generation/reply-frames.ts';
 import { type ReplyHead, wireFinishReasons } from '../generation/reply-head.ts';
 import { toTimings } from '../generation/timings.ts';
@@ -38,7 +39,7 @@ class ChatMessageBuilder {
     }
   }
 
-  /** The message; one that only calls has no content. */
+  /** A message that only calls tools has no content. */
   build(): Message {
     const reasoning = this.#reasoning;
     return {
@@ -57,7 +58,7 @@ class ChatMessageBuilder {
   }
 }
 
-/** The whole reply to a request that does not stream. */
+/** The reply to a request that does not stream. */
 export class ChatReply implements ReplyCollector {
   readonly #head: ReplyHead;
   readonly #withLogprobs: boolean;
@@ -67,7 +68,7 @@ export class ChatReply implements ReplyCollector {
     finishReason: CompletionFinishReason;
   }[];
 
-  /** @param options.withLogprobs - whether the tokens of each choice are told */
+  /** @param options.withLogprobs - include the log probabilities of each choice's tokens */
   constructor(
     head: ReplyHead,
     { choiceCount, withLogprobs }: { readonly choiceCount: number; readonly withLogprobs: boolean },
@@ -81,16 +82,13 @@ export class ChatReply implements ReplyCollector {
     }));
   }
 
-  add(choice: number, delta: ReplyDelta): void {
-    this.#choices[choice]?.message.add(delta);
-    this.#choices[choice]?.tokens.push(...(delta.tokens ?? []));
-  }
-
-  end({ choice, finishReason, tokens = [] }: ChoiceEnd): void {
-    const ended = this.#choices[choice];
-    if (ended === undefined) return;
-    ended.finishReason = finishReason;
-    ended.tokens.push(...tokens);
+  add(choice: number, event: CompletionEvent): void {
+    const extended = this.#choices[choice];
+    // No chat returns the log probabilities of its prompt.
+    if (extended === undefined || event.type === 'prompt-delta') return;
+    if (event.type === 'choice-end') extended.finishReason = event.finishReason;
+    else extended.message.add(event);
+    extended.tokens.push(...(event.tokens ?? []));
   }
 
   build(totals: CompletionTotals): ChatCompletion {
@@ -119,7 +117,7 @@ export const chatChunks: ChunkForm<ChunkPart> = {
   endPart: { delta: {} },
 };
 
-/** What every choice of a chat begins with. */
+/** The first chunk of every choice. */
 export const chatOpening: ChunkPart = { delta: { role: 'assistant', content: '', refusal: null } };
 
 function toWireDelta(delta: ReplyDelta): ChunkPart['delta'] {

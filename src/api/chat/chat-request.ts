@@ -1,39 +1,56 @@
+import type { FastifyBaseLogger } from 'fastify';
 import { GatewayError } from '../../core/errors.ts';
-import type { ChatMessage, ChatOptions } from '../../engine/chat.ts';
+import type { ChatOptions } from '../../engine/chat.ts';
 import type { LogprobOptions } from '../../engine/logprobs.ts';
-import { type GenerationRequest, readGeneration } from '../fields/generation-request.ts';
+import { checkBodyFields } from '../fields/body-fields.ts';
+import { type ParsedRequest, readGenerationFields } from '../fields/generation-fields.ts';
 import { checkDepth, unsupported } from '../fields/request-errors.ts';
-import { refuseUnsupported } from '../fields/unsupported-parameters.ts';
+import { chooseTextModel, type ModelChoice, type TextModel } from '../fields/served-model.ts';
+import type { ChatSource } from '../generation/prompt.ts';
 import { readMessages } from './chat-messages.ts';
 import { ChatCompletionRequest } from './chat-shapes.ts';
 import { readTools } from './chat-tools.ts';
 import { readReplyFormat } from './reply-format.ts';
 
-/** A chat request in the engine's words. */
-export interface ChatRequest extends GenerationRequest {
-  readonly messages: readonly ChatMessage[];
-  readonly chat: ChatOptions;
+/** A chat request whose body is validated and normalised. */
+export interface ParsedChat extends ParsedRequest {
+  readonly prompts: readonly [ChatSource];
 }
 
 /** Template variables that are the request itself. */
 const reservedVariables = ['messages', 'tools', 'bos_token', 'eos_token', 'add_generation_prompt'];
 
 /**
- * Reads a body that fits the schema, and applies the rules a schema cannot say.
- * @throws {GatewayError} `unsupported_parameter`, `invalid_value`, `missing_required_parameter`
+ * Reads a body that fits the schema, applies the rules that a schema cannot express, and chooses the model.
+ * @throws {GatewayError} `unsupported_parameter`, `invalid_value`, `missing_required_parameter`, and what
+ *   `chooseTextModel` throws
  */
-export function readChatRequest(body: ChatCompletionRequest): ChatRequest {
-  refuseUnsupported(body, ChatCompletionRequest.properties);
+export function readChat(
+  body: ChatCompletionRequest,
+  choice: ModelChoice,
+  log: FastifyBaseLogger,
+): { readonly parsed: ParsedChat; readonly model: TextModel } {
+  checkBodyFields(body, ChatCompletionRequest.properties, log);
   const tools = readTools(body);
   const offersCalls = tools.tools !== undefined && tools.toolChoice !== 'none';
-  const generation = readGeneration(body);
+  const generation = readGenerationFields(body);
   const logprobs = readLogprobs(body);
-  return {
+  const options = { ...tools, ...readReplyFormat(body, offersCalls), ...readThinking(body) };
+  const parsed: ParsedChat = {
     ...generation,
     options: { ...generation.options, ...(logprobs && { logprobs }) },
-    messages: readMessages(body.messages),
-    chat: { ...tools, ...readReplyFormat(body, offersCalls), ...readThinking(body) },
+    prompts: [{ type: 'chat', messages: readMessages(body.messages), options }],
   };
+  const model = chooseTextModel(choice, parsed.model);
+  if (offersCalls && !model.engine.info.chat.tools) throw noPlaceForTools();
+  return { parsed, model };
+}
+
+function noPlaceForTools(): GatewayError {
+  return new GatewayError('unsupported_parameter', {
+    param: 'tools',
+    message: '`tools` is not supported by this model: its chat template has no place for them.',
+  });
 }
 
 function readLogprobs(body: ChatCompletionRequest): LogprobOptions | undefined {
@@ -46,7 +63,7 @@ function readLogprobs(body: ChatCompletionRequest): LogprobOptions | undefined {
   });
 }
 
-/** An effort also reaches the templates that know one; `enable_thinking` decides where both are sent. */
+/** The effort also reaches templates that have a variable for it; `enable_thinking` overrides it. */
 function readThinking(
   body: ChatCompletionRequest,
 ): Pick<ChatOptions, 'thinking' | 'thinkingBudget' | 'templateArguments'> {

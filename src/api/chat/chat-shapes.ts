@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox';
 import { documented } from '../../core/route-doc.ts';
-import { generationFields } from '../fields/generation-request.ts';
+import { generationFields } from '../fields/generation-fields.ts';
 import { optional } from '../fields/optional.ts';
 import { ChatLogprobs } from '../generation/logprobs.ts';
 import { replyHeadFields } from '../generation/reply-head.ts';
@@ -31,7 +31,7 @@ const RequestMessage = Type.Object({
   ),
   name: optional(Type.String()),
   reasoning_content: optional(Type.String()),
-  /** The same under the name other servers give it. */
+  /** The name other servers give it. */
   reasoning: optional(Type.String()),
   tool_calls: optional(Type.Array(RequestToolCall)),
   tool_call_id: optional(Type.String()),
@@ -53,7 +53,7 @@ const RequestTool = Type.Object({
 });
 export type RequestTool = Static<typeof RequestTool>;
 
-/** A mode, or one function that must be called. */
+/** A mode, or the one function that must be called. */
 export type ToolChoice = string | { readonly [key: string]: unknown };
 
 /** The choices that `chat-tools.ts` accepts. */
@@ -76,7 +76,7 @@ const documentedToolChoices = [
 
 export const reasoningEfforts = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh'] as const;
 
-/** The type is checked by hand, so that an unknown one is told from a broken one. */
+/** The reader checks the type, so that an unknown type gets another error than an invalid one. */
 const ResponseFormat = Type.Object({
   type: Type.String(documented({ enum: ['text', 'json_object', 'json_schema'] })),
   json_schema: optional(
@@ -87,15 +87,15 @@ const ResponseFormat = Type.Object({
       schema: optional(Type.Object({})),
     }),
   ),
-  /** Of `json_object`, as llama-server and others have it. */
+  /** With `json_object`, as in llama-server and others. */
   schema: optional(Type.Object({})),
 });
 export type ResponseFormat = Static<typeof ResponseFormat>;
 
-/** Characters of a GBNF grammar. */
+/** In characters of a GBNF grammar. */
 const maxGrammarLength = 65_536;
 
-/** The fields that are honoured. What is refused is listed in `unsupported-parameters.ts`. */
+/** The honoured fields; `body-fields.ts` lists the refused ones. */
 export const ChatCompletionRequest = Type.Object({
   ...generationFields,
   messages: Type.Array(RequestMessage, { minItems: 1 }),
@@ -131,7 +131,7 @@ const ReplyToolCall = Type.Object({
   function: Type.Object({ name: Type.String(), arguments: Type.String() }),
 });
 
-/** The first delta of a call has all but its arguments, the others have nothing else. */
+/** The first delta of a call has everything except its arguments; all others have only arguments. */
 const ToolCallDelta = Type.Object({
   index: Type.Integer(),
   id: Type.Optional(Type.String()),
@@ -187,3 +187,14 @@ export const ChatCompletionChunk = Type.Object({
   timings: Type.Optional(Timings),
 });
 export type ChatCompletionChunk = Static<typeof ChatCompletionChunk>;
+
+/** A chat as the text of its prompt. */
+export const RenderedPrompt = Type.Object({ prompt: Type.String() });
+export type RenderedPrompt = Static<typeof RenderedPrompt>;
+
+/** OpenAI's object for the token count of a prompt. */
+export const InputTokens = Type.Object({
+  object: Type.Literal('response.input_tokens'),
+  input_tokens: Type.Integer(),
+});
+export type InputTokens = Static<typeof InputTokens>;

@@ -1,23 +1,23 @@
-import type { FastifyBaseLogger } from 'fastify';
 import { GatewayError } from '../../core/errors.ts';
 import type { Embedder } from '../../engine/embedder.ts';
-import type { Engine } from '../../engine/engine.ts';
-import type { Generator } from '../../engine/generator.ts';
+import type { GeneratingEngine } from '../../engine/engine.ts';
 import type { ModelRegistry, ServedModel } from '../../model/registry.ts';
-import type { GenerationRequest } from './generation-request.ts';
+import type { ParsedRequest } from './generation-fields.ts';
 import { missing } from './request-errors.ts';
 import { requireTokens } from './sampling.ts';
-import { unknownFields } from './unsupported-parameters.ts';
 
-/** How requests choose their model. */
+/** How the model of a request is chosen. */
 export interface ModelChoice {
   readonly models: ModelRegistry;
   /** Refuse a `model` other than the served one, instead of ignoring the field. */
   readonly strictModel: boolean;
 }
 
+/** A model that generates text. */
+export type TextModel = ServedModel & { readonly engine: GeneratingEngine };
+
 /**
- * The model to answer with.
+ * The model that answers a request.
  * @param requested - undefined when the request leaves the choice to the server
  * @throws {GatewayError} `model_loading`, `model_failed`; with strict models also `model_not_found` and
  *   `missing_required_parameter`
@@ -34,27 +34,28 @@ export function chooseModel(
 }
 
 /**
- * The part of a model that generates text.
- * @throws {GatewayError} `unsupported_model`
+ * The model that answers a request for text.
+ * @throws {GatewayError} what {@link chooseModel} throws, and `unsupported_model`
  */
-export function requireGenerator({ card, engine }: ServedModel): Generator {
-  if (engine.generator !== undefined) return engine.generator;
-  const [use, url] = isRanker(engine)
+export function chooseTextModel(choice: ModelChoice, requested: string | undefined): TextModel {
+  const model = chooseModel(choice, requested);
+  if (generatesText(model)) return model;
+  const [use, url] = isRanker(model)
     ? ['ranks documents', '/v1/rerank']
-    : ['makes embeddings', '/v1/embeddings'];
+    : ['computes embeddings', '/v1/embeddings'];
   throw unsupportedModel(
-    `The model \`${card.id}\` continues no text: it only ${use} (POST ${url}).`,
+    `The model \`${model.card.id}\` does not support text generation: it only ${use} (POST ${url}).`,
   );
 }
 
 /**
- * The part of a model that makes vectors.
+ * The part of a model that computes vectors.
  * @throws {GatewayError} `unsupported_model`
  */
-export function requireEmbedder({ engine }: ServedModel): Embedder {
-  if (!isRanker(engine)) return engine.embedder;
+export function requireEmbedder(model: ServedModel): Embedder {
+  if (!isRanker(model)) return model.engine.embedder;
   throw unsupportedModel(
-    'This model ranks documents (POST /v1/rerank) and gives no embeddings; POOLING can change that.',
+    'This model ranks documents (POST /v1/rerank) and does not support embeddings; POOLING can change that.',
   );
 }
 
@@ -62,22 +63,14 @@ export function requireEmbedder({ engine }: ServedModel): Embedder {
  * The part of a model that ranks documents.
  * @throws {GatewayError} `unsupported_model`
  */
-export function requireRanker({ engine }: ServedModel): Embedder {
-  if (isRanker(engine)) return engine.embedder;
+export function requireRanker(model: ServedModel): Embedder {
+  if (isRanker(model)) return model.engine.embedder;
   throw unsupportedModel(
-    'This model cannot rank documents: that takes a classification head, and the pooling type `rank` in the GGUF file.',
+    'This model does not support reranking: that requires a classification head, and the pooling type `rank` in the GGUF file.',
   );
 }
 
-function isRanker({ info }: Engine): boolean {
-  return info.embedding.pooling === 'rank';
-}
-
-function unsupportedModel(message: string): GatewayError {
-  return new GatewayError('unsupported_model', { param: 'model', message });
-}
-
-/** Names what was asked for, at no more than a sensible length, and what there is. */
+/** Names the requested model, cut to a sensible length, and the served one. */
 export function modelNotFound(requested: string, { card }: ServedModel): GatewayError {
   return new GatewayError('model_not_found', {
     param: 'model',
@@ -86,13 +79,13 @@ export function modelNotFound(requested: string, { card }: ServedModel): Gateway
 }
 
 /**
- * What only the served model can tell of a request.
- * @param choiceField - what asked for so many choices
+ * Checks the values whose limits depend on the served model.
+ * @param choiceField - the field that names the number of choices
  * @throws {GatewayError} `invalid_value` for more choices of a prompt than slots, which could never run
- *   side by side, and for tokens the vocabulary does not have
+ *   side by side, and for tokens outside the vocabulary
  */
 export function requireServable(
-  { choiceCount, options }: GenerationRequest,
+  { choiceCount, options }: ParsedRequest,
   { engine }: ServedModel,
   choiceField: 'n' | 'best_of' = 'n',
 ): void {
@@ -106,8 +99,14 @@ export function requireServable(
   requireTokens(options.sampling ?? {}, vocabularySize);
 }
 
-/** Tells the operator which fields of a body had no effect. */
-export function logUnknownFields(body: object, known: object, log: FastifyBaseLogger): void {
-  const fields = unknownFields(body, known);
-  if (fields.length > 0) log.debug({ fields }, 'unknown fields ignored');
+function generatesText(model: ServedModel): model is TextModel {
+  return model.engine.generator !== undefined;
+}
+
+function isRanker({ engine }: ServedModel): boolean {
+  return engine.info.embedding.pooling === 'rank';
+}
+
+function unsupportedModel(message: string): GatewayError {
+  return new GatewayError('unsupported_model', { param: 'model', message });
 }

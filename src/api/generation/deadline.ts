@@ -1,15 +1,15 @@
 import { GatewayError } from '../../core/errors.ts';
 
-/** Aborts what takes too long: the engine stops at its next step, and the reason becomes the reply's. */
+/** Aborts a job that takes too long, with `completion_timeout` as the reason. */
 export class Deadline {
   readonly #timeoutMs: number;
   readonly #controller: AbortController;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param of - `timeoutMs`: milliseconds from {@link start} on; 0 is without limit */
-  constructor(of: { readonly timeoutMs: number; readonly controller: AbortController }) {
-    this.#timeoutMs = of.timeoutMs;
-    this.#controller = of.controller;
+  /** @param timeoutMs - milliseconds from {@link start} on; 0 is without limit */
+  constructor(timeoutMs: number, controller: AbortController) {
+    this.#timeoutMs = timeoutMs;
+    this.#controller = controller;
   }
 
   /** Only the first call counts. */

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
-/** The reason a controller of {@link abortOnDisconnect} aborts with. Nobody is left to be told. */
+/** The abort reason of {@link abortOnDisconnect}. No client is left to receive it. */
 export class ClientGone extends Error {
   constructor() {
     super('the client is gone');
@@ -11,8 +11,8 @@ export class ClientGone extends Error {
 /**
  * A controller that aborts with {@link ClientGone} when the client leaves before its reply is finished.
  *
- * Not `request.signal`: it aborts once a POST body is read (fastify #6725, #7033). The socket is watched
- * beside the reply because a pipelined reply has no socket yet, and so no `close`, until its turn comes.
+ * Not `request.signal`, which aborts once a POST body is read (fastify #6725, #7033). The socket is watched
+ * besides the reply, because a pipelined reply has no socket, and so no `close`, until its turn comes.
  */
 export function abortOnDisconnect(request: FastifyRequest, reply: FastifyReply): AbortController {
   const controller = new AbortController();

@@ -1,48 +1,47 @@
 import type { ReplyDelta } from '../../engine/generator.ts';
 import type { TokenLogprob } from '../../engine/logprobs.ts';
-import type { CompletionEvent, CompletionTotals } from './generation.ts';
-import type { ChoiceEnd } from './reply.ts';
+import type { ChoiceEnd, CompletionEvent } from './choice.ts';
+import type { CompletionTotals } from './completion.ts';
 import { type ReplyHead, wireFinishReasons } from './reply-head.ts';
+import type { ReplyFramer } from './reply-stream.ts';
 import { doneFrame, frame } from './sse.ts';
 import { type Timings, toTimings } from './timings.ts';
 import { toUsage } from './usage.ts';
 
-/** What the chunks of one endpoint look like; `Part` is what a choice has between its index and its end. */
+/** The chunks of one endpoint. `Part` is what stands between the index and the end of a choice. */
 export interface ChunkForm<Part extends object> {
   readonly object: string;
-  /** What a delta is on the wire. */
   readonly toPart: (delta: ReplyDelta) => Part;
-  /** What the tokens of a choice's piece are on the wire, and those of its prompt. */
+  /** The log probabilities of a piece of a choice's reply, and of its prompt. */
   readonly toLogprobs: (tokens: readonly TokenLogprob[], choice: number) => object;
   readonly toPromptLogprobs?: (tokens: readonly TokenLogprob[], choice: number) => object;
   /** Stands beside the finish reason. */
   readonly endPart: Part;
 }
 
-/** A text that no id or model name can contain once it is JSON, where the text of a delta will stand. */
+/** Marks the place of a delta's text; no id and no model name contains it once it is JSON. */
 const textMark = '\u0000';
 
 /**
- * The frames of one stream. Everything around a piece of text is the same from token to token, so it is
- * rendered once and only the text is escaped each time.
+ * The frames of one stream. Everything around a piece of text is the same for every token, so it is rendered
+ * once, and only the text is escaped each time.
  */
-export class ReplyFrames<Part extends object> {
+export class ReplyFrames<Part extends object> implements ReplyFramer {
   readonly #head: ReplyHead;
   readonly #form: ChunkForm<Part>;
   readonly #openings: readonly (Part | undefined)[];
   readonly #includeUsage: boolean;
-  /** Of choices whose opening waits until their prompt is scored: the tokens so far. */
+  /** By choice: the prompt's tokens so far, of choices that open when their prompt is complete. */
   readonly #prompts: Map<number, TokenLogprob[]>;
-  /** Choices that run. */
   #runningCount: number;
-  /** The end of the last of them, which waits for what its chunk tells of the whole. */
-  #lastEnd: ChoiceEnd | undefined;
-  /** What stands before and after the text, for each choice. */
+  /** The end of the last choice. Its chunk waits for the totals. */
+  #lastEnd: { readonly choice: number; readonly end: ChoiceEnd } | undefined;
+  /** By choice: what stands before and after the text. */
   readonly #aroundText: readonly (readonly [before: string, after: string])[];
 
   /**
-   * @param options.openings - for each choice what it begins with, if with anything
-   * @param options.scoresPrompts - the openings are the prompts, and come with their tokens
+   * @param options.openings - by choice: what it begins with, undefined for nothing
+   * @param options.withPromptLogprobs - the openings are the prompts, with their log probabilities
    */
   constructor(
     head: ReplyHead,
@@ -50,7 +49,7 @@ export class ReplyFrames<Part extends object> {
     options: {
       readonly openings: readonly (Part | undefined)[];
       readonly includeUsage: boolean;
-      readonly scoresPrompts?: boolean;
+      readonly withPromptLogprobs?: boolean;
     },
   ) {
     this.#head = head;
@@ -59,7 +58,7 @@ export class ReplyFrames<Part extends object> {
     this.#includeUsage = options.includeUsage;
     this.#runningCount = options.openings.length;
     this.#prompts = new Map(
-      options.scoresPrompts === true ? options.openings.map((_, index) => [index, []]) : [],
+      options.withPromptLogprobs === true ? options.openings.map((_, index) => [index, []]) : [],
     );
     this.#aroundText = options.openings.map((_, index) => {
       const sample = this.#choice(index, form.toPart({ type: 'text-delta', text: textMark }));
@@ -68,7 +67,7 @@ export class ReplyFrames<Part extends object> {
     });
   }
 
-  /** Opens the choices that can be; empty where they begin with nothing. */
+  /** Opens the choices that need not wait for their prompt. */
   opening(): string {
     return this.#openings
       .map((part, index) =>
@@ -77,20 +76,24 @@ export class ReplyFrames<Part extends object> {
       .join('');
   }
 
-  of(event: CompletionEvent): string {
+  of(choice: number, event: CompletionEvent): string {
     switch (event.type) {
       case 'prompt-delta':
-        this.#prompts.get(event.choice)?.push(...event.tokens);
+        this.#prompts.get(choice)?.push(...event.tokens);
         return '';
-      case 'delta':
-        return this.#scoredOpening(event.choice) + this.#delta(event.choice, event.delta);
       case 'choice-end':
-        return this.#scoredOpening(event.choice) + this.#end(event);
-      case 'completion-end':
-        return this.#last(event) + doneFrame;
+        return this.#promptOpening(choice) + this.#end(choice, event);
       default:
-        return event satisfies never;
+        return this.#promptOpening(choice) + this.#delta(choice, event);
     }
+  }
+
+  /** The chunks that need the totals; the last one has the timings. */
+  end(totals: CompletionTotals): string {
+    const timings = toTimings(totals);
+    if (!this.#includeUsage) return this.#lastEndFrame(timings) + doneFrame;
+    const usage = { ...this.#start(), choices: [], usage: toUsage(totals.usage), timings };
+    return this.#lastEndFrame() + frame(usage) + doneFrame;
   }
 
   #delta(index: number, delta: ReplyDelta): string {
@@ -101,8 +104,8 @@ export class ReplyFrames<Part extends object> {
     return before + JSON.stringify(delta.text) + after;
   }
 
-  /** Opens a choice whose prompt is scored by now; empty when it is open. */
-  #scoredOpening(index: number): string {
+  /** Opens a choice with its prompt, which is complete by now; empty when the choice is open. */
+  #promptOpening(index: number): string {
     const tokens = this.#prompts.get(index);
     const part = this.#openings[index];
     if (tokens === undefined || part === undefined) return '';
@@ -110,23 +113,19 @@ export class ReplyFrames<Part extends object> {
     return this.#choice(index, part, this.#form.toPromptLogprobs?.(tokens, index));
   }
 
-  #end(end: ChoiceEnd): string {
+  #end(choice: number, end: ChoiceEnd): string {
     this.#runningCount -= 1;
-    if (this.#runningCount > 0) return this.#endFrame(end);
-    this.#lastEnd = end;
+    if (this.#runningCount > 0) return this.#endFrame(choice, end);
+    this.#lastEnd = { choice, end };
     return '';
   }
 
-  /** What is left when all choices ended; the last chunk has the timings. */
-  #last(totals: CompletionTotals): string {
-    const timings = toTimings(totals);
-    const end = this.#lastEnd;
-    if (!this.#includeUsage) return end === undefined ? '' : this.#endFrame(end, timings);
-    const usage = { ...this.#start(), choices: [], usage: toUsage(totals.usage), timings };
-    return (end === undefined ? '' : this.#endFrame(end)) + frame(usage);
+  #lastEndFrame(timings?: Timings): string {
+    if (this.#lastEnd === undefined) return '';
+    return this.#endFrame(this.#lastEnd.choice, this.#lastEnd.end, timings);
   }
 
-  #endFrame({ choice, finishReason, tokens }: ChoiceEnd, timings?: Timings): string {
+  #endFrame(choice: number, { finishReason, tokens }: ChoiceEnd, timings?: Timings): string {
     return this.#choice(choice, this.#form.endPart, this.#logprobs(choice, tokens), {
       finishReason: wireFinishReasons[finishReason],
       ...(timings && { timings }),

@@ -1,8 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { type Static, Type } from 'typebox';
 import type { ServedModel } from '../../model/registry.ts';
-import type { ServiceTier } from '../fields/generation-request.ts';
-import type { CompletionFinishReason } from './generation.ts';
+import type { ServiceTier } from '../fields/generation-fields.ts';
+import type { CompletionFinishReason } from './choice.ts';
 
 /** What every object of one reply carries alike, as properties of its schema. */
 export const replyHeadFields = {

@@ -1,7 +1,8 @@
 import { Readable } from 'node:stream';
 import type { GatewayError } from '../../core/errors.ts';
+import { ClientGone } from './disconnect.ts';
 
-/** Ends a stream that came to its end; one that failed does not have it. */
+/** The last frame of a complete stream; a failed stream does not have it. */
 export const doneFrame = 'data: [DONE]\n\n';
 
 /** One event. JSON has no raw line breaks, so content cannot forge a frame. */
@@ -9,98 +10,93 @@ export function frame(data: object): string {
   return `data: ${JSON.stringify(data)}\n\n`;
 }
 
-/** Tells a client whose headers are already sent that its request failed. */
+/** Reports a failure to a client that already has the headers. */
 export function errorFrame(error: GatewayError): string {
   return frame(error.toBody());
 }
 
-/** A comment, which clients skip. It keeps those in between from closing a connection that is silent. */
+/** A comment, which clients skip. It keeps proxies from closing a silent connection. */
 export const pingFrame = ': ping\n\n';
 
-/** How long a stream may be silent before a ping: well below what proxies wait for. */
+/** Time of silence before a ping: well below the timeouts of proxies. */
 export const pingIntervalMs = 5000;
 
-/** Keeps proxies from holding frames back. */
+/** Keeps proxies from buffering frames. */
 export const streamHeaders = {
   'cache-control': 'no-cache',
   'x-accel-buffering': 'no',
 } as const;
 
-/** Characters that are collected at most before they are written: Node's own high-water mark. */
-const writeSize = 16_384;
+/** Characters collected before they are written: Node's own high-water mark. */
+const maxReadyLength = 16_384;
 
 /**
- * A response body made of frames. Frames that are ready in the same turn of the event loop become one
- * write. Nothing is pulled while the client does not read, so the engine pauses with it; once `signal`
- * aborts, what is left is pulled regardless, so that the source comes to its end. A client that waits
- * longer than {@link pingIntervalMs} gets a ping.
+ * The body of a streamed reply. Frames of one turn of the event loop become one write. {@link send} returns a
+ * promise while the client does not read, so that the engine pauses; after the abort of `controller` it never
+ * does, so that the job can end. A client that gets nothing for {@link pingIntervalMs} gets a ping.
  */
 export class FrameStream extends Readable {
-  readonly #frames: AsyncGenerator<string, void, undefined>;
-  readonly #signal: AbortSignal;
+  readonly #controller: AbortController;
   #ready = '';
-  #pulling = false;
+  /** The client reads: the stream's buffer is empty. */
   #wanted = false;
-  /** Begins anew with each write. */
+  #ended = false;
+  /** Resolves when the client reads again. */
+  #reading: Promise<void> | undefined;
+  #resolveReading = () => {};
+  /** Restarts with each write. */
   readonly #pings: NodeJS.Timeout;
 
-  /**
-   * @param head - Frames that are known already.
-   * @param frames - Must have been started: a generator that never ran skips its `finally`.
-   */
-  constructor(head: string, frames: AsyncGenerator<string, void, undefined>, signal: AbortSignal) {
-    // Texts go to the socket as they are, and are not made into buffers on the way.
+  /** @param controller - of the job; aborted when the stream is destroyed */
+  constructor(controller: AbortController) {
+    // Texts go to the socket as they are, without becoming buffers on the way.
     super({ objectMode: true, highWaterMark: 1 });
-    this.#frames = frames;
-    this.#signal = signal;
-    this.#ready = head;
-    signal.addEventListener('abort', () => this._read(), { once: true });
+    this.#controller = controller;
+    controller.signal.addEventListener('abort', () => this.#resume(), { once: true });
     this.#pings = setInterval(() => this.#ping(), pingIntervalMs);
+  }
+
+  /** @returns a promise that resolves when the client reads again; undefined while it does */
+  send(frames: string): Promise<void> | undefined {
+    if (frames !== '' && !this.destroyed) {
+      // Runs after all promises that are already settled, and so after every frame that is ready.
+      if (this.#ready === '' && this.#wanted) process.nextTick(this.#flush);
+      this.#ready += frames;
+      if (this.#wanted && this.#ready.length >= maxReadyLength) this.#flush();
+    }
+    if (this.#wanted || this.#controller.signal.aborted) return undefined;
+    this.#reading ??= new Promise((resolve) => {
+      this.#resolveReading = resolve;
+    });
+    return this.#reading;
+  }
+
+  /** Ends the stream with the last frames. */
+  end(frames: string): void {
+    if (this.destroyed || this.#ended) return;
+    this.#ended = true;
+    this.#ready += frames;
+    this.#flush();
+    clearInterval(this.#pings);
+    this.push(null);
   }
 
   override _read(): void {
     this.#wanted = true;
-    if (!this.#pulling) void this.#pull();
+    this.#resume();
+    // By way of a microtask, or the tick would come before the frames that the resumed job has ready.
+    if (this.#ready !== '') queueMicrotask(() => process.nextTick(this.#flush));
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
     clearInterval(this.#pings);
-    this.#endFrames().then(() => callback(error), callback);
+    this.#controller.abort(new ClientGone());
+    callback(error);
   }
 
-  /** A source whose client is gone ends by itself and says how; any other is made to end. */
-  async #endFrames(): Promise<void> {
-    if (!this.#signal.aborted) {
-      await this.#frames.return();
-      return;
-    }
-    while ((await this.#frames.next()).done !== true);
-  }
-
-  async #pull(): Promise<void> {
-    this.#pulling = true;
-    try {
-      // By way of a microtask, or the tick would come before the first frame that is ready.
-      if (this.#ready !== '') queueMicrotask(() => process.nextTick(this.#flush));
-      while (this.#wanted || this.#signal.aborted) {
-        const next = await this.#frames.next();
-        if (this.destroyed) return;
-        if (next.done === true) {
-          this.#flush();
-          clearInterval(this.#pings);
-          this.push(null);
-          return;
-        }
-        // Runs after all promises that are already settled, so after every frame that is ready.
-        if (this.#ready === '') process.nextTick(this.#flush);
-        this.#ready += next.value;
-        if (this.#ready.length >= writeSize) this.#flush();
-      }
-    } catch (error) {
-      this.destroy(error as Error);
-    } finally {
-      this.#pulling = false;
-    }
+  #resume(): void {
+    this.#reading = undefined;
+    this.#resolveReading();
   }
 
   readonly #flush = (): void => {
@@ -111,7 +107,7 @@ export class FrameStream extends Readable {
     this.#wanted = this.push(text);
   };
 
-  /** Always between two frames: what is written are whole ones. */
+  /** Always between two frames, because writes are whole frames. */
   #ping(): void {
     if (!this.#wanted) return;
     this.#ready += pingFrame;

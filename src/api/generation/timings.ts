@@ -1,5 +1,5 @@
 import { type Static, Type } from 'typebox';
-import type { CompletionTotals } from './generation.ts';
+import type { CompletionTotals } from './completion.ts';
 
 /** Where the time of a completion went, as llama-server tells it; 0 where there is nothing to divide by. */
 export const Timings = Type.Object({

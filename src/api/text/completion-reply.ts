@@ -1,14 +1,15 @@
 import { characterCount } from '../../core/characters.ts';
 import type { ReplyDelta } from '../../engine/generator.ts';
 import type { TokenLogprob } from '../../engine/logprobs.ts';
-import type { CompletionFinishReason, CompletionTotals } from '../generation/generation.ts';
+import type { CompletionEvent, CompletionFinishReason } from '../generation/choice.ts';
+import type { CompletionTotals } from '../generation/completion.ts';
 import {
   completionLogprobs,
   joinLogprobs,
   promptLogprobs,
   type TextLogprobs,
 } from '../generation/logprobs.ts';
-import type { ChoiceEnd, ReplyCollector } from '../generation/reply.ts';
+import type { ReplyCollector } from '../generation/reply.ts';
 import type { ChunkForm } from '../generation/reply-frames.ts';
 import type { ReplyHead } from '../generation/reply-head.ts';
 import { toTimings } from '../generation/timings.ts';
@@ -16,27 +17,27 @@ import { toUsage } from '../generation/usage.ts';
 import type { Completion, CompletionChunk } from './completion-shapes.ts';
 
 interface Choice {
-  /** What the text begins with. */
+  /** The beginning of the text: nothing, or the prompt. */
   readonly opening: string;
   readonly promptTokens: TokenLogprob[];
   readonly tokens: TokenLogprob[];
   text: string;
   finishReason: CompletionFinishReason;
-  /** Mean over its tokens; −Infinity where they are not scored. */
+  /** Mean over the sampled tokens; −Infinity without log probabilities. */
   meanLogprob: number;
 }
 
 interface TextReplyOptions {
-  /** What the text of each choice begins with; all choices of a prompt before those of the next. */
+  /** The beginning of each choice's text; all choices of a prompt before those of the next. */
   readonly openings: readonly string[];
-  /** Choices of each prompt, and how many of them are sent: the likeliest. */
+  /** Choices generated for each prompt, and how many of them are returned: the likeliest. */
   readonly choiceCount: number;
-  readonly keptCount: number;
-  /** Whether the tokens of each choice are told. */
+  readonly returnedCount: number;
+  /** Include the log probabilities of each choice's tokens. */
   readonly withLogprobs: boolean;
 }
 
-/** The whole reply to a request that does not stream. */
+/** The reply to a request that does not stream. */
 export class TextReply implements ReplyCollector {
   readonly #head: ReplyHead;
   readonly #options: TextReplyOptions;
@@ -55,29 +56,28 @@ export class TextReply implements ReplyCollector {
     }));
   }
 
-  addPrompt(choice: number, tokens: readonly TokenLogprob[]): void {
-    this.#choices[choice]?.promptTokens.push(...tokens);
-  }
-
-  add(choice: number, delta: ReplyDelta): void {
+  add(choice: number, event: CompletionEvent): void {
     const extended = this.#choices[choice];
     if (extended === undefined) return;
-    extended.text += toText(delta);
-    extended.tokens.push(...(delta.tokens ?? []));
-  }
-
-  end({ choice, finishReason, meanLogprob = -Infinity }: ChoiceEnd): void {
-    const ended = this.#choices[choice];
-    if (ended === undefined) return;
-    ended.finishReason = finishReason;
-    ended.meanLogprob = meanLogprob;
+    switch (event.type) {
+      case 'prompt-delta':
+        extended.promptTokens.push(...event.tokens);
+        return;
+      case 'choice-end':
+        extended.finishReason = event.finishReason;
+        extended.meanLogprob = event.meanLogprob ?? -Infinity;
+        return;
+      default:
+        extended.text += toText(event);
+        extended.tokens.push(...(event.tokens ?? []));
+    }
   }
 
   build(totals: CompletionTotals): Completion {
     return {
       ...this.#head,
       object: 'text_completion',
-      choices: this.#kept().map((choice, index) => ({
+      choices: this.#returned().map((choice, index) => ({
         index,
         text: choice.text,
         logprobs: this.#options.withLogprobs ? toLogprobs(choice) : null,
@@ -88,15 +88,15 @@ export class TextReply implements ReplyCollector {
     };
   }
 
-  /** Of each prompt the best choices, the best first; as they came where all are kept. */
-  #kept(): Choice[] {
-    const { choiceCount, keptCount } = this.#options;
-    if (keptCount === choiceCount) return [...this.#choices];
+  /** The likeliest choices of each prompt, likeliest first; in their order where all are returned. */
+  #returned(): Choice[] {
+    const { choiceCount, returnedCount } = this.#options;
+    if (returnedCount === choiceCount) return [...this.#choices];
     return Array.from({ length: this.#choices.length / choiceCount }, (_, prompt) =>
       this.#choices
         .slice(prompt * choiceCount, (prompt + 1) * choiceCount)
         .sort((a, b) => (a.meanLogprob === b.meanLogprob ? 0 : b.meanLogprob - a.meanLogprob))
-        .slice(0, keptCount),
+        .slice(0, returnedCount),
     ).flat();
   }
 }
@@ -112,7 +112,7 @@ type ChunkPart = Pick<CompletionChunk['choices'][number], 'text'>;
 
 /**
  * The chunks of a text completion.
- * @param openings - what the text of each choice begins with
+ * @param openings - the beginning of each choice's text
  */
 export function textChunks(openings: readonly string[]): ChunkForm<ChunkPart> {
   const startCounts = openings.map(characterCount);
@@ -125,7 +125,7 @@ export function textChunks(openings: readonly string[]): ChunkForm<ChunkPart> {
   };
 }
 
-/** A plain prompt has no format that could tell other parts apart. */
+/** Replies to plain prompts have no parts other than text. */
 function toText(delta: ReplyDelta): string {
   return delta.type === 'text-delta' ? delta.text : '';
 }

@@ -1,48 +1,36 @@
+import type { FastifyBaseLogger } from 'fastify';
 import { GatewayError } from '../../core/errors.ts';
+import { checkBodyFields } from '../fields/body-fields.ts';
 import {
-  type GenerationRequest,
   maxChoiceCount,
-  readGeneration,
-} from '../fields/generation-request.ts';
+  type ParsedRequest,
+  readGenerationFields,
+} from '../fields/generation-fields.ts';
 import { unsupported } from '../fields/request-errors.ts';
-import { refuseUnsupported } from '../fields/unsupported-parameters.ts';
-import {
-  CompletionRequest,
-  type RequestPrompt,
-  type RequestPromptParts,
-} from './completion-shapes.ts';
+import type { PlainSource } from '../generation/prompt.ts';
+import { CompletionRequest, type RequestPrompt } from './completion-shapes.ts';
 
-/** One prompt of a request. */
-export interface PromptContent {
-  /** Where it stands in the body, such as `prompt[2]`. */
-  readonly path: string;
-  readonly content: string | RequestPromptParts;
-}
-
-/** A text completion request in the engine's words. */
-export interface TextRequest extends GenerationRequest {
-  readonly prompts: readonly PromptContent[];
-  /** What comes after the gap; undefined where there is none. */
-  readonly suffix: string | undefined;
-  /** Whether each choice begins with its prompt. */
+/** A text completion request whose body is validated and normalised. */
+export interface ParsedCompletion extends ParsedRequest {
+  readonly prompts: readonly PlainSource[];
+  /** Begin each choice with its prompt. */
   readonly echo: boolean;
-  /** Choices of each prompt that are sent: the best of those that are generated. */
-  readonly keptCount: number;
-  /** Whether the tokens of the choices are told. */
+  /** Choices of each prompt that are returned: the likeliest of the generated ones. */
+  readonly returnedCount: number;
+  /** Include the log probabilities of the choices' tokens. */
   readonly withLogprobs: boolean;
 }
 
 /**
- * Reads a body that fits the schema, and applies the rules a schema cannot say.
+ * Reads a body that fits the schema, and applies the rules that a schema cannot express.
  * @throws {GatewayError} `unsupported_parameter`, `invalid_value`
  */
-export function readCompletionRequest(body: CompletionRequest): TextRequest {
-  refuseUnsupported(body, CompletionRequest.properties);
-  const generation = readGeneration(body);
-  const keptCount = generation.choiceCount;
+export function readCompletion(body: CompletionRequest, log: FastifyBaseLogger): ParsedCompletion {
+  checkBodyFields(body, CompletionRequest.properties, log);
+  const generation = readGenerationFields(body);
+  const returnedCount = generation.choiceCount;
   const choiceCount = readBestOf(body, generation);
-  const prompts = readPrompts(body.prompt);
-  const suffix = readSuffix(body.suffix, prompts);
+  const prompts = readPrompts(body.prompt, body.suffix);
   const echo = body.echo ?? false;
   if (generation.options.maxTokens === 0 && !echo) {
     throw new GatewayError('invalid_value', {
@@ -51,8 +39,8 @@ export function readCompletionRequest(body: CompletionRequest): TextRequest {
     });
   }
   const withLogprobs = body.logprobs != null;
-  const scoresPrompt = echo && withLogprobs;
-  if (scoresPrompt && suffix !== undefined) {
+  const withPromptLogprobs = echo && withLogprobs;
+  if (withPromptLogprobs && prompts.some(({ suffix }) => suffix !== undefined)) {
     throw unsupported('suffix', 'leave it out, or leave out `echo` or `logprobs`');
   }
   if (prompts.length * choiceCount > maxChoiceCount) {
@@ -63,28 +51,26 @@ export function readCompletionRequest(body: CompletionRequest): TextRequest {
         `with ${choiceCount} of each.`,
     });
   }
+  // With `best_of` the log probabilities decide which choices are returned.
+  const logprobs = (withLogprobs || choiceCount > returnedCount) && {
+    topCount: body.logprobs ?? 0,
+    prompt: withPromptLogprobs,
+  };
   return {
     ...generation,
-    options: {
-      ...generation.options,
-      // Choices are compared by them.
-      ...((withLogprobs || choiceCount > keptCount) && {
-        logprobs: { topCount: body.logprobs ?? 0, prompt: scoresPrompt },
-      }),
-    },
+    options: { ...generation.options, ...(logprobs && { logprobs }) },
     choiceCount,
-    keptCount,
+    returnedCount,
     withLogprobs,
     prompts,
-    suffix,
     echo,
   };
 }
 
-/** How many choices of each prompt are generated. */
+/** The number of choices generated for each prompt. */
 function readBestOf(
   { best_of: bestOf }: CompletionRequest,
-  { choiceCount, stream }: GenerationRequest,
+  { choiceCount, stream }: ParsedRequest,
 ): number {
   if (bestOf == null || bestOf === choiceCount) return choiceCount;
   if (bestOf < choiceCount) {
@@ -103,7 +89,22 @@ function readBestOf(
   return bestOf;
 }
 
-function readPrompts(prompt: RequestPrompt): PromptContent[] {
+function readPrompts(prompt: RequestPrompt, suffix: string | null | undefined): PlainSource[] {
+  const contents = readContents(prompt);
+  // An empty suffix leaves no gap.
+  if (suffix == null || suffix === '') {
+    return contents.map((content) => ({ type: 'plain', ...content, suffix: undefined }));
+  }
+  if (contents.every(({ content }) => typeof content === 'string')) {
+    return contents.map((content) => ({ type: 'plain', ...content, suffix }));
+  }
+  throw new GatewayError('invalid_value', {
+    param: 'suffix',
+    message: '`suffix` may only be sent together with prompts that are strings.',
+  });
+}
+
+function readContents(prompt: RequestPrompt): Pick<PlainSource, 'path' | 'content'>[] {
   if (typeof prompt === 'string') return [{ path: 'prompt', content: prompt }];
   if (prompt.some((part) => typeof part === 'number')) {
     return [{ path: 'prompt', content: prompt.map(requirePart) }];
@@ -119,18 +120,5 @@ function requirePart(part: RequestPrompt[number], index: number): string | numbe
   throw new GatewayError('invalid_value', {
     param: `prompt[${index}]`,
     message: `\`prompt[${index}]\` must be a string or a token id, because other items of \`prompt\` are token ids; received an array.`,
-  });
-}
-
-/** An empty suffix asks for what any prompt does. */
-function readSuffix(
-  suffix: string | null | undefined,
-  prompts: readonly PromptContent[],
-): string | undefined {
-  if (suffix == null || suffix === '') return undefined;
-  if (prompts.every(({ content }) => typeof content === 'string')) return suffix;
-  throw new GatewayError('invalid_value', {
-    param: 'suffix',
-    message: '`suffix` may only be sent together with prompts that are strings.',
   });
 }

@@ -1,21 +1,19 @@
 import { type Static, Type } from 'typebox';
-import { generationFields, maxChoiceCount } from '../fields/generation-request.ts';
+import { generationFields, maxChoiceCount } from '../fields/generation-fields.ts';
 import { optional } from '../fields/optional.ts';
 import { TextLogprobs } from '../generation/logprobs.ts';
+import type { PromptParts } from '../generation/prompt.ts';
 import { replyHeadFields } from '../generation/reply-head.ts';
 import { Timings } from '../generation/timings.ts';
 import { Usage } from '../generation/usage.ts';
 
-/** Texts and token ids in their order, as one prompt. */
-export type RequestPromptParts = readonly (string | number)[];
-
 /**
- * One text; or an array. An array that has token ids in it is one prompt of texts and tokens; any other
- * holds prompts, each of them a text or such an array.
+ * A text, or an array. An array with token ids is one prompt of texts and tokens; any other array holds prompts,
+ * each a text or an array of texts and tokens.
  */
-export type RequestPrompt = string | readonly (string | number | RequestPromptParts)[];
+export type RequestPrompt = string | readonly (string | number | PromptParts)[];
 
-/** The fields that are honoured. What is refused is listed in `unsupported-parameters.ts`. */
+/** The honoured fields; `body-fields.ts` lists the refused ones. */
 export const CompletionRequest = Type.Object({
   ...generationFields,
   /** 0 only together with `echo`: the prompt and its tokens. */

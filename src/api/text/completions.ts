@@ -3,47 +3,30 @@ import { completionErrors, type RouteDoc } from '../../core/route-doc.ts';
 import type { EngineInfo } from '../../engine/engine.ts';
 import type { Tokenizer } from '../../engine/tokenizer.ts';
 import { unsupported } from '../fields/request-errors.ts';
-import {
-  chooseModel,
-  logUnknownFields,
-  requireGenerator,
-  requireServable,
-} from '../fields/served-model.ts';
+import { chooseTextModel, requireServable } from '../fields/served-model.ts';
 import { checkTokenIds } from '../fields/token-ids.ts';
-import { type GenerationDeps, generateReply, type ReplyForm } from '../generation/reply.ts';
+import { promptText } from '../generation/prompt.ts';
+import { type GenerationDeps, type ReplyForm, replyWithCompletion } from '../generation/reply.ts';
 import { ReplyFrames } from '../generation/reply-frames.ts';
 import { newReplyHead, type ReplyHead } from '../generation/reply-head.ts';
 import { exampleTimings } from '../generation/timings.ts';
 import { exampleUsage } from '../generation/usage.ts';
 import { TextReply, textChunks } from './completion-reply.ts';
-import { readCompletionRequest, type TextRequest } from './completion-request.ts';
+import { type ParsedCompletion, readCompletion } from './completion-request.ts';
 import { Completion, CompletionChunk, CompletionRequest } from './completion-shapes.ts';
-import { preparePlain, promptText } from './plain-prompt.ts';
 
 /** `POST /v1/completions`. */
 export const completions: FastifyPluginAsyncTypebox<GenerationDeps> = async (app, deps) => {
   const route = { schema: { body: CompletionRequest }, config: { doc } };
   app.post('/v1/completions', route, async (request, reply) => {
-    logUnknownFields(request.body, CompletionRequest.properties, request.log);
-    const reading = readCompletionRequest(request.body);
-    const model = chooseModel(deps, reading.model);
-    const generator = requireGenerator(model);
-    const { info, tokenizer } = model.engine;
-    requireVocabulary(reading, info);
-    const { prompts, suffix, options, choiceCount, keptCount, priority } = reading;
-    requireServable(reading, model, choiceCount > keptCount ? 'best_of' : 'n');
-    const prepare = () =>
-      Promise.all(prompts.map((prompt) => preparePlain({ generator, tokenizer }, prompt, suffix)));
-    return generateReply(
-      request,
-      reply,
-      { ...deps, generator, info, prepare, options, choiceCount, priority },
-      replyForm(
-        newReplyHead('cmpl', model, deps.version, reading.serviceTier),
-        reading,
-        await openingsOf(reading, tokenizer),
-      ),
-    );
+    const parsed = readCompletion(request.body, request.log);
+    const model = chooseTextModel(deps, parsed.model);
+    const { engine } = model;
+    requireVocabulary(parsed, engine.info);
+    requireServable(parsed, model, parsed.choiceCount > parsed.returnedCount ? 'best_of' : 'n');
+    const head = newReplyHead('cmpl', model, deps.version, parsed.serviceTier);
+    const form = formOf(parsed, head, await openingsOf(parsed, engine.tokenizer));
+    return replyWithCompletion(request, reply, { ...deps, engine }, parsed, form);
   });
 };
 
@@ -74,22 +57,25 @@ const doc: RouteDoc = {
   errors: completionErrors,
 };
 
-/** What was sent has to exist in this model's vocabulary. */
-function requireVocabulary({ prompts, suffix }: TextRequest, info: EngineInfo): void {
-  if (suffix !== undefined && !info.infill) {
-    throw unsupported(
-      'suffix',
-      'this model cannot fill gaps: its vocabulary has no marks for them',
-    );
-  }
-  for (const { path, content } of prompts) {
+/**
+ * Checks the prompts against the vocabulary of the model.
+ * @throws {GatewayError} `unsupported_parameter` for a gap the model cannot fill, `invalid_value` for unknown tokens
+ */
+function requireVocabulary({ prompts }: ParsedCompletion, info: EngineInfo): void {
+  for (const { path, content, suffix } of prompts) {
+    if (suffix !== undefined && !info.infill) {
+      throw unsupported(
+        'suffix',
+        'this model cannot fill gaps: its vocabulary has no marks for them',
+      );
+    }
     if (typeof content !== 'string') checkTokenIds(content, info.vocabularySize, path);
   }
 }
 
-/** What each choice begins with: nothing, or its prompt. */
+/** The beginning of each choice's text: nothing, or its prompt. */
 async function openingsOf(
-  { prompts, choiceCount, echo }: TextRequest,
+  { prompts, choiceCount, echo }: ParsedCompletion,
   tokenizer: Tokenizer,
 ): Promise<string[]> {
   const texts = await Promise.all(
@@ -98,17 +84,17 @@ async function openingsOf(
   return texts.flatMap((text) => Array.from({ length: choiceCount }, () => text));
 }
 
-function replyForm(head: ReplyHead, request: TextRequest, openings: readonly string[]): ReplyForm {
-  const { stream, includeUsage, echo, withLogprobs } = request;
-  if (!stream) return { stream, collector: new TextReply(head, { ...request, openings }) };
-  const scoresPrompts = echo && withLogprobs;
-  const parts = openings.map((text) => (text === '' && !scoresPrompts ? undefined : { text }));
+function formOf(parsed: ParsedCompletion, head: ReplyHead, openings: readonly string[]): ReplyForm {
+  const { stream, includeUsage } = parsed;
+  if (!stream) return { stream, collector: new TextReply(head, { ...parsed, openings }) };
+  const withPromptLogprobs = parsed.echo && parsed.withLogprobs;
+  const parts = openings.map((text) => (text === '' && !withPromptLogprobs ? undefined : { text }));
   return {
     stream,
     framer: new ReplyFrames(head, textChunks(openings), {
       openings: parts,
       includeUsage,
-      scoresPrompts,
+      withPromptLogprobs,
     }),
   };
 }

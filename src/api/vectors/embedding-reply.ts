@@ -1,12 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
 import type { EmbeddingList, EncodingFormat } from './embedding-shapes.ts';
 
-/** Numbers that are written between two looks at what else there is to do: some 5 milliseconds. */
+/** Numbers written in one turn of the event loop, about 5 milliseconds. */
 const burstLength = 32_768;
 
 /**
- * An {@link EmbeddingList} as JSON text. Made piece by piece: two thousand vectors take seconds, in which
- * others want their tokens.
+ * An {@link EmbeddingList} as JSON text, written over several turns of the event loop: two thousand vectors take
+ * seconds, and other requests stream their tokens meanwhile.
  */
 export async function embeddingListText(
   vectors: readonly Float32Array[],
@@ -28,7 +28,7 @@ export async function embeddingListText(
   return `{"object":"list","data":[${items.join()}],${rest}`;
 }
 
-/** Little-endian, as is every machine that Node.js and llama.cpp share. */
+/** Little-endian, like every platform that Node.js and llama.cpp share. */
 function toBase64({ buffer, byteOffset, byteLength }: Float32Array): string {
   return Buffer.from(buffer, byteOffset, byteLength).toString('base64');
 }

@@ -1,6 +1,7 @@
+import type { FastifyBaseLogger } from 'fastify';
 import { GatewayError } from '../../core/errors.ts';
 import type { EmbeddingInput } from '../../engine/embedder.ts';
-import { refuseUnsupported } from '../fields/unsupported-parameters.ts';
+import { checkBodyFields } from '../fields/body-fields.ts';
 import {
   EmbeddingRequest,
   type EncodingFormat,
@@ -10,29 +11,29 @@ import {
 
 /** One input of a request. */
 export interface InputContent {
-  /** Where it stands in the body, such as `input[2]`. */
+  /** Path in the request's body, such as `input[2]`. */
   readonly path: string;
   readonly content: EmbeddingInput;
 }
 
-/** A request for embeddings in our words. */
-export interface EmbeddingWork {
+/** A request for embeddings whose body is validated and normalised. */
+export interface ParsedEmbedding {
   /** Undefined when the request leaves the choice to the server. */
   readonly model: string | undefined;
   readonly inputs: readonly InputContent[];
   readonly encodingFormat: EncodingFormat;
-  /** Values of each vector; undefined: all there are. */
+  /** Values of each vector; undefined: all. */
   readonly dimensions: number | undefined;
-  /** Tokens kept of longer inputs: a number, or as many as the model takes; undefined: no truncation. */
+  /** Maximum tokens, longer inputs are truncated: a number, or the model's context; undefined: no truncation. */
   readonly truncation: number | 'context' | undefined;
 }
 
 /**
- * Reads a body that fits the schema, and applies the rules a schema cannot say.
+ * Reads a body that fits the schema, and applies the rules that a schema cannot express.
  * @throws {GatewayError} `unsupported_parameter`, `invalid_value`
  */
-export function readEmbeddingRequest(body: EmbeddingRequest): EmbeddingWork {
-  refuseUnsupported(body, EmbeddingRequest.properties);
+export function readEmbedding(body: EmbeddingRequest, log: FastifyBaseLogger): ParsedEmbedding {
+  checkBodyFields(body, EmbeddingRequest.properties, log);
   return {
     model: body.model ?? undefined,
     inputs: readInputs(body.input),

@@ -1,16 +1,16 @@
 import { type Static, Type } from 'typebox';
 import { optional } from '../fields/optional.ts';
 
-/** Inputs of one request at most, as OpenAI has it. */
+/** Maximum inputs of one request; OpenAI's limit. */
 export const maxInputCount = 2048;
 
-/** How vectors are written: numbers, or little-endian 32-bit floats in base64. */
+/** The form of a vector: numbers, or little-endian 32-bit floats in base64. */
 export type EncodingFormat = 'float' | 'base64';
 
-/** One text; one array of token ids; or an array of texts and such arrays. */
+/** A text, an array of token ids, or an array of texts and such arrays. */
 export type RequestInput = string | readonly (string | number | readonly number[])[];
 
-/** OpenAI's fields, and two to ask for truncation. */
+/** OpenAI's fields, and two for truncation. */
 export const EmbeddingRequest = Type.Object({
   model: optional(Type.String()),
   input: Type.Unsafe<RequestInput>({
@@ -34,7 +34,7 @@ export const EmbeddingRequest = Type.Object({
 });
 export type EmbeddingRequest = Static<typeof EmbeddingRequest>;
 
-/** Tokens that were computed; nothing is generated. */
+/** The computed tokens. */
 export const InputUsage = Type.Object({
   prompt_tokens: Type.Integer(),
   total_tokens: Type.Integer(),

@@ -2,34 +2,33 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { GatewayError } from '../../core/errors.ts';
 import { inputErrors, type RouteDoc } from '../../core/route-doc.ts';
 import type { EngineInfo } from '../../engine/engine.ts';
-import { chooseModel, logUnknownFields, requireEmbedder } from '../fields/served-model.ts';
+import { chooseModel, requireEmbedder } from '../fields/served-model.ts';
 import { checkTokenIds } from '../fields/token-ids.ts';
 import { embeddingListText } from './embedding-reply.ts';
-import { type EmbeddingWork, readEmbeddingRequest } from './embedding-request.ts';
+import { type ParsedEmbedding, readEmbedding } from './embedding-request.ts';
 import { EmbeddingList, EmbeddingRequest, toInputUsage } from './embedding-shapes.ts';
-import { answerWithInputs, type InputDeps, metered, prepared } from './input-work.ts';
+import { type InputDeps, metered, prepared, replyWithInputs } from './input-work.ts';
 
 /** `POST /v1/embeddings`. */
 export const embeddings: FastifyPluginAsyncTypebox<InputDeps> = async (app, deps) => {
   const route = { schema: { body: EmbeddingRequest }, config: { doc } };
   app.post('/v1/embeddings', route, async (request, reply) => {
-    logUnknownFields(request.body, EmbeddingRequest.properties, request.log);
-    const reading = readEmbeddingRequest(request.body);
-    const model = chooseModel(deps, reading.model);
+    const parsed = readEmbedding(request.body, request.log);
+    const model = chooseModel(deps, parsed.model);
     const embedder = requireEmbedder(model);
     const { card, engine } = model;
-    requireEmbeddable(reading, engine.info);
-    return answerWithInputs(request, reply, deps, async (signal) => {
+    requireEmbeddable(parsed, engine.info);
+    return replyWithInputs(request, reply, deps, async (signal) => {
       const { contextLength } = engine.info.embedding;
       const inputs = await prepared(
         embedder.prepareInputs(
-          reading.inputs.map(({ content }) => content),
-          reading.truncation === 'context' ? contextLength : reading.truncation,
+          parsed.inputs.map(({ content }) => content),
+          parsed.truncation === 'context' ? contextLength : parsed.truncation,
         ),
-        { contextLength, pathOf: (index) => reading.inputs[index]?.path ?? 'input' },
+        { contextLength, pathOf: (index) => parsed.inputs[index]?.path ?? 'input' },
       );
       const vectors = await metered(request, inputs, () =>
-        embedder.embed(inputs, reading.dimensions, signal),
+        embedder.embed(inputs, parsed.dimensions, signal),
       );
       const usage = toInputUsage(inputs.tokenCounts);
       request.log.info(
@@ -38,7 +37,7 @@ export const embeddings: FastifyPluginAsyncTypebox<InputDeps> = async (app, deps
       );
       return reply
         .type('application/json; charset=utf-8')
-        .send(await embeddingListText(vectors, reading.encodingFormat, { model: card.id, usage }));
+        .send(await embeddingListText(vectors, parsed.encodingFormat, { model: card.id, usage }));
     });
   });
 };
@@ -46,7 +45,7 @@ export const embeddings: FastifyPluginAsyncTypebox<InputDeps> = async (app, deps
 const doc: RouteDoc = {
   operationId: 'createEmbedding',
   tag: 'Embeddings',
-  summary: 'Turn texts into vectors',
+  summary: 'Compute the vectors of texts',
   body: {
     name: 'EmbeddingRequest',
     schema: EmbeddingRequest,
@@ -65,18 +64,18 @@ const doc: RouteDoc = {
   errors: inputErrors,
 };
 
-/** @throws {GatewayError} `invalid_value` for values that this model does not have */
+/** @throws {GatewayError} `invalid_value` for values beyond this model's limits */
 function requireEmbeddable(
-  { inputs, dimensions, truncation }: EmbeddingWork,
+  { inputs, dimensions, truncation }: ParsedEmbedding,
   { embedding, vocabularySize }: EngineInfo,
 ): void {
-  requireAtMost('dimensions', dimensions, embedding.width, 'values that its vectors have');
+  requireAtMost('dimensions', dimensions, embedding.width, 'values of a vector');
   if (typeof truncation === 'number') {
     requireAtMost(
       'truncate_prompt_tokens',
       truncation,
       embedding.contextLength,
-      'tokens that it takes at once',
+      'tokens of one input',
     );
   }
   for (const { path, content } of inputs) {
@@ -87,12 +86,12 @@ function requireEmbeddable(
 function requireAtMost(
   param: string,
   value: number | undefined,
-  most: number,
+  max: number,
   meaning: string,
 ): void {
-  if (value === undefined || value <= most) return;
+  if (value === undefined || value <= max) return;
   throw new GatewayError('invalid_value', {
     param,
-    message: `\`${param}\` must be between 1 and ${most}, for this model the ${meaning}, received ${value}.`,
+    message: `\`${param}\` must be between 1 and ${max}, this model's number of ${meaning}, received ${value}.`,
   });
 }

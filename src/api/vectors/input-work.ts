@@ -10,10 +10,10 @@ import { Deadline } from '../generation/deadline.ts';
 import { abortOnDisconnect, ClientGone } from '../generation/disconnect.ts';
 import { fairShareKeyOf, priorityOf } from '../generation/fair-share.ts';
 
-/** What the endpoints that compute inputs need from their surroundings. */
+/** What the endpoints that compute inputs need from the gateway. */
 export interface InputDeps extends ModelChoice {
   readonly drain: Drain;
-  /** Of requests that compute inputs: they take no slot from those that generate. */
+  /** A queue of their own: these requests take no slot from requests that generate. */
   readonly inputAdmission: Admission;
 }
 
@@ -21,12 +21,12 @@ export interface InputDeps extends ModelChoice {
 export const inputSlotCount = 32;
 
 /**
- * Answers with what `work` makes once it is let in, registered with the drain until then. Ends with the
- * client, and when it takes too long.
- * @param work - its signal aborts with the client's leaving, the drain's deadline or the request's own
- * @returns what a route handler returns
+ * Replies with the result of `work`, which begins when the request is admitted and is registered with the drain.
+ * Ends when the client leaves, and at the deadline.
+ * @param work - its signal aborts when the client leaves, at the drain's deadline and at the request's own
+ * @returns the return value of a route handler
  */
-export async function answerWithInputs<T>(
+export async function replyWithInputs<T>(
   request: FastifyRequest,
   reply: FastifyReply,
   { drain, inputAdmission }: InputDeps,
@@ -34,8 +34,8 @@ export async function answerWithInputs<T>(
 ): Promise<T | FastifyReply> {
   const controller = abortOnDisconnect(request, reply);
   const { signal } = controller;
-  const leave = drain.enter(controller);
-  const deadline = new Deadline({ timeoutMs: request.server.generationTimeoutMs, controller });
+  const leaveDrain = drain.enter(controller);
+  const deadline = new Deadline(request.server.generationTimeoutMs, controller);
   let entry: QueueEntry | undefined;
   let permit: Permit | undefined;
   try {
@@ -53,14 +53,11 @@ export async function answerWithInputs<T>(
     deadline.clear();
     permit?.end();
     entry?.leave();
-    leave();
+    leaveDrain();
   }
 }
 
-/**
- * Computes inputs, counts their tokens against the key of the request and records them: those that were
- * computed.
- */
+/** Computes inputs, counts their tokens against the limits of the request's key, and records computed tokens. */
 export async function metered<T>(
   { meter = unlimitedMeter, recorder = noRecorder, trace }: FastifyRequest,
   { tokenCounts }: PreparedInputs,
@@ -88,8 +85,8 @@ export async function metered<T>(
 }
 
 /**
- * Prepares inputs and checks how long they are.
- * @param options.pathOf - where an input stands in the body
+ * Awaits prepared inputs and checks their lengths.
+ * @param options.pathOf - the path of an input in the body
  * @throws {GatewayError} `invalid_value` or `context_length_exceeded`, with the path of the input
  */
 export async function prepared(
@@ -105,7 +102,7 @@ export async function prepared(
     const param = pathOf(error.index);
     throw new GatewayError('invalid_value', {
       param,
-      message: `\`${param}\` could not be made into tokens: ${error.message}.`,
+      message: `\`${param}\` could not be tokenized: ${error.message}.`,
       cause: error,
     });
   }
@@ -114,6 +111,6 @@ export async function prepared(
   const param = pathOf(index);
   throw new GatewayError('context_length_exceeded', {
     param,
-    message: `\`${param}\` has ${inputs.tokenCounts[index]} tokens, this model takes at most ${contextLength} at once.`,
+    message: `\`${param}\` has ${inputs.tokenCounts[index]} tokens; this model takes at most ${contextLength} in one input.`,
   });
 }

@@ -1,13 +1,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { inputErrors, type RouteDoc } from '../../core/route-doc.ts';
-import { chooseModel, logUnknownFields, requireRanker } from '../fields/served-model.ts';
-import { refuseUnsupported } from '../fields/unsupported-parameters.ts';
+import { chooseModel, requireRanker } from '../fields/served-model.ts';
 import { toInputUsage } from './embedding-shapes.ts';
-import { answerWithInputs, type InputDeps, metered, prepared } from './input-work.ts';
-import { RerankReply, RerankRequest, readDocuments, toResults } from './rerank-shapes.ts';
+import { type InputDeps, metered, prepared, replyWithInputs } from './input-work.ts';
+import { toResults } from './rerank-reply.ts';
+import { readDocuments } from './rerank-request.ts';
+import { RerankReply, RerankRequest } from './rerank-shapes.ts';
 
-/** `POST /v1/rerank`, as Jina and Cohere have it, and `POST /rerank`. */
+/** `POST /v1/rerank` of Jina's and Cohere's APIs, and `POST /rerank`. */
 export const rerank: FastifyPluginAsyncTypebox<InputDeps> = async (app, deps) => {
   const route = { schema: { body: RerankRequest } };
   const answer = (request: FastifyRequest<{ Body: RerankRequest }>, reply: FastifyReply) =>
@@ -22,14 +23,12 @@ async function rank(
   deps: InputDeps,
 ): Promise<RerankReply | FastifyReply> {
   const { body, log } = request;
-  logUnknownFields(body, RerankRequest.properties, log);
-  refuseUnsupported(body, RerankRequest.properties);
-  const documents = readDocuments(body);
+  const documents = readDocuments(body, log);
   const model = chooseModel(deps, body.model ?? undefined);
   const ranker = requireRanker(model);
   const { card, engine } = model;
   const { contextLength } = engine.info.embedding;
-  return answerWithInputs(request, reply, deps, async (signal) => {
+  return replyWithInputs(request, reply, deps, async (signal) => {
     const inputs = await prepared(ranker.prepareRanking(body.query, documents), {
       contextLength,
       pathOf: (index) => `documents[${index}]`,

@@ -31,7 +31,7 @@ describe('a frame', () => {
 });
 
 describe('a stream of frames', () => {
-  test('is its head and all of its frames, in order', async () => {
+  test('is all of its frames, in order', async () => {
     const { stream } = build(['b', 'c']);
     expect(await writes(stream)).toEqual(['abc']);
   });
@@ -50,18 +50,18 @@ describe('a stream of frames', () => {
     expect(seen).toEqual(['abc', 'de']);
   });
 
-  test('pulls no more than a few writes ahead of its reader', async () => {
+  test('lets a job run no more than a few writes ahead of the reader', async () => {
     const frames = Array<string>(1000).fill('x'.repeat(1000));
-    const { stream, pulledCount } = build(frames);
+    const { stream, sentCount } = build(frames);
     stream.read(0);
     await once(stream, 'readable');
     await new Promise(setImmediate);
-    expect(pulledCount()).toBeLessThan(100);
+    expect(sentCount()).toBeLessThan(100);
     expect((await writes(stream)).join('')).toHaveLength(1_000_001);
-    expect(pulledCount()).toBe(1000);
+    expect(sentCount()).toBe(1000);
   });
 
-  test('pulls its source to the end once aborted, reader or not', async () => {
+  test('lets its job run to the end once aborted, reader or not', async () => {
     const controller = new AbortController();
     const { stream, closed } = build(
       Array<string>(1000).fill('x'.repeat(1000)),
@@ -75,22 +75,24 @@ describe('a stream of frames', () => {
     stream.destroy();
   });
 
-  test('lets its source come to its own end when it is destroyed after the abort', async () => {
+  test('lets its job run to the end when it is destroyed after the abort', async () => {
     const controller = new AbortController();
-    const { stream, closed, pulledCount } = build(['b', 'c', 'd'], undefined, controller);
+    const { stream, closed, sentCount } = build(['b', 'c', 'd'], undefined, controller);
     controller.abort();
     stream.destroy();
     await closed;
-    expect(pulledCount()).toBe(3);
+    expect(sentCount()).toBe(3);
   });
 
-  test('closes its source when it is destroyed between two frames', async () => {
-    const { stream, closed } = build(['b']);
+  test('ends its job when it is destroyed between two frames', async () => {
+    const controller = new AbortController();
+    const { stream, closed } = build(['b'], undefined, controller);
     stream.destroy();
+    expect(controller.signal.aborted).toBe(true);
     await closed;
   });
 
-  test('closes its source when it is destroyed during one, as soon as that comes', async () => {
+  test('ends its job when it is destroyed during a frame, as soon as the frame is there', async () => {
     const later = gate();
     const { stream, closed } = build(['b'], () => later.opened);
     stream.on('data', () => {});
@@ -100,7 +102,7 @@ describe('a stream of frames', () => {
     await closed;
   });
 
-  test('fails when its source does', async () => {
+  test('fails when its job does', async () => {
     const { stream, closed } = build(['b'], () => Promise.reject(new Error('broken')));
     stream.resume();
     const [error] = await once(stream, 'error');
@@ -143,30 +145,27 @@ describe('a stream of frames', () => {
     });
   });
 
-  /** A stream whose source has been started, as the class demands; the head is `a`. */
+  /** A stream with a job that sends `a`, then each of the texts when it may, and waits for the reader. */
   function build(
     texts: readonly string[],
     before: (index: number) => Promise<void> | undefined = () => undefined,
     controller = new AbortController(),
   ) {
-    let pulledCount = 0;
-    const end = gate();
-    async function* source(): AsyncGenerator<string, void, undefined> {
-      try {
-        yield 'a';
-        for (const [index, text] of texts.entries()) {
-          await before(index);
-          pulledCount += 1;
-          yield text;
-        }
-      } finally {
-        end.open();
+    let sentCount = 0;
+    const stream = new FrameStream(controller);
+    const run = async () => {
+      await stream.send('a');
+      for (const [index, text] of texts.entries()) {
+        await before(index);
+        sentCount += 1;
+        await stream.send(text);
       }
-    }
-    const frames = source();
-    void frames.next();
-    const stream = new FrameStream('a', frames, controller.signal);
-    return { stream, closed: end.opened, pulledCount: () => pulledCount };
+    };
+    const closed = run().then(
+      () => stream.end(''),
+      (error: Error) => void stream.destroy(error),
+    );
+    return { stream, closed, sentCount: () => sentCount };
   }
 
   async function writes(stream: FrameStream): Promise<string[]> {

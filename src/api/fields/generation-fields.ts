@@ -5,18 +5,18 @@ import type { EngineRequest } from '../../engine/generator.ts';
 import { optional } from './optional.ts';
 import { readSampling, samplingFields } from './sampling.ts';
 
-/** Choices of one request at most, however they come about; OpenAI's limit to `n`. */
+/** Maximum choices of one request, over all its prompts; OpenAI's limit to `n`. */
 export const maxChoiceCount = 128;
 
 const serviceTiers = ['auto', 'default', 'flex', 'scale', 'priority'] as const;
 
-/** The fields that every endpoint has that generates text. */
+/** The fields of every endpoint that generates text. */
 export const generationFields = {
   model: optional(Type.String()),
   n: optional(Type.Integer({ minimum: 1, maximum: maxChoiceCount })),
   max_tokens: optional(Type.Integer({ minimum: 1 })),
   max_completion_tokens: optional(Type.Integer({ minimum: 1 })),
-  /** llama-server's name for it; its −1, a completion without end, is refused. */
+  /** llama-server's name of the limit; its −1, a completion without end, is refused. */
   n_predict: optional(Type.Integer({ minimum: 1 })),
   ...samplingFields,
   stop: Type.Optional(
@@ -27,7 +27,7 @@ export const generationFields = {
       items: Type.String({ minLength: 1 }),
     }),
   ),
-  /** `flex` waits until nobody else wants anything; the others are all the same here. */
+  /** `flex` waits until no interactive request does; all other values are equal here. */
   service_tier: Type.Optional(
     Type.Unsafe<(typeof serviceTiers)[number] | null>({
       type: ['string', 'null'],
@@ -46,25 +46,25 @@ export const generationFields = {
 const GenerationBody = Type.Object(generationFields);
 type GenerationBody = Static<typeof GenerationBody>;
 
-/** What a request says about its completions, apart from the prompt. */
-export interface GenerationRequest {
-  /** The id asked for; undefined when the request leaves the choice to the server. */
+/** What a request says about its completions, apart from the prompts. */
+export interface ParsedRequest {
+  /** The requested id; undefined when the request leaves the choice to the server. */
   readonly model: string | undefined;
   readonly options: Omit<EngineRequest, 'prompt'>;
-  /** Completions of each prompt. */
+  /** Choices of each prompt. */
   readonly choiceCount: number;
   readonly stream: boolean;
   readonly includeUsage: boolean;
   readonly priority: Priority;
-  /** What is told of the priority; undefined where nothing was said of it. */
+  /** The tier that the reply names; undefined when the request names none. */
   readonly serviceTier: ServiceTier | undefined;
 }
 
-/** OpenAI's words for the priorities there are. */
+/** OpenAI's words for the two priorities. */
 export type ServiceTier = 'default' | 'flex';
 
 /** @throws {GatewayError} `invalid_value` */
-export function readGeneration(body: GenerationBody): GenerationRequest {
+export function readGenerationFields(body: GenerationBody): ParsedRequest {
   const stream = body.stream ?? false;
   if (body.stream_options != null && !stream) {
     throw new GatewayError('invalid_value', {
@@ -89,7 +89,7 @@ export function readGeneration(body: GenerationBody): GenerationRequest {
 
 function readServiceTier({
   service_tier: tier,
-}: GenerationBody): Pick<GenerationRequest, 'priority' | 'serviceTier'> {
+}: GenerationBody): Pick<ParsedRequest, 'priority' | 'serviceTier'> {
   if (tier == null) return { priority: 'interactive', serviceTier: undefined };
   return tier === 'flex'
     ? { priority: 'batch', serviceTier: 'flex' }

@@ -2,7 +2,7 @@ import type { TokenMeter } from '../../access/limits/token-meter.ts';
 import type { UsageRecorder } from '../../access/usage/usage-recorder.ts';
 import type { PreparedPrompt, TokenUsage } from '../../engine/generator.ts';
 
-/** Who is to know what a generation uses. */
+/** What a bill is charged to. */
 interface BillDeps {
   readonly meter: TokenMeter;
   readonly recorder: UsageRecorder;
@@ -10,42 +10,42 @@ interface BillDeps {
   readonly assumedTokenCount: number;
 }
 
-/** What one generation sets aside, uses and is charged. */
-export class GenerationBill {
-  readonly usage: GenerationUsage;
+/** The tokens that one job sets aside, uses and is charged for. */
+export class CompletionBill {
+  readonly usage: CompletionUsage;
   readonly #deps: BillDeps;
   #recorded = false;
 
-  private constructor(usage: GenerationUsage, deps: BillDeps) {
+  private constructor(usage: CompletionUsage, deps: BillDeps) {
     this.usage = usage;
     this.#deps = deps;
   }
 
   /**
-   * Sets tokens aside for all choices. Whoever opens a bill settles it.
-   * @param choiceCount - of each prompt
+   * Sets tokens aside for all choices. An open bill has to be settled.
+   * @param choiceCount - choices of each prompt
    * @throws {GatewayError} what the meter throws
    */
   static async open(
     prompts: readonly PreparedPrompt[],
     choiceCount: number,
     deps: BillDeps,
-  ): Promise<GenerationBill> {
+  ): Promise<CompletionBill> {
     await deps.meter.reserve({
       promptTokenCount: sum(prompts, ({ tokenCount }) => tokenCount),
       completionTokenCount: prompts.length * choiceCount * deps.assumedTokenCount,
     });
-    return new GenerationBill(new GenerationUsage(prompts, choiceCount), deps);
+    return new CompletionBill(new CompletionUsage(prompts, choiceCount), deps);
   }
 
-  /** Records what was used so far; only the first call counts. Never throws. */
+  /** Records the usage so far; only the first call counts. Never throws. */
   async record({ failed }: { readonly failed: boolean }): Promise<void> {
     if (this.#recorded) return;
     this.#recorded = true;
     await this.#deps.recorder.record({ ...this.usage.total(), failed });
   }
 
-  /** Charges what was used; a generation that was not recorded failed. Never throws. */
+  /** Charges the usage; a job that was not recorded has failed. Never throws. */
   async settle(): Promise<void> {
     const { promptTokenCount, completionTokenCount } = this.usage.total();
     await this.#deps.meter.settle(promptTokenCount + completionTokenCount);
@@ -53,32 +53,31 @@ export class GenerationBill {
   }
 }
 
-/** What one choice is known to have used. */
-interface ChoiceUsage extends Pick<TokenUsage, 'completionTokenCount'> {
-  /** What its sequence told when it ended. */
-  readonly end?: TokenUsage;
+/** The usage of one choice, as far as it is known. */
+interface ChoiceUsage {
+  completionTokenCount: number;
+  /** The exact counts, from the end of the sequence. */
+  end?: TokenUsage;
 }
 
-/**
- * What the choices of one generation have used so far: exact for those whose sequences ended, at least so
- * much for the others.
- */
-class GenerationUsage {
+/** Token counts of the choices of one job: exact for ended sequences, lower bounds for running ones. */
+export class CompletionUsage {
   readonly #prompts: readonly PreparedPrompt[];
   readonly #choiceCount: number;
-  /** By choice, those of one prompt side by side; without an entry nothing was computed. */
+  /** By choice, all choices of one prompt side by side; without an entry nothing was computed. */
   readonly #choices: (ChoiceUsage | undefined)[] = [];
 
-  /** @param choiceCount - of each prompt */
+  /** @param choiceCount - choices of each prompt */
   constructor(prompts: readonly PreparedPrompt[], choiceCount: number) {
     this.#prompts = prompts;
     this.#choiceCount = choiceCount;
   }
 
-  /** @param completionTokenCount - of a piece of the reply, at least; 0 for one of the prompt */
+  /** @param completionTokenCount - minimum for a piece of the reply; 0 for a piece of the prompt */
   notePiece(choice: number, completionTokenCount: number): void {
-    const before = this.#choices[choice]?.completionTokenCount ?? 0;
-    this.#choices[choice] = { completionTokenCount: before + completionTokenCount };
+    const usage = this.#choices[choice];
+    if (usage === undefined) this.#choices[choice] = { completionTokenCount };
+    else usage.completionTokenCount += completionTokenCount;
   }
 
   noteEnd(choice: number, end: TokenUsage): void {
@@ -102,13 +101,13 @@ class GenerationUsage {
       .slice(first, first + this.#choiceCount)
       .filter((choice) => choice !== undefined);
     const ends = choices.flatMap(({ end }) => end ?? []);
-    // One that was cancelled while it waited tells zeros.
+    // A sequence that was cancelled while it waited reports zeros.
     const counts = choices.map(({ end }) => end?.promptTokenCount ?? tokenCount);
     const computed = ends.filter(({ promptTokenCount }) => promptTokenCount > 0);
     const [cached = 0, ...others] = computed.map(({ cachedTokenCount }) => cachedTokenCount);
     return {
       promptTokenCount: Math.max(0, ...counts),
-      // What one choice computes the others find; that is not what the request found.
+      // The other choices find what the first one computes; the request itself found only the minimum.
       cachedTokenCount: Math.min(cached, ...others),
       completionTokenCount: sum(choices, ({ completionTokenCount }) => completionTokenCount),
       reasoningTokenCount: sum(ends, ({ reasoningTokenCount }) => reasoningTokenCount),

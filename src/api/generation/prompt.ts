@@ -1,0 +1,91 @@
+import { GatewayError } from '../../core/errors.ts';
+import type { ChatMessage, ChatOptions } from '../../engine/chat.ts';
+import type { GeneratingEngine } from '../../engine/engine.ts';
+import type { PreparedPrompt } from '../../engine/generator.ts';
+import type { Tokenizer } from '../../engine/tokenizer.ts';
+
+/** Texts and token ids in their order, as one prompt. */
+export type PromptParts = readonly (string | number)[];
+
+/** A prompt of a request, before the model's template and vocabulary are applied to it. */
+export type PromptSource = ChatSource | PlainSource;
+
+/** A chat, rendered by the model's template. */
+export interface ChatSource {
+  readonly type: 'chat';
+  readonly messages: readonly ChatMessage[];
+  readonly options: ChatOptions;
+}
+
+/** A prompt without a template. */
+export interface PlainSource {
+  readonly type: 'plain';
+  /** Path in the request's body, such as `prompt[2]`. */
+  readonly path: string;
+  readonly content: string | PromptParts;
+  /** Text after the gap to fill; undefined without a gap. */
+  readonly suffix: string | undefined;
+}
+
+/**
+ * Renders and tokenizes a prompt.
+ * @throws {GatewayError} `bad_request` with the prompt's path when the prompt is empty, cannot be tokenized, or is
+ *   refused by the template
+ */
+export async function preparePrompt(
+  { generator, tokenizer }: GeneratingEngine,
+  source: PromptSource,
+): Promise<PreparedPrompt> {
+  if (source.type === 'chat') return generator.prepareChat(source.messages, source.options);
+  const { path, content, suffix } = source;
+  try {
+    if (typeof content !== 'string') {
+      return await generator.prepare({ tokens: await tokensOf(tokenizer, content) });
+    }
+    if (suffix === undefined) return await generator.prepare({ text: content });
+    return await generator.prepare({ prefix: content, suffix });
+  } catch (error) {
+    // The engine does not know the other prompts of the request, so its error names only the field.
+    if (!(error instanceof GatewayError) || error.code !== 'bad_request') throw error;
+    throw new GatewayError('bad_request', {
+      param: path,
+      message: error.message.replace(/^`\w+`/, `\`${path}\``),
+      cause: error.cause,
+    });
+  }
+}
+
+/** A prompt as readable text: texts as they were sent, tokens as the text they stand for. */
+export async function promptText(tokenizer: Tokenizer, { content }: PlainSource): Promise<string> {
+  if (typeof content === 'string') return content;
+  const parts = await Promise.all(
+    runsOf(content).map((run) =>
+      typeof run === 'string' ? Buffer.from(run) : tokenizer.detokenize(run),
+    ),
+  );
+  return Buffer.concat(parts).toString();
+}
+
+/** Only a text at the beginning gets a BOS token in front; tokens are taken as they are. */
+async function tokensOf(tokenizer: Tokenizer, content: PromptParts): Promise<readonly number[]> {
+  const runs = await Promise.all(
+    runsOf(content).map((run, index) =>
+      typeof run === 'string'
+        ? tokenizer.tokenize(run, { addSpecial: index === 0, parseSpecial: true })
+        : run,
+    ),
+  );
+  return runs.flat();
+}
+
+/** Consecutive tokens joined, and the texts between them. */
+function runsOf(content: PromptParts): (string | readonly number[])[] {
+  const runs: (string | number[])[] = [];
+  for (const part of content) {
+    const last = runs.at(-1);
+    if (typeof part === 'string') runs.push(part);
+    else if (Array.isArray(last)) last.push(part);
+    else runs.push([part]);
+  }
+  return runs;
+}

@@ -1,0 +1,86 @@
+import { GatewayError } from '../../core/errors.ts';
+import type { CompletionEvent, Emit } from './choice.ts';
+import {
+  type CompletionContext,
+  type CompletionJob,
+  type CompletionTotals,
+  runCompletion,
+} from './completion.ts';
+import { ClientGone } from './disconnect.ts';
+import { errorFrame, FrameStream, pingFrame, pingIntervalMs } from './sse.ts';
+
+/** Builds the frames of a streamed reply. */
+export interface ReplyFramer {
+  /** The frames before the first event; may be empty. */
+  opening(): string;
+  of(choice: number, event: CompletionEvent): string;
+  /** The frames after the last event. */
+  end(totals: CompletionTotals): string;
+}
+
+/**
+ * Runs a job into a stream. The first event decides between a stream and a plain error, unless a ping is due
+ * before it.
+ * @returns the stream, once it has begun; the job goes on behind it
+ * @throws failures before that; later failures become the last frame
+ */
+export async function startStream(
+  job: CompletionJob,
+  context: CompletionContext,
+  framer: ReplyFramer,
+): Promise<FrameStream> {
+  const { controller, trace } = context;
+  const stream = new FrameStream(controller);
+  const counted = (frames: string) => {
+    trace.sentBytes += Buffer.byteLength(frames);
+    return frames;
+  };
+  let hasBegun = false;
+  let begin = () => {};
+  const begun = new Promise<void>((resolve) => {
+    begin = () => {
+      hasBegun = true;
+      resolve();
+    };
+  });
+  let opening = framer.opening();
+  const emit: Emit = (choice, event) => {
+    begin();
+    const frames = opening + framer.of(choice, event);
+    opening = '';
+    return stream.send(counted(frames));
+  };
+  const pingTimer = setTimeout(() => {
+    begin();
+    void stream.send(pingFrame);
+  }, pingIntervalMs);
+  const ended = runCompletion(job, context, emit)
+    .then((totals) => counted(framer.end(totals)))
+    .catch((error: unknown) => {
+      if (!hasBegun) throw error;
+      return failureFrame(error, context);
+    });
+  ended.then(
+    (frames) => stream.end(frames),
+    () => stream.destroy(),
+  );
+  try {
+    await Promise.race([begun, ended]);
+    return stream;
+  } finally {
+    clearTimeout(pingTimer);
+  }
+}
+
+/** The last frame of a stream that fails; empty when no client is left. */
+function failureFrame(error: unknown, { trace, log }: CompletionContext): string {
+  if (error instanceof ClientGone) {
+    log.debug('client left');
+    return '';
+  }
+  const failure =
+    error instanceof GatewayError ? error : new GatewayError('internal_error', { cause: error });
+  trace.failure ??= failure.code;
+  log.error({ code: failure.code, err: failure.cause ?? failure }, 'stream failed');
+  return errorFrame(failure);
+}
