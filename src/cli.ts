@@ -15,11 +15,11 @@ import type { ServeOptions } from './server/server.ts';
 
 /** Exit codes of a second signal: 128 and the signal's number. */
 const signalExitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
-/** A gateway without supervisor that does not come to its end ends itself this long after the drain. */
+/** A gateway whose supervisor is gone is killed if draining has not finished this long after its deadline. */
 const orphanGraceMs = 15_000;
 type StopSignal = keyof typeof signalExitCodes;
 
-/** Runs the command. The answer is the exit code; what went wrong has been said by then. */
+/** Runs the command. Returns the exit code; a failure has been reported by then. */
 async function run(argv: readonly string[]): Promise<number> {
   try {
     const command = parseCommand(argv);
@@ -57,7 +57,7 @@ async function run(argv: readonly string[]): Promise<number> {
         return command satisfies never;
     }
   } catch (error) {
-    sayWhy(error);
+    reportFailure(error);
     return exitCodeOf(error);
   }
 }
@@ -83,7 +83,7 @@ async function runServer(flags: readonly string[]): Promise<number> {
   return runGateway({ config, warnings, log, stop });
 }
 
-/** The supervisor's child: its signals come from there, and a second one is the supervisor's business. */
+/** The supervisor's child. The supervisor forwards signals, and handles a second one itself. */
 async function runGatewayProcess([start, ...flags]: readonly string[]): Promise<number> {
   const { SupervisorLink } = await import('./server/supervisor/link.ts');
   const supervisor = new SupervisorLink(start);
@@ -96,7 +96,7 @@ async function runGatewayProcess([start, ...flags]: readonly string[]): Promise<
     controller.abort();
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop({ signal }));
-  // Passed on for those who act on it; by default it would end the process.
+  // The server reloads its keys on SIGHUP; before it does, the signal must not end the process.
   process.on('SIGHUP', () => {});
   supervisor.onOrphaned(() => {
     stop({ reason: 'the supervisor is gone' });
@@ -109,7 +109,7 @@ async function runGatewayProcess([start, ...flags]: readonly string[]): Promise<
 async function runGateway(options: Omit<ServeOptions, 'backend'>): Promise<number> {
   process.on('SIGUSR2', () => options.log.reopen());
   return untilItEnds(options.log, async () => {
-    // The rest of the program is read while a process of its own tries llama.cpp's libraries.
+    // The rest of the program is loaded while another process tries llama.cpp's libraries.
     const { startBackend } = await import('./model/backend.ts');
     const { gpu, kernelCache } = options.config.model;
     if (kernelCache !== undefined) placeKernelCache(kernelCache);
@@ -120,7 +120,7 @@ async function runGateway(options: Omit<ServeOptions, 'backend'>): Promise<numbe
   });
 }
 
-/** What goes wrong from here on is logged. */
+/** Logs failures from here on. */
 async function untilItEnds(log: LogOutput, work: () => Promise<number>): Promise<number> {
   const fail = (error: unknown): number => {
     logFailure(log.logger, error);
@@ -136,7 +136,7 @@ async function untilItEnds(log: LogOutput, work: () => Promise<number>): Promise
   }
 }
 
-/** Wrong settings are part of what is diagnosed. */
+/** Invalid settings are part of the diagnosis. */
 async function runDiagnostics(argv: readonly string[]): Promise<number> {
   const [first] = argv;
   const hasFolder = first !== undefined && !first.startsWith('-');
@@ -149,7 +149,7 @@ async function runDiagnostics(argv: readonly string[]): Promise<number> {
   return 0;
 }
 
-/** A signal ends the measurement, not its report; the exit code is then the signal's. */
+/** A signal ends the measurement, not its report; the exit code is then that of the signal. */
 async function runBenchmark(flags: readonly string[]): Promise<number> {
   let stoppedBy: StopSignal | undefined;
   const stop = stopOnSignal((signal) => {
@@ -160,12 +160,12 @@ async function runBenchmark(flags: readonly string[]): Promise<number> {
     const exitCode = await runBench({ argv: flags, keys: benchKeys(), stop });
     return stoppedBy === undefined ? exitCode : signalExitCodes[stoppedBy];
   } catch (error) {
-    sayWhy(error);
+    reportFailure(error);
     return stoppedBy === undefined ? exitCodeOf(error) : signalExitCodes[stoppedBy];
   }
 }
 
-/** The first signal asks for a clean stop, a second one ends the process at once. */
+/** The first signal starts a clean stop, a second signal ends the process at once. */
 function stopOnSignal(onStop: (signal: StopSignal) => void): AbortSignal {
   const controller = new AbortController();
   const onSignal = (signal: StopSignal) => {
@@ -178,15 +178,15 @@ function stopOnSignal(onStop: (signal: StopSignal) => void): AbortSignal {
   return controller.signal;
 }
 
-/** One line; the stack of what nobody expected is added at level debug. */
+/** One line; an unexpected error has its stack at level debug. */
 function logFailure(logger: Logger, error: unknown): void {
   const message = error instanceof Error ? error.message : String(error);
   if (error instanceof StartError && !logger.isLevelEnabled('debug')) logger.fatal(message);
   else logger.fatal({ err: error }, message);
 }
 
-/** For failures without a logger. */
-function sayWhy(error: unknown): void {
+/** Reports a failure without a logger. */
+function reportFailure(error: unknown): void {
   const message = error instanceof Error ? error.message : String(error);
   for (const line of message.split('\n')) {
     process.stderr.write(`llama-gguf-inference: ${neutralise(line)}\n`);
@@ -197,5 +197,5 @@ function exitCodeOf(error: unknown): number {
   return error instanceof StartError ? error.exitCode : 1;
 }
 
-// Exits itself: llama.cpp's threads would keep the process alive after a failure.
+// Exits explicitly: llama.cpp's threads would keep the process alive after a failure.
 process.exit(await run(process.argv.slice(2)));

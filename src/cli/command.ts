@@ -3,7 +3,7 @@ import { nearest } from '../core/nearest.ts';
 import { quote } from '../core/quote.ts';
 import { StartError } from '../core/start-error.ts';
 
-/** What the command line asks for. */
+/** The requested command. */
 export type Command =
   | {
       readonly name: 'serve' | 'keys' | 'usage' | 'bench' | 'diagnostics' | 'gateway-process';
@@ -16,15 +16,15 @@ const commandNames = ['serve', 'keys', 'usage', 'bench', 'diagnostics'];
 
 /**
  * Reads the command, which comes before its flags; `serve` when there is none.
- * @throws {StartError} exit code 2 for a command there is not
+ * @throws {StartError} exit code 2 for an unknown command
  */
 export function parseCommand(argv: readonly string[]): Command {
   const [first, ...rest] = argv;
-  // They have flags of their own, `--help` among them.
+  // These commands have flags of their own, with `--help`.
   if (first === 'bench' || first === 'keys' || first === 'usage') {
     return { name: first, flags: rest };
   }
-  // Not for people: how the supervisor starts its child.
+  // Internal: how the supervisor starts its child.
   if (first === 'gateway-process') return { name: first, flags: rest };
   const names = argv.slice(0, argv.includes('--') ? argv.indexOf('--') : undefined);
   if (names.includes('--help') || names.includes('-h')) return { name: 'help' };
@@ -51,8 +51,8 @@ Commands:
   usage      show what each API key used; \`usage --help\` lists its flags
   bench      measure a running server; \`bench --help\` lists its flags
   diagnostics [DIR]
-             write a folder and an archive to DIR (default: here) that tell how the server is set
-             up and how it is; takes the flags of serve
+             write a folder and an archive with the setup and the state of the server to DIR
+             (default: here); takes the flags of serve
 
   --help     this text
   --version  the version

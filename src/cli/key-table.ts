@@ -2,10 +2,10 @@ import { isExpired } from '../access/keys/api-key.ts';
 import { formatIsoTime } from '../access/keys/iso-time.ts';
 import type { KeyFileLine } from '../access/keys/key-file.ts';
 
-/** What `keys list` tells of a line: the JSON of `--json`, with the names of the file. */
+/** A line in `keys list`: the JSON of `--json`, with the names of the file. */
 export interface KeyTableRow {
   readonly line: number;
-  /** Null where the line is none. */
+  /** Null for an invalid line. */
   readonly key_id: string | null;
   readonly status: 'active' | 'expired' | 'invalid';
   readonly reason: string | null;
@@ -41,7 +41,7 @@ export function toRow(line: Exclude<KeyFileLine, { kind: 'other' }>, now: number
   };
 }
 
-/** The rows below their headings, without trailing blanks. */
+/** The rows below their headings. */
 export function keyTable(rows: readonly KeyTableRow[]): string {
   const cells = [
     ['KEY_ID', 'RATE_LIMIT', 'EXPIRES', 'STATUS'],

@@ -24,7 +24,7 @@ import { neutralise } from '../log/log.ts';
 import { type KeyTableRow, keyTable, toRow } from './key-table.ts';
 import { type KeysOptions, KeysUsageError, keysHelp, parseKeysOptions } from './keys-options.ts';
 
-/** What `keys` runs with. */
+/** The surroundings of the `keys` command. */
 export interface KeysInput {
   readonly argv: readonly string[];
   /** The key file where `--file` names none. */
@@ -36,7 +36,7 @@ export interface KeysInput {
   readonly now?: () => number;
 }
 
-/** Changes or shows the key file. The answer is the exit code; what went wrong has been said by then. */
+/** Changes or shows the key file. Returns the exit code; a failure has been reported by then. */
 export async function runKeys(input: KeysInput): Promise<number> {
   try {
     const options = parseKeysOptions(input.argv);
@@ -98,7 +98,7 @@ class KeysCommand {
     const expiration = this.#expiration() ?? '';
     const fields = { keyId, secret: this.#stored(secret), rateLimit, expiration, attributes };
     await this.#change((text) => addKey(text ?? newFileHeader, fields));
-    this.#tellSecret('Generated', secret, fields);
+    this.#showSecret('Generated', secret, fields);
   }
 
   async #rotate(): Promise<void> {
@@ -119,7 +119,7 @@ class KeysCommand {
       fields = rotated.fields;
       return rotated.text;
     });
-    if (fields !== undefined) this.#tellSecret('Rotated', secret, fields);
+    if (fields !== undefined) this.#showSecret('Rotated', secret, fields);
   }
 
   async #remove(): Promise<void> {
@@ -131,7 +131,7 @@ class KeysCommand {
       return removed.text;
     });
     const lines = lineCount === 1 ? '' : ` (${lineCount} lines)`;
-    this.#tell(`Removed key '${name}'.${lines}`, { key_id: name, removed_lines: lineCount });
+    this.#report(`Removed key '${name}'.${lines}`, { key_id: name, removed_lines: lineCount });
   }
 
   async #hash(): Promise<void> {
@@ -146,7 +146,7 @@ class KeysCommand {
       hashedCount = hashed.hashedCount;
       return hashed.text;
     });
-    this.#tell(`Hashed ${hashedCount} key(s).`, { hashed: hashedCount });
+    this.#report(`Hashed ${hashedCount} key(s).`, { hashed: hashedCount });
   }
 
   async #hashStdin(): Promise<void> {
@@ -203,7 +203,7 @@ class KeysCommand {
     return line.kind === 'other' ? [] : [toRow(line, this.#now)];
   }
 
-  /** The file's text, or undefined where there is none. */
+  /** The text of the file; undefined without a file. */
   async #read(): Promise<string | undefined> {
     try {
       return (await readKeyFile(this.#file)).text;
@@ -221,7 +221,7 @@ class KeysCommand {
     return this.#options.hash ? hashOf(secret) : secret;
   }
 
-  /** As it will stand in the file; undefined where nothing was said, empty for never. */
+  /** The expiration as written to the file; undefined where none was given, empty for never. */
   #expiration(): string | undefined {
     const { expires, force } = this.#options;
     if (expires === undefined) return undefined;
@@ -240,7 +240,7 @@ class KeysCommand {
     return when.text;
   }
 
-  #tellSecret(done: string, secret: string, { keyId, rateLimit, expiration }: KeyLineFields): void {
+  #showSecret(done: string, secret: string, { keyId, rateLimit, expiration }: KeyLineFields): void {
     const details =
       done === 'Rotated'
         ? ''
@@ -257,7 +257,7 @@ class KeysCommand {
     this.#answer(json, said);
   }
 
-  #tell(sentence: string, json: object): void {
+  #report(sentence: string, json: object): void {
     this.#answer(json, this.#options.quiet ? '' : `${sentence}\n`);
   }
 

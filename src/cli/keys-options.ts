@@ -12,7 +12,7 @@ export class KeysUsageError extends Error {}
 export const keysCommands = ['generate', 'list', 'remove', 'rotate', 'validate', 'hash'] as const;
 export type KeysCommandName = (typeof keysCommands)[number];
 
-/** What `keys` was asked for. */
+/** The arguments of `keys`. */
 export interface KeysOptions {
   /** Undefined: the help. */
   readonly command: KeysCommandName | undefined;
@@ -28,7 +28,7 @@ export interface KeysOptions {
   readonly force: boolean;
   readonly all: boolean;
   readonly stdin: boolean;
-  /** As they stand behind the fields of a line. */
+  /** Attributes of the line, by name. */
   readonly attributes: ReadonlyMap<string, string>;
 }
 
@@ -142,7 +142,7 @@ function checkFlags(command: KeysCommandName, values: Values): void {
   }
 }
 
-/** A limit, in the digits that the key file keeps. */
+/** A limit, in the digits of the key file. */
 function count(): ValueKind<string> {
   return {
     expectation: 'a whole number from 1',

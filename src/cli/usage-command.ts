@@ -12,7 +12,7 @@ import {
   usageHelp,
 } from './usage-options.ts';
 
-/** What `usage` runs with. */
+/** The surroundings of the `usage` command. */
 export interface UsageInput {
   readonly argv: readonly string[];
   /** Where `--folder` names none. */
@@ -21,7 +21,7 @@ export interface UsageInput {
   readonly err: (text: string) => void;
 }
 
-/** Shows what keys used. The answer is the exit code; what went wrong has been said by then. */
+/** Shows the usage of keys. Returns the exit code; a failure has been reported by then. */
 export async function runUsage(input: UsageInput): Promise<number> {
   try {
     const options = parseUsageOptions(input.argv);
@@ -39,7 +39,7 @@ async function show(
   { folder = defaultFolder, filter, json }: UsageOptions,
 ): Promise<void> {
   if (!existsSync(folder)) {
-    // A mistyped folder must not look like one in which nothing was used.
+    // A mistyped folder must not look like a folder without usage.
     if (folder !== defaultFolder) throw new Error(`there is no folder ${folder}`);
     err(`There is no folder ${neutralise(folder)}: nothing has been recorded.\n`);
   }
@@ -71,7 +71,7 @@ const nothing: Usage = {
   completionTokenCount: 0,
 };
 
-/** Over all days. */
+/** Sums over all days. */
 function sumsOf(usages: readonly Usage[], nameOf: (usage: Usage) => string): readonly Usage[] {
   const totals = new UsageTotals();
   for (const usage of usages) totals.add({ ...usage, day: '', keyId: nameOf(usage) });

@@ -5,7 +5,7 @@ import { present, readFlags } from '../terminal/flags.ts';
 /** The command line of `usage` is wrong: exit code 2. */
 export class UsageOptionsError extends Error {}
 
-/** What `usage` was asked for. */
+/** The arguments of `usage`. */
 export interface UsageOptions {
   readonly help: boolean;
   readonly json: boolean;
@@ -15,7 +15,7 @@ export interface UsageOptions {
 
 export const usageHelp = `Usage: llama-gguf-inference usage [flags]
 
-Shows what each API key used, over all servers that share the folder. Days are those of UTC.
+Shows what each API key used, over all servers that share the folder. Days are UTC days.
 
   --day DAY      this day only, like 2026-11-24
   --from DAY     the first day

@@ -2,19 +2,19 @@ import type { ConfigWarning } from './config-warning.ts';
 import type { ConfigSource } from './sources.ts';
 import type { SettingName } from './table.ts';
 
-/** What one of llama-server's flags comes to here. */
+/** The meaning of one of llama-server's flags here. */
 type Translation =
-  /** Its value is that of a setting. */
+  /** Its value becomes the value of a setting. */
   | { readonly setting: SettingName; readonly also?: Partial<Record<SettingName, string>> }
-  /** It has no value, and means these settings. */
+  /** It takes no value and sets these settings. */
   | { readonly means: Partial<Record<SettingName, string>> }
-  /** It changes nothing here; `takes` says how many values it has. */
+  /** It changes nothing, for this reason; `takes` is the number of its values. */
   | { readonly nothing: string; readonly takes?: 0 | 1 };
 
 const always = { nothing: 'is what this server always does' };
 const never = { nothing: 'is what this server never does otherwise' };
 
-/** Flags of llama-server that have a meaning here, each with its other names. */
+/** Supported flags of llama-server, each with its other names. */
 const translations: readonly (readonly [names: string, Translation])[] = [
   ['-m --model', { setting: 'MODEL_PATH' }],
   ['-a --alias', { setting: 'MODEL_ALIAS' }],
@@ -57,7 +57,7 @@ const translations: readonly (readonly [names: string, Translation])[] = [
   ['--prio --prio-batch', { nothing: 'has no meaning here', takes: 1 }],
 ];
 
-/** Flags of llama-server for what is not its to decide here, and what decides it. */
+/** Flags of llama-server for things that belong to the gateway, and the settings that replace them. */
 const instead: Readonly<Record<string, string>> = {
   '--host': 'HOST',
   '--port': 'PORT',
@@ -75,15 +75,15 @@ const byName = new Map(
   ),
 );
 
-/** A flag and not a negative number. */
+/** Whether a word is a flag, and not a negative number. */
 function isFlag(word: string | undefined): boolean {
   return word !== undefined && /^--?[A-Za-z]/.test(word);
 }
 
 /**
- * The settings that flags of llama-server mean, as the Python gateway passed them on. Nothing is passed on
- * here: a flag that has no meaning for this server is a problem, not a surprise.
- * @param text - words with blanks between
+ * Translates flags of llama-server, which the Python gateway forwarded, into settings. Nothing is forwarded here, so an
+ * unsupported flag is a problem.
+ * @param text - words, separated by blanks
  */
 export function readExtraArgs(text: string): ConfigSource {
   const texts = new Map<string, string>();
@@ -95,7 +95,7 @@ export function readExtraArgs(text: string): ConfigSource {
     const translation = byName.get(name);
     if (translation === undefined) {
       problems.push(refusal(name, words[index] ?? ''));
-      // What stands behind a flag nobody knows may be its value.
+      // The words behind an unknown flag may be its values.
       while (!isFlag(words[index + 1]) && index + 1 < words.length) index += 1;
       continue;
     }
@@ -125,7 +125,7 @@ function take(flag: {
   readonly problems: string[];
 }): void {
   const { name, translation, texts, problems } = flag;
-  // The one flag whose value may be left out.
+  // -fa is the only flag with an optional value.
   const value = flag.value ?? (translation.setting === 'FLASH_ATTENTION' ? 'on' : undefined);
   if (value === undefined) {
     problems.push(`EXTRA_ARGS: ${name} needs a value`);

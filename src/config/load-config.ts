@@ -74,7 +74,7 @@ const textSettings = [
   'INSTANCE_ID',
 ];
 
-/** For commands that must go on where settings are wrong: then only folders and names are as they were set. */
+/** For commands that must work with invalid settings, too: then only folders and names are as set. */
 export function loadConfigOrDefaults(argv: readonly string[], env: Environment = process.env) {
   const configPath = readFlags(argv).texts.get('CONFIG') ?? (env.CONFIG || undefined);
   try {

@@ -1,16 +1,15 @@
 import type { Config } from './config.ts';
 
 /**
- * What a start says of the settings that matter to an operator, by the names they are logged under; nothing
- * of it is a secret. What is not set, and is chosen by the model and the machine, is `auto` here and told when
- * it is known.
+ * The settings that a start logs for the operator, by their names in the log, without secrets. `auto` stands for a value
+ * that depends on the model and the machine; the log has it once it is known.
  */
 export function settingsReport({ server, model, engine, auth, log }: Config) {
   const { bodyBytes, connectionCount } = server.limits;
   return {
     models: model.modelsDir,
     keys: auth.enabled ? auth.keysFile : undefined,
-    logs: log.files?.folder ?? 'stderr alone',
+    logs: log.files?.folder ?? 'stderr only',
     worker: log.files?.name,
     authentication: auth.enabled,
     gpu: model.gpu,

@@ -9,7 +9,7 @@ import { flagName, namesOfSetting, settingNames, settingOf } from './table.ts';
 /** Variables of the environment. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What one source says, not yet parsed: text by environment name, aliases under their own name. */
+/** The settings of one source, not yet parsed: texts by environment name, aliases under their own name. */
 export interface ConfigSource {
   /** Completes "received … from …". */
   readonly label: string;
@@ -31,7 +31,7 @@ const flagForms = new Map(
   }),
 );
 
-/** Flags `--name value`, `--name=value`, `--switch` and `--no-switch`; the last of a kind wins. */
+/** Flags `--name value`, `--name=value`, `--switch` and `--no-switch`; the last of several wins. */
 export function readFlags(argv: readonly string[]): ConfigSource {
   const { flags, problems } = readCommandLine(argv, flagForms);
   const texts = new Map<string, string>();
@@ -43,7 +43,7 @@ export function readFlags(argv: readonly string[]): ConfigSource {
   return { label: 'a flag', texts, problems, warnings: [] };
 }
 
-/** Settings of the environment, and a warning for names that look like one but are not. */
+/** Settings of the environment, with warnings for names that only look like settings. */
 export function readEnvironment(environment: Environment): ConfigSource {
   const texts = new Map<string, string>();
   const warnings: ConfigWarning[] = [];

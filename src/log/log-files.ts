@@ -3,27 +3,27 @@ import { dirname, join } from 'node:path';
 import type { LogFilesSettings } from './log-settings.ts';
 import { RotatingFile } from './rotating-file.ts';
 
-/** Which part of the program writes: file names tell them apart. */
+/** The process that writes, which is part of the file names. */
 export type LogOwner = 'gateway' | 'supervisor';
 
 const bootFolder = '_boot';
 const accessFileName = 'api_access.log';
-/** Holds the path of the newest file of its folder. */
+/** Contains the path of the newest file of its folder. */
 const latestFileName = 'latest.txt';
 
 /**
- * The log files of one process, in the Python gateway's places: `_boot` up to the moment the server is
- * ready, then the folder of the server log, and the access log beside them.
+ * The log files of one process, in the places of the Python gateway: `_boot` until the server is ready, then the folder
+ * of the server log, and the access log beside them.
  */
 export class LogFiles {
   readonly #config: LogFilesSettings;
   readonly #owner: LogOwner;
   readonly #onFailure: (error: unknown) => void;
   #current: RotatingFile;
-  /** Only the gateway has requests to tell of. */
+  /** The access log, which only the gateway has. */
   readonly access: RotatingFile | undefined;
 
-  /** @throws what the file system says when folders or files cannot be made */
+  /** @throws the error of the file system when a folder or a file cannot be created */
   constructor(config: LogFilesSettings, owner: LogOwner, onFailure: (error: unknown) => void) {
     this.#config = config;
     this.#owner = owner;
@@ -44,7 +44,7 @@ export class LogFiles {
     this.#current.write(line);
   }
 
-  /** From now on lines go to the server log. */
+  /** Switches from the boot log to the server log. */
   async beginService(): Promise<void> {
     if (this.#owner !== 'gateway') return;
     const boot = this.#current;
@@ -80,8 +80,8 @@ export class LogFiles {
 }
 
 /**
- * Makes it and what it lies in. Not Node's own `recursive`, which tries for ever where a file system
- * answers ENOENT though the parent exists, as `/proc` does.
+ * Creates a folder and its parents. The `recursive` option of Node.js retries forever where a file system answers ENOENT
+ * although the parent exists, as `/proc` does.
  */
 function makeFolder(path: string): void {
   if (existsSync(path)) return;
@@ -89,12 +89,12 @@ function makeFolder(path: string): void {
   try {
     mkdirSync(path);
   } catch (error) {
-    // Another process of this server may have been faster.
+    // Another process of this server may have created it.
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }
 
-/** Keeps the newest of this instance; their names sort by time. */
+/** Keeps the newest files of this instance; their names sort by time. */
 function removeOldest(folder: string, ending: string, keptCount: number): void {
   const isStart = (name: string) => /^\d{8}_\d{6}_/.test(name) && name.slice(15).startsWith(ending);
   const names = readdirSync(folder).filter(isStart);

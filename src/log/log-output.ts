@@ -2,14 +2,14 @@ import { createLogger, type LogDestination, type Logger } from './log.ts';
 import { LogFiles, type LogOwner } from './log-files.ts';
 import type { LogSettings } from './log-settings.ts';
 
-/** The log of this process, wherever it goes. */
+/** The log of this process. */
 export interface LogOutput {
   readonly logger: Logger;
   /** One line for each request; undefined where there are no files. */
   readonly accessFile: LogDestination | undefined;
-  /** The server is ready: the boot log ends here. */
+  /** Ends the boot log: the server is ready. */
   beginService(): Promise<void>;
-  /** Somebody has moved the files away. */
+  /** Opens all files again, after logrotate has moved them. */
   reopen(): void;
   /** Waits until everything is written. */
   close(): Promise<void>;
@@ -18,7 +18,7 @@ export interface LogOutput {
 /** Standard error, and files where there is a folder for them. */
 export function openLog(config: LogSettings, owner: LogOwner): LogOutput {
   let files: LogFiles | undefined;
-  // A line of the text form has no time of its own; where standard error goes, somebody adds it.
+  // A line of the text form has no time: the collector of standard error adds one, files need their own.
   const stamp = config.format === 'text' ? () => `${new Date().toISOString()} ` : () => '';
   const logger = createLogger(config, {
     write: (line) => {
@@ -26,13 +26,13 @@ export function openLog(config: LogSettings, owner: LogOwner): LogOutput {
       files?.write(`${stamp()}${line}`);
     },
   });
-  // No log is worth a server that does not serve.
+  // A log that cannot be written must not stop the server.
   const withoutFiles = (error: unknown) => {
     files = undefined;
-    // The gateway says it for both.
+    // The gateway warns for both processes.
     const level = owner === 'gateway' ? 'warn' : 'debug';
     const fields = { folder: config.files?.folder, err: error };
-    logger[level](fields, 'log files cannot be written; standard error has it all');
+    logger[level](fields, 'log files cannot be written; standard error has all lines');
   };
   if (config.files !== undefined) {
     try {

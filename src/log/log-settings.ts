@@ -1,6 +1,6 @@
-/** What the log is opened with. The settings behind it are read elsewhere. */
+/** The options of the log. */
 
-/** Levels of {@link LogSettings}, the most talkative first. */
+/** Levels of {@link LogSettings}, by increasing severity. */
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 /** `text` is for people, `json` for collectors. */

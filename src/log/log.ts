@@ -3,13 +3,13 @@ import type { LogSettings } from './log-settings.ts';
 
 export type { Logger };
 
-/** Where finished lines go; each ends in a newline. */
+/** Receives finished lines; each ends in a newline. */
 export interface LogDestination {
   write(line: string): unknown;
 }
 
 /**
- * The one logger. `json` writes an object per line with `ts`, `level` (a word) and `msg`; `text` writes
+ * Creates the logger. `json` writes an object per line with `ts`, `level` (a word) and `msg`; `text` writes
  * `[gateway] message key=value`. Stack traces are shown from level debug on.
  */
 export function createLogger(
@@ -37,7 +37,7 @@ export function createLogger(
 /** Makes control characters, line separators and bidirectional overrides visible and harmless. */
 export function neutralise(text: string): string {
   return text.replace(
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern is for these characters
     /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
     (character) => {
       switch (character) {
@@ -67,7 +67,7 @@ function toTextLine(line: string): string {
   return `[gateway] ${mark}${neutralise(String(msg ?? ''))}${pairs.join('')}\n`;
 }
 
-/** Bare where it reads as one word, else quoted as JSON. */
+/** Bare where the value is one word, else quoted as JSON. */
 function show(value: unknown): string {
   if (typeof value === 'string' && /^[^\s"'=]+$/.test(value)) return neutralise(value);
   return neutralise(JSON.stringify(value));

@@ -1,11 +1,11 @@
 import { closeSync, fstatSync, openSync, renameSync, rmSync, write, writeSync } from 'node:fs';
 import { promisify } from 'node:util';
 
-/** When a file is put aside, and how many are kept. */
+/** When a file is rotated, and how many are kept. */
 export interface RotationLimits {
   /** 0: never. */
   readonly maxBytes: number;
-  /** The one that is written to included. */
+  /** The current file included. */
   readonly maxFiles: number;
 }
 
@@ -14,12 +14,12 @@ const writeTo = promisify(write);
 /** Owner and group: logs name clients. */
 const fileMode = 0o640;
 
-/** Characters that may wait for a slow disk; lines beyond that are lost. */
-const pendingLimit = 8 * 2 ** 20;
+/** Characters that may wait for a slow disk; further lines are lost. */
+const maxPendingLength = 8 * 2 ** 20;
 
 /**
- * A file that lines are appended to, without making anybody wait for the disk. One that grows too large
- * becomes `<path>.1`, and the older ones one number more.
+ * A file to which lines are appended without waiting for the disk. A file that grows too large becomes `<path>.1`, and
+ * each older one gets the next number.
  */
 export class RotatingFile {
   readonly #path: string;
@@ -33,8 +33,8 @@ export class RotatingFile {
   #reopenWanted = false;
 
   /**
-   * @param onFailure - told once, when a file that could be opened can no longer be written
-   * @throws what the file system says when the file cannot be opened
+   * @param onFailure - called once, when a file that could be opened can no longer be written
+   * @throws the error of the file system when the file cannot be opened
    */
   constructor(path: string, limits: RotationLimits, onFailure: (error: unknown) => void) {
     this.#path = path;
@@ -45,13 +45,13 @@ export class RotatingFile {
 
   /** @param text - whole lines */
   write(text: string): void {
-    if (this.#fd === undefined || this.#pendingLength + text.length > pendingLimit) return;
+    if (this.#fd === undefined || this.#pendingLength + text.length > maxPendingLength) return;
     this.#pending.push(text);
     this.#pendingLength += text.length;
     this.#flushing ??= this.#flush();
   }
 
-  /** Goes on in a new file of the same name, if somebody has moved the old one away. */
+  /** Continues in a new file of the same name, after the old file was moved away. */
   reopen(): void {
     if (this.#fd === undefined) return;
     this.#reopenWanted = true;
@@ -64,13 +64,13 @@ export class RotatingFile {
     this.#release();
   }
 
-  /** Writes what waits at once; for a process that is about to exit. */
+  /** Writes waiting lines synchronously; for a process that is about to exit. */
   flushSync(): void {
     const text = this.#takePending();
     try {
       if (this.#fd !== undefined && text !== '') writeSync(this.#fd, text);
     } catch {
-      // There is nobody left to be told.
+      // The process ends: there is no place left to report it.
     }
   }
 

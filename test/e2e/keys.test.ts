@@ -55,7 +55,7 @@ describe('a server with keys', () => {
 
     writeFileSync(file, 'nonsense\n');
     server.child.kill('SIGHUP');
-    await server.line('the key file has no valid key; the keys from before (1) stay valid');
+    await server.line('the key file has no valid key; the previous keys (1) stay valid');
     expect((await ask(bob)).data.object).toBe('chat.completion');
 
     server.child.kill('SIGTERM');

@@ -17,8 +17,8 @@ const lockPatienceMs = 10_000;
 const lockRetryMs = 25;
 
 /**
- * Runs `work` while no other process changes the file: a file beside it, made by one and deleted by the
- * same, says so. One that a process left behind when it died is taken away.
+ * Runs `work` while no other process changes the file. The lock is a file beside it that names its holder; the lock of a
+ * dead process is removed.
  * @throws {Error} when the lock is held for longer than ten seconds
  */
 export async function withLock<T>(path: string, work: () => Promise<T>): Promise<T> {
@@ -27,7 +27,7 @@ export async function withLock<T>(path: string, work: () => Promise<T>): Promise
   const deadline = performance.now() + lockPatienceMs;
   while (!(await create(lockPath, ownName()))) {
     const holder = await textOf(lockPath);
-    if (holder !== undefined && isDead(holder)) await takeAway(lockPath, holder);
+    if (holder !== undefined && isDead(holder)) await removeLock(lockPath, holder);
     else if (performance.now() > deadline) {
       throw new Error(`${path} is locked by process ${holder ?? 'unknown'}; see ${lockPath}`);
     } else await delay(lockRetryMs);
@@ -41,7 +41,7 @@ export async function withLock<T>(path: string, work: () => Promise<T>): Promise
 
 /**
  * Replaces a file in one step, so that a reader sees the old text or the new. The file has mode 0600 from
- * its first byte, keeps its owner, and is on the disk when this returns. A link stays one.
+ * its first byte, keeps its owner, and is on the disk when this returns. A symbolic link stays a link.
  */
 export async function replaceFile(path: string, text: string): Promise<void> {
   const target = await targetOf(path);
@@ -69,7 +69,7 @@ async function targetOf(path: string): Promise<string> {
   return link === undefined ? path : targetOf(resolve(dirname(path), link));
 }
 
-/** Where root changes the file of the server's user, that one must still be able to read it. */
+/** Where root changes the file, the user of the server must still be able to read it. */
 async function keepOwner(target: string, file: FileHandle): Promise<void> {
   const old = await open(target, 'r').catch(() => undefined);
   if (old === undefined) return;
@@ -81,7 +81,7 @@ async function keepOwner(target: string, file: FileHandle): Promise<void> {
   }
 }
 
-/** Not every system can: what was written is then as safe as it gets. */
+/** Not every file system can sync a folder; the file itself is synced. */
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r').catch(() => undefined);
   await folder?.sync().catch(() => {});
@@ -100,8 +100,8 @@ async function create(path: string, text: string): Promise<boolean> {
   }
 }
 
-/** By way of another name: a lock that a living process made in between must not be lost. */
-async function takeAway(lockPath: string, deadHolder: string): Promise<void> {
+/** Renames the lock before it is deleted: a lock that a living process created in between must not be lost. */
+async function removeLock(lockPath: string, deadHolder: string): Promise<void> {
   const aside = `${lockPath}.${randomBytes(6).toString('hex')}`;
   try {
     await rename(lockPath, aside);
@@ -120,7 +120,7 @@ function ownName(): string {
   return `${process.pid}@${hostname()}`;
 }
 
-/** Of processes of other machines nothing is known. */
+/** Whether the holder is a process of this machine that has ended. */
 function isDead(holder: string): boolean {
   const [, id, host] = /^(\d+)@(.*)$/.exec(holder) ?? [];
   if (id === undefined || host !== hostname()) return false;

@@ -1,6 +1,6 @@
 /**
- * ISO 8601 dates and times as the key file has them: calendar dates (`2026-12-31`, `20261231`) and week
- * dates (`2026-W53-4`), alone or followed by `T` or a blank and a time, with `Z`, an offset or no zone.
+ * ISO 8601 dates and times of the key file: calendar dates (`2026-12-31`, `20261231`) and week dates (`2026-W53-4`), alone
+ * or followed by `T` or a blank and a time, with `Z`, an offset or no zone.
  */
 const dateForm =
   /^(?<year>\d{4})(?:-(?<month>\d\d)-(?<day>\d\d)|(?<monthDay>\d{4})|-?W(?<week>\d\d)(?:-?(?<weekday>[1-7]))?)$/i;
@@ -10,8 +10,8 @@ const timeForm =
 const dayMs = 86_400_000;
 
 /**
- * Milliseconds since 1970 of a date or time, or undefined where the text is none. Without a zone it is
- * UTC; a date alone is its first moment.
+ * Milliseconds since 1970 of a date or time; undefined for any other text. A text without a zone is UTC, a date alone is
+ * its midnight.
  */
 export function parseIsoTime(text: string): number | undefined {
   const [, dateText = '', timeText] = /^([^T ]+)(?:[T ](.+))?$/i.exec(text.trim()) ?? [];
@@ -34,12 +34,12 @@ function dateOf(groups: Groups): number | undefined {
   const monthNumber = Number(month ?? monthDay?.slice(0, 2));
   const dayNumber = Number(day ?? monthDay?.slice(2));
   const date = new Date(Date.UTC(Number(year), monthNumber - 1, dayNumber));
-  // A day that the month does not have has become one of the next.
+  // Date turns a day that the month does not have into a day of the next month.
   const exists = date.getUTCMonth() === monthNumber - 1 && date.getUTCDate() === dayNumber;
   return exists && Number(year) > 0 ? date.getTime() : undefined;
 }
 
-/** Milliseconds from the beginning of the day, which is one of UTC. */
+/** Milliseconds since midnight UTC. */
 function timeOf(groups: Groups): number | undefined {
   if (groups === undefined) return undefined;
   const [hour, minute, second] = [groups.hour, groups.minute ?? 0, groups.second ?? 0].map(Number);

@@ -11,19 +11,19 @@ import {
 } from './key-line.ts';
 import { hashOf } from './secret.ts';
 
-/** Why a key file cannot be changed as asked. */
+/** Why a key file cannot be changed. */
 export class KeyEditError extends Error {}
 
-/** What a new file begins with. */
+/** The first lines of a new file. */
 export const newFileHeader = `# API keys, one a line: key_id:api_key[:rate_limit][:expiration] [name=value ...]
 # Made by \`llama-gguf-inference keys\`; docs/authentication.md has the format.
 `;
 
-/** What changes when a key gets another secret. */
+/** The change of a key's secret. */
 export interface Rotation {
   /** The new secret, or its hash. */
   readonly secret: string;
-  /** Replace what the line has; an empty text removes it. */
+  /** Replaces the field of the line; an empty text removes it. */
   readonly rateLimit?: string | undefined;
   readonly expiration?: string | undefined;
   /** How long the old secret stays valid, in milliseconds; 0 ends it at once. */
@@ -33,7 +33,7 @@ export interface Rotation {
 
 /**
  * Adds a key at the end.
- * @throws {KeyEditError} when its id is taken
+ * @throws {KeyEditError} when the id exists
  */
 export function addKey(text: string, fields: KeyLineFields): string {
   check(fields);
@@ -47,8 +47,8 @@ export function addKey(text: string, fields: KeyLineFields): string {
 }
 
 /**
- * Removes every line of a key id: one that was left would stay valid.
- * @throws {KeyEditError} when there is none
+ * Removes every line of a key id: a line that was left would stay valid.
+ * @throws {KeyEditError} when the id does not exist
  */
 export function removeKey(
   text: string,
@@ -61,9 +61,9 @@ export function removeKey(
 }
 
 /**
- * Gives a key another secret, in its place and with its settings. Other lines of the same id go, or end
- * with the grace.
- * @returns the text, and the line as it is now
+ * Gives a key another secret, in its place and with its settings. Other lines of the id are removed, or expire with the
+ * grace.
+ * @returns the text, and the new line
  * @throws {KeyEditError} when there is no such key, or its settings would make the new one invalid
  */
 export function rotateKey(
@@ -96,7 +96,7 @@ export function rotateKey(
 
 /**
  * Replaces secrets by their hashes.
- * @param keyId - undefined is all
+ * @param keyId - undefined: all keys
  * @throws {KeyEditError} when there is no such key
  */
 export function hashKeys(
@@ -116,7 +116,7 @@ export function hashKeys(
   return { text: joinLines(changed), hashedCount };
 }
 
-/** What is left of a line whose key was replaced. */
+/** The line of a replaced secret until it expires; none without a grace. */
 function outgoing(line: KeyFileLine, graceMs: number, now: number): string[] {
   if (graceMs === 0 || line.kind !== 'key' || isExpired(line.key, now)) return [];
   const end = now + graceMs;
@@ -125,7 +125,7 @@ function outgoing(line: KeyFileLine, graceMs: number, now: number): string[] {
   return [endsEarlier ? line.text : formatKeyLine({ ...fields, expiration: formatIsoTime(end) })];
 }
 
-/** A line that is written must be one that the server takes. */
+/** Makes sure that the server will accept the line. */
 function check(fields: KeyLineFields) {
   try {
     return readKeyLine(fields, 1);
@@ -141,7 +141,7 @@ function requireIndexes(keyId: string, lines: readonly KeyFileLine[]): number[] 
   return indexes;
 }
 
-/** Lines of a key id, those that are skipped too. */
+/** Lines of a key id, with invalid ones. */
 function indexesOf(keyId: string, lines: readonly KeyFileLine[]): number[] {
   return lines.flatMap(({ text }, index) =>
     holdsKey(text) && fieldsOf(text)?.keyId === keyId ? [index] : [],

@@ -2,30 +2,30 @@ import type { ApiKey } from './api-key.ts';
 import { holdsKey, KeyLineError, readKeyLine, splitKeyLine } from './key-line.ts';
 import { guessableBits, hashPrefix, weakBits } from './secret.ts';
 
-/** Something to say about a line of the file, without any secret. */
+/** A remark about a line of the file, without any secret. */
 export interface LineNote {
   /** From 1. */
   readonly line: number;
   readonly reason: string;
 }
 
-/** One line of the file: blank or a comment, a key, or one that is skipped. */
+/** One line of the file: blank or a comment, a key, or an invalid line, which is skipped. */
 export type KeyFileLine =
   | { readonly kind: 'other'; readonly text: string }
   | { readonly kind: 'key'; readonly text: string; readonly key: ApiKey }
   | { readonly kind: 'invalid'; readonly text: string; readonly note: LineNote };
 
-/** A key file that was read. */
+/** The content of a key file. */
 export interface KeyFile {
   readonly lines: readonly KeyFileLine[];
   readonly keys: readonly ApiKey[];
-  /** Lines that are skipped, and why. */
+  /** Skipped lines, with the reason. */
   readonly skipped: readonly LineNote[];
-  /** What is odd about lines that are not. */
+  /** Remarks about valid lines. */
   readonly warnings: readonly LineNote[];
 }
 
-/** Reads the text of a key file. Takes a byte order mark and Windows line ends. */
+/** Parses the text of a key file. Accepts a byte order mark and Windows line ends. */
 export function parseKeyFile(text: string): KeyFile {
   const warnings: LineNote[] = [];
   const lineBySecret = new Map<string, number>();

@@ -18,10 +18,10 @@ export interface KeyLineFields {
   readonly attributes: ReadonlyMap<string, string>;
 }
 
-/** Why a line is no key. Says nothing that may be part of a secret. */
+/** Why a line is not a key. The message contains no part of a secret. */
 export class KeyLineError extends Error {}
 
-/** Attributes of a line that are whole numbers, and the limit they set. */
+/** Attributes that are whole numbers, and the limits that they set. */
 const limitAttributes = {
   requests_per_minute: 'requestsPerMinute',
   tokens_per_minute: 'tokensPerMinute',
@@ -31,7 +31,7 @@ const limitAttributes = {
 
 const attributeNames = [...Object.keys(limitAttributes), 'models', 'scopes', 'priority'];
 
-const largestLimit = 1_000_000_000_000;
+const maxLimit = 1_000_000_000_000;
 
 const keyIdForm = /^[A-Za-z0-9_-]{1,64}$/;
 
@@ -40,14 +40,14 @@ export function isKeyId(text: string): boolean {
   return keyIdForm.test(text);
 }
 
-/** Blank lines and comments hold no key. */
+/** Whether a line is neither blank nor a comment. */
 export function holdsKey(line: string): boolean {
   return !/^\s*(#|$)/.test(line);
 }
 
 /**
- * Takes a line apart. An expiration may contain colons and a blank, so the attributes begin at the first
- * blank with `name=` behind it.
+ * Splits a line. An expiration may contain colons and a blank, so the attributes begin at the first blank that `name=`
+ * follows.
  * @throws {KeyLineError}
  */
 export function splitKeyLine(line: string): KeyLineFields {
@@ -67,7 +67,7 @@ export function splitKeyLine(line: string): KeyLineFields {
   };
 }
 
-/** Puts a line together again, without what it does not need. */
+/** Formats a line, without empty fields at its end. */
 export function formatKeyLine(fields: KeyLineFields): string {
   const { keyId, secret, rateLimit, expiration, attributes } = fields;
   const head = [keyId, secret, rateLimit, expiration].join(':').replace(/:{1,2}$/, '');
@@ -75,7 +75,7 @@ export function formatKeyLine(fields: KeyLineFields): string {
 }
 
 /**
- * What the parts of a line mean.
+ * Validates the parts of a line.
  * @throws {KeyLineError}
  */
 export function readKeyLine(fields: KeyLineFields, lineNumber: number): ApiKey {
@@ -99,18 +99,18 @@ export function readKeyLine(fields: KeyLineFields, lineNumber: number): ApiKey {
   };
 }
 
-/** How a model id stands in a line, where blanks, commas and `%` have a meaning. */
+/** Escapes a model id for a line, where blanks, commas and `%` have a meaning. */
 export function encodeModel(id: string): string {
   return id.replace(/[\s,%=]/g, (character) => encodeURIComponent(character));
 }
 
-/** The text before the first colon and what follows it. */
+/** The text before the first colon, and the text behind it. */
 function cut(text: string): [string, string | undefined] {
   const colon = text.indexOf(':');
   return colon < 0 ? [text, undefined] : [text.slice(0, colon), text.slice(colon + 1)];
 }
 
-/** The prefix of a hash is too short for a secret, so its colon cannot be mistaken. */
+/** A hash contains a colon; its prefix is too short for a secret, so the two cannot be confused. */
 function cutSecret(text: string): [string, string | undefined] {
   const trimmed = text.trimStart();
   if (!trimmed.startsWith(hashPrefix)) return cut(trimmed);
@@ -134,7 +134,7 @@ function splitAttributes(text: string): Map<string, string> {
 
 function unknownAttribute(name: string): KeyLineError {
   const meant = nearest(name, attributeNames);
-  // A long name may be anything, even a key.
+  // A long name may be a secret.
   const shown = name.length > 24 ? '' : ` ${name}`;
   return new KeyLineError(
     `unknown attribute${shown}${meant === undefined ? '' : `, did you mean ${meant}?`}`,
@@ -172,8 +172,8 @@ function readLimits({ rateLimit, attributes }: KeyLineFields): KeyLimits {
 
 function readCount(text: string, name: string): number {
   const count = /^\+?\d+$/.test(text) ? Number(text) : 0;
-  if (count >= 1 && count <= largestLimit) return count;
-  throw new KeyLineError(`${name} must be a whole number from 1 to ${largestLimit}`);
+  if (count >= 1 && count <= maxLimit) return count;
+  throw new KeyLineError(`${name} must be a whole number from 1 to ${maxLimit}`);
 }
 
 function readExpiration(text: string): number | undefined {

@@ -2,7 +2,7 @@ import { timingSafeEqual } from 'node:crypto';
 import type { ApiKey } from './api-key.ts';
 import { digestOf } from './secret.ts';
 
-/** The keys that are valid at the moment. Never changes; a reload makes another. */
+/** The valid keys. Immutable; a reload creates another ring. */
 export class KeyRing {
   readonly #keys: readonly ApiKey[];
 
@@ -20,8 +20,8 @@ export class KeyRing {
   }
 
   /**
-   * The key with that secret. Compares digests of one length with every key, so that the time it takes
-   * tells nothing of how near a guess was, or which key it was.
+   * The key with that secret. Compares digests of one length with every key, so that the time reveals neither how near a
+   * guess was nor which key matched.
    */
   find(secret: string): ApiKey | undefined {
     const digest = digestOf(secret);

@@ -5,35 +5,35 @@ import { type LineNote, parseKeyFile } from './key-file.ts';
 import { KeyRing } from './key-ring.ts';
 import { type KeyFileContent, readKeyFile } from './read-key-file.ts';
 
-/** What a key source is made of. */
+/** Options of a key source. */
 export interface KeySourceOptions {
-  /** Of the key file; it need not exist. */
+  /** Path of the key file, which need not exist. */
   readonly path: string;
   readonly logger: Logger;
-  /** Key ids that `ADMIN_KEY_IDS` names; those that no line has are warned about. */
+  /** Key ids of `ADMIN_KEY_IDS`; an id without a line causes a warning. */
   readonly adminKeyIds?: readonly string[];
   readonly read?: (path: string) => Promise<KeyFileContent>;
 }
 
-/** What came of reading the file. */
+/** The result of reading the file. */
 export interface KeyLoad {
   readonly keyCount: number;
-  /** Lines that were left out. */
+  /** Invalid lines. */
   readonly skipped: readonly LineNote[];
 }
 
-/** The file gave no keys, and those from before stay. The message says why. */
+/** The file has no valid keys or cannot be read, so the previous keys stay valid. The message says why. */
 export class KeyLoadError extends Error {}
 
-/** How soon a change of the file is seen. */
+/** How soon a change of the file is noticed. */
 const watchIntervalMs = 2000;
 
-/** More ids than these are only counted in the log. */
+/** Maximum number of key ids in a log line. */
 const listedIdCount = 50;
 
 /**
- * The keys of a file, as they were when it was last good. What is wrong with the file is logged here,
- * because it may be read again when nobody asked.
+ * The keys of a file, as of its last valid state. Problems of the file are logged here, because a change of the file
+ * starts a reload without a caller.
  */
 export class KeySource {
   readonly path: string;
@@ -41,7 +41,7 @@ export class KeySource {
   readonly #adminKeyIds: readonly string[];
   readonly #read: (path: string) => Promise<KeyFileContent>;
   #ring = new KeyRing([]);
-  /** Reads come one after the other, so that the last one asked for wins. */
+  /** Serializes reloads, so that the last one wins. */
   #reading: Promise<unknown> = Promise.resolve();
 
   constructor({ path, logger, adminKeyIds = [], read = readKeyFile }: KeySourceOptions) {
@@ -51,12 +51,12 @@ export class KeySource {
     this.#read = read;
   }
 
-  /** The keys that count now. */
+  /** The valid keys. */
   get ring(): KeyRing {
     return this.#ring;
   }
 
-  /** Reads the file when the server starts. Without a key in it every request is refused, loudly. */
+  /** Reads the file at the start. Without a key, every request is refused and the log has a warning. */
   async open(): Promise<void> {
     try {
       await this.load();
@@ -72,13 +72,13 @@ export class KeySource {
   }
 
   /**
-   * Reads the file again whenever it changes, appears or disappears. Looks at it from time to time, because
-   * that also works where it is replaced, mounted, or on another machine.
-   * @returns what ends it
+   * Reads the file again whenever it changes, appears or disappears. Polls the file, which also works where it is replaced,
+   * mounted, or on another machine.
+   * @returns a function that ends the polling
    */
   watch(intervalMs = watchIntervalMs): () => void {
     const onChange = (now: Stats, before: Stats) => {
-      // Reading it changes the time of the last access, which is no reason to read it.
+      // Reading changes the time of the last access only.
       if (identityOf(now) !== identityOf(before)) this.load().catch(() => {});
     };
     watchFile(this.path, { interval: intervalMs, persistent: false }, onChange);
@@ -86,9 +86,9 @@ export class KeySource {
   }
 
   /**
-   * Reads the file, and exchanges all keys at once if it is good.
-   * @throws {KeyLoadError} when it cannot be read, or has no valid key where there were some: then the
-   *   keys from before stay
+   * Reads the file, and replaces all keys at once if the file is valid.
+   * @throws {KeyLoadError} when the file cannot be read, or has no valid key where there were keys: then the previous
+   *   keys stay
    */
   load(): Promise<KeyLoad> {
     const loaded = this.#reading.then(() => this.#load());
@@ -125,7 +125,7 @@ export class KeySource {
 
   #refused(reason: string): KeyLoadError {
     const { size } = this.#ring;
-    const kept = size === 0 ? '' : `; the keys from before (${size}) stay valid`;
+    const kept = size === 0 ? '' : `; the previous keys (${size}) stay valid`;
     const error = new KeyLoadError(`${reason}${kept}`);
     this.#logger.error({ path: this.path }, error.message);
     return error;

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 
-/** What stands before the digest where a file holds a hash instead of a secret. */
+/** Prefix of a digest in a file that contains hashes instead of secrets. */
 export const hashPrefix = 'sha256:';
 
 const form = /^[A-Za-z0-9_-]{16,128}$/;
@@ -16,14 +16,14 @@ export function isSecret(text: string): boolean {
 }
 
 /**
- * The 32 bytes a secret is compared by. A fast hash without salt is enough, because secrets are random
- * and long; {@link guessableBits} finds those that are not.
+ * The SHA-256 digest by which secrets are compared. A fast hash without salt is enough, because secrets are random and
+ * long; {@link guessableBits} finds secrets that are not.
  */
 export function digestOf(secret: string): Buffer {
   return createHash('sha256').update(secret).digest();
 }
 
-/** How a file holds a secret without telling it. */
+/** The form of a secret in a file that must not reveal it. */
 export function hashOf(secret: string): string {
   return hashPrefix + digestOf(secret).toString('hex');
 }
@@ -34,8 +34,8 @@ const exampleWords = new Set([
 ]);
 
 /**
- * Whether a secret was copied from an example, so that everybody knows it: one of its words says so, or
- * most of it is runs such as `abc`, `123` and `000`. A random secret has next to no chance of either.
+ * Whether a secret is copied from an example and so publicly known: one of its words says so, or more than half of it is
+ * runs such as `abc`, `123` and `000`. A random secret is practically never either.
  */
 export function isPlaceholder(secret: string): boolean {
   const words = secret.toLowerCase().split(/[-_]+/);
@@ -44,7 +44,7 @@ export function isPlaceholder(secret: string): boolean {
   return charactersInRuns(body) * 2 > body.length;
 }
 
-/** Characters in runs of three or more that are equal or follow one another. */
+/** Number of characters in runs of three or more equal or consecutive characters. */
 function charactersInRuns(text: string): number {
   let count = 0;
   let start = 0;
@@ -61,10 +61,10 @@ function charactersInRuns(text: string): number {
   return count;
 }
 
-/** Bits that a random secret of this length over these characters would have. */
+/** Entropy in bits of a random secret of this length and alphabet. */
 export function guessableBits(secret: string): number {
   return Math.floor(secret.length * Math.log2(new Set(secret).size));
 }
 
-/** Below this many bits a secret may be guessed, or found from its hash. */
+/** Below this entropy a secret may be guessed, or found from its hash. */
 export const weakBits = 64;

@@ -7,7 +7,7 @@ const unitMs: Readonly<Record<string, number>> = {
   w: 604_800_000,
 };
 
-/** Milliseconds of `30m`, `12h`, `90d` or `2w`; undefined where the text is none of them. */
+/** Milliseconds of `30m`, `12h`, `90d` or `2w`; undefined for any other text. */
 export function parseDuration(text: string): number | undefined {
   const [, count, unit] = /^(\d{1,6})([mhdw])$/i.exec(text.trim()) ?? [];
   const unitLength = unitMs[unit?.toLowerCase() ?? ''];

@@ -2,8 +2,8 @@ import type { Logger } from '../../log/log.ts';
 import type { LimitStore, WindowBounds, WindowEntry } from './limit-store.ts';
 
 /**
- * Counts in a shared store, and in this process alone while that one fails: limits then hold for each
- * server by itself, and nobody is turned away or let through because of it.
+ * Counts in a shared store, and in this process only while the shared store fails: limits then apply to each server by
+ * itself, so that a failure neither refuses nor admits requests.
  */
 export class FallbackStore implements LimitStore {
   readonly #shared: LimitStore;
@@ -45,7 +45,7 @@ export class FallbackStore implements LimitStore {
       this.#failing = false;
       return result;
     } catch (error) {
-      // Once for each time that it fails, not for each request.
+      // Once per failure of the store, not per request.
       if (!this.#failing) {
         this.#logger.error({ err: error }, 'limits are counted by this server alone');
       }

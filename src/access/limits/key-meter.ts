@@ -7,15 +7,15 @@ import type { TokenMeter, TokenRequest } from './token-meter.ts';
 export const minuteMs = 60_000;
 const dayMs = 86_400_000;
 
-/** What a key has left of something, for headers. */
+/** The remaining amount of a limit, for headers. */
 export interface Allowance {
   readonly limit: number;
   readonly remaining: number;
-  /** Milliseconds until all of it is there again. */
+  /** Milliseconds until the whole limit is available again. */
   readonly resetMs: number;
 }
 
-/** The window that a key's tokens of the last minute are in. */
+/** The name of the window with a key's tokens of the last minute. */
 export function tokenWindow({ keyId }: Caller): string {
   return `tokens:${keyId}`;
 }
@@ -25,8 +25,7 @@ export function toAllowance(limit: number, { used, resetMs }: WindowState): Allo
 }
 
 /**
- * Lets a store that remembers nothing know what keys have used today, out of what was recorded: a restart
- * gives nobody a new quota.
+ * Restores today's usage of all keys from recorded usage in a store without memory: a restart does not reset a quota.
  * @param now - milliseconds since 1970
  */
 export async function restoreQuotas(
@@ -62,7 +61,7 @@ export class KeyMeter implements TokenMeter {
 
   /**
    * @param id - unique among requests
-   * @param onChange - told what is left of the key's tokens of a minute
+   * @param onChange - receives the remaining tokens per minute of the key
    * @param now - milliseconds since 1970: days begin at midnight UTC
    */
   constructor(
@@ -92,7 +91,7 @@ export class KeyMeter implements TokenMeter {
   async settle(tokenCount: number): Promise<void> {
     await this.#settleMinute(tokenCount);
     if (this.#caller.limits.tokensPerDay === undefined) return;
-    // They are spent, whatever the limit.
+    // The tokens are spent, so they count beyond the limit, too.
     const bounds = { limit: Number.POSITIVE_INFINITY, lifetimeMs: 2 * dayMs };
     await this.#store.addToTotal(this.#dayName(), tokenCount - this.#reservedOfDay, bounds);
   }
@@ -101,7 +100,7 @@ export class KeyMeter implements TokenMeter {
     const { tokensPerMinute: limit } = this.#caller.limits;
     if (limit === undefined) return;
     const { promptTokenCount, completionTokenCount } = request;
-    // A completion longer than the limit is allowed when nothing else is: it is paid for afterwards.
+    // A completion that exceeds the limit by itself is allowed when the window is empty: the next requests wait for it.
     const amount = Math.max(
       promptTokenCount,
       Math.min(limit, promptTokenCount + completionTokenCount),
@@ -124,7 +123,7 @@ export class KeyMeter implements TokenMeter {
     });
   }
 
-  /** Only what is certain to be spent: nobody may be told that a day is over because of a guess. */
+  /** Counts the prompt only: an estimated completion must not exhaust the quota of a day. */
   async #reserveOfDay({ promptTokenCount }: TokenRequest): Promise<void> {
     const { tokensPerDay: limit } = this.#caller.limits;
     if (limit === undefined) return;
@@ -132,7 +131,7 @@ export class KeyMeter implements TokenMeter {
     const bounds = { limit, lifetimeMs: 2 * dayMs };
     const { granted, total } = await this.#store.addToTotal(
       this.#dayName(),
-      // A day of which nothing is left ends also for a prompt of nothing.
+      // An exhausted quota refuses an empty prompt as well.
       Math.max(1, promptTokenCount),
       bounds,
     );
@@ -155,7 +154,7 @@ export class KeyMeter implements TokenMeter {
   }
 }
 
-/** For `Retry-After`: never too early, and never "at once". */
+/** For `Retry-After`: rounded up, at least one second. */
 export function wholeSeconds(durationMs: number): number {
   return Math.max(1, Math.ceil(durationMs / 1000));
 }

@@ -1,21 +1,21 @@
 /**
- * Where it is counted what keys use. A window is a sliding log: entries count from the moment they were
- * made until `windowMs` later. A total only grows, until it is forgotten.
+ * Counts what keys use. A window is a sliding log: an entry counts for `windowMs`. A total grows until its lifetime
+ * ends.
  */
 export interface LimitStore {
   /**
-   * Adds an entry to a window unless the sum would then exceed the limit. An amount of 0 only looks.
+   * Adds an entry to a window unless the sum would exceed the limit. An amount of 0 only reads the window.
    * @param entry.id - unique within the window
    */
   take(window: string, entry: WindowEntry, bounds: WindowBounds): Promise<WindowState>;
 
-  /** Lets an entry count something else, from now on; 0 takes it back. Makes it if need be. */
+  /** Sets the amount of an entry from now on; 0 removes it. Creates an absent entry. */
   settle(window: string, entry: WindowEntry, windowMs: number): Promise<void>;
 
   /**
-   * Adds to a total unless it would then exceed the limit.
+   * Adds to a total unless it would exceed the limit.
    * @param amount - may be negative, to give back
-   * @param lifetimeMs - after which it is forgotten
+   * @param lifetimeMs - after which the total is forgotten
    */
   addToTotal(
     name: string,
@@ -36,12 +36,12 @@ export interface WindowBounds {
   readonly windowMs: number;
 }
 
-/** A window as an attempt to take something left it. */
+/** A window after an attempt to add an entry. */
 export interface WindowState {
   readonly granted: boolean;
   /** Sum of the entries now. */
   readonly used: number;
-  /** Milliseconds until as much as was asked for will fit; 0 where it was granted. */
+  /** Milliseconds until the requested amount will fit; 0 where it was granted. */
   readonly retryMs: number;
   /** Milliseconds until the window is empty. */
   readonly resetMs: number;

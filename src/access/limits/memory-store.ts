@@ -5,11 +5,11 @@ interface Entry {
   readonly timeMs: number;
 }
 
-/** Oldest first: entries are only added at the end. */
+/** Oldest first: entries are added at the end only. */
 interface Window {
   readonly entries: Map<string, Entry>;
   sum: number;
-  /** When the last entry was made; entries that went since do not matter. */
+  /** Time of the last added entry, which may have been removed since. */
   lastMs: number;
 }
 
@@ -18,12 +18,12 @@ interface Total {
   sum: number;
 }
 
-/** How often what nobody uses any more is thrown away. */
+/** How often empty windows and expired totals are deleted. */
 const purgeIntervalMs = 300_000;
 
 /**
- * Counts in this process. A window has at most as many entries as its limit allows, and there are as many
- * windows as keys that were used lately.
+ * Counts in this process. A window has at most as many entries as its limit allows; the number of windows is the number
+ * of recently used keys.
  */
 export class MemoryStore implements LimitStore {
   readonly #windows = new Map<string, Window>();
@@ -74,7 +74,7 @@ export class MemoryStore implements LimitStore {
 
   async close(): Promise<void> {}
 
-  /** Without the entries that are over. */
+  /** The window without expired entries. */
   #window(name: string, windowMs: number): Window {
     const window = this.#windows.get(name) ?? { entries: new Map(), sum: 0, lastMs: 0 };
     const oldest = this.#now() - windowMs;
@@ -93,7 +93,7 @@ export class MemoryStore implements LimitStore {
     this.#windows.set(name, window);
   }
 
-  /** Until entries that add up to `amount` have left; a whole window where there are not as many. */
+  /** Milliseconds until entries with a sum of `amount` have expired; a whole window where the sum is lower. */
   #wait({ entries }: Window, amount: number, windowMs: number): number {
     let rest = amount;
     for (const entry of entries.values()) {

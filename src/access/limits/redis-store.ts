@@ -3,7 +3,7 @@ import type { LimitStore, WindowBounds, WindowEntry, WindowState } from './limit
 
 /**
  * A window is a sorted set of entry ids by their time, and a hash of their amounts with the sum under `=`,
- * which is no id. The clock is the server's, so that replicas agree on it. Times are in milliseconds.
+ * which is not an id. The clock is Redis's, so that all servers agree. Times are in milliseconds.
  */
 const windowHead = `
 local times, amounts = KEYS[1], KEYS[2]
@@ -27,7 +27,7 @@ local function keep(window)
 end
 `;
 
-/** ARGV: id, amount, limit, window. Answers granted (1 or 0), used, retry, reset. */
+/** ARGV: id, amount, limit, window. Returns granted (1 or 0), used, retry, reset. */
 const takeScript = `${windowHead}
 local id, amount, limit, window = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 for _, old in ipairs(redis.call('ZRANGEBYSCORE', times, '-inf', now - window)) do drop(old) end
@@ -67,7 +67,7 @@ if amount > 0 then
 end
 `;
 
-/** ARGV: amount, limit, lifetime. Answers granted (1 or 0) and the total. */
+/** ARGV: amount, limit, lifetime. Returns granted (1 or 0) and the total. */
 const totalScript = `
 local amount, limit, lifetime = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local total = tonumber(redis.call('GET', KEYS[1]) or '0')
@@ -78,7 +78,7 @@ if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], lifetime)
 return {1, total}
 `;
 
-/** What `defineCommand` adds. */
+/** The commands that `defineCommand` adds. */
 interface LimitCommands {
   lgiTake(
     times: string,
@@ -89,13 +89,13 @@ interface LimitCommands {
   lgiTotal(key: string, ...values: number[]): Promise<[number, number]>;
 }
 
-/** Every name of ours on a server that others may use, too. */
+/** Prefix of all keys, since other programs may use the same Redis. */
 const prefix = 'llama-gguf-inference:';
 
-/** Requests wait for an answer; a server that is slower than this is of no use to them. */
+/** Timeout of a command, for which requests wait. */
 const commandTimeoutMs = 1000;
 
-/** Counts in a Redis, so that several servers share what a key may use. */
+/** Counts in a Redis, so that several servers share the limits of a key. */
 export class RedisStore implements LimitStore {
   readonly #redis: Redis & LimitCommands;
 
@@ -107,9 +107,9 @@ export class RedisStore implements LimitStore {
   }
 
   /**
-   * Connects, and goes on trying for as long as it is open. Commands fail at once while there is no
-   * connection: nobody waits for one.
-   * @param onError - told of every failure to connect
+   * Connects, and retries until the store is closed. Without a connection commands fail at once: no request waits for
+   * one.
+   * @param onError - receives every failure to connect
    */
   static async open(url: string, onError: (error: Error) => void): Promise<RedisStore> {
     const redis = new Redis(url, {
@@ -122,7 +122,7 @@ export class RedisStore implements LimitStore {
     });
     redis.on('error', onError);
     const store = new RedisStore(redis);
-    // What goes wrong is told to `onError`, and tried again.
+    // `onError` receives the failure, and the client retries.
     await redis.connect().catch(() => {});
     return store;
   }
@@ -151,12 +151,12 @@ export class RedisStore implements LimitStore {
     amount: number,
     { limit, lifetimeMs }: { readonly limit: number; readonly lifetimeMs: number },
   ) {
-    // Lua has no infinity to read.
-    const largest = Math.min(limit, Number.MAX_SAFE_INTEGER);
+    // Lua cannot parse infinity.
+    const maxTotal = Math.min(limit, Number.MAX_SAFE_INTEGER);
     const [granted, total] = await this.#redis.lgiTotal(
       `${prefix}${name}`,
       amount,
-      largest,
+      maxTotal,
       lifetimeMs,
     );
     return { granted: granted === 1, total };
@@ -167,7 +167,7 @@ export class RedisStore implements LimitStore {
   }
 }
 
-/** The braces keep both on one node of a cluster. */
+/** The braces keep both keys on one node of a cluster. */
 function windowKeys(window: string): [string, string] {
   return [`${prefix}{${window}}:times`, `${prefix}{${window}}:amounts`];
 }

@@ -1,21 +1,21 @@
-/** Tokens as a request asks for them; the completion is a guess where it names no limit. */
+/** Requested tokens; the completion is an estimate where the request names no limit. */
 export interface TokenRequest {
   readonly promptTokenCount: number;
   readonly completionTokenCount: number;
 }
 
-/** What a request may spend of its key's tokens. */
+/** Counts one request against the token limits of its key. */
 export interface TokenMeter {
   /**
-   * Sets tokens aside before any work is done.
+   * Reserves tokens before any work is done.
    * @throws {GatewayError} `tokens_exceeded`, `insufficient_quota`
    */
   reserve(request: TokenRequest): Promise<void>;
-  /** Counts what it came to, however it ended; called once after {@link reserve}. Never throws. */
+  /** Counts the tokens that were used, however the request ended; called once after {@link reserve}. Never throws. */
   settle(tokenCount: number): Promise<void>;
 }
 
-/** For those without limits. */
+/** The meter of requests without limits. */
 export const unlimitedMeter: TokenMeter = {
   reserve: async () => {},
   settle: async () => {},

@@ -5,10 +5,10 @@ import { fromLine, toLine, type Usage, UsageTotals } from './usage-lines.ts';
 
 const suffix = '.jsonl';
 
-/** Lines of a file from which sums take their place, if that makes it ten times shorter. */
+/** Minimum number of lines at which a file is compacted to sums, if that makes it ten times shorter. */
 const compactionLineCount = 50_000;
 
-/** Where the ledger of one instance lies; instances may share a folder, never a file. */
+/** Location of one instance's ledger; instances may share a folder, never a file. */
 export interface LedgerPlace {
   readonly folder: string;
   /** Becomes a file name: letters, digits, `.`, `_` and `-`. */
@@ -21,34 +21,34 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/** What was in a file when it was opened. */
+/** The content of a file when it is opened. */
 interface Content {
   /** Sums of its lines. */
   readonly totals: UsageTotals;
   readonly lineCount: number;
   /** Up to the last line break. */
   readonly byteCount: number;
-  /** Numbers of the lines that say nothing, from 1. */
+  /** Numbers of invalid lines, from 1. */
   readonly badLines: readonly number[];
 }
 
 /**
- * Who used how much, on disk: what {@link record} has acknowledged survives the end of the process, however
- * it comes. Requests that end together share one write.
+ * The usage of all keys, on disk. Usage that {@link record} has acknowledged survives any end of the process. Requests that
+ * end together share one write.
  */
 export class Ledger {
   readonly #place: LedgerPlace;
   readonly #path: string;
   readonly #logger: Logger;
-  /** Of what is in the file. */
+  /** Sums of the file. */
   readonly #totals: UsageTotals;
   #file: FileHandle;
   #byteCount: number;
   #lineCount: number;
-  /** The file is made shorter from here on; never where it has lines that are not understood. */
+  /** Number of lines from which the file is compacted; never for a file with invalid lines. */
   #compactionAt: number;
   #waiting: Waiting[] = [];
-  /** What could not be written, and is tried again with the next request. */
+  /** Usage of failed writes, which the next write retries. */
   #unwritten = new UsageTotals();
   #writing: Promise<void> | undefined;
 
@@ -64,8 +64,7 @@ export class Ledger {
   }
 
   /**
-   * Opens the file or makes it. A line that was being written when the process ended was never
-   * acknowledged, and is cut off.
+   * Opens or creates the file. An incomplete last line was never acknowledged, and is cut off.
    * @throws {Error} when the folder cannot be written
    */
   static async open(place: LedgerPlace, logger: Logger): Promise<Ledger> {
@@ -74,7 +73,7 @@ export class Ledger {
     const content = await readOwn(path);
     const { badLines, byteCount } = content;
     if (badLines.length > 0) {
-      logger.warn({ path, lines: badLines }, 'lines of the usage ledger that say nothing');
+      logger.warn({ path, lines: badLines }, 'invalid lines in the usage ledger');
     }
     const file = await open(path, 'a', 0o640);
     await file.truncate(byteCount);
@@ -85,8 +84,8 @@ export class Ledger {
   }
 
   /**
-   * Resolves once the usage is safe.
-   * @throws {Error} when it could not be written; that has been logged, and is tried again with the next
+   * Resolves once the usage is on the disk.
+   * @throws {Error} when it could not be written; the failure is logged, and the next write retries it
    */
   record(usage: Usage): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -95,12 +94,12 @@ export class Ledger {
     });
   }
 
-  /** The sums of all instances that share the folder. */
+  /** Sums over all instances that share the folder. */
   readAll(): Promise<readonly Usage[]> {
     return readLedgers(this.#place.folder);
   }
 
-  /** Waits for what is being written. */
+  /** Waits for the current write. */
   async close(): Promise<void> {
     await this.#writing;
     await this.#file.close();
@@ -133,7 +132,7 @@ export class Ledger {
       await this.#file.appendFile(text);
       await this.#file.datasync();
     } catch (error) {
-      // A full disk may have taken a part: what is written again must not be there twice.
+      // A full disk may have taken a part, which a retry must not write twice.
       await this.#file.truncate(this.#byteCount);
       throw error;
     }
@@ -161,11 +160,11 @@ export class Ledger {
   }
 }
 
-/** The sums of all instances whose ledgers lie in a folder; none where it does not exist. */
+/** Sums over all ledgers in a folder; none where the folder does not exist. */
 export async function readLedgers(folder: string): Promise<readonly Usage[]> {
   const totals = new UsageTotals();
   for (const name of await ledgerNames(folder)) {
-    // In pieces: who reads may have streams to serve meanwhile.
+    // Line by line, so that the server can serve streams meanwhile.
     const file = await open(join(folder, name));
     for await (const line of file.readLines()) {
       const usage = fromLine(line);
@@ -206,8 +205,8 @@ async function readOwn(path: string): Promise<Content> {
 }
 
 /**
- * Puts a text in the place of a file, whole or not at all.
- * @returns the new file, open for more
+ * Replaces the content of a file, completely or not at all.
+ * @returns the new file, open for appending
  */
 async function replace(path: string, text: Buffer): Promise<FileHandle> {
   const partial = `${path}.partial`;
@@ -224,7 +223,7 @@ async function replace(path: string, text: Buffer): Promise<FileHandle> {
   }
 }
 
-/** So that a new name outlives a power cut too. Not every file system can promise that. */
+/** Makes a new file name survive a power cut, where the file system supports it. */
 async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r');
   try {

@@ -1,7 +1,7 @@
 import { isKeyId } from '../keys/key-line.ts';
 import type { Usage } from './usage-lines.ts';
 
-/** Which part of the usage is asked for; days are `2026-11-24`, what is left out is everything. */
+/** The requested part of the usage; days are `2026-11-24`, an absent field does not filter. */
 export interface UsageFilter {
   readonly day?: string | undefined;
   /** The first day. */
@@ -11,7 +11,7 @@ export interface UsageFilter {
   readonly keyId?: string | undefined;
 }
 
-/** One field of a filter is wrong. */
+/** One field of a filter is invalid. */
 export class UsageFilterError extends Error {
   readonly field: keyof UsageFilter;
   /** Completes "<field> must ...". */
@@ -51,7 +51,7 @@ export function matches(usage: Usage, { day, from = day, to = day, keyId }: Usag
   );
 }
 
-/** Whether the calendar has it. */
+/** Whether a text is a day of the calendar. */
 function isDay(text: string): boolean {
   if (!/^\d{4}-\d\d-\d\d$/.test(text)) return false;
   const time = Date.parse(`${text}T00:00:00Z`);

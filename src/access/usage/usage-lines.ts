@@ -1,20 +1,20 @@
-/** What one key used on one day (UTC). */
+/** Usage of one key on one day (UTC). */
 export interface Usage {
   /** `2026-11-24`. */
   readonly day: string;
   readonly keyId: string;
   readonly requestCount: number;
-  /** Those that did not come to their end. */
+  /** Requests that failed or were aborted. */
   readonly errorCount: number;
   readonly promptTokenCount: number;
-  /** The prompt tokens among them that were found in the cache. */
+  /** Prompt tokens that came from the cache. */
   readonly cachedTokenCount: number;
   readonly completionTokenCount: number;
 }
 
 type Count = Exclude<keyof Usage, 'day' | 'keyId'>;
 
-/** Names in a line of the file, short since there may be many lines. */
+/** Names in a line of the file, short for files with many lines. */
 const names: Readonly<Record<Count, string>> = {
   requestCount: 'requests',
   errorCount: 'errors',
@@ -25,8 +25,7 @@ const names: Readonly<Record<Count, string>> = {
 const counts = Object.keys(names) as Count[];
 
 /**
- * Sums of usage. Its text form is lines of JSON that add up: whether a line is one request or the sum of a
- * month makes no difference to who reads them.
+ * Sums of usage. The text form is lines of JSON that add up: a line may be one request or the sum of a month.
  */
 export class UsageTotals {
   readonly #totals = new Map<string, Usage>();
@@ -51,7 +50,7 @@ export class UsageTotals {
   }
 }
 
-/** One line, its line break included. */
+/** One line with its line break. */
 export function toLine(usage: Usage): string {
   const fields = counts.flatMap((count) =>
     usage[count] === 0 ? [] : [[names[count], usage[count]]],
@@ -59,7 +58,7 @@ export function toLine(usage: Usage): string {
   return `${JSON.stringify({ day: usage.day, key: usage.keyId, ...Object.fromEntries(fields) })}\n`;
 }
 
-/** The usage of a line without its line break; undefined when it is none. */
+/** The usage of a line without its line break; undefined for an invalid line. */
 export function fromLine(line: string): Usage | undefined {
   let parsed: unknown;
   try {

@@ -1,30 +1,30 @@
 import type { Usage } from './usage-lines.ts';
 
-/** What one request came to. */
+/** Usage of one request. */
 export interface RequestUsage
   extends Pick<Usage, 'promptTokenCount' | 'cachedTokenCount' | 'completionTokenCount'> {
-  /** It did not come to its end. */
+  /** The request failed or was aborted. */
   readonly failed: boolean;
 }
 
-/** Takes down what one request used. */
+/** Records the usage of one request. */
 export interface UsageRecorder {
-  /** Resolves once that is safe, or cannot be made so. Never throws. */
+  /** Resolves once the usage is on the disk, or the write has failed. Never throws. */
   record(usage: RequestUsage): Promise<void>;
 }
 
-/** Where nobody asks. */
+/** A recorder that discards usage. */
 export const noRecorder: UsageRecorder = { record: async () => {} };
 
-/** What is recorded, by day and key. */
+/** Recorded usage by day and key. */
 export interface UsageLedger {
-  /** @throws {Error} when it is not safe; that has been logged */
+  /** @throws {Error} when the write failed, which is logged */
   record(usage: Usage): Promise<void>;
-  /** The sums of all servers that share the place. */
+  /** Sums over all servers that share the folder. */
   readAll(): Promise<readonly Usage[]>;
 }
 
-/** Records the usage of one key, under the day (UTC) on which a request ends. */
+/** Records the usage of one key, on the day (UTC) on which a request ends. */
 export class KeyRecorder implements UsageRecorder {
   readonly #ledger: UsageLedger;
   readonly #keyId: string;
@@ -48,7 +48,7 @@ export class KeyRecorder implements UsageRecorder {
       cachedTokenCount,
       completionTokenCount,
     };
-    // The ledger has said what is wrong; the client has nothing to do with it.
+    // The ledger logs the failure, which does not concern the client.
     await this.#ledger.record(usage).catch(() => {});
   }
 }

@@ -59,20 +59,16 @@ describe('a key source', () => {
   });
 
   test.each([
-    [
-      'cannot be read',
-      () => rmSync(path),
-      /there is no such file; the keys from before \(1\) stay/,
-    ],
+    ['cannot be read', () => rmSync(path), /there is no such file; the previous keys \(1\) stay/],
     [
       'is empty',
       () => writeFileSync(path, '\n# none\n'),
-      /has no valid key; the keys from before \(1\)/,
+      /has no valid key; the previous keys \(1\)/,
     ],
     [
       'has bad lines only',
       () => writeFileSync(path, 'nonsense'),
-      /has no valid key; the keys from before \(1\)/,
+      /has no valid key; the previous keys \(1\)/,
     ],
   ])('keeps its keys when the new file %s', async (_name, spoil, reason) => {
     writeFileSync(path, `alice:${secrets.alice}\n`, { mode: 0o600 });

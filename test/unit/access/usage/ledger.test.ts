@@ -120,7 +120,7 @@ describe('a ledger', () => {
     expect(await readLedgers(folder)).toMatchObject([{ requestCount: 50_001 }]);
   });
 
-  test('leaves a file with lines that say nothing as it is', async () => {
+  test('leaves a file with invalid lines as it is', async () => {
     writeFileSync(path(), `nonsense\n${toLine(one()).repeat(50_000)}`);
     const ledger = await Ledger.open(place(), logger);
     await ledger.record(one());
