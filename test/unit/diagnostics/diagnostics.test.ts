@@ -124,7 +124,8 @@ describe('writeDiagnosis', () => {
     expect(read('SUMMARY.txt')).toContain('wrong setting: unknown setting "comment"');
     expect(read('logs/server.log').trimEnd().split('\n')).toHaveLength(500);
     expect(read('errors.txt')).toBe('logs/server.log: [gateway] error: the gateway crashed\n');
-    expect(read('health_status.txt')).toContain('no answer');
+    // With a wrong setting the defaults hold, and a server may listen on those ports.
+    expect(read('health_status.txt')).toMatch(/^http:\/\/127\.0\.0\.1:8000\/ping: /);
     expect(JSON.parse(read('config_file.json'))).toEqual({
       'port-health': 0,
       comment: '[not shown]',
@@ -136,6 +137,16 @@ describe('writeDiagnosis', () => {
       expect(statSync(join(dir, name)).mode & 0o077, name).toBe(0);
     }
     expect(statSync(archive).mode & 0o077).toBe(0);
+  });
+
+  it('says that a server that is gone does not answer', async () => {
+    const { read } = await diagnose({ PORT: '1', PORT_HEALTH: '2' });
+    const lines = read('health_status.txt').trim().split(/\n+/);
+    expect(lines).toHaveLength(5);
+    // What follows a question mark is redacted.
+    for (const line of lines.filter((each) => !each.includes('?'))) {
+      expect(line).toMatch(/^http:\/\/\S+:[12]\/\S+: no answer /);
+    }
   });
 
   it('works where settings are wrong, and says which', async () => {
