@@ -5,7 +5,6 @@
  *   node scripts/build.mjs [--quiet]     --quiet prints nothing when everything is up to date
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import {
   existsSync,
   mkdirSync,
@@ -18,6 +17,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Stamp } from './fingerprint.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const buildDir = join(root, 'build');
@@ -60,6 +60,7 @@ export async function build({ quiet }) {
     inputs: nativeInputs(llamaDir),
     isMade: nativeOutputsExist,
     make: () => buildNative(llamaDir),
+    hint: ' (takes about a minute)',
   });
   await step('dist', {
     quiet,
@@ -70,38 +71,28 @@ export async function build({ quiet }) {
 }
 
 /** Runs `make` unless the inputs have the fingerprint of the last successful run. */
-async function step(name, { quiet, inputs, isMade, make }) {
+async function step(name, { quiet, inputs, isMade, make, hint = '' }) {
   const stampFile = join(buildDir, `${name.replace(' ', '-')}.stamp`);
-  const fingerprint = fingerprintOf(inputs);
-  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === fingerprint && isMade()) {
+  const { isSame, save } = new Stamp(stampFile).compare(root, inputs);
+  if (isSame && isMade()) {
     if (!quiet) console.log(`${name}: up to date`);
     return;
   }
-  console.log(`${name}: building`);
+  console.log(`${name}: building${hint}`);
   const startedAt = Date.now();
   await make();
-  mkdirSync(buildDir, { recursive: true });
-  writeFileSync(stampFile, fingerprint);
+  save();
   console.log(`${name}: built in ${((Date.now() - startedAt) / 1000).toFixed(1)} s`);
-}
-
-/** Sizes and modification times are enough to notice an edit, and cost under a millisecond a file. */
-function fingerprintOf(files) {
-  const hash = createHash('sha256');
-  hash.update(process.version);
-  for (const file of files) {
-    const { size, mtimeMs } = statSync(file);
-    hash.update(`${file}\0${size}\0${mtimeMs}\0`);
-  }
-  return hash.digest('hex');
 }
 
 function nativeInputs(llamaDir) {
   return [
     ...filesUnder(join(root, 'native')),
     ...llamaLibraries(llamaDir),
-    join(root, 'package.json'),
-    join(llamaDir, 'package.json'),
+    // Their versions; the rest of the project's own package.json does not concern the addon.
+    ...[llamaDir, ...['cmake-js', 'node-addon-api'].map((name) => join(root, 'node_modules', name))]
+      .map((folder) => join(folder, 'package.json'))
+      .filter(existsSync),
     fileURLToPath(import.meta.url),
   ];
 }
