@@ -6,12 +6,12 @@
 #include <vector>
 
 BackgroundPrefill::BackgroundPrefill(BackgroundContext* background, Context* context,
-                                     Scheduler* scheduler, Sequences* sequences,
+                                     Scheduler* scheduler, Completions* completions,
                                      Statistics* statistics)
     : background_(background),
       context_(context),
       scheduler_(scheduler),
-      sequences_(sequences),
+      completions_(completions),
       statistics_(statistics) {}
 
 void BackgroundPrefill::Follow(const StepPlan& plan) {
@@ -39,8 +39,7 @@ void BackgroundPrefill::Run(const LaneWork& work, double batch_ms) {
 bool BackgroundPrefill::Holds(const LaneWork& work) {
   return std::ranges::all_of(work.shares, [this](const LaneShare& share) {
     const BackgroundContext::Row* row = background_->Find(share.id);
-    return row != nullptr && row->n_computed >= share.first &&
-           static_cast<int32_t>(row->tokens.size()) >= share.first + share.n_tokens;
+    return row != nullptr && row->n_computed >= share.first;
   });
 }
 
@@ -50,20 +49,22 @@ bool BackgroundPrefill::HasRead(const LaneWork& work) {
 }
 
 void BackgroundPrefill::SetTargets(const LaneWork& work) {
-  for (BackgroundContext::Row& row : background_->rows()) row.n_target = row.n_computed;
+  for (BackgroundContext::Row& row : background_->rows()) {
+    row.tokens = {};
+    row.n_target = row.n_computed;
+  }
   for (const LaneShare& share : work.shares) {
-    background_->Find(share.id)->n_target = share.first + share.n_tokens;
+    BackgroundContext::Row* row = background_->Find(share.id);
+    row->tokens = scheduler_->tokens(share.id);
+    row->n_target = share.first + share.n_tokens;
   }
 }
 
 void BackgroundPrefill::Begin(const LaneWork& work) {
   std::vector<BackgroundContext::Row> rows;
   for (const LaneShare& share : work.shares) {
-    Sequence& sequence = sequences_->at(share.id);
-    sequence.MarkStarted(Clock::now());
-    BackgroundContext::Row row{.id = share.id, .n_computed = share.first, .n_target = share.first};
-    sequence.CopyTokens(0, sequence.n_tokens(), &row.tokens);
-    rows.push_back(std::move(row));
+    completions_->at(share.id).MarkStarted(Clock::now());
+    rows.push_back({.id = share.id, .n_computed = share.first, .n_target = share.first});
   }
   if (!background_->Begin(std::move(rows), work.shares[0].cache_id)) Fail(work);
 }
@@ -96,7 +97,7 @@ void BackgroundPrefill::Move(const LaneWork& work) {
     }
     const int32_t n_new = background_->Find(share.id)->n_computed - share.first;
     scheduler_->CommitLane(share, n_new);
-    statistics_->CountComputed(share.first, n_new, &sequences_->at(share.id));
+    statistics_->CountComputed(share.first, n_new, &completions_->at(share.id));
   }
   background_->EndMoves();
 }

@@ -2,7 +2,7 @@
 // it in each step, and moves finished prompts to the engine's context. Engine thread.
 #pragma once
 
-#include "engine/sequence.h"
+#include "engine/completion.h"
 #include "engine/statistics.h"
 #include "llama/background_context.h"
 #include "llama/context.h"
@@ -12,7 +12,7 @@ class BackgroundPrefill {
  public:
   // All of them must outlive this object.
   BackgroundPrefill(BackgroundContext* background, Context* context, Scheduler* scheduler,
-                    Sequences* sequences, Statistics* statistics);
+                    Completions* completions, Statistics* statistics);
 
   // Frees the background context if the plan has no work for it.
   void Follow(const StepPlan& plan);
@@ -35,6 +35,6 @@ class BackgroundPrefill {
   BackgroundContext* const background_;
   Context* const context_;
   Scheduler* const scheduler_;
-  Sequences* const sequences_;
+  Completions* const completions_;
   Statistics* const statistics_;
 };

@@ -16,7 +16,8 @@ struct Overloaded : Functions... {
 
 constexpr char kNoRoom[] = "the KV cache has no room for the sequence";
 
-// Sequences for whose longest drafts a step has room. More sequences keep the machine busy without.
+// Completions for whose longest drafts a step has room. More sequences keep the machine busy
+// without.
 constexpr int32_t kMaxDrafting = 4;
 
 // A batch must have room for a token of every slot.
@@ -67,7 +68,7 @@ EngineFacts Engine::Open() {
   BackgroundContext* background = background_context_ ? &*background_context_ : nullptr;
   scheduler_.emplace(LimitsOf(options_, drafter_.has_value(), background, &*context_));
   if (background != nullptr) {
-    background_prefill_.emplace(background, &*context_, &*scheduler_, &sequences_, &statistics_);
+    background_prefill_.emplace(background, &*context_, &*scheduler_, &completions_, &statistics_);
   }
   facts.prompt_lane = background != nullptr;
   facts.n_batch = static_cast<int32_t>(llama_n_batch(context_->get()));
@@ -111,22 +112,22 @@ void Engine::Start(Submit submit) {
   const SequenceId id = submit.id;
   try {
     std::string scope = std::move(submit.cache_scope);
-    Sequence sequence(model_, std::move(submit));
-    const bool scores_prompt = sequence.scores_prompt();
-    scheduler_->Add(id, sequence.prompt_tokens(), std::move(scope), scores_prompt);
-    if (scores_prompt) {
-      link_.events->Emit(PromptDelta{id, {sequence.FirstPromptToken()}});
-      sequence.MarkScored(1);
+    Completion completion(model_, std::move(submit));
+    const bool wants_prompt_logprobs = completion.wants_prompt_logprobs();
+    scheduler_->Add(id, completion.prompt_tokens(), std::move(scope), wants_prompt_logprobs);
+    if (wants_prompt_logprobs) {
+      link_.events->Emit(PromptDelta{id, {completion.FirstPromptToken()}});
+      completion.MarkPromptLogprobs(1);
     }
-    sequences_.emplace(id, std::move(sequence));
+    completions_.emplace(id, std::move(completion));
   } catch (const std::exception& error) {
     link_.events->Emit(RequestError{id, ErrorCode::kBadRequest, error.what()});
   }
 }
 
 void Engine::CancelSequence(SequenceId id) {
-  const auto found = sequences_.find(id);
-  if (found != sequences_.end()) {
+  const auto found = completions_.find(id);
+  if (found != completions_.end()) {
     EndSequence(id, found->second.End(FinishReason::kCancelled, Clock::now()));
   }
 }
@@ -144,7 +145,7 @@ bool Engine::Step() {
   // Waiting texts leave with the next step's, unless that step computes a prompt: it takes longer.
   if (!plan.only_decodes()) link_.events->Flush();
   statistics_.CountStep();
-  batch_.Fill(plan, &sequences_);
+  batch_.Fill(plan, *scheduler_, &completions_);
   if (Decode(plan)) {
     Commit(plan);
     Sample(plan);
@@ -160,7 +161,7 @@ void Engine::Draft() {
   if (!drafter_) return;
   std::vector<DraftCall> calls = scheduler_->DraftCalls();
   for (DraftCall& call : calls) {
-    call.n_most = std::min(call.n_most, sequences_.at(call.id).n_guessable());
+    call.n_most = std::min(call.n_most, completions_.at(call.id).max_draft());
   }
   if (calls.empty()) return;
   drafter_->Draft(calls, [this](SequenceId id, std::vector<Token> draft) {
@@ -214,15 +215,15 @@ void Engine::Commit(const StepPlan& plan) {
   scheduler_->Commit(plan);
   statistics_.CountBatch(batch_.n_tokens());
   for (const StepWork& work : plan.work) {
-    statistics_.CountComputed(work.first, work.n_tokens, &sequences_.at(work.id));
+    statistics_.CountComputed(work.first, work.n_tokens, &completions_.at(work.id));
   }
 }
 
 void Engine::Sample(const StepPlan& plan) {
   const Clock::time_point begin = Clock::now();
-  sampler_.Run(plan, batch_, &sequences_, context_->get());
+  sampler_.Run(plan, batch_, &completions_, context_->get());
   statistics_.CountSampling(MillisecondsSince(begin));
-  TakeScores();
+  TakePromptLogprobs();
   TakeSamples();
   EndPromptsOnly(plan);
 }
@@ -250,29 +251,29 @@ void Engine::Rest() {
 // True if any sequence that sampled in this step is still running.
 bool Engine::DecodesNext(const StepPlan& plan) const {
   return std::ranges::any_of(plan.work, [this](const StepWork& work) {
-    return work.samples && sequences_.contains(work.id);
+    return work.samples && completions_.contains(work.id);
   });
 }
 
-void Engine::TakeScores() {
-  auto& scores = sampler_.scores();
-  for (size_t begin = 0; begin < scores.size();) {
-    Sequence* sequence = scores[begin].sequence;
-    PromptDelta delta{sequence->id(), {}};
+void Engine::TakePromptLogprobs() {
+  auto& logprobs = sampler_.prompt_logprobs();
+  for (size_t begin = 0; begin < logprobs.size();) {
+    Completion* completion = logprobs[begin].completion;
+    PromptDelta delta{completion->id(), {}};
     std::string error;
     size_t end = begin;
-    for (; end < scores.size() && scores[end].sequence == sequence; ++end) {
-      if (error.empty()) error = std::move(scores[end].error);
-      delta.tokens.push_back(std::move(scores[end].token));
+    for (; end < logprobs.size() && logprobs[end].completion == completion; ++end) {
+      if (error.empty()) error = std::move(logprobs[end].error);
+      delta.tokens.push_back(std::move(logprobs[end].token));
     }
     begin = end;
     if (error.empty()) {
-      sequence->MarkScored(static_cast<int32_t>(delta.tokens.size()));
+      completion->MarkPromptLogprobs(static_cast<int32_t>(delta.tokens.size()));
       link_.events->Emit(std::move(delta));
     } else {
       std::erase_if(sampler_.samples(),
-                    [&](const StepSampler::Sample& each) { return each.sequence == sequence; });
-      const SequenceId id = sequence->id();
+                    [&](const StepSampler::Sample& each) { return each.completion == completion; });
+      const SequenceId id = completion->id();
       EndSequence(id, RequestError{id, ErrorCode::kSequenceFailed, std::move(error)});
     }
   }
@@ -280,12 +281,12 @@ void Engine::TakeScores() {
 
 void Engine::TakeSamples() {
   for (StepSampler::Sample& sample : sampler_.samples()) {
-    Sequence* sequence = sample.sequence;
-    const SequenceId id = sequence->id();
-    Sequence::Growth growth;
+    Completion* completion = sample.completion;
+    const SequenceId id = completion->id();
+    Completion::Growth growth;
     size_t n_grown = 0;
     while (n_grown < sample.tokens.size() && !growth.ended) {
-      growth = sequence->Grow(sample.tokens[n_grown++]);
+      growth = completion->Grow(sample.tokens[n_grown++]);
       if (growth.text.empty()) continue;
       TextDelta delta{id, std::move(growth.text), std::move(growth.tokens)};
       if (growth.begins) {
@@ -298,10 +299,10 @@ void Engine::TakeSamples() {
     if (n_grown > 0) {
       const std::span<const Token> grown(sample.tokens.data(), n_grown);
       const int32_t n_accepted = scheduler_->Append(id, grown);
-      statistics_.CountDraft(static_cast<int32_t>(sample.draft->size()), n_accepted, sequence);
+      statistics_.CountDraft(static_cast<int32_t>(sample.draft->size()), n_accepted, completion);
     }
     if (growth.ended) {
-      EndSequence(id, sequence->End(growth.reason, Clock::now()));
+      EndSequence(id, completion->End(growth.reason, Clock::now()));
     } else if (!sample.error.empty()) {
       EndSequence(id, RequestError{id, ErrorCode::kSequenceFailed, std::move(sample.error)});
     }
@@ -311,8 +312,8 @@ void Engine::TakeSamples() {
 // A request for 0 completion tokens ends when its prompt is computed.
 void Engine::EndPromptsOnly(const StepPlan& plan) {
   for (const StepWork& work : plan.work) {
-    const auto found = sequences_.find(work.id);
-    if (!work.samples || found == sequences_.end() || found->second.max_tokens() > 0) continue;
+    const auto found = completions_.find(work.id);
+    if (!work.samples || found == completions_.end() || found->second.max_tokens() > 0) continue;
     EndSequence(work.id, found->second.End(FinishReason::kLength, Clock::now()));
   }
 }
@@ -331,7 +332,7 @@ void Engine::EndSequence(SequenceId id, Event event) {
     scheduler_->Finish(id);
   }
   if (drafter_) drafter_->Forget(id);
-  sequences_.erase(id);
+  completions_.erase(id);
   link_.events->Emit(std::move(event));
 }
 
@@ -345,14 +346,14 @@ void Engine::End(std::vector<Message> unhandled,
       link_.events->Emit(std::move(cancelled));
     }
   };
-  for (const auto& [id, sequence] : sequences_) {
-    end(id, sequence.End(FinishReason::kCancelled, now));
+  for (const auto& [id, completion] : completions_) {
+    end(id, completion.End(FinishReason::kCancelled, now));
   }
   for (const Message& message : unhandled) {
     const auto* submit = std::get_if<Submit>(&message);
     if (submit != nullptr) end(submit->id, {submit->id, FinishReason::kCancelled});
   }
-  sequences_.clear();
+  completions_.clear();
   background_prefill_.reset();
   scheduler_.reset();
   drafter_.reset();

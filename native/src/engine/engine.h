@@ -10,9 +10,9 @@
 
 #include "core/thread_loop.h"
 #include "engine/background_prefill.h"
+#include "engine/completion.h"
 #include "engine/intake.h"
 #include "engine/messages.h"
-#include "engine/sequence.h"
 #include "engine/statistics.h"
 #include "engine/step_batch.h"
 #include "engine/step_sampler.h"
@@ -97,7 +97,7 @@ class Engine {
   bool DecodesNext(const StepPlan& plan) const;
 
   // What follows from the results of the sampler.
-  void TakeScores();
+  void TakePromptLogprobs();
   void TakeSamples();
   void EndPromptsOnly(const StepPlan& plan);
 
@@ -118,7 +118,7 @@ class Engine {
   std::optional<BackgroundContext> background_context_;
   std::optional<Scheduler> scheduler_;
   std::optional<BackgroundPrefill> background_prefill_;
-  Sequences sequences_;
+  Completions completions_;
 
   // When the latest Decode began, and whether it also performed copies.
   Clock::time_point decode_begin_{};

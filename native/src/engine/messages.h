@@ -20,7 +20,7 @@
 // ------------------------------------------------------------------------------------
 
 // Which log probabilities a request asks for.
-struct Scoring {
+struct LogprobOptions {
   // Number of most likely tokens at each position, 0 or more.
   int32_t n_top = 0;
   // Also for the prompt: then all of it is computed, whatever is cached.
@@ -36,10 +36,10 @@ struct Submit {
   std::vector<std::string> stops;
   // All sampling parameters, in the form of llama.cpp's samplers.
   common_params_sampling sampling;
-  // Sequences share computed prefixes only if their scopes are equal.
+  // Completions share computed prefixes only if their scopes are equal.
   std::string cache_scope;
   // Without it no log probabilities are computed.
-  std::optional<Scoring> scoring;
+  std::optional<LogprobOptions> logprobs;
   Clock::time_point submitted_at;
 };
 
@@ -68,7 +68,7 @@ struct EngineFacts {
   std::string no_prompt_lane = {};
 };
 
-// The next tokens of a scored prompt. Emitted before any text.
+// The next tokens of a prompt whose log probabilities are wanted. Emitted before any text.
 struct PromptDelta {
   SequenceId id = 0;
   std::vector<ScoredToken> tokens;
@@ -92,7 +92,7 @@ struct SequenceEnd {
   int32_t n_completion_tokens = 0;
   // Completion tokens that were reasoning.
   int32_t n_reasoning_tokens = 0;
-  // Sum over all completion tokens, if they are scored.
+  // Sum over all completion tokens, if log probabilities are wanted.
   std::optional<double> total_logprob = {};
   // Drafted tokens, and those of them that were accepted.
   int32_t n_drafted_tokens = 0;
@@ -123,10 +123,10 @@ struct EngineStats {
   double step_ms = 0;
   double decode_ms = 0;
   double sampling_ms = 0;
-  // Sequences that found a part of their prompt in the cache, and those that had to give way.
+  // Completions that found a part of their prompt in the cache, and those that had to give way.
   uint64_t n_prefix_hits = 0;
   uint64_t n_paused = 0;
-  // Sequences that were moved in a split cache to be computed in one pass with others.
+  // Completions that were moved in a split cache to be computed in one pass with others.
   uint64_t n_moved = 0;
   // Guesses that were checked, their tokens, those that were right, and these by their place in the
   // guess.

@@ -12,18 +12,18 @@ void Statistics::CountBackground(int32_t n_tokens) {
   counted_.n_lane_tokens += n_tokens;
 }
 
-void Statistics::CountComputed(int32_t first, int32_t n_tokens, Sequence* sequence) {
-  const bool found_none = sequence->n_cached_tokens() == 0;
-  const Sequence::Progress progress = sequence->MarkComputed(first, n_tokens);
+void Statistics::CountComputed(int32_t first, int32_t n_tokens, Completion* completion) {
+  const bool found_none = completion->n_cached_tokens() == 0;
+  const Completion::Progress progress = completion->MarkComputed(first, n_tokens);
   counted_.n_prefilled_tokens += progress.n_prefilled;
   counted_.n_cached_tokens += progress.n_cached;
   counted_.n_recomputed_tokens += progress.n_recomputed;
   if (found_none && progress.n_cached > 0) ++counted_.n_prefix_hits;
 }
 
-void Statistics::CountDraft(int32_t n_drafted, int32_t n_accepted, Sequence* sequence) {
+void Statistics::CountDraft(int32_t n_drafted, int32_t n_accepted, Completion* completion) {
   if (n_drafted == 0) return;
-  sequence->CountDraft(n_drafted, n_accepted);
+  completion->CountDraft(n_drafted, n_accepted);
   ++counted_.n_drafts;
   counted_.n_drafted_tokens += n_drafted;
   counted_.n_accepted_tokens += n_accepted;

@@ -7,8 +7,8 @@
 #include <mutex>
 #include <span>
 
+#include "engine/completion.h"
 #include "engine/messages.h"
-#include "engine/sequence.h"
 #include "schedule/scheduler.h"
 
 class Statistics {
@@ -21,11 +21,11 @@ class Statistics {
   void CountBatch(int32_t n_tokens) { counted_.n_decoded_tokens += n_tokens; }
   void CountBackground(int32_t n_tokens);
   // The tokens [first, first + n_tokens) of a sequence were computed.
-  void CountComputed(int32_t first, int32_t n_tokens, Sequence* sequence);
+  void CountComputed(int32_t first, int32_t n_tokens, Completion* completion);
   void CountSampling(double ms) { counted_.sampling_ms += ms; }
   void CountSampled(size_t n_tokens) { counted_.n_sampled_tokens += n_tokens; }
   // A draft was verified. Does nothing without drafted tokens.
-  void CountDraft(int32_t n_drafted, int32_t n_accepted, Sequence* sequence);
+  void CountDraft(int32_t n_drafted, int32_t n_accepted, Completion* completion);
 
   // The engine thread. Makes the counts visible to other threads, with the gauges of `scheduler`;
   // all gauges are 0 without one.

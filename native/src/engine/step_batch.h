@@ -5,14 +5,15 @@
 #include <cstdint>
 #include <vector>
 
-#include "engine/sequence.h"
+#include "engine/completion.h"
 #include "llama/token_batch.h"
 #include "schedule/scheduler.h"
 
 class StepBatch {
  public:
-  // Replaces the batch by the work of `plan`. Marks its sequences as started.
-  void Fill(const StepPlan& plan, Sequences* sequences);
+  // Replaces the batch by the work of `plan`, with the tokens that `scheduler` knows. Marks its
+  // sequences as started.
+  void Fill(const StepPlan& plan, const Scheduler& scheduler, Completions* completions);
 
   TokenBatch* tokens() { return &batch_; }
   int32_t n_tokens() const { return batch_.size(); }
@@ -26,5 +27,4 @@ class StepBatch {
   std::vector<int32_t> first_outputs_;
   // Indices into the plan's work, ordered by cache id.
   std::vector<size_t> by_cache_id_;
-  std::vector<llama_token> scratch_tokens_;
 };

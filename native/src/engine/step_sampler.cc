@@ -14,31 +14,33 @@ std::string ReasonOf(const std::exception& error) {
   return error.what()[0] == '\0' ? "no token could be chosen" : error.what();
 }
 
-void TakeScore(llama_context* context, StepSampler::Score* score) {
+void Compute(llama_context* context, StepSampler::PromptLogprob* logprob) {
   try {
-    score->token = score->sequence->ScorePrompt(context, score->batch_index, score->index);
+    logprob->token =
+        logprob->completion->PromptLogprob(context, logprob->batch_index, logprob->index);
   } catch (const std::exception& error) {
-    score->error = ReasonOf(error);
+    logprob->error = ReasonOf(error);
   }
 }
 
 }  // namespace
 
-void StepSampler::Run(const StepPlan& plan, const StepBatch& batch, Sequences* sequences,
+void StepSampler::Run(const StepPlan& plan, const StepBatch& batch, Completions* completions,
                       llama_context* context) {
-  Collect(plan, batch, sequences);
+  Collect(plan, batch, completions);
   const auto n_samples = static_cast<int32_t>(samples_.size());
-  const auto n_items = n_samples + static_cast<int32_t>(scores_.size());
+  const auto n_items = n_samples + static_cast<int32_t>(prompt_logprobs_.size());
   const auto work_on = [&](int32_t i) {
     if (i < n_samples) {
       Choose(context, &samples_[i]);
     } else {
-      TakeScore(context, &scores_[i - n_samples]);
+      Compute(context, &prompt_logprobs_[i - n_samples]);
     }
   };
   if (n_passes() * model_->n_vocab() >= kParallelEffort) {
     // The first access to the logits reorders them; later accesses are thread-safe.
-    const int32_t first = samples_.empty() ? scores_[0].batch_index : samples_[0].batch_index;
+    const int32_t first =
+        samples_.empty() ? prompt_logprobs_[0].batch_index : samples_[0].batch_index;
     llama_get_logits_ith(context, first);
     workers_.Run(n_items, work_on);
   } else {
@@ -46,35 +48,35 @@ void StepSampler::Run(const StepPlan& plan, const StepBatch& batch, Sequences* s
   }
 }
 
-void StepSampler::Collect(const StepPlan& plan, const StepBatch& batch, Sequences* sequences) {
+void StepSampler::Collect(const StepPlan& plan, const StepBatch& batch, Completions* completions) {
   samples_.clear();
-  scores_.clear();
+  prompt_logprobs_.clear();
   for (size_t i = 0; i < plan.work.size(); ++i) {
     const StepWork& work = plan.work[i];
-    Sequence* sequence = &sequences->at(work.id);
-    if (sequence->scores_prompt()) {
-      const int32_t end = std::min(work.first + work.n_tokens + 1, sequence->n_prompt_tokens());
-      for (int32_t at = std::max(work.first + 1, sequence->n_scored()); at < end; ++at) {
-        scores_.push_back({.sequence = sequence,
-                           .batch_index = batch.first_output(i) + (at - 1 - work.first),
-                           .index = at});
+    Completion* completion = &completions->at(work.id);
+    if (completion->wants_prompt_logprobs()) {
+      const int32_t end = std::min(work.first + work.n_tokens + 1, completion->n_prompt_tokens());
+      for (int32_t at = std::max(work.first + 1, completion->n_prompt_logprobs()); at < end; ++at) {
+        prompt_logprobs_.push_back({.completion = completion,
+                                    .batch_index = batch.first_output(i) + (at - 1 - work.first),
+                                    .index = at});
       }
     }
-    if (work.samples && sequence->max_tokens() > 0) {
-      samples_.push_back({.sequence = sequence,
+    if (work.samples && completion->max_tokens() > 0) {
+      samples_.push_back({.completion = completion,
                           .batch_index = batch.first_output(i) + work.n_outputs() - 1,
                           .draft = &work.draft});
     }
   }
   // Slow samplers first, so that no thread waits for one of them at the end.
   std::ranges::stable_sort(samples_, std::greater(),
-                           [](const Sample& each) { return each.sequence->sampling_effort(); });
+                           [](const Sample& each) { return each.completion->sampling_effort(); });
 }
 
 int64_t StepSampler::n_passes() const {
-  int64_t n = static_cast<int64_t>(scores_.size()) * Sequence::kScoringEffort;
+  int64_t n = static_cast<int64_t>(prompt_logprobs_.size()) * Completion::kLogprobEffort;
   for (const Sample& sample : samples_) {
-    n += static_cast<int64_t>(1 + sample.draft->size()) * sample.sequence->sampling_effort();
+    n += static_cast<int64_t>(1 + sample.draft->size()) * sample.completion->sampling_effort();
   }
   return n;
 }
@@ -86,7 +88,7 @@ void StepSampler::Choose(llama_context* context, Sample* sample) const {
   try {
     for (size_t i = 0; i <= draft.size(); ++i) {
       const int32_t batch_index = sample->batch_index + static_cast<int32_t>(i);
-      const llama_token token = sample->sequence->Sample(context, batch_index);
+      const llama_token token = sample->completion->Sample(context, batch_index);
       sample->tokens.push_back(token);
       if (i == draft.size() || token != draft[i] || model_->IsEndOfGeneration(token)) break;
     }

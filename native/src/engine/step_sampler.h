@@ -1,5 +1,6 @@
-// Samples the next tokens of a step and scores its prompt tokens, on several threads where that is
-// faster. Changes samplers only: what follows from the tokens is the engine's work. Engine thread.
+// Samples the next tokens of a step and computes the log probabilities of its prompt tokens, on
+// several threads where that is faster. Changes samplers only: what follows from the tokens is the
+// engine's work. Engine thread.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +8,7 @@
 #include <vector>
 
 #include "core/worker_pool.h"
-#include "engine/sequence.h"
+#include "engine/completion.h"
 #include "engine/step_batch.h"
 #include "llama/model.h"
 #include "schedule/scheduler.h"
@@ -19,7 +20,7 @@ class StepSampler {
 
   // A sequence that samples in this step.
   struct Sample {
-    Sequence* sequence = nullptr;
+    Completion* completion = nullptr;
     // Batch index of its last known token; its draft follows.
     int32_t batch_index = 0;
     const std::vector<Token>* draft = nullptr;
@@ -28,29 +29,29 @@ class StepSampler {
     // Why sampling ended early; empty if it did not.
     std::string error = {};
   };
-  // A prompt token that is scored in this step.
-  struct Score {
-    Sequence* sequence = nullptr;
+  // A prompt token whose log probability is computed in this step.
+  struct PromptLogprob {
+    Completion* completion = nullptr;
     // Batch index of the token before it.
     int32_t batch_index = 0;
     // Index of the token in its prompt.
     int32_t index = 0;
     ScoredToken token = {};
-    // Why there is no score; empty if there is one.
+    // Why there is no log probability; empty if there is one.
     std::string error = {};
   };
 
-  // Samples and scores what `plan` asks for. `context` has just computed `batch`. The results stay
+  // Computes what `plan` asks for. `context` has just computed `batch`. The results stay
   // valid until the next call, as long as the sequences and the plan exist.
-  void Run(const StepPlan& plan, const StepBatch& batch, Sequences* sequences,
+  void Run(const StepPlan& plan, const StepBatch& batch, Completions* completions,
            llama_context* context);
 
   std::vector<Sample>& samples() { return samples_; }
-  // Scores of one sequence are adjacent, in the order of its prompt.
-  std::vector<Score>& scores() { return scores_; }
+  // Those of one sequence are adjacent, in the order of its prompt.
+  std::vector<PromptLogprob>& prompt_logprobs() { return prompt_logprobs_; }
 
  private:
-  void Collect(const StepPlan& plan, const StepBatch& batch, Sequences* sequences);
+  void Collect(const StepPlan& plan, const StepBatch& batch, Completions* completions);
   // Passes over logits, in total.
   int64_t n_passes() const;
   // Thread-safe for different items.
@@ -59,5 +60,5 @@ class StepSampler {
   const Model* const model_;
   WorkerPool workers_;
   std::vector<Sample> samples_;
-  std::vector<Score> scores_;
+  std::vector<PromptLogprob> prompt_logprobs_;
 };

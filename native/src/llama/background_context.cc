@@ -41,7 +41,8 @@ BackgroundContext::~BackgroundContext() { Abandon(); }
 
 // Computes a token, moves it, and checks that it has arrived.
 bool BackgroundContext::MovesInTrial() {
-  if (!Begin({{.id = 0, .tokens = {0}, .n_target = 1}}, -1) || !Run(1e9, 1) || is_busy()) {
+  constexpr std::array<Token, 1> kAnyToken{0};
+  if (!Begin({{.id = 0, .tokens = kAnyToken, .n_target = 1}}, -1) || !Run(1e9, 1) || is_busy()) {
     return false;
   }
   const bool moves = Read(0) && WriteTo(0) && main_->n_held(0) == 1;
@@ -139,7 +140,7 @@ bool BackgroundContext::ComputePiece() noexcept {
       const int32_t n = std::min(row.n_target - row.n_computed, n_piece_ - batch_.size());
       ends.push_back(row.n_computed + std::max(0, n));
       if (n <= 0) continue;
-      const auto tokens = std::span(row.tokens).subspan(row.n_computed, n);
+      const auto tokens = row.tokens.subspan(row.n_computed, n);
       batch_.Add(static_cast<llama_seq_id>(i), row.n_computed, tokens, 0);
     }
     done = batch_.DecodeIn(context_.get()) == DecodeStatus::kOk && !stops();

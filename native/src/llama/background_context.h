@@ -34,7 +34,8 @@ class BackgroundContext {
   // A sequence that is computed here.
   struct Row {
     SequenceId id = 0;
-    std::vector<llama_token> tokens = {};
+    // All known tokens. Read only by Run(), as far as the target: may be empty without one.
+    std::span<const Token> tokens = {};
     // The first `n_computed` tokens are computed; initially these are the cached ones.
     int32_t n_computed = 0;
     // Tokens to compute in total; n_computed if none are wanted at the moment.

@@ -124,7 +124,7 @@ void EngineWrap::Submit(const Napi::CallbackInfo& info) {
       .stops = StringsFrom(info[3].As<Napi::Array>()),
       .sampling = std::move(sampling),
       .cache_scope = StringAt(info, 5),
-      .scoring = ScoringFrom(info[6]),
+      .logprobs = LogprobOptionsFrom(info[6]),
       .submitted_at = Clock::now(),
   });
 }

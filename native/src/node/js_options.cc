@@ -208,13 +208,13 @@ common_params_sampling SamplingFrom(const Napi::Object& options) {
   return params;
 }
 
-std::optional<Scoring> ScoringFrom(const Napi::Value& value) {
+std::optional<LogprobOptions> LogprobOptionsFrom(const Napi::Value& value) {
   if (value.IsUndefined()) return std::nullopt;
-  Scoring scoring;
+  LogprobOptions logprobs;
   const OptionReader read(value.As<Napi::Object>());
-  read("topCount", &scoring.n_top);
-  read("prompt", &scoring.prompt);
-  return scoring;
+  read("topCount", &logprobs.n_top);
+  read("prompt", &logprobs.prompt);
+  return logprobs;
 }
 
 std::vector<std::string> StringsFrom(const Napi::Array& strings) {

@@ -26,6 +26,6 @@ EmbedderOptions EmbedderOptionsFrom(const Napi::Object& options);
 common_params_sampling SamplingFrom(const Napi::Object& options);
 
 // None for undefined.
-std::optional<Scoring> ScoringFrom(const Napi::Value& value);
+std::optional<LogprobOptions> LogprobOptionsFrom(const Napi::Value& value);
 
 std::vector<std::string> StringsFrom(const Napi::Array& strings);

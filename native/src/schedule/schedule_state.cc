@@ -38,7 +38,7 @@ StepWork ScheduleState::NextWork(SequenceId id, int32_t n_tokens) const {
 
 int32_t ScheduleState::n_decoding(const StepPlan& plan) const {
   return static_cast<int32_t>(std::ranges::count_if(plan.work, [this](const StepWork& work) {
-    return work.is_decode() && Get(work.id).n_sampled > 0;
+    return work.is_decode() && Get(work.id).n_sampled() > 0;
   }));
 }
 

@@ -25,8 +25,6 @@ struct ScheduledSequence {
   int32_t n_prompt = 0;
   // Prompt tokens whose logits are still needed begin here; n_prompt when there are none.
   int32_t logprobs_begin = 0;
-  // Sampled tokens since the sequence was added.
-  int32_t n_sampled = 0;
   // -1 while the sequence waits.
   CacheId cache_id = -1;
   // True while the sequence's reader is too slow: it computes nothing.
@@ -44,6 +42,7 @@ struct ScheduledSequence {
   DraftRecord drafts = {};
 
   int32_t n_tokens() const { return static_cast<int32_t>(tokens.size()); }
+  int32_t n_sampled() const { return n_tokens() - n_prompt; }
   bool wants_logprobs() const { return logprobs_begin < n_prompt; }
 };
 

@@ -150,7 +150,6 @@ int32_t Scheduler::Append(SequenceId id, std::span<const Token> tokens) {
   if (n_drafted > 0) drafting_.ObserveOutcome(n_drafted, n_accepted, &sequence.drafts);
   state_.cache.Cut(sequence.cache_id, sequence.n_tokens() + n_accepted);
   sequence.tokens.insert(sequence.tokens.end(), tokens.begin(), tokens.end());
-  sequence.n_sampled += static_cast<int32_t>(tokens.size());
   return n_accepted;
 }
 

@@ -85,6 +85,10 @@ class Scheduler {
   // from now on prefixes are used whole or not at all.
   void EditFailed(CacheId id);
 
+  // All known tokens of a sequence, its prompt first: the only place where they are kept. Valid
+  // until the sequence samples or ends.
+  std::span<const Token> tokens(SequenceId id) const { return state_.Get(id).tokens; }
+
   const PrefixCache& cache() const { return state_.cache; }
   int32_t n_running() const { return state_.n_running(); }
   int32_t n_waiting() const { return static_cast<int32_t>(state_.waiting.size()); }
