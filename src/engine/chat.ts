@@ -1,23 +1,23 @@
 /** Chats: the messages, the tools and the constraints that a chat template renders. */
 
-/** A call of a tool, as the model wrote it. */
+/** A call of a tool in an earlier message, in the form of OpenAI's API. */
 export interface ToolCall {
   readonly id: string;
-  readonly name: string;
-  /** JSON text. The model's text is not validated against the tool's parameters. */
-  readonly arguments: string;
+  readonly type: 'function';
+  /** The arguments are a JSON object as text. */
+  readonly function: { readonly name: string; readonly arguments: string };
 }
 
-/** One message of a chat, its content already reduced to text. */
+/** One message of a chat, validated and in the form of OpenAI's API, its content reduced to text. */
 export interface ChatMessage {
   readonly role: 'system' | 'developer' | 'user' | 'assistant' | 'tool';
   readonly content: string;
   /** Reasoning of the assistant before its content. */
-  readonly reasoning?: string;
+  readonly reasoning_content?: string;
   /** Calls of the assistant after its content. */
-  readonly toolCalls?: readonly ToolCall[];
+  readonly tool_calls?: readonly ToolCall[];
   /** Only in tool messages: the call that the message answers. */
-  readonly toolCallId?: string;
+  readonly tool_call_id?: string;
   /** The tool of a tool message, else the name of the speaker. Few templates show it. */
   readonly name?: string;
 }

@@ -626,7 +626,7 @@ function requireDraftModel({ Engine: native }: Addon, { model, speculative }: En
   if (problem !== '') throw new DraftModelError(problem);
 }
 
-/** A chat in the wire form of OpenAI's API, which llama.cpp reads; chat.h has the names around it. */
+/** A chat as JSON: messages and tools in the form of OpenAI's API, which llama.cpp reads; chat.h has the other names. */
 function nativeChat(
   messages: readonly ChatMessage[],
   options: Omit<ChatOptions, 'thinking'> & { readonly thinking: boolean | undefined },
@@ -634,14 +634,7 @@ function nativeChat(
   const { tools, ...rest } = options;
   return JSON.stringify({
     ...rest,
-    messages: messages.map(({ role, content, reasoning, toolCalls, toolCallId, name }) => ({
-      role,
-      content,
-      reasoning_content: reasoning,
-      tool_calls: toolCalls?.map(({ id, ...call }) => ({ id, type: 'function', function: call })),
-      tool_call_id: toolCallId,
-      name,
-    })),
+    messages,
     tools: tools?.map(({ enforced: _, ...shown }) => nativeTool(shown)),
     ...(tools?.some(({ enforced }) => enforced !== undefined) && {
       enforcedTools: tools.map(({ enforced, ...shown }) =>

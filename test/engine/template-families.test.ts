@@ -209,14 +209,20 @@ const called = { city: 'Paris', days: 3 };
 const callMessage: ChatMessage = {
   role: 'assistant',
   content: '',
-  toolCalls: [{ id: 'call00001', name: 'get_weather', arguments: JSON.stringify(called) }],
+  tool_calls: [
+    {
+      id: 'call00001',
+      type: 'function',
+      function: { name: 'get_weather', arguments: JSON.stringify(called) },
+    },
+  ],
 };
 const thanks: ChatMessage = { role: 'user', content: 'Thanks.' };
 const result: ChatMessage = {
   role: 'tool',
   content: 'sunny',
   name: 'get_weather',
-  toolCallId: 'call00001',
+  tool_call_id: 'call00001',
 };
 
 /** Ends of the turn of an assistant, in whatever template: what follows is the next message. */

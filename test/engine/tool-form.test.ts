@@ -63,13 +63,17 @@ describe('tools, where the chat template knows none', () => {
         {
           role: 'assistant',
           content: 'I look.',
-          toolCalls: [
-            { id: 'call_1', name: 'get_weather', arguments: '{"city":"Paris"}' },
-            { id: 'call_2', name: 'get_time', arguments: '{}' },
+          tool_calls: [
+            {
+              id: 'call_1',
+              type: 'function',
+              function: { name: 'get_weather', arguments: '{"city":"Paris"}' },
+            },
+            { id: 'call_2', type: 'function', function: { name: 'get_time', arguments: '{}' } },
           ],
         },
-        { role: 'tool', content: 'sunny', toolCallId: 'call_1' },
-        { role: 'tool', content: 'noon', toolCallId: 'call_2' },
+        { role: 'tool', content: 'sunny', tool_call_id: 'call_1' },
+        { role: 'tool', content: 'noon', tool_call_id: 'call_2' },
         { role: 'user', content: 'And?' },
       ],
       { tools },

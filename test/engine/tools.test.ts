@@ -255,9 +255,15 @@ describe('what a template is given', () => {
       {
         role: 'assistant',
         content: '',
-        toolCalls: [{ id: 'call_1', name: 'get_weather', arguments: '{"city": "Oslo"}' }],
+        tool_calls: [
+          {
+            id: 'call_1',
+            type: 'function',
+            function: { name: 'get_weather', arguments: '{"city": "Oslo"}' },
+          },
+        ],
       },
-      { role: 'tool', content: '12 degrees', toolCallId: 'call_1', name: 'get_weather' },
+      { role: 'tool', content: '12 degrees', tool_call_id: 'call_1', name: 'get_weather' },
     ];
     const rendered =
       '<|im_start|>user\nWhat is the weather?<|im_end|>\n<|im_start|>assistant\n<tool_call>\n' +

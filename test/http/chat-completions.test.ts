@@ -109,7 +109,7 @@ describe('what reaches the engine', () => {
         { role: 'user', name: 'eve', content: 'c\nd' },
         { role: 'assistant', content: '' },
         { role: 'assistant', content: '' },
-        { role: 'tool', toolCallId: 'x', content: '' },
+        { role: 'tool', tool_call_id: 'x', content: '' },
       ],
     ]);
   });

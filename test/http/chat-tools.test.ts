@@ -187,15 +187,15 @@ describe('what reaches the engine', () => {
       {
         role: 'assistant',
         content: '',
-        reasoning: 'Look it up.',
-        toolCalls: [
-          { id: 'a', name: 'get_weather', arguments: '{"x":1}' },
-          { id: 'b', name: 'get_time', arguments: '{}' },
+        reasoning_content: 'Look it up.',
+        tool_calls: [
+          { id: 'a', type: 'function', function: { name: 'get_weather', arguments: '{"x":1}' } },
+          { id: 'b', type: 'function', function: { name: 'get_time', arguments: '{}' } },
         ],
       },
-      { role: 'tool', content: 'noon', toolCallId: 'b', name: 'get_time' },
-      { role: 'tool', content: 'sun', toolCallId: 'a', name: 'own' },
-      { role: 'assistant', content: 'Sun.', reasoning: 'Said.' },
+      { role: 'tool', content: 'noon', tool_call_id: 'b', name: 'get_time' },
+      { role: 'tool', content: 'sun', tool_call_id: 'a', name: 'own' },
+      { role: 'assistant', content: 'Sun.', reasoning_content: 'Said.' },
     ]);
   });
 });

@@ -3,26 +3,26 @@ import type { ChatMessage, ToolCall } from '../../engine/chat.ts';
 import { missing, unsupported } from '../fields/request-errors.ts';
 import type { ContentPart, RequestMessage, RequestToolCall } from './chat-shapes.ts';
 
-/** Content parts that other models take. */
+/** Content parts of models with other modalities. */
 const otherMedia: ReadonlySet<string> = new Set(['image_url', 'input_audio', 'file', 'refusal']);
 
-/** Fields of an assistant message that would have to reach the prompt. */
+/** Refused fields of an assistant message, which would have to reach the prompt. */
 const unsupportedFields = { function_call: 'send `tool_calls`', audio: 'leave it out' } as const;
 
 /**
- * Messages of a body that fits the schema, in the engine's words.
+ * Validates and normalises the messages of a body that fits the schema; the engine takes them as they are.
  * @throws {GatewayError} with the path of what is wrong, such as `messages[2].content`
  */
 export function readMessages(messages: readonly RequestMessage[]): ChatMessage[] {
   const toolNames = new Map<string, string>();
   return messages.map((message, index) => {
     const chatMessage = toChatMessage(message, `messages[${index}]`, toolNames);
-    for (const { id, name } of chatMessage.toolCalls ?? []) toolNames.set(id, name);
+    for (const { id, function: call } of chatMessage.tool_calls ?? []) toolNames.set(id, call.name);
     return chatMessage;
   });
 }
 
-/** @param toolNames - of the calls so far by id: some templates show which tool a result is of */
+/** @param toolNames - by the ids of the calls so far: some templates show the tool of a result */
 function toChatMessage(
   message: RequestMessage,
   path: string,
@@ -47,16 +47,16 @@ function toChatMessage(
   return {
     role,
     content,
-    ...(reasoning != null && { reasoning }),
-    ...(calls != null && calls.length > 0 && { toolCalls: readToolCalls(calls, path) }),
-    ...(callId != null && { toolCallId: callId }),
+    ...(reasoning != null && { reasoning_content: reasoning }),
+    ...(calls != null && calls.length > 0 && { tool_calls: readToolCalls(calls, path) }),
+    ...(callId != null && { tool_call_id: callId }),
     ...(name !== undefined && { name }),
   };
 }
 
 function readToolCalls(calls: readonly RequestToolCall[], path: string): ToolCall[] {
   return calls.map(({ id, function: call }, index) => {
-    // Clients write a call without arguments both ways.
+    // Some clients send an empty text for a call without arguments.
     const text = call.arguments.trim() || '{}';
     if (!isJsonObject(text)) {
       const param = `${path}.tool_calls[${index}].function.arguments`;
@@ -65,7 +65,7 @@ function readToolCalls(calls: readonly RequestToolCall[], path: string): ToolCal
         message: `\`${param}\` must be a JSON object as text.`,
       });
     }
-    return { id, name: call.name, arguments: text };
+    return { id, type: 'function', function: { name: call.name, arguments: text } };
   });
 }
 
@@ -78,13 +78,13 @@ function isJsonObject(text: string): boolean {
   }
 }
 
-/** Text parts are joined by line breaks, as llama.cpp and vLLM join them. */
+/** Text parts are joined by line breaks, as in llama.cpp and vLLM. */
 function toText({ role, content }: RequestMessage, path: string): string {
   if (typeof content === 'string') return content;
   if (content != null) {
     return content.map((part, index) => toPartText(part, `${path}[${index}]`)).join('\n');
   }
-  // A message of a client's own history may have had no text.
+  // An assistant message of the client's history may have no text.
   if (role === 'assistant') return '';
   if (content === undefined) throw missing(path);
   throw new GatewayError('invalid_value', {
