@@ -19,14 +19,14 @@ import { completions } from '../api/text/completions.ts';
 import { tokens } from '../api/text/tokens.ts';
 import { embeddings } from '../api/vectors/embeddings.ts';
 import { rerank } from '../api/vectors/rerank.ts';
-import type { HttpLimits } from '../config/config.ts';
+import type { Config, HttpLimits } from '../config/config.ts';
 import { documentedKeyword } from '../core/route-doc.ts';
 import { anonymousAccess } from '../http/anonymous-access.ts';
 import { type AuthenticationOptions, authentication } from '../http/authentication.ts';
 import { authorization } from '../http/authorization.ts';
 import { callerLog } from '../http/caller-log.ts';
 import { clientErrorHandler } from '../http/client-error.ts';
-import { type CorsOrigins, cors } from '../http/cors.ts';
+import { cors } from '../http/cors.ts';
 import { docs } from '../http/docs.ts';
 import { errorHandler, frameworkErrorHandler } from '../http/error-handler.ts';
 import { everyMethod } from '../http/every-method.ts';
@@ -42,7 +42,6 @@ import { requestTrace } from '../http/request-trace.ts';
 import { usageRecording } from '../http/usage-recording.ts';
 import { toValidationError } from '../http/validation-error.ts';
 import type { ModelRegistry } from '../model/registry.ts';
-import { AccessLog, type AccessLogOptions } from '../observe/access-log.ts';
 import type { Metrics } from '../observe/metrics/metrics.ts';
 import type { TraceObserver } from '../observe/trace/request-trace.ts';
 import type { TlsMaterial } from './tls-certificate.ts';
@@ -55,6 +54,12 @@ export interface AccessOptions extends AuthenticationOptions {
   readonly protectedMetrics: boolean;
 }
 
+/** The settings that the plugins and routes read. */
+export type GatewaySettings = Pick<
+  Config['server'],
+  'limits' | 'trustedProxies' | 'corsOrigins' | 'strictModel' | 'generationTimeoutMs'
+>;
+
 /** What the gateway answers with, and how. */
 export interface GatewayDeps {
   readonly logger: Logger;
@@ -65,25 +70,15 @@ export interface GatewayDeps {
   /** For requests that compute inputs. */
   readonly inputAdmission: Admission;
   readonly metrics: Metrics;
-  /** Left out: requests are not logged. */
-  readonly accessLog?: Omit<AccessLogOptions, 'logger'> | undefined;
-  /** An observer of every request, beside metrics and access log. */
-  readonly tracing?: TraceObserver | undefined;
-  readonly limits: HttpLimits;
+  /** The observers of every request beside the metrics. */
+  readonly observers: readonly TraceObserver[];
+  readonly settings: GatewaySettings;
   /** Left out: the server speaks HTTP without TLS. */
   readonly tls?: TlsMaterial | undefined;
-  /** The time limit of a completion and its stream, in milliseconds; 0 is without limit. */
-  readonly generationTimeoutMs: number;
-  /** Origins whose pages may call the server. */
-  readonly corsOrigins: CorsOrigins;
-  /** Refuse a `model` other than the served one, instead of ignoring the field. */
-  readonly strictModel: boolean;
   /** Left out: every client may do everything. */
   readonly authentication?: AccessOptions | undefined;
   /** Where the usage of keys is recorded; left out: nowhere. */
   readonly ledger?: UsageLedger | undefined;
-  /** Addresses and networks whose `X-Forwarded-For` is trusted. */
-  readonly trustedProxies: readonly string[];
   /** The version of this program; a part of `system_fingerprint`. */
   readonly version: string;
 }
@@ -102,7 +97,8 @@ export function buildGateway(deps: GatewayDeps): Gateway {
   return app;
 }
 
-function openApp({ logger, limits, tls, trustedProxies, corsOrigins }: GatewayDeps) {
+function openApp({ logger, settings, tls }: GatewayDeps) {
+  const { limits, trustedProxies, corsOrigins } = settings;
   return Fastify({
     loggerInstance: logger as FastifyBaseLogger,
     logController: new LogController({
@@ -137,15 +133,15 @@ function openApp({ logger, limits, tls, trustedProxies, corsOrigins }: GatewayDe
 
 /** Hooks run in the order of these lines. */
 function registerPlugins(app: Gateway, deps: GatewayDeps): void {
-  const { authentication: access, models, limits, version } = deps;
+  const { authentication: access, models, metrics, observers, settings, version } = deps;
   app.register(everyMethod);
   app.register(jsonBody);
-  app.register(requestTrace, { observers: observersOf(deps) });
+  app.register(requestTrace, { observers: [metrics, ...observers] });
   app.register(requestId);
   app.register(openAiHeaders);
   app.register(errorHandler);
-  app.register(cors, { origins: deps.corsOrigins });
-  app.register(httpLimits, { limits });
+  app.register(cors, { origins: settings.corsOrigins });
+  app.register(httpLimits, { limits: settings.limits });
   app.register(preflight);
   if (access === undefined) app.register(anonymousAccess);
   else app.register(authentication, access);
@@ -159,9 +155,10 @@ function registerPlugins(app: Gateway, deps: GatewayDeps): void {
 }
 
 function registerRoutes(app: Gateway, deps: GatewayDeps): void {
-  const { models, drain, admission, inputAdmission, metrics, ledger, strictModel, version } = deps;
+  const { models, drain, admission, inputAdmission, metrics, ledger, version } = deps;
+  const { strictModel, generationTimeoutMs } = deps.settings;
   const authenticationEnabled = deps.authentication !== undefined;
-  app.decorate('generationTimeoutMs', deps.generationTimeoutMs);
+  app.decorate('generationTimeoutMs', generationTimeoutMs);
   app.register(health, { models, drain, admission, metrics, authenticationEnabled });
   // Metrics of single keys are shown to keys only.
   app.register(metricsRoute, {
@@ -178,14 +175,6 @@ function registerRoutes(app: Gateway, deps: GatewayDeps): void {
   app.register(chatPrompts, { models, strictModel });
   app.register(tokens, { models });
   app.register(props, { models, version });
-}
-
-function observersOf({ logger, metrics, accessLog, tracing }: GatewayDeps): TraceObserver[] {
-  return [
-    metrics,
-    ...(accessLog === undefined ? [] : [new AccessLog({ logger, ...accessLog })]),
-    ...(tracing === undefined ? [] : [tracing]),
-  ];
 }
 
 /** The options of Node's server. Fastify types a server with TLS differently; the gateway treats both alike. */

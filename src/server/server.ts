@@ -27,6 +27,7 @@ import type { Backend } from '../model/backend.ts';
 import { type LoadedModel, loadModel } from '../model/load.ts';
 import { ModelRegistry } from '../model/registry.ts';
 import { type ModelSource, resolveDraftSource, resolveModelSource } from '../model/source.ts';
+import { AccessLog } from '../observe/access-log.ts';
 import { EngineWatch } from '../observe/engine-watch.ts';
 import { Metrics } from '../observe/metrics/metrics.ts';
 import type { Tracing } from '../observe/trace/tracing.ts';
@@ -99,11 +100,12 @@ export async function serve(options: ServeOptions): Promise<void> {
     admission,
     inputAdmission,
     metrics,
-    tracing,
+    observers: [...accessLogOf(config.log, log), ...(tracing === undefined ? [] : [tracing])],
     logger,
-    keys,
-    limitStore,
     ledger,
+    authentication: keys && { ...config.auth, keys, limitStore },
+    settings: config.server,
+    version: programVersion,
   };
   const noPort = new AbortController();
   const loading = loadSource(source, {
@@ -158,42 +160,18 @@ export async function serve(options: ServeOptions): Promise<void> {
   logger.info('stopped');
 }
 
-/** The API port, and the health port where nobody else has opened it. */
+/** Opens the API port, and the health port unless the supervisor has opened it. */
 async function openListeners(
-  { config: { server, auth, log: logConfig }, supervisor, log }: ServeOptions,
-  {
-    keys,
-    limitStore,
-    ...deps
-  }: Omit<GatewayDeps, ConfiguredDep> & {
-    /** Undefined where authentication is off. */
-    readonly keys: KeySource | undefined;
-    readonly limitStore: LimitStore | undefined;
-  },
+  { config: { server }, supervisor }: ServeOptions,
+  deps: Omit<GatewayDeps, 'tls'>,
   state: () => ServiceState,
 ) {
   const health = supervisor === undefined ? await openHealthListener(server, state) : undefined;
   const healthPort = health?.port ?? supervisor?.start.healthPort ?? 0;
   try {
+    const { host, tls } = server;
     const port = supervisor?.start.port ?? server.port;
-    const { failuresPerMinute, protectedMetrics } = auth;
-    const api = await openApiListener({ host: server.host, port, tls: server.tls }, healthPort, {
-      ...deps,
-      authentication: keys && {
-        keys,
-        policy: auth,
-        failuresPerMinute,
-        protectedMetrics,
-        limitStore,
-      },
-      trustedProxies: server.trustedProxies,
-      limits: server.limits,
-      generationTimeoutMs: server.generationTimeoutMs,
-      corsOrigins: server.corsOrigins,
-      strictModel: server.strictModel,
-      accessLog: logConfig.access ? { format: logConfig.format, file: log.accessFile } : undefined,
-      version: programVersion,
-    });
+    const api = await openApiListener({ host, port, tls }, healthPort, deps);
     const close = async () => {
       await api.close();
       await health?.close();
@@ -205,17 +183,9 @@ async function openListeners(
   }
 }
 
-/** What of a gateway follows from the settings alone. */
-type ConfiguredDep =
-  | 'authentication'
-  | 'trustedProxies'
-  | 'limits'
-  | 'tls'
-  | 'generationTimeoutMs'
-  | 'corsOrigins'
-  | 'strictModel'
-  | 'accessLog'
-  | 'version';
+function accessLogOf({ access, format }: Config['log'], log: LogOutput): AccessLog[] {
+  return access ? [new AccessLog({ logger: log.logger, format, file: log.accessFile })] : [];
+}
 
 interface RunningModel {
   readonly engine: Engine;

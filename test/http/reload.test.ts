@@ -22,7 +22,7 @@ async function start(text: string, adminKeyIds: readonly string[] = []) {
   await keys.open();
   const policy = { defaultLimits: {}, adminKeyIds, sharedCache: false };
   const { app } = startGateway({
-    authentication: { keys, policy, failuresPerMinute: 0, protectedMetrics: false },
+    authentication: { keys, ...policy, failuresPerMinute: 0, protectedMetrics: false },
   });
   const reload = (secret: string) => app.inject({ method: 'POST', url, headers: bearer(secret) });
   return { app, file, reload };

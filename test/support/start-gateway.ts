@@ -4,13 +4,16 @@ import { onTestFinished } from 'vitest';
 import { Admission, type AdmissionLimits } from '../../src/admission/admission.ts';
 import { Drain } from '../../src/admission/drain.ts';
 import { type ModelCard, ModelRegistry } from '../../src/model/registry.ts';
+import { AccessLog, type AccessLogOptions } from '../../src/observe/access-log.ts';
 import { EngineWatch } from '../../src/observe/engine-watch.ts';
 import { Metrics } from '../../src/observe/metrics/metrics.ts';
+import type { TraceObserver } from '../../src/observe/trace/request-trace.ts';
 import {
   type AccessOptions,
   buildGateway,
   type Gateway,
   type GatewayDeps,
+  type GatewaySettings,
 } from '../../src/server/gateway.ts';
 import { FakeEngine, type FakeInfo } from './fake-engine.ts';
 
@@ -29,7 +32,7 @@ export const card: ModelCard = {
   eosToken: '</s>',
 };
 
-const limits: GatewayDeps['limits'] = {
+const limits: GatewaySettings['limits'] = {
   bodyBytes: 1_000_000,
   headerCount: 64,
   headerLineBytes: 8192,
@@ -50,21 +53,11 @@ export interface TestGateway {
 }
 
 export interface TestGatewayOptions
-  extends Partial<
-    Pick<
-      GatewayDeps,
-      | 'strictModel'
-      | 'accessLog'
-      | 'authentication'
-      | 'trustedProxies'
-      | 'ledger'
-      | 'generationTimeoutMs'
-      | 'corsOrigins'
-      | 'tls'
-      | 'tracing'
-    >
-  > {
-  readonly limits?: Partial<GatewayDeps['limits']>;
+  extends Partial<Pick<GatewayDeps, 'authentication' | 'ledger' | 'tls'>>,
+    Partial<Omit<GatewaySettings, 'limits'>> {
+  readonly limits?: Partial<GatewaySettings['limits']>;
+  readonly accessLog?: Omit<AccessLogOptions, 'logger'>;
+  readonly tracing?: TraceObserver;
   readonly limitStore?: AccessOptions['limitStore'];
   readonly queue?: Partial<AdmissionLimits>;
   /** Leave the registry in its first state. */
@@ -121,19 +114,23 @@ function assembleGateway(options: TestGatewayOptions): TestGateway {
     admission,
     inputAdmission,
     metrics,
-    limits: { ...limits, ...options.limits },
-    generationTimeoutMs: options.generationTimeoutMs ?? 0,
-    corsOrigins: options.corsOrigins ?? [],
+    observers: [
+      ...(options.accessLog ? [new AccessLog({ logger, ...options.accessLog })] : []),
+      ...(options.tracing ? [options.tracing] : []),
+    ],
+    settings: {
+      limits: { ...limits, ...options.limits },
+      trustedProxies: options.trustedProxies ?? [],
+      corsOrigins: options.corsOrigins ?? [],
+      strictModel: options.strictModel ?? false,
+      generationTimeoutMs: options.generationTimeoutMs ?? 0,
+    },
     tls: options.tls,
-    tracing: options.tracing,
-    strictModel: options.strictModel ?? false,
     authentication: options.authentication && {
       ...options.authentication,
       limitStore: options.limitStore,
     },
     ledger: options.ledger,
-    trustedProxies: options.trustedProxies ?? [],
-    accessLog: options.accessLog,
     version: '0.0.0',
   });
   return { app, engine, models, drain, metrics, logLines };

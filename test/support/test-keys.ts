@@ -1,5 +1,4 @@
 import pino from 'pino';
-import type { KeyPolicy } from '../../src/access/keys/caller.ts';
 import { KeySource } from '../../src/access/keys/key-source.ts';
 import type { AccessOptions } from '../../src/server/gateway.ts';
 
@@ -10,16 +9,11 @@ export const secrets = {
   carol: 'sk-M4rDv7UoBg0YlPc5EjSxTh',
 } as const;
 
-/** How tests authenticate, where they do not say otherwise. */
-export interface TestAuthentication
-  extends Partial<Omit<AccessOptions, 'keys' | 'policy'>>,
-    Partial<KeyPolicy> {}
-
-/** Keys of a file that exists only in this text, already read. */
+/** The keys of a key file with this text. */
 export async function withKeys(
   text: string,
-  { failuresPerMinute = 0, protectedMetrics = false, ...policy }: TestAuthentication = {},
-): Promise<AccessOptions & { readonly keys: KeySource }> {
+  options: Partial<Omit<AccessOptions, 'keys'>> = {},
+): Promise<AccessOptions> {
   const keys = new KeySource({
     path: '/keys.txt',
     logger: pino({ level: 'silent' }),
@@ -28,9 +22,12 @@ export async function withKeys(
   await keys.load();
   return {
     keys,
-    policy: { defaultLimits: {}, adminKeyIds: [], sharedCache: false, ...policy },
-    failuresPerMinute,
-    protectedMetrics,
+    defaultLimits: {},
+    adminKeyIds: [],
+    sharedCache: false,
+    failuresPerMinute: 0,
+    protectedMetrics: false,
+    ...options,
   };
 }
 

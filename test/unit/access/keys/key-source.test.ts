@@ -132,11 +132,11 @@ describe('a key source', () => {
 
 describe('what a key may do', () => {
   async function callerOf(attributes: string, adminKeyIds: readonly string[]): Promise<Caller> {
-    const { keys, policy } = await withKeys(`alice:${secrets.alice}:5${attributes}`, {
+    const access = await withKeys(`alice:${secrets.alice}:5${attributes}`, {
       adminKeyIds,
       defaultLimits: { requestsPerMinute: 100, tokensPerDay: 9 },
     });
-    return recognise(secrets.alice, keys.ring, policy);
+    return recognise(secrets.alice, access.keys.ring, access);
   }
 
   test.each([
@@ -158,9 +158,9 @@ describe('what a key may do', () => {
   });
 
   test('ends with its last moment', async () => {
-    const { keys, policy } = await withKeys(`a:${secrets.alice}::2026-11-24T12:00:00+01:00`);
+    const access = await withKeys(`a:${secrets.alice}::2026-11-24T12:00:00+01:00`);
     const end = Date.UTC(2026, 10, 24, 11);
-    expect(recognise(secrets.alice, keys.ring, policy, end - 1).keyId).toBe('a');
-    expect(() => recognise(secrets.alice, keys.ring, policy, end)).toThrow('has expired');
+    expect(recognise(secrets.alice, access.keys.ring, access, end - 1).keyId).toBe('a');
+    expect(() => recognise(secrets.alice, access.keys.ring, access, end)).toThrow('has expired');
   });
 });
