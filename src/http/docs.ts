@@ -78,6 +78,6 @@ async function openViewer(app: FastifyInstance): Promise<FastifyInstance> {
 const doc: RouteDoc = {
   operationId: 'getDocs',
   tag: 'Server',
-  summary: 'This document as a page that can send requests',
+  summary: 'Open this document as a page that can send requests',
   reply: { mediaType: 'text/html', description: 'Swagger UI; it loads nothing from elsewhere.' },
 };

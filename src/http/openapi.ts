@@ -131,6 +131,6 @@ function addExample(operation: Operation, examples: Readonly<Record<string, obje
 const doc: RouteDoc = {
   operationId: 'getOpenApi',
   tag: 'Server',
-  summary: 'This document',
+  summary: 'Get this document',
   reply: { mediaType: 'application/json', description: 'An OpenAPI 3.1 document.' },
 };

@@ -40,7 +40,7 @@ describe('the access log', () => {
     expect(lines()[0]).not.toHaveProperty('code');
   });
 
-  test('names whose key it was', async () => {
+  test('has the id of the key', async () => {
     const { app, lines, fileLines } = start('text');
     app.addHook('onRequest', async (request) => {
       Object.assign(request, { caller: { keyId: 'alice' } });
@@ -88,14 +88,14 @@ describe('the access log', () => {
     );
   });
 
-  test('tells of a stream that failed after it had begun', async () => {
+  test('reports a stream that failed after it had begun', async () => {
     const { app, engine, lines } = start();
     engine.script.failure = { at: 1, error: new GatewayError('sequence_failed') };
     await postChat(app, { stream: true });
     expect(lines()).toMatchObject([{ status: 200, code: 'sequence_failed', promptTokenCount: 3 }]);
   });
 
-  test('keeps quiet about those who watch, unless asked', async () => {
+  test('leaves out the probes of monitoring, except at level debug', async () => {
     const { app, lines, fileLines } = start();
     for (const url of ['/ping', '/health', '/metrics']) await app.inject(url);
     expect(lines().map(({ level }) => level)).toEqual([20, 20, 20]);
@@ -130,7 +130,7 @@ describe('api_access.log', () => {
     ]);
   });
 
-  test('has who was refused by keys and limits, and what was too large', async () => {
+  test('has requests refused by keys and limits, and bodies that were too large', async () => {
     const fileLines: string[] = [];
     const { app } = startGateway({
       accessLog: { format: 'text', file: { write: (line) => fileLines.push(line) } },

@@ -133,7 +133,7 @@ describe('without a key', () => {
     expect((await app.inject(url)).statusCode).toBe(200);
   });
 
-  test('/health tells that authentication is on', async () => {
+  test('/health reports that authentication is on', async () => {
     const { app } = startGateway({ authentication: await withKeys(`a:${secrets.alice}`) });
     expect((await app.inject('/health')).json().authentication).toEqual({ enabled: true });
     expect(JSON.stringify((await app.inject('/health')).json())).not.toContain('"a"');

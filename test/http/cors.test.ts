@@ -20,7 +20,7 @@ describe('a preflight', () => {
       },
     });
 
-  test('of an allowed origin is told what it may send', async () => {
+  test('of an allowed origin gets the methods and headers that it may send', async () => {
     const reply = await ask(corsOrigins, origin);
     expect(reply.statusCode).toBe(204);
     expect(reply.body).toBe('');
@@ -105,7 +105,7 @@ describe('a reply to a page', () => {
     );
   });
 
-  test('have the wildcard whoever asks, also without an origin', async () => {
+  test('have the wildcard for every origin, and without one', async () => {
     const { app } = startGateway({ corsOrigins: ['*'] });
     expect((await app.inject('/ping')).headers['access-control-allow-origin']).toBe('*');
   });

@@ -120,7 +120,7 @@ describe('a body that cannot be read', () => {
     expect(await reply.json()).toEqual(errorBody('payload_too_large'));
   });
 
-  test('is told so also while megabytes of it are still being sent', async () => {
+  test('gets the refusal also while megabytes of it are still being sent', async () => {
     const { app } = startGateway({ limits: { bodyBytes: 1000 } });
     const { baseUrl } = await listen(app);
     const body = Buffer.alloc(20_000_000, ' ');

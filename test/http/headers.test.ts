@@ -70,7 +70,7 @@ describe('whether to try again', () => {
     }
   });
 
-  test('is spread out, so that those who are refused together come back one by one', async () => {
+  test('is spread out, so that clients refused together return one by one', async () => {
     const { app, engine } = startGateway();
     engine.script.failure = { at: 0, error: new GatewayError('queue_full') };
     const replies = await Promise.all(Array.from({ length: 20 }, () => postChat(app)));

@@ -184,7 +184,7 @@ describe('a completion that takes too long', () => {
   });
 });
 
-test('a body is not read for those who may not send it', async () => {
+test('a body is not read before its request is authorized', async () => {
   const { app } = startGateway({
     authentication: await withKeys(`alice:${secrets.alice}`),
     limits: { bodyBytes: 10 },

@@ -63,7 +63,7 @@ describe('requests a minute', () => {
     expect((await chat(gateway, secrets.carol)).statusCode).toBe(200);
   });
 
-  test('count whatever a key asks for, and nothing that needs none', async () => {
+  test('count on every path that requires a key, and on no other', async () => {
     const { app } = await start(`alice:${secrets.alice}:2`);
     const headers = bearer(secrets.alice);
     expect((await app.inject({ url: '/nowhere', headers })).statusCode).toBe(404);

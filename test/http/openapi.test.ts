@@ -103,7 +103,7 @@ describe('the API document', () => {
     expect(refused).toHaveProperty('context_length_exceeded.value.error.type');
   });
 
-  test('tells ranges, and what may be null', async () => {
+  test('states ranges, and which fields accept null', async () => {
     const { components } = await fetchDocument();
     expect(components.schemas.ChatCompletionRequest).toMatchObject({
       required: ['messages'],

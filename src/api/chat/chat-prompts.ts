@@ -51,7 +51,7 @@ const errors = [
 const renderingDoc: RouteDoc = {
   operationId: 'applyTemplate',
   tag: 'Tokens',
-  summary: 'Show the text a chat becomes',
+  summary: 'Render the prompt of a chat',
   body,
   reply: {
     name: 'RenderedPrompt',

@@ -79,7 +79,14 @@ export const samplingFields = {
   // At 1 the moving average would have infinite weight.
   adaptive_decay: optional(Type.Number({ minimum: 0, maximum: 0.99 })),
   // Signed or unsigned; a JSON number above 2^53 arrives rounded, at most to 2^64.
-  seed: optional(Type.Integer({ format: 'int64', minimum: -(2 ** 63), maximum: 2 ** 64 })),
+  seed: optional(
+    Type.Integer({
+      format: 'int64',
+      minimum: -(2 ** 63),
+      maximum: 2 ** 64,
+      description: 'A signed or unsigned 64-bit integer; above 2^53 it may arrive rounded.',
+    }),
+  ),
   ignore_eos: optional(Type.Boolean()),
   logit_bias: optional(Type.Object({})),
   samplers: optional(

@@ -33,14 +33,14 @@ async function unreachable(): Promise<never> {
 const pingDoc: RouteDoc = {
   operationId: 'ping',
   tag: 'Server',
-  summary: 'Whether the process answers; any method',
+  summary: 'Check that the process answers; any method',
   reply: undefined,
 };
 
 const healthDoc: RouteDoc = {
   operationId: 'getHealth',
   tag: 'Server',
-  summary: 'The state of the server; any method',
-  description: 'Always 200: whether there is a model is in the body.',
+  summary: 'Get the state of the server; any method',
+  description: 'The status is always 200; the body has the state of the model.',
   reply: { name: 'Health', schema: Health },
 };

@@ -48,7 +48,7 @@ export const metricsRoute: FastifyPluginAsyncTypebox<MetricsRouteDeps> = async (
 const doc: RouteDoc = {
   operationId: 'getMetrics',
   tag: 'Server',
-  summary: 'The metrics of the server; any method',
+  summary: 'Get the metrics of the server; any method',
   description:
     'Prometheus text if `Accept` names `text/plain`, OpenMetrics if it names `application/openmetrics-text`, else JSON.',
   queryParameters: {

@@ -55,7 +55,10 @@ const modelDoc: RouteDoc = {
   operationId: 'getModel',
   tag: 'Models',
   summary: 'Describe the served model',
-  pathParameter: { name: 'id', description: 'The id of the model; slashes may be written out.' },
+  pathParameter: {
+    name: 'id',
+    description: 'The id of the model; slashes need no percent-encoding.',
+  },
   reply: { name: 'Model', schema: Model },
   errors: [...modelErrors, 'model_not_found'],
 };

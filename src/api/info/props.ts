@@ -40,7 +40,7 @@ export const props: FastifyPluginAsyncTypebox<PropsOptions> = async (app, { mode
 const propsDoc: RouteDoc = {
   operationId: 'getProps',
   tag: 'Server',
-  summary: 'What the server was started with, as llama-server tells it',
+  summary: 'Get the properties of the server, in the form of llama-server',
   reply: { name: 'Props', schema: Props },
   errors: modelErrors,
 };
@@ -48,7 +48,7 @@ const propsDoc: RouteDoc = {
 const slotsDoc: RouteDoc = {
   operationId: 'getSlots',
   tag: 'Server',
-  summary: 'What the slots do, as llama-server tells it',
+  summary: 'Get the state of the slots, in the form of llama-server',
   queryParameters: {
     fail_on_no_slot: { description: 'Any value: 503 if every slot is busy.' },
   },

@@ -29,9 +29,9 @@ export const reload: FastifyPluginAsyncTypebox<{ readonly keys: KeySource | unde
 const doc: RouteDoc = {
   operationId: 'reloadKeys',
   tag: 'Server',
-  summary: 'Read the key file again',
+  summary: 'Reload the key file',
   description:
-    'Needs a key with the scope `admin`; without authentication, a client on this machine.',
+    'Requires a key with the scope `admin`; while authentication is off, a client on this machine.',
   reply: { name: 'Reload', schema: Reload },
   errors: ['insufficient_scope', 'reload_failed'],
 };

@@ -33,9 +33,9 @@ export const usage: FastifyPluginAsyncTypebox<UsageRouteDeps> = async (
 const doc: RouteDoc = {
   operationId: 'getUsage',
   tag: 'Server',
-  summary: 'What each API key used on each day (UTC)',
+  summary: 'Get the usage of each API key on each day (UTC)',
   description:
-    'Over all servers that share the data folder. Needs a key with the scope `admin`; without authentication, a client on this machine.',
+    'Covers all servers that share the data folder. Requires a key with the scope `admin`; while authentication is off, a client on this machine.',
   queryParameters: {
     day: { description: 'One day, such as 2026-11-24; excludes `from` and `to`.' },
     from: { description: 'The first day.' },

@@ -80,7 +80,7 @@ const errors = [...bodyErrors, ...modelErrors, 'bad_request'] as const;
 const tokenizeDoc: RouteDoc = {
   operationId: 'tokenize',
   tag: 'Tokens',
-  summary: 'Text to tokens',
+  summary: 'Convert a text to tokens',
   body: {
     name: 'TokenizeRequest',
     schema: TokenizeRequest,
@@ -102,7 +102,7 @@ const tokenizeDoc: RouteDoc = {
 const detokenizeDoc: RouteDoc = {
   operationId: 'detokenize',
   tag: 'Tokens',
-  summary: 'Tokens to text',
+  summary: 'Convert tokens to a text',
   body: { name: 'DetokenizeRequest', schema: DetokenizeRequest, example: { tokens: [318, 274] } },
   reply: { name: 'Content', schema: Content, example: { content: 'Hello there' } },
   errors,
