@@ -4,9 +4,9 @@
 #include <utility>
 
 LiveThreads& LiveThreads::Get() {
-  // Registered when the first thread is started, which is after the backends were loaded: exit
-  // handlers run in reverse order, this one before theirs. Never destroyed, so that it outlives
-  // every thread.
+  // The exit handler is registered when the first thread starts, after the backends were loaded:
+  // exit handlers run in reverse order, so this one runs before theirs. The instance is never
+  // destroyed, so that it outlives every thread.
   static auto* const instance = [] {
     std::atexit([] { Get().CloseAll(); });
     return new LiveThreads;

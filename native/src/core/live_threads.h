@@ -1,6 +1,6 @@
-// Native threads that run. `process.exit` does not run Node's cleanup hooks on the main thread, and
-// the libraries' own destructors must not find a thread that still computes: what is left here when
-// the process exits is closed.
+// The running native threads. `process.exit` does not run Node's cleanup hooks on the main thread,
+// and the destructors of the libraries must not run while a thread still computes: all threads that
+// are registered when the process exits are closed.
 #pragma once
 
 #include <memory>
@@ -12,7 +12,7 @@ class LiveThread {
   virtual ~LiveThread() = default;
   // Any thread. Returns at once. Idempotent.
   virtual void RequestClose() = 0;
-  // Any thread but its own. Waits until it has ended. Idempotent.
+  // Any thread but this one. Waits until the thread has ended. Idempotent.
   virtual void Join() = 0;
 };
 

@@ -11,7 +11,7 @@ SlicedThread::SlicedThread(std::function<void(SlicedThread*)> work)
         work(this);
         {
           const std::lock_guard lock(mutex_);
-          turn_ = Turn::kNobody;
+          turn_ = Turn::kDone;
         }
         turned_.notify_all();
       }) {}
@@ -27,7 +27,7 @@ SlicedThread::~SlicedThread() {
 
 void SlicedThread::RunUntil(Clock::time_point end) {
   std::unique_lock lock(mutex_);
-  if (turn_ == Turn::kNobody) return;
+  if (turn_ == Turn::kDone) return;
   end_ = end;
   turn_ = Turn::kWork;
   turned_.notify_all();

@@ -1,4 +1,4 @@
-// Counts who uses something on other threads, so that its owner can wait for them.
+// Counts the uses of an object on other threads, so that its owner can wait for them to end.
 #pragma once
 
 #include <condition_variable>
@@ -29,7 +29,7 @@ class UseCount {
   int count_ = 0;
 };
 
-// One use, from here until all copies are gone.
+// One use: from this call until the last copy of the result is gone.
 inline std::shared_ptr<void> NewUse(std::shared_ptr<UseCount> count) {
   count->Enter();
   return {nullptr, [count = std::move(count)](void*) { count->Leave(); }};

@@ -30,7 +30,7 @@ void WorkerPool::Run(int32_t n_items, const std::function<void(int32_t)>& work) 
   }
   for (int32_t i = 0; i < n_helpers; ++i) work_there_.notify_one();
   TakeItems(work, n_items);
-  // Who has not begun by now finds nothing left; who has begun is waited for.
+  // A thread that has not joined by now finds no job; threads that have joined are waited for.
   std::unique_lock lock(mutex_);
   work_ = nullptr;
   all_left_.wait(lock, [this] { return n_inside_ == 0; });
@@ -44,7 +44,8 @@ void WorkerPool::Loop() {
     if (closing_) return;
     done_job = job_;
     ++n_inside_;
-    // The job may be taken off before this thread has begun; it stays valid until it has left.
+    // The job may be withdrawn before this thread takes an item; it stays valid until the thread
+    // leaves.
     const std::function<void(int32_t)>& work = *work_;
     const int32_t n_items = n_items_;
     lock.unlock();

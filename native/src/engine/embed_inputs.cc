@@ -19,11 +19,11 @@ void CheckTokens(const std::vector<llama_token>& tokens, int32_t n_vocab, size_t
   }
 }
 
-// Keeps the first tokens, and the last one where it closes the text.
-void Shorten(const llama_vocab* vocab, size_t n_most, std::vector<llama_token>* tokens) {
-  if (tokens->size() <= n_most) return;
+// Keeps the first tokens, and the last one if it closes the text.
+void Shorten(const llama_vocab* vocab, size_t max_tokens, std::vector<llama_token>* tokens) {
+  if (tokens->size() <= max_tokens) return;
   const llama_token last = tokens->back();
-  tokens->resize(n_most);
+  tokens->resize(max_tokens);
   if (ClosesText(vocab, last)) tokens->back() = last;
 }
 
@@ -33,7 +33,8 @@ void Append(const std::vector<llama_token>& more, std::vector<llama_token>* toke
 
 }  // namespace
 
-EmbedInputs PrepareInputs(const Model& model, const std::vector<RawInput>& raw, int32_t n_most) {
+EmbedInputs PrepareInputs(const Model& model, const std::vector<RawInput>& raw,
+                          int32_t max_tokens) {
   const llama_vocab* vocab = llama_model_get_vocab(model.get());
   EmbedInputs inputs;
   inputs.tokens.reserve(raw.size());
@@ -50,7 +51,7 @@ EmbedInputs PrepareInputs(const Model& model, const std::vector<RawInput>& raw, 
       CheckTokens(tokens, model.n_vocab(), i);
     }
     if (tokens.empty()) throw InputError(i, "it has no tokens");
-    if (n_most > 0) Shorten(vocab, n_most, &tokens);
+    if (max_tokens > 0) Shorten(vocab, max_tokens, &tokens);
     inputs.tokens.push_back(std::move(tokens));
   }
   return inputs;
@@ -98,8 +99,8 @@ EmbedInputs RankPrompt::Prepare(const std::string& query,
   return inputs;
 }
 
-// The text is tokenized as one, so that words meet the template's as they did in training, but for
-// control tokens that the query or the document spells: those are cut apart and stay text.
+// The text is tokenized as a whole, so that words join those of the template as in training.
+// Control tokens that the query or the document spells are cut apart and stay text.
 std::vector<llama_token> RankPrompt::Render(const std::string& query,
                                             const std::string& document) const {
   std::vector<std::string> pieces(1);

@@ -1,4 +1,4 @@
-// Texts and tokens to the inputs of an embedder. For worker threads: nothing here changes a model.
+// Converts texts and tokens to the inputs of an embedder. Thread-safe: models are only read.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +13,11 @@
 #include "llama/model.h"
 
 struct EmbedInputs {
-  // None is empty.
+  // Tokens of each input, at least one.
   std::vector<std::vector<llama_token>> tokens;
 };
 
-// Why one of the inputs cannot be computed.
+// One of the inputs cannot be computed.
 class InputError : public std::runtime_error {
  public:
   InputError(size_t index, const std::string& reason)
@@ -30,18 +30,18 @@ class InputError : public std::runtime_error {
 
 using RawInput = std::variant<std::string, std::vector<llama_token>>;
 
-// Tokenizes texts, with what the model wants around them; tokens are taken as they are. With
-// `n_most` above 0 longer inputs lose their end, but keep the token that closes them. Throws
-// InputError.
-EmbedInputs PrepareInputs(const Model& model, const std::vector<RawInput>& raw, int32_t n_most);
+// Tokenizes texts, including the tokens that the model requires around a text; takes tokens as they
+// are. With `max_tokens` above 0, longer inputs are cut at their end but keep the token that closes
+// them. Throws InputError.
+EmbedInputs PrepareInputs(const Model& model, const std::vector<RawInput>& raw, int32_t max_tokens);
 
-// Joins a query with documents, as a model with a classification head was trained on them.
+// Joins a query with documents in the form that a model with a classification head was trained on.
 class RankPrompt {
  public:
   // `model` must outlive this object.
   explicit RankPrompt(const Model* model);
 
-  // Whether the model says how: by a template of its own, or by a token between texts.
+  // True if the model defines the form: by a template, or by a token between texts.
   bool known() const { return !parts_.empty() || closing_ != LLAMA_TOKEN_NULL; }
 
   // One input for each document. Requires known(). Throws InputError with the document's index.
@@ -49,7 +49,7 @@ class RankPrompt {
 
  private:
   enum class Slot { kNone, kQuery, kDocument };
-  // A piece of the template and what comes after it.
+  // A piece of the template, and the text that follows it.
   struct Part {
     std::string text;
     Slot slot = Slot::kNone;
@@ -64,6 +64,6 @@ class RankPrompt {
   ControlTexts control_texts_;
   // Empty without a template.
   std::vector<Part> parts_;
-  // Ends a text; the separator where there is no other.
+  // The token that ends a text; the separator if there is no such token.
   llama_token closing_ = LLAMA_TOKEN_NULL;
 };

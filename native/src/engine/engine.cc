@@ -16,7 +16,7 @@ struct Overloaded : Functions... {
 
 constexpr char kNoRoom[] = "the KV cache has no room for the sequence";
 
-// Completions for whose longest drafts a step has room. More sequences keep the machine busy
+// Sequences for whose longest drafts a step has room. More sequences keep the machine busy
 // without.
 constexpr int32_t kMaxDrafting = 4;
 

@@ -29,9 +29,9 @@ std::vector<EngineMessage> Intake::Receive(Mailbox<EngineMessage>* mailbox, bool
     const auto* submit = std::get_if<Submit>(&message);
     if (submit == nullptr) continue;
     ++n_submits;
-    if (!idle) bursts_.Came(submit->submitted_at - last_submit_);
+    if (!idle) bursts_.OnArrival(submit->submitted_at - last_submit_);
     last_submit_ = submit->submitted_at;
   }
-  if (idle) bursts_.Began(n_submits);
+  if (idle) bursts_.OnRestEnded(n_submits);
   return messages;
 }

@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-#include "core/burst_guess.h"
+#include "core/burst_predictor.h"
 #include "core/mailbox.h"
 #include "engine/messages.h"
 
@@ -27,6 +27,6 @@ class Intake {
   // Prompts being prepared. Shared with the announcements, which may outlive this object.
   const std::shared_ptr<std::atomic<int32_t>> n_announced_;
   // Engine thread.
-  BurstGuess bursts_;
+  BurstPredictor bursts_;
   Clock::time_point last_submit_{};
 };

@@ -36,7 +36,7 @@ struct Submit {
   std::vector<std::string> stops;
   // All sampling parameters, in the form of llama.cpp's samplers.
   common_params_sampling sampling;
-  // Completions share computed prefixes only if their scopes are equal.
+  // Sequences share computed prefixes only if their scopes are equal.
   std::string cache_scope;
   // Without it no log probabilities are computed.
   std::optional<LogprobOptions> logprobs;

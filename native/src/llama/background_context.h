@@ -1,8 +1,8 @@
 // A second context, in which prompts are computed between the steps of sequences that decode in the
-// first (background prefill, docs/decisions/0015-prompt-lane.md). On a CPU, pieces small enough for
-// a step cost several times as much as large pieces. Here a prompt is computed in large pieces,
-// each interrupted when its time slice is over. The suffixes of several prompts behind a shared
-// prefix form one piece here, because their cells lie in one stream. Engine thread.
+// first (background prefill, docs/decisions/0015-background-prefill.md). On a CPU, pieces small
+// enough for a step cost several times as much as large pieces. Here a prompt is computed in large
+// pieces, each interrupted when its time slice is over. The suffixes of several prompts behind a
+// shared prefix form one piece here, because their cells lie in one stream. Engine thread.
 #pragma once
 
 #include <atomic>

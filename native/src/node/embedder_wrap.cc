@@ -16,10 +16,10 @@ namespace {
 
 using InputsHolder = std::shared_ptr<const EmbedInputs>;
 
-// Marks the inputs this addon made, so that no other External is taken for some.
+// Marks the inputs of this addon, so that no other External is mistaken for one.
 constexpr napi_type_tag kInputsTag{0x6c67692d656d6265, 0x642d696e70757473};
 
-// Inputs, or why there are none.
+// Inputs, or the reason why there are none.
 struct Prepared {
   InputsHolder inputs = {};
   std::optional<InputError> problem = {};
@@ -124,8 +124,8 @@ Napi::Value EmbedderWrap::Prepare(const Napi::CallbackInfo& info) {
   return RunOnWorker<Prepared>(
       Env(),
       [model = &resources().model, use = Use(), raw = RawInputsFrom(info[0].As<Napi::Array>()),
-       n_most = info[1].As<Napi::Number>().Int32Value()] {
-        return PrepareSafely([&] { return PrepareInputs(*model, raw, n_most); });
+       max_tokens = info[1].As<Napi::Number>().Int32Value()] {
+        return PrepareSafely([&] { return PrepareInputs(*model, raw, max_tokens); });
       },
       PreparedToJs);
 }

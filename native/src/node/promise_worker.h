@@ -48,12 +48,12 @@ class PromiseWorker : public Napi::AsyncWorker {
   std::optional<Result> result_;
 };
 
-// `work` runs on a worker thread, and what it captured goes there with it; `to_js` runs on the
-// JavaScript thread.
+// Runs `work` on a worker thread, where it and its captures are destroyed as well. `to_js` runs on
+// the JavaScript thread.
 template <class Result>
 Napi::Promise RunOnWorker(Napi::Env env, typename PromiseWorker<Result>::Work work,
                           typename PromiseWorker<Result>::ToJs to_js) {
-  // Deletes itself when it is done.
+  // Deletes itself when the promise is settled.
   auto* worker = new PromiseWorker<Result>(env, std::move(work), std::move(to_js));
   const Napi::Promise promise = worker->promise();
   worker->Queue();

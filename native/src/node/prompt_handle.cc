@@ -7,7 +7,7 @@ namespace {
 
 using PromptHolder = std::shared_ptr<const Prompt>;
 
-// Marks the prompts this addon made, so that no other External is taken for one.
+// Marks the prompts of this addon, so that no other External is mistaken for one.
 constexpr napi_type_tag kPromptTag{0x6c67692d70726f6d, 0x70742d68616e646c};
 
 Napi::External<PromptHolder> NewHandle(Napi::Env env, PromptHolder prompt) {

@@ -1,4 +1,4 @@
-// Prompts as JavaScript holds them: an opaque handle, and what may be known about it.
+// Prompts as JavaScript holds them: an opaque handle and its properties.
 #pragma once
 
 #include <napi.h>
@@ -7,8 +7,7 @@
 
 #include "chat/chat.h"
 
-// `{tokenCount, structured, handle}`; `structured` says that a ReplyParser has to take replies
-// apart.
+// `{tokenCount, structured, handle}`; `structured` is true if replies need a ReplyParser.
 Napi::Object WrapPrompt(Napi::Env env, Prompt prompt);
 
 // The prompt behind a handle. Throws a TypeError for anything else.

@@ -1,5 +1,5 @@
-// A ReplyParser as JavaScript sees it: `new ReplyParser(promptHandle)`, whose `push` works on a
-// worker thread. src/engine/addon.ts declares what it takes and gives.
+// A ReplyParser as JavaScript sees it: `new ReplyParser(promptHandle)`. Its `push` runs on a worker
+// thread. src/engine/addon.ts declares arguments and result.
 #pragma once
 
 #include <napi.h>
