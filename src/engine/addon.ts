@@ -260,6 +260,8 @@ export interface NativeLimits {
 /** What the addon exports. */
 export interface Addon {
   readonly limits: NativeLimits;
+  /** The names that the C++ side reads of {@link NativeEngineOptions}. */
+  readonly engineOptionNames: readonly string[];
   /** The release of node-llama-cpp it was compiled against. */
   readonly nodeLlamaCppVersion: string;
   /** NVIDIA's driver and its devices; null where there is none. */

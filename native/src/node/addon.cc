@@ -7,6 +7,7 @@
 #include "llama/memory_limits.h"
 #include "node/embedder_wrap.h"
 #include "node/engine_wrap.h"
+#include "node/js_options.h"
 #include "node/reply_parser_wrap.h"
 
 static Napi::Value GetCudaDriver(const Napi::CallbackInfo& info) {
@@ -40,9 +41,18 @@ static Napi::Object Limits(Napi::Env env) {
   return limits;
 }
 
+// Names, so that a test can compare them with the settings.
+static Napi::Array OptionNames(Napi::Env env) {
+  const std::vector<std::string> names = EngineOptionNames();
+  Napi::Array result = Napi::Array::New(env, names.size());
+  for (size_t i = 0; i < names.size(); ++i) result.Set(static_cast<uint32_t>(i), names[i]);
+  return result;
+}
+
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Embedder", EmbedderWrap::Define(env));
   exports.Set("Engine", EngineWrap::Define(env));
+  exports.Set("engineOptionNames", OptionNames(env));
   exports.Set("ReplyParser", ReplyParserWrap::Define(env));
   exports.Set("cudaDriver", Napi::Function::New<GetCudaDriver>(env, "cudaDriver"));
   exports.Set("installCpuKernels",

@@ -161,6 +161,12 @@ EngineOptions EngineOptionsFrom(const Napi::Object& options) {
   return result;
 }
 
+std::vector<std::string> EngineOptionNames() {
+  std::vector<std::string> names;
+  EngineOptions().VisitOptions([&](const char* name, auto*) { names.emplace_back(name); });
+  return names;
+}
+
 common_params_sampling SamplingFrom(const Napi::Object& options) {
   common_params_sampling params;
   const OptionReader read(options);

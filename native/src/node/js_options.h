@@ -1,5 +1,5 @@
-// JavaScript objects to the engine's structs. Values were validated in TypeScript; a wrong type
-// here is a bug of ours and throws a TypeError.
+// JavaScript objects to the engine's structs. TypeScript has validated the values; a wrong type
+// here is a defect of the program and throws a TypeError that names the option.
 #pragma once
 
 #include <napi.h>
@@ -16,10 +16,13 @@
 // pinned release. Throws std::exception when there is none any more.
 llama_model* BorrowModel(const Napi::Object& addon_model);
 
-// What an engine is built with; src/engine/addon.ts lists the keys.
+// Reads the options that EngineOptions::VisitOptions names; other properties have no effect.
 EngineOptions EngineOptionsFrom(const Napi::Object& options);
 
-// What an embedder is built with, likewise.
+// The names of all options of an engine.
+std::vector<std::string> EngineOptionNames();
+
+// Reads the options that EmbedderOptions::VisitOptions names.
 EmbedderOptions EmbedderOptionsFrom(const Napi::Object& options);
 
 // Fields that are absent keep llama.cpp's defaults.
