@@ -1,34 +1,33 @@
 /**
- * Finds grammars in which one text can be read in very many ways. llama.cpp follows all of them at the
- * same time, for every token of the vocabulary: a few thousand take seconds, and a doubling at each
- * character never ends. Whether a grammar is ambiguous cannot be decided in general; this reads, from
- * each rule, the text that is understood in the most ways.
+ * Finds grammars in which one text can be read in very many ways. llama.cpp follows all readings at the same time,
+ * for every token of the vocabulary: a few thousand take seconds, and a doubling at each character never ends.
+ * Ambiguity is undecidable in general; the check reads, from each rule, the text with the most readings.
  */
 import { type GrammarNode, type GrammarRules, isInRanges } from './grammar-node.ts';
 import { GrammarProblem } from './problem.ts';
 
-/** Ways to read a text at the same time. */
+/** Maximum readings of a text at the same time. */
 const maxReadings = 128;
 
-/** Characters read from each rule: enough for what doubles, and for repetitions in each other. */
+/** Characters read from each rule: enough to find doubling, and nested repetitions. */
 const textLength = 24;
 
-/** Characters tried at each place. */
+/** Characters tried at each position. */
 const maxTrials = 12;
 
-/** Nodes looked at in all; a grammar that needs more is refused. */
+/** Nodes visited in all; a grammar that needs more is refused. */
 const maxWork = 400_000;
 
-/** What is left to be read: a list, so that readings share their ends. */
+/** The rest of a reading: a linked list, so that readings share their ends. */
 interface Rest {
   readonly node: GrammarNode;
-  /** Of a repetition: how often it was read. */
+  /** Items of a sequence, or repetitions, that were read. */
   readonly count: number;
   readonly after: Rest | undefined;
   readonly key: string;
 }
 
-/** Readings that wait for a character, by what is left to be read. */
+/** Readings whose next node is a character, by their rest. */
 type Readings = ReadonlyMap<string, Rest>;
 
 /** @throws {GrammarProblem} when a text can be read in too many ways */
@@ -76,7 +75,7 @@ class Reader {
     return this.#expand(after, name);
   }
 
-  /** Goes into rules and groups until each reading begins with a character. */
+  /** Expands rules and groups until each reading begins with a character. */
   #expand(from: readonly (Rest | undefined)[], name: string): Readings {
     const readings = new Map<string, Rest>();
     const seen = new Set<string>();
@@ -106,7 +105,7 @@ class Reader {
       case 'choice':
         return node.items.map((item) => this.#rest(item, 0, after));
       case 'sequence': {
-        // `count` is how many of the items were read.
+        // `count` is the number of items that were read.
         const item = node.items[count];
         if (item === undefined) return [after];
         const isLast = count + 1 === node.items.length;
@@ -114,7 +113,7 @@ class Reader {
       }
       case 'repeat': {
         const again = count < node.max;
-        // Without an upper bound all counts beyond the lower one are the same.
+        // Without an upper bound all counts above the lower bound are equal.
         const next = Number.isFinite(node.max) ? count + 1 : Math.min(count + 1, node.min);
         return [
           ...(count >= node.min ? [after] : []),
@@ -125,28 +124,28 @@ class Reader {
   }
 }
 
-/** One character of each kind that the readings tell apart, the most welcome first. */
+/** One character of each kind that the readings distinguish, the most accepted first. */
 function trials(readings: Readings): number[] {
-  const welcome = new Map<number, number>();
+  const accepted = new Map<number, number>();
   for (const { node } of readings.values()) {
     if (node.type !== 'set') continue;
-    for (const [low] of node.ranges) welcome.set(low, 0);
-    if (welcome.size > 4 * maxReadings) break;
+    for (const [low] of node.ranges) accepted.set(low, 0);
+    if (accepted.size > 4 * maxReadings) break;
   }
-  for (const character of welcome.keys()) {
+  for (const character of accepted.keys()) {
     let count = 0;
     for (const { node } of readings.values()) {
       if (node.type === 'set' && isInRanges(node.ranges, character)) count += 1;
     }
-    welcome.set(character, count);
+    accepted.set(character, count);
   }
-  const sorted = [...welcome].sort(([, one], [, other]) => other - one);
+  const sorted = [...accepted].sort(([, one], [, other]) => other - one);
   return sorted.slice(0, maxTrials).map(([character]) => character);
 }
 
 function tooAmbiguous(name: string): never {
   throw new GrammarProblem(
     '',
-    `can read one text in more than ${maxReadings} ways, or is too large to tell, in \`${name}\``,
+    `can read one text in more than ${maxReadings} ways, or is too large to decide, in \`${name}\``,
   );
 }

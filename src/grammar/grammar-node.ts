@@ -1,7 +1,7 @@
 /** Inclusive ranges of code points. */
 export type Ranges = readonly (readonly [number, number])[];
 
-/** A part of a grammar: characters, or what is made of them. */
+/** A part of a grammar. */
 export type GrammarNode =
   | { readonly type: 'set'; readonly ranges: Ranges }
   | { readonly type: 'rule'; readonly name: string }
@@ -15,15 +15,15 @@ export type GrammarNode =
       readonly max: number;
     };
 
-/** Nodes by the name that others mention. */
+/** Nodes by the names of their rules. */
 export type GrammarRules = ReadonlyMap<string, GrammarNode>;
 
-/** A repetition llama.cpp's grammars hold at most; beyond it they take any number. */
+/** Maximum repetition in llama.cpp's grammars; above it they accept any number. */
 export const maxRepetition = 2000;
 
 export const lastCodePoint = 0x10ffff;
 
-/** What is in `from` and not in `taken`. */
+/** The code points in `from` that are not in `taken`. */
 export function subtractRanges(from: Ranges, taken: Ranges): Ranges {
   let left = from;
   for (const [low, high] of taken) {

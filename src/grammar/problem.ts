@@ -1,6 +1,6 @@
-/** Why a schema or a grammar cannot be enforced, and where. */
+/** The reason why a schema or a grammar cannot be enforced, and its path. */
 export class GrammarProblem extends Error {
-  /** Path within what was checked, such as `properties.a.not`; empty: all of it. */
+  /** Path in the schema, such as `properties.a.not`; empty for the whole. */
   readonly path: string;
 
   /** @param reason - the end of a sentence whose subject is the path */

@@ -1,8 +1,8 @@
 import type { RawSchema } from './schema-merge.ts';
 
 /**
- * Keywords that say nothing about which values are valid. Content keywords are among them by the
- * standard; `discriminator` only names what `oneOf` says.
+ * Keywords without an effect on which values are valid. By the standard they include content keywords;
+ * `discriminator` repeats what `oneOf` says.
  */
 export const annotations: ReadonlySet<string> = new Set([
   ...[
@@ -28,7 +28,7 @@ export const annotations: ReadonlySet<string> = new Set([
   ...['contentEncoding', 'contentMediaType', 'contentSchema', 'externalDocs'],
 ]);
 
-/** Keywords with a part of their own below; all others that restrict are refused. */
+/** Supported keywords by type; all other restricting keywords are refused. */
 export const typeKeywords: Readonly<Record<string, readonly string[]>> = {
   object: ['properties', 'required', 'additionalProperties', 'unevaluatedProperties'],
   array: ['items', 'prefixItems', 'additionalItems', 'unevaluatedItems', 'minItems', 'maxItems'],
@@ -67,7 +67,7 @@ export const typeNames = [
 ] as const;
 export type TypeName = (typeof typeNames)[number];
 
-/** The keywords that restrict: what is left decides whether there is anything to merge. */
+/** The restricting keywords of a schema; without any there is nothing to merge. */
 export function restrictions(schema: RawSchema): RawSchema {
   const known = new Set<string>([
     ...['type', 'nullable', 'enum', 'const', '$ref', 'allOf', 'anyOf', 'oneOf'],

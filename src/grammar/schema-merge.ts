@@ -1,16 +1,16 @@
 import { isDeepStrictEqual } from 'node:util';
 import { GrammarProblem } from './problem.ts';
 
-/** A JSON schema as it came; values are checked where they are used. */
+/** An unchecked JSON schema; values are checked where they are used. */
 export type RawSchema = Readonly<Record<string, unknown>>;
 
-/** Parts that are looked at: references may go in circles, or double at each step. */
+/** Maximum parts: references may be circular, or double at each step. */
 const maxParts = 256;
 
 /**
- * One schema that says what all of `parts` say.
- * @param resolve - what a `$ref` points at; throws when it points nowhere
- * @throws {GrammarProblem} when two of them say what one schema cannot
+ * One schema that is equivalent to all of `parts` together.
+ * @param resolve - returns the target of a `$ref`; throws when there is none
+ * @throws {GrammarProblem} when one schema cannot express two of the parts
  */
 export function mergeSchemas(
   parts: readonly unknown[],
@@ -48,14 +48,14 @@ export function mergeSchemas(
   return merged;
 }
 
-/** What a part says itself, and the parts it refers to. */
+/** The constraints of a part itself, and the parts it refers to. */
 function split(
   part: unknown,
   resolve: (reference: unknown) => unknown,
 ): { readonly constraints: RawSchema; readonly inner: readonly unknown[] } {
   if (part === true) return { constraints: {}, inner: [] };
   if (typeof part !== 'object' || part === null || Array.isArray(part)) {
-    throw new GrammarProblem('', 'has a part that is no schema, or allows no value');
+    throw new GrammarProblem('', 'has a part that is not a schema, or allows no value');
   }
   const { $ref: reference, allOf: members, ...rest } = part as RawSchema;
   return {

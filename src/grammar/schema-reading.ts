@@ -1,15 +1,16 @@
 import { maxRepetition } from './grammar-node.ts';
 import { GrammarProblem } from './problem.ts';
+import type { RawSchema } from './schema-merge.ts';
 
-/** What a schema may come to at most, so that conversion and sampling stay short. */
+/** The maximum size of a schema, so that conversion and sampling stay fast. */
 export const schemaLimits = {
   /** Characters of the schema as JSON. */
   size: 131_072,
-  /** Levels of schemas in each other. */
+  /** Levels of nested schemas. */
   depth: 32,
-  /** Schemas, all levels together, `$ref` targets counted once. */
+  /** Schemas of all levels, `$ref` targets counted once. */
   schemas: 1000,
-  /** Properties of one object that are not required: their rules grow with the square of them. */
+  /** Properties of one object that are not required: their rules grow with the square of the number. */
   optionalProperties: 100,
   /** Characters of a property's name. */
   nameLength: 128,
@@ -23,16 +24,16 @@ export const schemaLimits = {
   items: 500,
   /** `minLength` and `maxLength`. */
   length: maxRepetition,
-  /** Characters of all patterns together: each is read closely. */
+  /** Characters of all patterns together: each pattern is analysed. */
   patternLength: 8192,
   /** Repetitions of all lengths, items and patterns together. */
   repetitions: 10_000,
 } as const;
 
-/** What one reading of a schema has spent of that, and what it does about keywords it cannot enforce. */
+/** The sizes so far in one reading of a schema, and its treatment of keywords that cannot be enforced. */
 export class SchemaReading {
   readonly mode: 'strict' | 'relaxed';
-  /** Whether what was made differs from the original in more than annotations. */
+  /** True if the result differs from the original in more than annotations. */
   changed = false;
   #schemaCount = 0;
   #enumCount = 0;
@@ -44,13 +45,13 @@ export class SchemaReading {
     this.mode = mode;
   }
 
-  /** Refuses, or in a relaxed schema goes on without. */
+  /** Throws, or in a relaxed schema continues without the keyword. */
   refuse(path: string, reason: string): void {
     if (this.mode === 'strict') throw new GrammarProblem(path, reason);
     this.changed = true;
   }
 
-  /** One more schema, so many levels deep. */
+  /** Counts one more schema at a depth. */
   countSchema(path: string, depth: number): void {
     this.#schemaCount += 1;
     if (this.#schemaCount > schemaLimits.schemas) {
@@ -61,7 +62,7 @@ export class SchemaReading {
     }
   }
 
-  /** Values of an `enum` or a `const`. */
+  /** Counts the values of an `enum` or a `const`. */
   countValues(values: readonly unknown[], path: string): void {
     this.#enumCount += values.length;
     this.#enumLength += JSON.stringify(values).length;
@@ -102,4 +103,10 @@ export class SchemaReading {
       `exceeds ${schemaLimits.repetitions} repetitions, of characters and items, in the whole schema`,
     );
   }
+}
+
+/** Rewrites the schemas within a schema. */
+export interface NodeReader {
+  readonly reading: SchemaReading;
+  node(raw: unknown, path: string, depth: number): RawSchema;
 }

@@ -1,14 +1,14 @@
-/** Strings, numbers and counts of a schema, as llama.cpp's converter enforces them to the letter. */
+/** Strings, numbers and counts of a schema, as llama.cpp's converter enforces them exactly. */
 import { type JsonPattern, patternOfLength, readPattern } from './pattern.ts';
 import { join } from './schema-keywords.ts';
 import type { RawSchema } from './schema-merge.ts';
 import { type SchemaReading, schemaLimits } from './schema-reading.ts';
 import { formatPatterns } from './string-formats.ts';
 
-/** Integers are written with at most so many digits. */
+/** The largest integer that is enforced: 15 digits. */
 const maxInteger = 999_999_999_999_999;
 
-/** A string of a length, a pattern or a format: with any of them it becomes a pattern. */
+/** A string; a length, a pattern or a format becomes a pattern. */
 export function readString(schema: RawSchema, path: string, reading: SchemaReading): RawSchema {
   const min = readCount(schema, 'minLength', { limit: schemaLimits.length, path, reading });
   const max = readCount(schema, 'maxLength', { limit: schemaLimits.length, path, reading });
@@ -36,7 +36,7 @@ function toPattern({ source, cost }: JsonPattern, path: string, reading: SchemaR
   return { type: 'string', pattern: source };
 }
 
-/** What `pattern` or `format` allow; undefined: any string. */
+/** The strings that `pattern` or `format` allow; undefined for any string. */
 function shapeOf(schema: RawSchema, path: string, reading: SchemaReading): JsonPattern | undefined {
   const { pattern, format } = schema;
   if (pattern !== undefined) {
@@ -102,7 +102,7 @@ export function readNumber(
   const highs = [...bound('maximum', true, 0), ...bound('exclusiveMaximum', true, 1)];
   if (!isInteger) return { type: 'number' };
   if (lows.length + highs.length === 0) return { type: 'integer' };
-  // With one bound alone llama.cpp lets numbers of fewer digits through.
+  // With a single bound llama.cpp accepts numbers of fewer digits beyond it.
   const minimum = Math.max(-maxInteger, ...lows) + 0;
   const maximum = Math.min(maxInteger, ...highs) + 0;
   if (minimum > maximum) {
@@ -112,7 +112,7 @@ export function readNumber(
   return { type: 'integer', minimum, maximum };
 }
 
-/** @returns undefined where the keyword is not there, or was refused */
+/** @returns undefined where the keyword is absent or was refused */
 export function readCount(
   schema: RawSchema,
   keyword: string,

@@ -1,13 +1,13 @@
-/** What can be said about the values of a rewritten schema without writing one. */
+/** Properties of a rewritten schema: whether its values are finite, and whether schemas exclude each other. */
 import { GrammarProblem } from './problem.ts';
 import type { RawSchema } from './schema-merge.ts';
 
-/** Rewritten targets of `$ref` by name, and where each was met first. */
+/** Rewritten targets of `$ref` by name, with the path of the first reference. */
 export type Definitions = Map<string, { readonly path: string; readonly schema: RawSchema }>;
 
 /**
- * Refuses definitions that no finite value fits, and those that come back to themselves before a
- * character is written.
+ * Refuses definitions that no finite value matches, and definitions that refer to themselves before a character is
+ * written.
  * @throws {GrammarProblem}
  */
 export function checkRecursion(root: RawSchema, definitions: Definitions): void {
@@ -24,10 +24,10 @@ export function checkRecursion(root: RawSchema, definitions: Definitions): void 
   if (!canEnd(root, finite)) throw new GrammarProblem('', 'describes values that never end');
 }
 
-/** Of a definition, those of what it refers to included. */
+/** Alternatives of one definition, including those of its references. */
 const maxAlternatives = 1000;
 
-/** Comparisons of two schemas before they count as overlapping. */
+/** Comparisons after which two schemas count as overlapping. */
 const maxComparisons = 10_000;
 
 /**
@@ -57,7 +57,7 @@ class Comparison {
 
   areDisjoint(one: RawSchema, other: RawSchema): boolean {
     this.#count += 1;
-    // References may go in circles.
+    // References may be circular.
     if (this.#count > maxComparisons) return false;
     const alternatives = this.#alternativesOf(one);
     if (alternatives !== undefined)
@@ -72,12 +72,13 @@ class Comparison {
     if (one.type !== 'object' || other.type !== 'object') return false;
     const required = new Set((other.required ?? []) as readonly string[]);
     return ((one.required ?? []) as readonly string[]).some(
-      (name) => required.has(name) && this.#areTold(propertyOf(one, name), propertyOf(other, name)),
+      (name) =>
+        required.has(name) && this.#areDistinct(propertyOf(one, name), propertyOf(other, name)),
     );
   }
 
-  /** Whether two properties have listed values, no one in common. */
-  #areTold(one: RawSchema, other: RawSchema): boolean {
+  /** True if two properties have listed values and no value in common. */
+  #areDistinct(one: RawSchema, other: RawSchema): boolean {
     this.#count += 1;
     const [values, otherValues] = [one, other].map((schema) => {
       const name = nameOf(schema);
@@ -101,7 +102,7 @@ class Comparison {
 
 function haveNoneInCommon(one: readonly unknown[], other: readonly unknown[]): boolean {
   const texts = new Set(one.map((value) => JSON.stringify(value)));
-  // Objects are equal in any order of their properties.
+  // The order of properties does not matter, so objects are not compared as text.
   if ([...one, ...other].some((value) => typeof value === 'object' && value !== null)) return false;
   return !other.some((value) => texts.has(JSON.stringify(value)));
 }
@@ -117,8 +118,8 @@ function alternativesOf(schema: RawSchema): readonly RawSchema[] {
 }
 
 /**
- * Alternatives of a definition once references to others are followed: readers of a schema follow each.
- * One that is being counted when it is met comes back to itself.
+ * Counts the alternatives of each definition, its references followed, because readers of a schema follow each. A
+ * definition that is met while it is counted refers to itself.
  */
 function checkAlternatives(definitions: Definitions): void {
   const counts = new Map<string, number | 'open'>();
@@ -126,13 +127,13 @@ function checkAlternatives(definitions: Definitions): void {
     const known = counts.get(name);
     const { path, schema } = definitions.get(name) ?? { path: '', schema: {} };
     if (known === 'open') {
-      throw new GrammarProblem(path, 'comes back to itself and describes nothing');
+      throw new GrammarProblem(path, 'refers to itself and describes nothing');
     }
     if (known !== undefined) return known;
     counts.set(name, 'open');
     const count = sumOf(schema);
     if (count > maxAlternatives) {
-      throw new GrammarProblem(path, `comes to more than ${maxAlternatives} alternatives`);
+      throw new GrammarProblem(path, `has more than ${maxAlternatives} alternatives`);
     }
     counts.set(name, count);
     return count;

@@ -10,7 +10,7 @@ const time = `${clock}(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])`;
 const byte = '(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])';
 const label = '[A-Za-z0-9]([A-Za-z0-9-]{0,20}[A-Za-z0-9])?';
 
-/** Patterns that allow valid strings of a format alone, and all that is common of them. */
+/** Patterns that allow only valid strings of a format, and all common ones. */
 export const formatPatterns: ReadonlyMap<string, string> = new Map([
   ['date', `^${date}$`],
   ['time', `^${time}$`],
