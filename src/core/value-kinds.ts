@@ -1,12 +1,12 @@
 import { isIP } from 'node:net';
 
-/** How the text of one setting becomes a value. Every source (flag, environment, file) gives text. */
+/** Parses the text of a setting or a flag. Every source (flag, environment, file) gives text. */
 export interface ValueKind<T> {
   /** Completes "must be …". */
   readonly expectation: string;
   /** Stands for the value in `--help`; undefined for a switch, which needs none. */
   readonly placeholder: string | undefined;
-  /** The value, or undefined when the text is not one. */
+  /** The value; undefined for an invalid text. */
   parse(text: string): T | undefined;
   /** The text of a value, where that is not simply its string. */
   show?(value: T): string;
@@ -17,7 +17,7 @@ interface Range {
   readonly max: number;
 }
 
-/** Any text, taken as it is. */
+/** Any text. */
 export function text(placeholder: string): ValueKind<string> {
   return {
     expectation: 'a text',
@@ -36,7 +36,7 @@ export function integer({ min, max }: Range): ValueKind<number> {
   };
 }
 
-/** A number, fractions allowed, within `min` and `max`; `min` itself is refused with `aboveMin`. */
+/** A number with or without a fraction, from `min` to `max`; `aboveMin` excludes `min` itself. */
 export function decimal({
   min,
   max,
@@ -69,7 +69,7 @@ export function seconds(range: Range & { readonly aboveMin?: boolean }): ValueKi
   };
 }
 
-/** Any integer that 64 bits hold, signed or unsigned. */
+/** Any integer of 64 bits, signed or unsigned. */
 export function integer64(): ValueKind<bigint> {
   return {
     expectation: 'a whole number of at most 64 bits',
@@ -82,7 +82,7 @@ export function integer64(): ValueKind<bigint> {
   };
 }
 
-/** Processors as `taskset -c` takes them: numbers and ranges, 0 to `max`, like `0-3,8`. */
+/** Processors in the form of `taskset -c`: numbers and ranges from 0 to `max`, like `0-3,8`. */
 export function processorList({ max }: { readonly max: number }): ValueKind<readonly number[]> {
   return {
     expectation: `numbers from 0 to ${max} and ranges of them, like 0-3,8`,
@@ -125,7 +125,7 @@ export function wordOf<const Values extends Readonly<Record<string, unknown>>>(
   };
 }
 
-/** Yes or no. Anything that is neither is refused: a mistyped switch must not open a door. */
+/** Yes or no. Any other word is refused: a mistyped switch must not disable a protection. */
 export function truth(): ValueKind<boolean> {
   return {
     expectation: 'true, 1, yes, on or false, 0, no, off',
@@ -138,7 +138,7 @@ export function truth(): ValueKind<boolean> {
   };
 }
 
-/** Names with commas between them; blanks around a name do not count. */
+/** Names, separated by commas; blanks around a name do not count. */
 export function list(
   placeholder: string,
   isEntry: (entry: string) => boolean,
@@ -154,7 +154,7 @@ export function list(
   };
 }
 
-/** A URL of one of some kinds. */
+/** A URL with one of several protocols. */
 export function url(...protocols: readonly string[]): ValueKind<string> {
   return {
     expectation: `a URL with ${protocols.join(' or ')}`,
@@ -164,13 +164,13 @@ export function url(...protocols: readonly string[]): ValueKind<string> {
   };
 }
 
-/** Origins of web pages, `https://host[:port]`, without a slash at the end; `*` is every one. */
+/** Origins of web pages, `https://host[:port]`, without a slash at the end; `*` is every origin. */
 export function origins(): ValueKind<readonly string[]> {
   const { parse, ...rest } = list('ORIGIN,...', (entry) => /^[\x21-\x7e]+$/.test(entry), 'origins');
   return { ...rest, parse: (value) => parse(value)?.map((entry) => entry.replace(/\/$/, '')) };
 }
 
-/** Addresses of the network, or whole networks as `10.0.0.0/8`. */
+/** IP addresses, or networks such as `10.0.0.0/8`. */
 export function addresses(): ValueKind<readonly string[]> {
   return list('ADDRESS,...', isNetwork, 'IP addresses or networks such as 10.0.0.0/8');
 }
@@ -184,7 +184,7 @@ function isNetwork(text: string): boolean {
   );
 }
 
-/** Layers to put on the GPU; 99 has always meant all of them. */
+/** Number of layers on the GPU; 99 stands for all of them, by tradition. */
 export function layerCount(): ValueKind<number | 'auto' | 'max'> {
   return {
     expectation: 'auto, max or a whole number from 0 (99 = all layers)',

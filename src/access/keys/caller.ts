@@ -4,17 +4,17 @@ import { type ApiKey, isExpired, type KeyLimits, type Scope, scopes } from './ap
 import type { KeyRing } from './key-ring.ts';
 import { isSecret } from './secret.ts';
 
-/** Who a request is from, and what that one may do. */
+/** The sender of a request, and its permissions. */
 export interface Caller {
   readonly keyId: string;
   readonly scopes: readonly Scope[];
-  /** Ids of the models it may use; undefined is all. */
+  /** Ids of the models that the caller may use; undefined: all. */
   readonly models: readonly string[] | undefined;
-  /** What is left out has no limit. */
+  /** An absent limit is no limit. */
   readonly limits: KeyLimits;
-  /** Of its requests, whatever they ask for; undefined leaves it to them. */
+  /** Priority of all requests of the caller; undefined: the priority that each request names. */
   readonly priority: Priority | undefined;
-  /** Computed prefixes are shared only with requests of an equal scope; undefined is one for all. */
+  /** Cached prefixes are shared between requests of an equal scope; undefined is a scope as well. */
   readonly cacheScope: string | undefined;
 }
 
@@ -28,17 +28,17 @@ export const anonymous: Caller = {
   cacheScope: undefined,
 };
 
-/** What the settings say about all keys. */
+/** Settings that apply to all keys. */
 export interface KeyPolicy {
-  /** Limits of keys that have none of their own. */
+  /** Limits of keys without limits of their own. */
   readonly defaultLimits: KeyLimits;
-  /** Keys that have the admin scope where their line names no scopes; none means: all have it. */
+  /** Keys with the admin scope, among the keys whose lines name no scopes; empty: all of them. */
   readonly adminKeyIds: readonly string[];
-  /** Let keys find the prefixes that others computed. */
+  /** Whether keys share cached prefixes. */
   readonly sharedCache: boolean;
 }
 
-/** Why nobody was recognised, in the order it is tested. */
+/** Why a request is not authenticated, in the order of the checks. */
 export type AuthenticationReason =
   | 'no-keys'
   | 'missing'
@@ -58,7 +58,7 @@ const messages: Readonly<Record<AuthenticationReason, string>> = {
   expired: 'The API key has expired.',
 };
 
-/** A request from nobody that is known. */
+/** A request without a valid API key. */
 export class AuthenticationError extends GatewayError {
   readonly reason: AuthenticationReason;
 
@@ -70,8 +70,8 @@ export class AuthenticationError extends GatewayError {
 }
 
 /**
- * Whom a secret belongs to.
- * @param secret - what was sent; undefined is nothing at all
+ * Finds the caller of a secret.
+ * @param secret - of the request; undefined: the request has none
  * @param now - milliseconds since 1970
  * @throws {AuthenticationError}
  */
