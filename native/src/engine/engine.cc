@@ -16,19 +16,6 @@ struct Overloaded : Functions... {
 
 constexpr char kNoRoom[] = "the KV cache has no room for the sequence";
 
-// Sequences for whose longest drafts a step has room. More sequences keep the machine busy
-// without.
-constexpr int32_t kMaxDrafting = 4;
-
-// A batch must have room for a token of every slot.
-EngineOptions Checked(EngineOptions options) {
-  options.context.n_batch = std::max(options.context.n_batch, options.context.n_slots);
-  if (options.drafts.kind != DraftKind::kNone) {
-    options.context.n_drafted = kMaxDrafting * options.drafts.n_max;
-  }
-  return options;
-}
-
 SchedulerLimits LimitsOf(const EngineOptions& options, bool drafts,
                          const BackgroundContext* background, Context* context) {
   return {
@@ -47,16 +34,11 @@ SchedulerLimits LimitsOf(const EngineOptions& options, bool drafts,
   };
 }
 
-Clock::duration StreamInterval(const EngineOptions& options) {
-  return std::chrono::duration_cast<Clock::duration>(
-      std::chrono::duration<double, std::milli>(options.stream_interval_ms));
-}
-
 }  // namespace
 
 Engine::Engine(ThreadLink<Event> link, const Model* model, EngineOptions options)
     : model_(model),
-      options_(Checked(std::move(options))),
+      options_(Complete(std::move(options))),
       link_(link),
       sampler_(model, std::min(options_.n_sampling_threads, options_.context.n_slots)) {}
 
@@ -292,7 +274,7 @@ void Engine::TakeSamples() {
       if (growth.begins) {
         link_.events->Emit(std::move(delta));
       } else {
-        link_.events->EmitLater(std::move(delta), StreamInterval(options_));
+        link_.events->EmitLater(std::move(delta), options_.stream_interval());
       }
     }
     statistics_.CountSampled(n_grown);

@@ -81,8 +81,7 @@ class ThreadWrap : public Napi::ObjectWrap<Self> {
     return NewUse(uses_);
   }
 
- public:
-  // Public for DefineThread only.
+ private:
   Napi::Value Tokenize(const Napi::CallbackInfo& info) {
     return TokenizeCall(info, &resources().model, Use());
   }
@@ -106,7 +105,6 @@ class ThreadWrap : public Napi::ObjectWrap<Self> {
 
   void Release(const Napi::CallbackInfo&) { ReleaseNow(); }
 
- private:
   static void ReleaseAtExit(void* self) { static_cast<ThreadWrap*>(self)->ReleaseNow(); }
 
   // Ends the thread and waits for it and for the worker threads: at most one step, and no time at
