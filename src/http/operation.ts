@@ -1,5 +1,5 @@
 /**
- * What a route says of itself ({@link RouteDoc}) as the schema that `@fastify/swagger` makes an OpenAPI operation of.
+ * Converts the description of a route ({@link RouteDoc}) to the schema of which `@fastify/swagger` makes an operation.
  */
 import type { FastifySchema } from 'fastify';
 import { type ErrorCode, GatewayError } from '../core/errors.ts';
@@ -58,6 +58,16 @@ const replyHeaders = {
   },
 } as const;
 
+/** The challenge of a 401. */
+const challengeHeader = {
+  'www-authenticate': { type: 'string', description: 'The scheme to send a key with: `Bearer`.' },
+} as const;
+
+/** On the errors that a later attempt may not meet. */
+const retryHeader = {
+  'retry-after': { type: 'integer', description: 'The seconds to wait before another attempt.' },
+} as const;
+
 /** The errors of every route. */
 const commonErrors = ['internal_error'] as const satisfies readonly ErrorCode[];
 
@@ -70,24 +80,15 @@ function accessErrors(access: Access): readonly ErrorCode[] {
   return [...ofKeys, 'insufficient_scope', 'model_not_allowed'];
 }
 
-/** The parts of a schema that `@fastify/swagger` reads beyond those of Fastify. */
-export interface OperationSchema extends FastifySchema {
-  readonly operationId: string;
-  readonly tags: readonly string[];
-  readonly summary: string;
-  readonly description?: string;
-  readonly security: readonly Readonly<Record<string, readonly string[]>>[];
-}
-
 /**
- * @param access - that the route requires
- * @param authenticationEnabled - whether this server checks keys: without, a key is optional everywhere
+ * @param access - the access that the route requires
+ * @param authenticationEnabled - false makes the key optional for every route
  */
 export function toOperationSchema(
   doc: RouteDoc,
   access: Access,
   authenticationEnabled: boolean,
-): OperationSchema {
+): FastifySchema {
   const { operationId, tag, summary, description, body, errors = [] } = doc;
   return {
     operationId,
@@ -113,7 +114,10 @@ export function namedSchemasOf({ body, reply, chunk }: RouteDoc): Record<string,
   );
 }
 
-function securityOf(access: Access, authenticationEnabled: boolean): OperationSchema['security'] {
+function securityOf(
+  access: Access,
+  authenticationEnabled: boolean,
+): NonNullable<FastifySchema['security']> {
   if (access === 'open') return [];
   const keys = Object.keys(securitySchemes).map((name) => ({ [name]: [] }));
   return authenticationEnabled ? keys : [...keys, {}];
@@ -190,11 +194,16 @@ function errorResponses(codes: readonly ErrorCode[]): Record<string, object> {
     statuses.map((status) => {
       const same = errors.filter((error) => error.status === status);
       const examples = same.map((error) => [error.code, { value: error.toBody() }]);
+      const canRetry = same.some(({ retryAfterSeconds }) => retryAfterSeconds !== undefined);
       return [
         String(status),
         {
           description: same.map(describe).join(' '),
-          headers: replyHeaders,
+          headers: {
+            ...replyHeaders,
+            ...(status === 401 && challengeHeader),
+            ...(canRetry && retryHeader),
+          },
           content: {
             'application/json': {
               schema: { $ref: '#/components/schemas/Error' },

@@ -131,6 +131,10 @@ describe('the folder of the CPU image', () => {
     expect(await reply.json()).toMatchObject({
       choices: [{ message: { content: expect.stringContaining('tiny-chat') } }],
     });
+    // Files of a package, which lie outside the bundle.
+    for (const path of ['/docs', '/docs/static/swagger-ui-bundle.js']) {
+      expect((await fetch(`http://127.0.0.1:${server.port}${path}`)).status, path).toBe(200);
+    }
     const health = { HOST: '127.0.0.1', PORT_HEALTH: String(server.healthPort) };
     expect(probe(app, health)).toBe(0);
     expect(probe(app, { PORT_HEALTH: health.PORT_HEALTH })).toBe(0);

@@ -162,6 +162,9 @@ describe('security', () => {
     ]);
     expect(Object.keys(paths['/ping']?.get?.responses ?? {})).toEqual(['200', '500']);
     expect(JSON.stringify(responses['429'])).toContain('`rate_limit_exceeded` (`tokens`)');
+    expect(responses['401']).toHaveProperty('headers.www-authenticate');
+    expect(responses['429']).toHaveProperty('headers.retry-after');
+    expect(responses['400']).not.toHaveProperty('headers.retry-after');
   });
 });
 
