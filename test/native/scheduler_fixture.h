@@ -45,11 +45,11 @@ inline const StepWork* WorkOf(const StepPlan& plan, SequenceId id) {
   return found == plan.work.end() ? nullptr : &*found;
 }
 
-// The only share of the lane's work.
-inline LaneShare LaneOf(const StepPlan& plan) {
-  REQUIRE(plan.lane);
-  REQUIRE(plan.lane->shares.size() == 1);
-  return plan.lane->shares[0];
+// The only share of the background prefill.
+inline BackgroundShare BackgroundOf(const StepPlan& plan) {
+  REQUIRE(plan.background);
+  REQUIRE(plan.background->shares.size() == 1);
+  return plan.background->shares[0];
 }
 
 // Runs one step as the engine does: every sequence that samples grows by a token. A prompt token

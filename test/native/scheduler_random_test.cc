@@ -44,8 +44,8 @@ class RandomTraffic {
       }
     }
     REQUIRE(n_finished_ > n_steps / 200);
-    REQUIRE((n_in_lane_ > 0) == (limits_.n_lane_tokens > 0));
-    REQUIRE((n_side_by_side_ > 0) == (limits_.n_lane_sequences > 1));
+    REQUIRE((n_in_background_ > 0) == (limits_.max_background_tokens > 0));
+    REQUIRE((n_side_by_side_ > 0) == (limits_.max_background_sequences > 1));
     REQUIRE(n_found_ > 0);
     REQUIRE((scheduler_.n_moved() > 0) == (limits_.n_worth_moves > 0));
     // Somebody comes every third step.
@@ -167,7 +167,7 @@ class RandomTraffic {
     REQUIRE(plan.n_drafted() <= limits_.n_drafted);
     if (plan.n_drafted() > 0) REQUIRE(n_tokens <= limits_.n_ubatch);
     REQUIRE(static_cast<int32_t>(plan.work.size()) <= limits_.n_slots);
-    if (plan.lane) CheckLane(*plan.lane, worked);
+    if (plan.background) CheckBackground(*plan.background, worked);
     RequireProgress(plan);
     if (Below(100) == 0) return;  // The batch was not computed; the plan is forgotten.
 
@@ -188,17 +188,17 @@ class RandomTraffic {
     for (const StepWork& work : plan.work) {
       if (work.samples) Grow(work);
     }
-    if (plan.lane) RunLane(*plan.lane);
+    if (plan.background) RunBackground(*plan.background);
   }
 
-  void CheckLane(const LaneWork& lane, std::set<SequenceId> worked) {
-    REQUIRE(lane.ms > 0);
-    REQUIRE(!lane.shares.empty());
-    REQUIRE(static_cast<int32_t>(lane.shares.size()) <= limits_.n_lane_sequences);
-    const LaneShare& trunk = lane.shares[0];
+  void CheckBackground(const BackgroundWork& background, std::set<SequenceId> worked) {
+    REQUIRE(background.ms > 0);
+    REQUIRE(!background.shares.empty());
+    REQUIRE(static_cast<int32_t>(background.shares.size()) <= limits_.max_background_sequences);
+    const BackgroundShare& trunk = background.shares[0];
     const std::span<const Token> shared(known_.at(trunk.id).tokens);
     int32_t n_all = trunk.first;
-    for (const LaneShare& share : lane.shares) {
+    for (const BackgroundShare& share : background.shares) {
       const Known& sequence = known_.at(share.id);
       REQUIRE(!sequence.held);
       REQUIRE(worked.insert(share.id).second);
@@ -210,18 +210,18 @@ class RandomTraffic {
       REQUIRE(std::ranges::equal(cached, shared.first(share.first)));
       n_all += share.n_tokens;
     }
-    REQUIRE(n_all <= limits_.n_lane_tokens);
-    n_side_by_side_ += lane.shares.size() > 1 ? 1 : 0;
+    REQUIRE(n_all <= limits_.max_background_tokens);
+    n_side_by_side_ += background.shares.size() > 1 ? 1 : 0;
   }
 
   // It takes some steps, may have got further than is asked for by now, and may fail.
-  void RunLane(const LaneWork& work) {
+  void RunBackground(const BackgroundWork& work) {
     if (Below(4) > 0) return;
-    for (const LaneShare& share : work.shares) {
+    for (const BackgroundShare& share : work.shares) {
       if (Below(20) == 0) {
         const bool emptied = Below(2) == 0;
         if (emptied && share.first > 0) memory_.Apply({{CacheEdit::Kind::kClear, share.cache_id}});
-        scheduler_.LaneFailed(share, emptied);
+        scheduler_.BackgroundFailed(share, emptied);
         continue;
       }
       const Known& sequence = known_.at(share.id);
@@ -231,8 +231,8 @@ class RandomTraffic {
                         : Below(10) == 0 ? 1 + Below(n_left)
                                          : share.n_tokens;
       memory_.Compute(share.cache_id, tokens.subspan(share.first, n), sequence.scope);
-      scheduler_.CommitLane(share, n);
-      ++n_in_lane_;
+      scheduler_.CommitBackground(share, n);
+      ++n_in_background_;
       // Who is left comes in a later step.
       if (Below(5) == 0) return;
     }
@@ -277,7 +277,7 @@ class RandomTraffic {
   int n_finished_ = 0;
   int n_found_ = 0;
   int n_guessed_right_ = 0;
-  int n_in_lane_ = 0;
+  int n_in_background_ = 0;
   int n_side_by_side_ = 0;
 };
 
@@ -320,9 +320,9 @@ TEST_CASE("random traffic on a split cache whose sequences move together") {
   }
 }
 
-TEST_CASE("random traffic with a prompt lane") {
+TEST_CASE("random traffic with a background prefill") {
   SchedulerLimits limits = Limits();
-  limits.n_lane_tokens = 250;
+  limits.max_background_tokens = 250;
   limits.n_worth_moves = 6;
   limits.cache = {
       .n_ids = 6, .n_cells = 6 * 300, .shares_cells = false, .n_min_copy = 32, .n_most_swap = 300};
@@ -330,11 +330,11 @@ TEST_CASE("random traffic with a prompt lane") {
   RandomTraffic(limits, RandomSeed()).Run(RandomSteps());
 }
 
-TEST_CASE("random traffic with a prompt lane for several") {
+TEST_CASE("random traffic with a background prefill for several") {
   SchedulerLimits limits = Limits();
   limits.n_slots = limits.cache.n_ids = 12;
-  limits.n_lane_tokens = 700;
-  limits.n_lane_sequences = 6;
+  limits.max_background_tokens = 700;
+  limits.max_background_sequences = 6;
   limits.cache = {.n_ids = 12,
                   .n_cells = 12 * 600,
                   .shares_cells = false,

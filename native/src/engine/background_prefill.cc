@@ -15,10 +15,10 @@ BackgroundPrefill::BackgroundPrefill(BackgroundContext* background, Context* con
       statistics_(statistics) {}
 
 void BackgroundPrefill::Follow(const StepPlan& plan) {
-  if (!plan.lane && !background_->rows().empty()) background_->Abandon();
+  if (!plan.background && !background_->rows().empty()) background_->Abandon();
 }
 
-void BackgroundPrefill::Run(const LaneWork& work, double batch_ms) {
+void BackgroundPrefill::Run(const BackgroundWork& work, double batch_ms) {
   const bool begins = !Holds(work);
   if (!begins) SetTargets(work);
   const bool computes = !begins && !HasRead(work) && background_->is_busy();
@@ -36,40 +36,40 @@ void BackgroundPrefill::Run(const LaneWork& work, double batch_ms) {
 }
 
 // The cache may be ahead of a row: it then holds more tokens than the row has computed.
-bool BackgroundPrefill::Holds(const LaneWork& work) {
-  return std::ranges::all_of(work.shares, [this](const LaneShare& share) {
+bool BackgroundPrefill::Holds(const BackgroundWork& work) {
+  return std::ranges::all_of(work.shares, [this](const BackgroundShare& share) {
     const BackgroundContext::Row* row = background_->Find(share.id);
     return row != nullptr && row->n_computed >= share.first;
   });
 }
 
-bool BackgroundPrefill::HasRead(const LaneWork& work) {
+bool BackgroundPrefill::HasRead(const BackgroundWork& work) {
   return std::ranges::any_of(
-      work.shares, [this](const LaneShare& share) { return background_->HasRead(share.id); });
+      work.shares, [this](const BackgroundShare& share) { return background_->HasRead(share.id); });
 }
 
-void BackgroundPrefill::SetTargets(const LaneWork& work) {
+void BackgroundPrefill::SetTargets(const BackgroundWork& work) {
   for (BackgroundContext::Row& row : background_->rows()) {
     row.tokens = {};
     row.n_target = row.n_computed;
   }
-  for (const LaneShare& share : work.shares) {
+  for (const BackgroundShare& share : work.shares) {
     BackgroundContext::Row* row = background_->Find(share.id);
     row->tokens = scheduler_->tokens(share.id);
     row->n_target = share.first + share.n_tokens;
   }
 }
 
-void BackgroundPrefill::Begin(const LaneWork& work) {
+void BackgroundPrefill::Begin(const BackgroundWork& work) {
   std::vector<BackgroundContext::Row> rows;
-  for (const LaneShare& share : work.shares) {
+  for (const BackgroundShare& share : work.shares) {
     completions_->at(share.id).MarkStarted(Clock::now());
     rows.push_back({.id = share.id, .n_computed = share.first, .n_target = share.first});
   }
   if (!background_->Begin(std::move(rows), work.shares[0].cache_id)) Fail(work);
 }
 
-void BackgroundPrefill::Compute(const LaneWork& work, double ms) {
+void BackgroundPrefill::Compute(const BackgroundWork& work, double ms) {
   const Clock::time_point begin = Clock::now();
   const bool goes_on = background_->Run(ms, work.slack_ms);
   statistics_->CountDecode(background_->last_effort().n_calls, MillisecondsSince(begin));
@@ -80,28 +80,29 @@ void BackgroundPrefill::Compute(const LaneWork& work, double ms) {
 // Moves all computed tokens of each share, whatever the targets are by now. Reading the cells of a
 // long prompt may take as long as a step may last, and so may writing them: when the time is over,
 // the rest follows in the next step.
-void BackgroundPrefill::Move(const LaneWork& work) {
+void BackgroundPrefill::Move(const BackgroundWork& work) {
   const Clock::time_point begin = Clock::now();
-  for (const LaneShare& share : work.shares) {
+  for (const BackgroundShare& share : work.shares) {
     if (MillisecondsSince(begin) >= work.ms) return;
     if (!background_->HasRead(share.id)) {
       if (!background_->Read(share.id)) {
-        scheduler_->LaneFailed(share, /*emptied=*/false);
+        scheduler_->BackgroundFailed(share, /*emptied=*/false);
         continue;
       }
       if (MillisecondsSince(begin) >= work.ms) return;
     }
     if (!background_->WriteTo(share.cache_id)) {
-      scheduler_->LaneFailed(share, /*emptied=*/true);
+      scheduler_->BackgroundFailed(share, /*emptied=*/true);
       continue;
     }
     const int32_t n_new = background_->Find(share.id)->n_computed - share.first;
-    scheduler_->CommitLane(share, n_new);
+    scheduler_->CommitBackground(share, n_new);
     statistics_->CountComputed(share.first, n_new, &completions_->at(share.id));
   }
   background_->EndMoves();
 }
 
-void BackgroundPrefill::Fail(const LaneWork& work) {
-  for (const LaneShare& share : work.shares) scheduler_->LaneFailed(share, /*emptied=*/false);
+void BackgroundPrefill::Fail(const BackgroundWork& work) {
+  for (const BackgroundShare& share : work.shares)
+    scheduler_->BackgroundFailed(share, /*emptied=*/false);
 }

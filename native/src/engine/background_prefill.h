@@ -20,17 +20,17 @@ class BackgroundPrefill {
   // One slice of the work. It may last as long as the batch took (`batch_ms`) where the plan says
   // so. The outcome goes to the scheduler: what was moved, and what failed and is prefilled in
   // batches from now on.
-  void Run(const LaneWork& work, double batch_ms);
+  void Run(const BackgroundWork& work, double batch_ms);
 
  private:
   // True if the background context has a row for each share that is not behind the cache.
-  bool Holds(const LaneWork& work);
-  bool HasRead(const LaneWork& work);
-  void SetTargets(const LaneWork& work);
-  void Begin(const LaneWork& work);
-  void Compute(const LaneWork& work, double ms);
-  void Move(const LaneWork& work);
-  void Fail(const LaneWork& work);
+  bool Holds(const BackgroundWork& work);
+  bool HasRead(const BackgroundWork& work);
+  void SetTargets(const BackgroundWork& work);
+  void Begin(const BackgroundWork& work);
+  void Compute(const BackgroundWork& work, double ms);
+  void Move(const BackgroundWork& work);
+  void Fail(const BackgroundWork& work);
 
   BackgroundContext* const background_;
   Context* const context_;

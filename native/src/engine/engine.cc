@@ -27,8 +27,8 @@ SchedulerLimits LimitsOf(const EngineOptions& options, bool drafts,
       .n_drafted = drafts ? options.context.n_drafted : 0,
       .n_draft_min = options.drafts.n_min,
       .n_draft_max = options.drafts.n_max,
-      .n_lane_tokens = background == nullptr ? 0 : context->n_movable(),
-      .n_lane_sequences = background == nullptr ? 1 : background->max_rows(),
+      .max_background_tokens = background == nullptr ? 0 : context->n_movable(),
+      .max_background_sequences = background == nullptr ? 1 : background->max_rows(),
       .n_worth_moves = context->n_worth_moves(kWorthPasses),
       .cache = context->cache_limits(),
   };
@@ -46,13 +46,13 @@ EngineFacts Engine::Open() {
   context_.emplace(options_.context, link_.closing);
   EngineFacts facts;
   facts.no_drafts = OpenDrafter();
-  facts.no_prompt_lane = OpenBackgroundContext();
+  facts.background_prefill_disabled_reason = OpenBackgroundContext();
   BackgroundContext* background = background_context_ ? &*background_context_ : nullptr;
   scheduler_.emplace(LimitsOf(options_, drafter_.has_value(), background, &*context_));
   if (background != nullptr) {
     background_prefill_.emplace(background, &*context_, &*scheduler_, &completions_, &statistics_);
   }
-  facts.prompt_lane = background != nullptr;
+  facts.background_prefill = background != nullptr;
   facts.n_batch = static_cast<int32_t>(llama_n_batch(context_->get()));
   facts.n_ubatch = static_cast<int32_t>(llama_n_ubatch(context_->get()));
   facts.unified_kv = context_->unified();
@@ -71,7 +71,7 @@ std::string Engine::OpenDrafter() {
 
 // Where background prefill would be of no use, there is no reason to report.
 std::string Engine::OpenBackgroundContext() {
-  if (!options_.context.prompt_lane || !context_->moves_cells()) return "";
+  if (!options_.context.background_prefill || !context_->moves_cells()) return "";
   if (options_.context.n_slots == 1) return "";
   try {
     background_context_.emplace(options_.context, &*context_, link_.closing);
@@ -218,11 +218,11 @@ void Engine::Measure(const StepPlan& plan) {
 
 // A slice may last as long as the batch, unless a sequence is to decode in the next step.
 void Engine::PrefillInBackground(const StepPlan& plan, double step_ms) {
-  if (!plan.lane) return;
+  if (!plan.background) return;
   // The results of the batch leave before the slice begins.
   statistics_.Publish(&*scheduler_);
   link_.events->Flush();
-  background_prefill_->Run(*plan.lane, DecodesNext(plan) ? 0 : step_ms);
+  background_prefill_->Run(*plan.background, DecodesNext(plan) ? 0 : step_ms);
 }
 
 void Engine::Rest() {

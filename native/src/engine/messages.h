@@ -64,8 +64,8 @@ struct EngineFacts {
   std::string no_drafts = {};
   // Whether background prefill is enabled, and why it is disabled although it is configured; empty
   // otherwise.
-  bool prompt_lane = false;
-  std::string no_prompt_lane = {};
+  bool background_prefill = false;
+  std::string background_prefill_disabled_reason = {};
 };
 
 // The next tokens of a prompt whose log probabilities are wanted. Emitted before any text.
@@ -107,7 +107,7 @@ using EngineEvent = std::variant<Started<EngineFacts>, PromptDelta, TextDelta, S
 
 // Counters since the start, and gauges of the last step.
 struct EngineStats {
-  // Times the engine computed something: a batch, a slice of the prompt lane, or both.
+  // Times the engine computed something: a batch, a slice of the background prefill, or both.
   uint64_t n_steps = 0;
   uint64_t n_decode_calls = 0;
   uint64_t n_decoded_tokens = 0;
@@ -116,8 +116,8 @@ struct EngineStats {
   uint64_t n_prefilled_tokens = 0;
   uint64_t n_cached_tokens = 0;
   uint64_t n_recomputed_tokens = 0;
-  // Tokens that were computed in the prompt lane, some of them for prompts that ended before.
-  uint64_t n_lane_tokens = 0;
+  // Tokens that the background prefill computed, some of them for prompts that ended before.
+  uint64_t n_background_tokens = 0;
   uint64_t n_sampled_tokens = 0;
   // Time spent in steps, and the parts of it in llama_decode and in choosing tokens, milliseconds.
   double step_ms = 0;

@@ -9,7 +9,7 @@ void Statistics::CountDecode(int32_t n_calls, double ms) {
 
 void Statistics::CountBackground(int32_t n_tokens) {
   counted_.n_decoded_tokens += n_tokens;
-  counted_.n_lane_tokens += n_tokens;
+  counted_.n_background_tokens += n_tokens;
 }
 
 void Statistics::CountComputed(int32_t first, int32_t n_tokens, Completion* completion) {

@@ -24,7 +24,7 @@ BackgroundContext::BackgroundContext(const ContextOptions& options, Context* con
     : main_(context),
       aborting_(aborting),
       n_ubatch_(static_cast<int32_t>(llama_n_ubatch(context->get()))) {
-  llama_context_params params = main_->ParamsForLane(options);
+  llama_context_params params = main_->BackgroundParams(options);
   params.cb_eval = [](ggml_tensor* tensor, bool asks, void* self) noexcept {
     return static_cast<BackgroundContext*>(self)->OnTensor(tensor, asks);
   };

@@ -29,8 +29,8 @@ constexpr int32_t kScoredBytes = 16 << 20;
 constexpr int32_t kMostScoredRows = 128;
 constexpr int32_t kLeastScoredRows = 8;
 
-// Sequences in the prompt lane. llama.cpp reserves the logits of a token of each.
-constexpr int32_t kMostInLane = 16;
+// Sequences of the background prefill. llama.cpp reserves the logits of one token of each.
+constexpr int32_t kMaxBackgroundSequences = 16;
 
 int32_t ScoredRows(const llama_model* model) {
   const int64_t n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model));
@@ -91,7 +91,7 @@ Context::Context(const ContextOptions& options, const std::atomic<bool>* abortin
       n_cells_(options.n_kv_tokens),
       n_scored_rows_(ScoredRows(options.model)),
       n_window_(llama_model_n_swa(options.model)),
-      copies_long_(options.prompt_lane),
+      copies_long_(options.background_prefill),
       threads_(StartComputeThreads(options.n_threads, options.poll, options.processors)) {
   const int64_t n_split_cells = static_cast<int64_t>(Padded(options.n_ctx)) * options.n_slots;
   const bool has_room =
@@ -329,11 +329,12 @@ int32_t Context::n_movable() const {
   return static_cast<int32_t>(std::min<size_t>(n_ctx_, n_cells));
 }
 
-llama_context_params Context::ParamsForLane(const ContextOptions& options) const {
+llama_context_params Context::BackgroundParams(const ContextOptions& options) const {
   llama_context_params params = BaseParams(options);
   const int32_t n_ctx = RotatesByContext(options.model) ? n_ctx_ : n_movable();
   params.n_ctx = static_cast<uint32_t>(Padded(n_ctx));
-  params.n_seq_max = PrefersManyRows(options) ? std::min(options.n_slots, kMostInLane) : 1;
+  params.n_seq_max =
+      PrefersManyRows(options) ? std::min(options.n_slots, kMaxBackgroundSequences) : 1;
   params.kv_unified = true;
   params.n_outputs_max = params.n_seq_max;
   params.n_batch = params.n_ubatch;

@@ -45,7 +45,7 @@ struct ContextOptions {
   ggml_type cache_type_k = GGML_TYPE_F16;
   ggml_type cache_type_v = GGML_TYPE_F16;
   // Whether long prompts may be computed in a context of their own, where that is of use.
-  bool prompt_lane = false;
+  bool background_prefill = false;
 
   // Calls visit(name, &field) for each option that a caller of the addon may set.
   template <class Visitor>
@@ -63,7 +63,7 @@ struct ContextOptions {
     visit("flashAttention", &flash_attention);
     visit("cacheTypeK", &cache_type_k);
     visit("cacheTypeV", &cache_type_v);
-    visit("backgroundPrefill", &prompt_lane);
+    visit("backgroundPrefill", &background_prefill);
   }
 };
 
@@ -106,7 +106,7 @@ class Context {
 
   // Like this context, for as many tokens as can be moved, whose outputs nobody wants: of one
   // sequence, or of several that share their first ones, where they are computed faster together.
-  llama_context_params ParamsForLane(const ContextOptions& options) const;
+  llama_context_params BackgroundParams(const ContextOptions& options) const;
   // Makes another context compute on this one's threads, while this one does not.
   void LendThreads(llama_context* other) const;
 

@@ -31,7 +31,7 @@ double MillisecondsSince(Clock::time_point begin) {
 ContextOptions DraftContextOptions(const DraftOptions& options, ContextOptions engine) {
   engine.model = options.model;
   engine.n_drafted = 0;
-  engine.prompt_lane = false;
+  engine.background_prefill = false;
   return engine;
 }
 

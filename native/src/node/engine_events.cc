@@ -66,8 +66,8 @@ class EngineEventWriter : public EventWriter {
     object.Set("ubatchSize", facts.n_ubatch);
     object.Set("unifiedKv", facts.unified_kv);
     object.Set("noDrafts", facts.no_drafts);
-    object.Set("promptLane", facts.prompt_lane);
-    object.Set("noPromptLane", facts.no_prompt_lane);
+    object.Set("promptLane", facts.background_prefill);
+    object.Set("noPromptLane", facts.background_prefill_disabled_reason);
     Push(0, object);
   }
 

@@ -143,7 +143,7 @@ Napi::Value EngineWrap::Stats(const Napi::CallbackInfo& info) {
   result.Set("cachedTokenCount", static_cast<double>(stats.n_cached_tokens));
   result.Set("stepCount", static_cast<double>(stats.n_steps));
   result.Set("recomputedTokenCount", static_cast<double>(stats.n_recomputed_tokens));
-  result.Set("laneTokenCount", static_cast<double>(stats.n_lane_tokens));
+  result.Set("laneTokenCount", static_cast<double>(stats.n_background_tokens));
   result.Set("sampledTokenCount", static_cast<double>(stats.n_sampled_tokens));
   result.Set("prefixHitCount", static_cast<double>(stats.n_prefix_hits));
   result.Set("pausedSequenceCount", static_cast<double>(stats.n_paused));

@@ -25,7 +25,7 @@ constexpr double kSlackShare = 1.0 / 3;
 bool CanUseBackground(const ScheduleState& state, const ScheduledSequence& sequence) {
   return state.cache.limits().cuts && state.IsPrefilling(sequence) && !sequence.wants_logprobs() &&
          sequence.n_awaited == 0 && !sequence.avoids_background &&
-         sequence.n_tokens() <= state.limits.n_lane_tokens;
+         sequence.n_tokens() <= state.limits.max_background_tokens;
 }
 
 // All but the last token of what a sequence misses.
@@ -49,7 +49,7 @@ bool IsPrefixOf(std::span<const Token> prefix, std::span<const Token> tokens) {
 // The one with the longest cached prefix comes first: what is cached of the others is part of that.
 std::vector<SequenceId> SuffixGroupOf(const ScheduleState& state,
                                       const ScheduledSequence& sequence) {
-  if (state.limits.n_lane_sequences < 2 || !HasShortSuffix(state, sequence)) return {};
+  if (state.limits.max_background_sequences < 2 || !HasShortSuffix(state, sequence)) return {};
   const auto cached = [&](SequenceId id) { return state.cache.held(state.Get(id).cache_id); };
   std::vector<SequenceId> candidates;
   std::ranges::copy_if(state.running, std::back_inserter(candidates), [&](SequenceId id) {
@@ -68,8 +68,9 @@ std::vector<SequenceId> SuffixGroupOf(const ScheduleState& state,
   for (const SequenceId id : candidates) {
     const int32_t n_suffix = SuffixLength(state, state.Get(id));
     const int32_t n_all = static_cast<int32_t>(shared_prefix.size()) + n_group + n_suffix;
-    const bool is_full = static_cast<int32_t>(group.size()) == state.limits.n_lane_sequences;
-    const bool has_room = !is_full && n_all <= state.limits.n_lane_tokens;
+    const bool is_full =
+        static_cast<int32_t>(group.size()) == state.limits.max_background_sequences;
+    const bool has_room = !is_full && n_all <= state.limits.max_background_tokens;
     if (!has_room || !IsPrefixOf(cached(id), shared_prefix)) continue;
     group.push_back(id);
     n_group += n_suffix;
@@ -90,7 +91,7 @@ std::vector<SequenceId> ChooseNext(const ScheduleState& state, int32_t n_decodin
   return {};
 }
 
-LaneShare ShareOf(const ScheduleState& state, SequenceId id) {
+BackgroundShare ShareOf(const ScheduleState& state, SequenceId id) {
   const ScheduledSequence& sequence = state.Get(id);
   const int32_t n_done = state.n_cached(sequence);
   const int32_t last = sequence.n_tokens() - 1;
@@ -107,28 +108,28 @@ bool IsWorthBackground(const ScheduleState& state, const ScheduledSequence& sequ
 }
 
 void AddBackgroundPrefill(ScheduleState* state, StepPlan* plan) {
-  if (state->limits.n_lane_tokens == 0) return;
+  if (state->limits.max_background_tokens == 0) return;
   auto& chosen = state->in_background;
   std::erase_if(chosen, [&](SequenceId id) { return !CanUseBackground(*state, state->Get(id)); });
   if (chosen.empty()) chosen = ChooseNext(*state, state->n_decoding(*plan));
   if (chosen.empty()) return;
-  plan->lane.emplace();
-  auto& shares = plan->lane->shares;
+  plan->background.emplace();
+  auto& shares = plan->background->shares;
   for (const SequenceId id : chosen) shares.push_back(ShareOf(*state, id));
   // The sequence that came first in its group may have ended before anything was computed.
-  std::iter_swap(shares.begin(), std::ranges::max_element(shares, {}, &LaneShare::first));
+  std::iter_swap(shares.begin(), std::ranges::max_element(shares, {}, &BackgroundShare::first));
 }
 
 // Prompts in the batch and in the background each have half of the prompts' time. While no sequence
 // decodes, the time of the batch is not bounded.
 void SetBackgroundTime(const ScheduleState& state, StepPlan* plan) {
-  if (!plan->lane) return;
+  if (!plan->background) return;
   const int32_t n_decoding = state.n_decoding(*plan);
   const bool beside_prompts = !std::ranges::all_of(plan->work, &StepWork::is_decode);
-  LaneWork& work = *plan->lane;
+  BackgroundWork& work = *plan->background;
   work.ms = state.pacer.PromptMs(n_decoding) / (beside_prompts ? 2 : 1);
   work.as_batch = beside_prompts && n_decoding == 0;
   work.slack_ms = beside_prompts || n_decoding > 0
                       ? kSlackShare * std::max(work.ms, state.pacer.DecodeMs(n_decoding))
-                      : LaneWork::kNoLimit;
+                      : BackgroundWork::kNoLimit;
 }

@@ -1,5 +1,5 @@
 // Which prompts are computed apart from the batch, in a context of their own between the steps of
-// others, and for how long (docs/decisions/0015-prompt-lane.md).
+// others, and for how long (docs/decisions/0015-background-prefill.md).
 #pragma once
 
 #include <cstdint>

@@ -50,8 +50,8 @@ void AddPrefills(ScheduleState* state, StepPlan* plan) {
   int32_t n_spare = limits.n_batch - n_work;
   int32_t n_chunk = std::min(n_spare, std::max(1, limits.n_ubatch - n_work));
   int32_t n_rows = limits.n_scored_rows;
-  const double share = plan->lane ? 0.5 : 1;
-  if (plan->lane) n_spare = n_chunk;
+  const double share = plan->background ? 0.5 : 1;
+  if (plan->background) n_spare = n_chunk;
   if (n_decoding > 0) n_spare = n_chunk = std::min(n_chunk, state->pacer.Chunk(n_decoding, share));
 
   for (const SequenceId id : state->running) {
@@ -59,7 +59,8 @@ void AddPrefills(ScheduleState* state, StepPlan* plan) {
     if (!state->IsPrefilling(sequence) || sequence.n_awaited > 0 || n_spare <= 0) continue;
     if (state->IsInBackground(id)) continue;
     // The background prefill computes this one next.
-    if (plan->lane && n_decoding == 0 && IsWorthBackground(*state, sequence, limits.n_ubatch)) {
+    if (plan->background && n_decoding == 0 &&
+        IsWorthBackground(*state, sequence, limits.n_ubatch)) {
       continue;
     }
     const bool fits = state->n_missing(sequence) <= std::min(n_spare, limits.n_ubatch);

@@ -116,13 +116,13 @@ void Scheduler::Commit(const StepPlan& plan) {
   }
 }
 
-void Scheduler::CommitLane(const LaneShare& share, int32_t n_tokens) {
+void Scheduler::CommitBackground(const BackgroundShare& share, int32_t n_tokens) {
   const std::span<const Token> tokens(state_.Get(share.id).tokens);
   state_.cache.Extend(share.cache_id, tokens.subspan(share.first, n_tokens));
   std::erase(state_.in_background, share.id);
 }
 
-void Scheduler::LaneFailed(const LaneShare& share, bool emptied) {
+void Scheduler::BackgroundFailed(const BackgroundShare& share, bool emptied) {
   state_.Get(share.id).avoids_background = true;
   if (emptied) state_.cache.Lost(share.cache_id);
   std::erase(state_.in_background, share.id);

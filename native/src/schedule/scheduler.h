@@ -62,11 +62,11 @@ class Scheduler {
 
   // Of a share of the plan's background prefill `n_tokens` were computed and are in the cache, at
   // least one: all of them, or others of the prompt where the plan has changed since.
-  void CommitLane(const LaneShare& share, int32_t n_tokens);
+  void CommitBackground(const BackgroundShare& share, int32_t n_tokens);
 
   // The background prefill could not compute a share: the batch computes the sequence. Its cached
   // tokens are lost if `emptied`.
-  void LaneFailed(const LaneShare& share, bool emptied);
+  void BackgroundFailed(const BackgroundShare& share, bool emptied);
 
   // How long the batch took, from which the size of the next ones follows.
   void Measured(const StepPlan& plan, double ms);

@@ -29,8 +29,8 @@ struct SchedulerLimits {
   int32_t n_draft_max = 1;
   // Tokens that the background prefill has room for; 0 disables it. Sequences that it may compute
   // side by side, at least 1.
-  int32_t n_lane_tokens = 0;
-  int32_t n_lane_sequences = 1;
+  int32_t max_background_tokens = 0;
+  int32_t max_background_sequences = 1;
   // Sequences that may be moved to save one pass over the model's weights, see slot_compaction.h;
   // 0 disables slot compaction. Together these moves cost at most kWorthPasses passes.
   int32_t n_worth_moves = 0;

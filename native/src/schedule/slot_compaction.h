@@ -1,6 +1,6 @@
 // Which sequences move to which slots, so that a step takes fewer passes over the model's weights
-// (docs/decisions/0016-neighbours.md). A split KV cache computes a run of adjacent ids in one pass:
-// each gap between ids that compute costs one more.
+// (docs/decisions/0016-slot-compaction.md). A split KV cache computes a run of adjacent ids in one
+// pass: each gap between ids that compute costs one more.
 #pragma once
 
 #include <cstdint>

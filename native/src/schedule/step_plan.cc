@@ -3,7 +3,7 @@
 #include <algorithm>
 
 bool StepPlan::only_decodes() const {
-  return !lane && std::ranges::all_of(work, &StepWork::is_decode);
+  return !background && std::ranges::all_of(work, &StepWork::is_decode);
 }
 
 int32_t StepPlan::n_drafted() const {

@@ -34,7 +34,7 @@ struct StepWork {
 };
 
 // One sequence's share of the background prefill.
-struct LaneShare {
+struct BackgroundShare {
   SequenceId id = 0;
   CacheId cache_id = 0;
   // Index of the sequence's first token that is not in the cache, and the number of tokens to
@@ -45,8 +45,8 @@ struct LaneShare {
 
 // What is computed apart from the batch: one long prompt, or the suffixes of several prompts that
 // share a prefix, `first` tokens of each. The first share has the longest prefix.
-struct LaneWork {
-  std::vector<LaneShare> shares;
+struct BackgroundWork {
+  std::vector<BackgroundShare> shares;
   // For how long, and by how much that may be exceeded, in milliseconds.
   double ms = 0;
   double slack_ms = 0;
@@ -61,9 +61,9 @@ struct StepPlan {
   std::vector<CacheEdit> edits;
   // The batch.
   std::vector<StepWork> work;
-  std::optional<LaneWork> lane;
+  std::optional<BackgroundWork> background;
 
-  bool empty() const { return work.empty() && !lane; }
+  bool empty() const { return work.empty() && !background; }
   // True if every sequence of the step decodes.
   bool only_decodes() const;
   // Draft tokens of all sequences.
