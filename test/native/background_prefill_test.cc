@@ -156,9 +156,9 @@ TEST_CASE(
   AddUnique(&scheduler, 2, 500);
   AddUnique(&scheduler, 3, 500);
   CHECK(BackgroundOf(RunStep(&scheduler)).id == 2);
-  scheduler.SetHeld(2, true);
+  scheduler.SetPaused(2, true);
   CHECK(BackgroundOf(RunStep(&scheduler)).id == 3);
-  scheduler.SetHeld(2, false);
+  scheduler.SetPaused(2, false);
   scheduler.Finish(3);
   StepPlan plan = RunStep(&scheduler);
   CHECK(BackgroundOf(plan).id == 2);
@@ -230,7 +230,7 @@ TEST_CASE("a sequence that ends leaves the background prefill to the others") {
   CommitAll(&scheduler, RunStep(&scheduler));
   RunStep(&scheduler);
   scheduler.Drop(1);
-  scheduler.SetHeld(3, true);
+  scheduler.SetPaused(3, true);
   AddSharing(&scheduler, 6, 400, 30);
   StepPlan plan = RunStep(&scheduler);
   CHECK(InBackground(plan) == std::vector<SequenceId>{2, 4, 5});

@@ -101,7 +101,7 @@ TEST_CASE("a draft takes no cell that a running sequence needs, but those of cac
   CHECK(plan.n_drafted() == 8);
   CHECK(scheduler.cache().n_kept() == 0);
   int32_t n_used = 0;
-  while (scheduler.n_paused() == 0) {
+  while (scheduler.n_preempted() == 0) {
     n_used = scheduler.cache().n_used();
     scheduler.DraftCalls();
     scheduler.Propose(1, {1, 2, 3, 4});

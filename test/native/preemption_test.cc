@@ -12,7 +12,7 @@ TEST_CASE(
   Scheduler scheduler(Limits(2, 40));
   AddUnique(&scheduler, 1, 15);
   AddUnique(&scheduler, 2, 15);
-  RunUntilPaused(&scheduler);
+  RunUntilPreempted(&scheduler);
   CHECK(scheduler.n_running() == 1);
   for (int i = 0; i < 5; ++i) CHECK(WorkOf(RunStep(&scheduler), 2) == nullptr);
   scheduler.Drop(1);
@@ -31,7 +31,7 @@ TEST_CASE("cached prefixes give way before a sequence is preempted") {
   AddUnique(&scheduler, 2, 30);
   AddUnique(&scheduler, 3, 30);
   for (int i = 0; i < 15; ++i) RunStep(&scheduler);
-  CHECK(scheduler.n_paused() == 0);
+  CHECK(scheduler.n_preempted() == 0);
   CHECK(scheduler.cache().n_kept() == 0);
 }
 
@@ -40,12 +40,12 @@ TEST_CASE("a paused sequence keeps its slot and computes nothing") {
   AddUnique(&scheduler, 1, 5);
   AddUnique(&scheduler, 2, 5);
   RunStep(&scheduler);
-  scheduler.SetHeld(1, true);
+  scheduler.SetPaused(1, true);
   StepPlan plan = RunStep(&scheduler);
   REQUIRE(plan.work.size() == 1);
   CHECK(plan.work[0].id == 2);
   CHECK(scheduler.n_running() == 2);
-  scheduler.SetHeld(1, false);
+  scheduler.SetPaused(1, false);
   CHECK(RunStep(&scheduler).work.size() == 2);
 }
 
@@ -53,17 +53,17 @@ TEST_CASE("paused sequences do not keep others out for ever") {
   Scheduler scheduler(Limits(2, 300));
   for (SequenceId id = 1; id <= 3; ++id) AddUnique(&scheduler, id, 5);
   RunStep(&scheduler);
-  scheduler.SetHeld(1, true);
-  RunUntilPaused(&scheduler);
+  scheduler.SetPaused(1, true);
+  RunUntilPreempted(&scheduler);
   StepPlan plan = RunStep(&scheduler);
   CHECK(WorkOf(plan, 1) == nullptr);
   CHECK(WorkOf(plan, 3) != nullptr);
 
-  scheduler.SetHeld(2, true);
-  scheduler.SetHeld(3, true);
-  scheduler.SetHeld(1, false);
+  scheduler.SetPaused(2, true);
+  scheduler.SetPaused(3, true);
+  scheduler.SetPaused(1, false);
   plan = RunStep(&scheduler);
-  CHECK(scheduler.n_paused() == 2);
+  CHECK(scheduler.n_preempted() == 2);
   REQUIRE(plan.work.size() == 1);
   CHECK(plan.work[0].id == 1);
   // Its cells were not needed meanwhile.

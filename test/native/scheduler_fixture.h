@@ -66,8 +66,8 @@ inline StepPlan RunStep(Scheduler* scheduler) {
 }
 
 // Steps until a sequence has given way.
-inline void RunUntilPaused(Scheduler* scheduler) {
-  const uint64_t n_paused = scheduler->n_paused();
-  for (int i = 0; i < 200 && scheduler->n_paused() == n_paused; ++i) RunStep(scheduler);
-  REQUIRE(scheduler->n_paused() > n_paused);
+inline void RunUntilPreempted(Scheduler* scheduler) {
+  const uint64_t n_preempted = scheduler->n_preempted();
+  for (int i = 0; i < 200 && scheduler->n_preempted() == n_preempted; ++i) RunStep(scheduler);
+  REQUIRE(scheduler->n_preempted() > n_preempted);
 }

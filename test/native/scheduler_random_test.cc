@@ -40,7 +40,7 @@ class RandomTraffic {
       Step();
       scheduler_.CheckIntegrity();
       for (auto& [id, sequence] : known_) {
-        if (!sequence.held) REQUIRE(++sequence.n_steps_alive < 8000);
+        if (!sequence.paused) REQUIRE(++sequence.n_steps_alive < 8000);
       }
     }
     REQUIRE(n_finished_ > n_steps / 200);
@@ -58,7 +58,7 @@ class RandomTraffic {
     std::vector<Token> tokens;
     std::string scope;
     size_t n_limit = 0;
-    bool held = false;
+    bool paused = false;
     // Prompt tokens whose logits were seen, each in its turn; all of them where none are wanted.
     int32_t n_scored = 0;
     int32_t n_prompt = 0;
@@ -81,8 +81,8 @@ class RandomTraffic {
     }
     if (!known_.empty() && Below(10) == 0) {
       const auto changed = Pick();
-      changed->second.held = Below(3) == 0;
-      scheduler_.SetHeld(changed->first, changed->second.held);
+      changed->second.paused = Below(3) == 0;
+      scheduler_.SetPaused(changed->first, changed->second.paused);
     }
     if (Below(200) == 0) scheduler_.MakeRoom({});
   }
@@ -146,7 +146,7 @@ class RandomTraffic {
     std::set<SequenceId> worked;
     for (const StepWork& work : plan.work) {
       const Known& sequence = known_.at(work.id);
-      REQUIRE(!sequence.held);
+      REQUIRE(!sequence.paused);
       REQUIRE(worked.insert(work.id).second);
       REQUIRE(work.n_tokens > 0);
       const auto n_known = static_cast<int32_t>(sequence.tokens.size());
@@ -200,7 +200,7 @@ class RandomTraffic {
     int32_t n_all = trunk.first;
     for (const BackgroundShare& share : background.shares) {
       const Known& sequence = known_.at(share.id);
-      REQUIRE(!sequence.held);
+      REQUIRE(!sequence.paused);
       REQUIRE(worked.insert(share.id).second);
       REQUIRE(share.n_tokens > 0);
       REQUIRE(share.first + share.n_tokens < static_cast<int32_t>(sequence.tokens.size()));
@@ -241,7 +241,7 @@ class RandomTraffic {
   // Somebody computes as long as somebody could.
   void RequireProgress(const StepPlan& plan) {
     const bool can = std::any_of(known_.begin(), known_.end(),
-                                 [](const auto& item) { return !item.second.held; });
+                                 [](const auto& item) { return !item.second.paused; });
     REQUIRE(plan.empty() == !can);
   }
 

@@ -61,7 +61,7 @@ TEST_CASE("no sequence waits for a paused one") {
   Scheduler scheduler(Limits(4, 1000));
   for (SequenceId id = 1; id <= 2; ++id) scheduler.Add(id, Range(0, 200), "");
   RunStep(&scheduler);
-  scheduler.SetHeld(1, true);
+  scheduler.SetPaused(1, true);
   const StepPlan plan = RunStep(&scheduler);
   REQUIRE(plan.work.size() == 1);
   CHECK(plan.work[0].id == 2);

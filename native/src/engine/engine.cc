@@ -85,7 +85,7 @@ void Engine::Handle(Message message) {
   std::visit(Overloaded{
                  [this](Submit& submit) { Start(std::move(submit)); },
                  [this](const Cancel& cancel) { CancelSequence(cancel.id); },
-                 [this](const Hold& hold) { scheduler_->SetHeld(hold.id, hold.held); },
+                 [this](const Pause& pause) { scheduler_->SetPaused(pause.id, pause.paused); },
              },
              message);
 }

@@ -44,12 +44,12 @@ struct Submit {
 };
 
 // The reader of a sequence is too slow, or has caught up.
-struct Hold {
+struct Pause {
   SequenceId id = 0;
-  bool held = false;
+  bool paused = false;
 };
 
-using EngineMessage = std::variant<Submit, Cancel, Hold>;
+using EngineMessage = std::variant<Submit, Cancel, Pause>;
 
 // Out of the engine
 // ----------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ struct EngineStats {
   uint64_t n_decode_calls = 0;
   uint64_t n_decoded_tokens = 0;
   // Prompt tokens that were computed, each counted once; those found in the cache instead; tokens
-  // computed again for sequences that had been paused.
+  // computed again for sequences that had been preempted.
   uint64_t n_prefilled_tokens = 0;
   uint64_t n_cached_tokens = 0;
   uint64_t n_recomputed_tokens = 0;
@@ -125,7 +125,7 @@ struct EngineStats {
   double sampling_ms = 0;
   // Completions that found a part of their prompt in the cache, and those that had to give way.
   uint64_t n_prefix_hits = 0;
-  uint64_t n_paused = 0;
+  uint64_t n_preempted = 0;
   // Completions that were moved in a split cache to be computed in one pass with others.
   uint64_t n_moved = 0;
   // Guesses that were checked, their tokens, those that were right, and these by their place in the

@@ -40,7 +40,7 @@ void Statistics::Publish(const Scheduler* scheduler) {
       scheduler != nullptr ? scheduler->cache().n_used() - counted_.n_used_kv_tokens : 0;
   counted_.n_kept_prefixes = scheduler != nullptr ? scheduler->cache().n_kept() : 0;
   if (scheduler != nullptr) {
-    counted_.n_paused = scheduler->n_paused();
+    counted_.n_preempted = scheduler->n_preempted();
     counted_.n_moved = scheduler->n_moved();
   }
   const std::lock_guard lock(mutex_);

@@ -131,7 +131,7 @@ void EngineWrap::Submit(const Napi::CallbackInfo& info) {
 
 void EngineWrap::Hold(const Napi::CallbackInfo& info) {
   if (!is_open()) return;
-  thread().Send(::Hold{RequestIdFrom(info[0]), info[1].As<Napi::Boolean>().Value()});
+  thread().Send(::Pause{RequestIdFrom(info[0]), info[1].As<Napi::Boolean>().Value()});
 }
 
 Napi::Value EngineWrap::Stats(const Napi::CallbackInfo& info) {
@@ -146,7 +146,7 @@ Napi::Value EngineWrap::Stats(const Napi::CallbackInfo& info) {
   result.Set("laneTokenCount", static_cast<double>(stats.n_background_tokens));
   result.Set("sampledTokenCount", static_cast<double>(stats.n_sampled_tokens));
   result.Set("prefixHitCount", static_cast<double>(stats.n_prefix_hits));
-  result.Set("pausedSequenceCount", static_cast<double>(stats.n_paused));
+  result.Set("pausedSequenceCount", static_cast<double>(stats.n_preempted));
   result.Set("movedSequenceCount", static_cast<double>(stats.n_moved));
   result.Set("draftCount", static_cast<double>(stats.n_drafts));
   result.Set("draftedTokenCount", static_cast<double>(stats.n_drafted_tokens));

@@ -87,10 +87,10 @@ void Scheduler::Drop(SequenceId id) {
   if (cache_id >= 0) state_.cache.Clear(cache_id);
 }
 
-void Scheduler::SetHeld(SequenceId id, bool held) {
+void Scheduler::SetPaused(SequenceId id, bool paused) {
   const auto found = state_.sequences.find(id);
   if (found == state_.sequences.end()) return;
-  found->second.is_paused = held;
+  found->second.is_paused = paused;
   found->second.n_paused_plans = 0;
 }
 

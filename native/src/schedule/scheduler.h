@@ -33,9 +33,9 @@ class Scheduler {
   // Forgets a sequence and what it computed.
   void Drop(SequenceId id);
 
-  // A held sequence computes nothing: its reader is too slow. It keeps its slot until others have
+  // A paused sequence computes nothing: its reader is too slow. It keeps its slot until others have
   // waited for it long enough.
-  void SetHeld(SequenceId id, bool held);
+  void SetPaused(SequenceId id, bool paused);
 
   // The sequences that are worth a draft before the next plan, if any: some that decode, while no
   // prompt is to be computed. The result is valid until the next call that changes anything.
@@ -53,7 +53,7 @@ class Scheduler {
   // first, as many tokens as the time allows, or in the background prefill; then drafts, where
   // neither prompts nor cells stand in their way. Cached prefixes give way to running sequences.
   // Two things preempt a running sequence, which then waits at the front of the queue: no room for
-  // the next tokens of the others, and a waiting sequence while it is held. Held sequences are
+  // the next tokens of the others, and a waiting sequence while it is paused. Paused sequences are
   // preempted first, then the youngest.
   StepPlan Plan();
 
@@ -93,7 +93,7 @@ class Scheduler {
   int32_t n_running() const { return state_.n_running(); }
   int32_t n_waiting() const { return static_cast<int32_t>(state_.waiting.size()); }
   // Sequences preempted since the start.
-  uint64_t n_paused() const { return state_.n_preempted; }
+  uint64_t n_preempted() const { return state_.n_preempted; }
   // Sequences that slot compaction moved since the start.
   uint64_t n_moved() const { return slot_compaction_.n_moved(); }
 
