@@ -99,7 +99,7 @@ TEST_CASE("a draft takes no cell that a running sequence needs, but those of cac
   scheduler.Propose(2, {1, 2, 3, 4});
   const StepPlan plan = RunStep(&scheduler);
   CHECK(plan.n_drafted() == 8);
-  CHECK(scheduler.cache().n_kept() == 0);
+  CHECK(scheduler.cache().n_prefixes() == 0);
   int32_t n_used = 0;
   while (scheduler.n_preempted() == 0) {
     n_used = scheduler.cache().n_used();

@@ -27,12 +27,12 @@ TEST_CASE("cached prefixes give way before a sequence is preempted") {
   AddUnique(&scheduler, 1, 60);
   RunStep(&scheduler);
   scheduler.Finish(1);
-  CHECK(scheduler.cache().n_kept() == 1);
+  CHECK(scheduler.cache().n_prefixes() == 1);
   AddUnique(&scheduler, 2, 30);
   AddUnique(&scheduler, 3, 30);
   for (int i = 0; i < 15; ++i) RunStep(&scheduler);
   CHECK(scheduler.n_preempted() == 0);
-  CHECK(scheduler.cache().n_kept() == 0);
+  CHECK(scheduler.cache().n_prefixes() == 0);
 }
 
 TEST_CASE("a paused sequence keeps its slot and computes nothing") {

@@ -27,7 +27,7 @@ int32_t RunOnce(PrefixCache* cache, const Tokens& prompt, const Tokens& completi
                 const std::string& scope = "") {
   const PrefixMatch match = cache->Find(prompt, scope);
   const CacheId id = cache->Open(scope, static_cast<int32_t>(prompt.size()), match);
-  const int32_t n_found = cache->n_held(id);
+  const int32_t n_found = cache->n_cached(id);
   const Tokens all = Joined(prompt, completion);
   const auto n_missing = static_cast<int32_t>(all.size()) - n_found;
   while (cache->n_used() + n_missing > cache->limits().n_cells) REQUIRE(cache->EvictOne());
@@ -90,7 +90,7 @@ TEST_CASE("the next turn of a conversation replaces the last") {
     const Tokens answer = Range(1000 * turn, 10);
     CHECK(RunOnce(&cache, chat, answer) == (turn == 1 ? 0 : static_cast<int32_t>(chat.size()) - 5));
     chat = Joined(Joined(chat, answer), Range(1000 * turn + 500, 5));
-    CHECK(cache.n_kept() == 1);
+    CHECK(cache.n_prefixes() == 1);
   }
 }
 
@@ -118,7 +118,7 @@ TEST_CASE("conversations keep three quarters of the cache at most") {
 }
 
 TEST_CASE("no more is kept than the limit, and conversations get most of that") {
-  PrefixCache cache({.n_ids = 64, .n_cells = 1000, .n_kept_cells = 400});
+  PrefixCache cache({.n_ids = 64, .n_cells = 1000, .max_cached_cells = 400});
   RunOnce(&cache, Range(0, 150));
   RunOnce(&cache, Range(0, 250));
   for (Token call = 1; call <= 20; ++call) {
@@ -134,7 +134,7 @@ TEST_CASE("what running sequences use is not dropped in vain") {
   RunOnce(&cache, Range(0, 100));
   const Tokens prompt = Range(0, 120);
   const CacheId id = cache.Open("", 120, cache.Find(prompt, ""));
-  CHECK(cache.n_held(id) == 100);
+  CHECK(cache.n_cached(id) == 100);
   CHECK(cache.n_open_cells() == 100);
   CHECK_FALSE(cache.EvictOne());
   cache.Clear(id);
@@ -144,12 +144,12 @@ TEST_CASE("what running sequences use is not dropped in vain") {
 
 TEST_CASE(
     "in a split cache an idle id is continued in place, and copied when others still need it") {
-  PrefixCache cache({.n_ids = 3, .n_cells = 3000, .shares_cells = false, .n_min_copy = 64});
+  PrefixCache cache({.n_ids = 3, .n_cells = 3000, .shares_cells = false, .min_copy_tokens = 64});
   RunOnce(&cache, Range(0, 200));
   cache.TakeEdits();
   CHECK(RunOnce(&cache, Range(0, 260)) == 200);
   CHECK(cache.TakeEdits().empty());
-  CHECK(cache.n_kept() == 1);
+  CHECK(cache.n_prefixes() == 1);
 
   CHECK(RunOnce(&cache, Joined(Range(0, 100), Range(500, 50))) == 100);
   const auto edits = cache.TakeEdits();
@@ -170,7 +170,7 @@ TEST_CASE("a memory that cannot be cut serves whole prefixes, and checkpoints of
   cache.Extend(id, std::span(prompt).subspan(46));
   cache.Extend(id, Range(900, 10));
   cache.Keep(id);
-  CHECK(cache.n_kept() == 2);
+  CHECK(cache.n_prefixes() == 2);
   CHECK(cache.Find(Range(0, 40), "").n_tokens == 0);
   CHECK(cache.Find(Joined(prompt, Range(800, 5)), "").n_tokens == 46);
   CHECK(cache.Find(Joined(Joined(prompt, Range(900, 10)), Range(60, 5)), "").n_tokens == 60);

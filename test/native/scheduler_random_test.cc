@@ -302,7 +302,7 @@ TEST_CASE("random traffic on a unified cache: books and memory agree, and nobody
 
 TEST_CASE("random traffic on a split cache") {
   SchedulerLimits limits = Limits();
-  limits.cache = {.n_ids = 6, .n_cells = 6 * 300, .shares_cells = false, .n_min_copy = 32};
+  limits.cache = {.n_ids = 6, .n_cells = 6 * 300, .shares_cells = false, .min_copy_tokens = 32};
   CAPTURE(RandomSeed());
   RandomTraffic(limits, RandomSeed()).Run(RandomSteps() / 2);
 }
@@ -311,11 +311,11 @@ TEST_CASE("random traffic on a split cache whose sequences move together") {
   SchedulerLimits limits = Limits();
   limits.n_slots = 12;
   limits.n_worth_moves = 3;
-  limits.cache = {.n_ids = 12, .n_cells = 12 * 300, .shares_cells = false, .n_min_copy = 32};
+  limits.cache = {.n_ids = 12, .n_cells = 12 * 300, .shares_cells = false, .min_copy_tokens = 32};
   CAPTURE(RandomSeed());
-  for (const int32_t n_most_swap : {0, 100}) {
-    limits.cache.n_most_swap = n_most_swap;
-    limits.cache.drops_to_move = n_most_swap == 0;
+  for (const int32_t max_swap_tokens : {0, 100}) {
+    limits.cache.max_swap_tokens = max_swap_tokens;
+    limits.cache.drops_to_move = max_swap_tokens == 0;
     RandomTraffic(limits, RandomSeed()).Run(RandomSteps() / 2);
   }
 }
@@ -324,8 +324,11 @@ TEST_CASE("random traffic with a background prefill") {
   SchedulerLimits limits = Limits();
   limits.max_background_tokens = 250;
   limits.n_worth_moves = 6;
-  limits.cache = {
-      .n_ids = 6, .n_cells = 6 * 300, .shares_cells = false, .n_min_copy = 32, .n_most_swap = 300};
+  limits.cache = {.n_ids = 6,
+                  .n_cells = 6 * 300,
+                  .shares_cells = false,
+                  .min_copy_tokens = 32,
+                  .max_swap_tokens = 300};
   CAPTURE(RandomSeed());
   RandomTraffic(limits, RandomSeed()).Run(RandomSteps());
 }
@@ -338,8 +341,8 @@ TEST_CASE("random traffic with a background prefill for several") {
   limits.cache = {.n_ids = 12,
                   .n_cells = 12 * 600,
                   .shares_cells = false,
-                  .n_min_copy = 32,
-                  .n_most_swap = 300};
+                  .min_copy_tokens = 32,
+                  .max_swap_tokens = 300};
   CAPTURE(RandomSeed());
   RandomTraffic(limits, RandomSeed(), /*n_opening=*/400).Run(RandomSteps());
 }
@@ -347,7 +350,7 @@ TEST_CASE("random traffic with a background prefill for several") {
 TEST_CASE("random traffic on a memory that cannot be cut") {
   SchedulerLimits limits = Limits();
   limits.cache.cuts = false;
-  limits.cache.n_kept_cells = 200;
+  limits.cache.max_cached_cells = 200;
   CAPTURE(RandomSeed());
   RandomTraffic(limits, RandomSeed()).Run(RandomSteps() / 2);
 }

@@ -75,7 +75,7 @@ TEST_CASE("in a memory that cannot be cut, sequences share the states at which t
   scheduler.Add(1, Joined(Range(0, 100), Range(500, 60)), "");
   scheduler.Add(2, Joined(Range(0, 100), Range(700, 60)), "");
   int32_t n_computed = 0;
-  for (int i = 0; i < 20 && scheduler.cache().n_kept() < 2; ++i) {
+  for (int i = 0; i < 20 && scheduler.cache().n_prefixes() < 2; ++i) {
     n_computed += TotalTokens(RunStep(&scheduler));
   }
   CHECK(n_computed <= 100 + 2 * 60 + 2);

@@ -99,8 +99,8 @@ SchedulerLimits SplitLimits(int32_t n_slots) {
   limits.cache = {.n_ids = n_slots,
                   .n_cells = n_slots * 512,
                   .shares_cells = false,
-                  .n_min_copy = 64,
-                  .n_most_swap = 512};
+                  .min_copy_tokens = 64,
+                  .max_swap_tokens = 512};
   return limits;
 }
 
@@ -140,14 +140,14 @@ TEST_CASE("the sequences left of many move together, when no new one fills the g
   CHECK(AreAdjacent(plan));
   CHECK(scheduler.n_moved() <= 3);
   // What was kept had to make way, and is there still.
-  CHECK(scheduler.cache().n_kept() == 4);
+  CHECK(scheduler.cache().n_prefixes() == 4);
 }
 
 TEST_CASE("without a free id a prefix is dropped for a move, or no sequence moves") {
   for (const bool drops : {true, false}) {
     CAPTURE(drops);
     SchedulerLimits limits = SplitLimits(8);
-    limits.cache.n_most_swap = 9;
+    limits.cache.max_swap_tokens = 9;
     limits.cache.drops_to_move = drops;
     Scheduler scheduler(limits);
     RunAndFinish(&scheduler, 8, {1, 2, 4, 6});
@@ -155,7 +155,7 @@ TEST_CASE("without a free id a prefix is dropped for a move, or no sequence move
     for (int step = 0; step < 30; ++step) plan = RunStep(&scheduler);
     CHECK(AreAdjacent(plan) == drops);
     CHECK((scheduler.n_moved() > 0) == drops);
-    CHECK(scheduler.cache().n_kept() == (drops ? 3 : 4));
+    CHECK(scheduler.cache().n_prefixes() == (drops ? 3 : 4));
   }
 }
 

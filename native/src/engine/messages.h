@@ -138,6 +138,6 @@ struct EngineStats {
   int32_t n_waiting = 0;
   // Cells of running sequences, and cells that only finished prefixes hold.
   int32_t n_used_kv_tokens = 0;
-  int32_t n_kept_kv_tokens = 0;
-  int32_t n_kept_prefixes = 0;
+  int32_t n_cached_kv_tokens = 0;
+  int32_t n_cached_prefixes = 0;
 };

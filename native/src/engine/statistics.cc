@@ -36,9 +36,9 @@ void Statistics::Publish(const Scheduler* scheduler) {
   counted_.n_running = scheduler != nullptr ? scheduler->n_running() : 0;
   counted_.n_waiting = scheduler != nullptr ? scheduler->n_waiting() : 0;
   counted_.n_used_kv_tokens = scheduler != nullptr ? scheduler->cache().n_open_cells() : 0;
-  counted_.n_kept_kv_tokens =
+  counted_.n_cached_kv_tokens =
       scheduler != nullptr ? scheduler->cache().n_used() - counted_.n_used_kv_tokens : 0;
-  counted_.n_kept_prefixes = scheduler != nullptr ? scheduler->cache().n_kept() : 0;
+  counted_.n_cached_prefixes = scheduler != nullptr ? scheduler->cache().n_prefixes() : 0;
   if (scheduler != nullptr) {
     counted_.n_preempted = scheduler->n_preempted();
     counted_.n_moved = scheduler->n_moved();

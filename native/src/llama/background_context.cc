@@ -45,7 +45,7 @@ bool BackgroundContext::MovesInTrial() {
   if (!Begin({{.id = 0, .tokens = kAnyToken, .n_target = 1}}, -1) || !Run(1e9, 1) || is_busy()) {
     return false;
   }
-  const bool moves = Read(0) && WriteTo(0) && main_->n_held(0) == 1;
+  const bool moves = Read(0) && WriteTo(0) && main_->n_cached(0) == 1;
   main_->Apply({CacheEdit::Kind::kClear, 0});
   return moves;
 }

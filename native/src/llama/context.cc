@@ -182,17 +182,17 @@ CacheLimits Context::cache_limits() const {
   CacheLimits limits;
   limits.n_ids = n_ids_;
   limits.n_cells = n_cells_;
-  if (unified_) limits.n_kept_cells = std::max(n_ctx_, n_cells_ / kKeptPart);
+  if (unified_) limits.max_cached_cells = std::max(n_ctx_, n_cells_ / kKeptPart);
   limits.shares_cells = unified_;
   limits.cuts = cuts_;
   limits.copies = copies_;
   // Where a prompt is computed fast, a gap in every step costs more than a prefix that is lost.
-  if (copies_cells_) limits.n_most_swap = n_movable();
+  if (copies_cells_) limits.max_swap_tokens = n_movable();
   limits.drops_to_move = !on_host_;
   if (unified_) {
-    limits.n_min_copy = 1;
+    limits.min_copy_tokens = 1;
   } else {
-    limits.n_min_copy = std::max(kLeastSplitCopy, copies_cells_ ? 0 : n_ctx_ / kSplitCopyPart);
+    limits.min_copy_tokens = std::max(kLeastSplitCopy, copies_cells_ ? 0 : n_ctx_ / kSplitCopyPart);
   }
   if (n_window_ > 0) {
     limits.can_cut = [this](CacheId id, int32_t n_tokens) { return CanCut(id, n_tokens); };
@@ -274,7 +274,7 @@ bool Context::CopyCells(const CacheEdit& edit) {
   if (!copies_cells_ || has_pending_copies_) return false;
   if (edit.source != copied_id_) {
     const size_t n_bytes = llama_state_seq_get_size(context_.get(), edit.source);
-    const bool is_long = !copies_long_ && 2 * n_held(edit.source) > n_ctx_;
+    const bool is_long = !copies_long_ && 2 * n_cached(edit.source) > n_ctx_;
     if (n_bytes > kMaxMovedBytes || is_long) return false;
     copied_id_ = -1;
     if (!ReadCells(edit.source, &copied_cells_)) return false;
@@ -320,7 +320,7 @@ bool Context::WriteCells(CacheId id, CellBytes* cells) {
   return done;
 }
 
-int32_t Context::n_held(CacheId id) const {
+int32_t Context::n_cached(CacheId id) const {
   return 1 + llama_memory_seq_pos_max(llama_get_memory(context_.get()), id);
 }
 

@@ -99,7 +99,7 @@ class Context {
   // no use afterwards. False when it could not be done: then the id is empty.
   bool WriteCells(CacheId id, CellBytes* cells);
   // Tokens the memory holds of a sequence that is not cut in front.
-  int32_t n_held(CacheId id) const;
+  int32_t n_cached(CacheId id) const;
 
   // Tokens whose cells fit the buffer; where cells can be moved.
   int32_t n_movable() const;

@@ -200,14 +200,14 @@ bool Drafter::CatchUp(const DraftCall& call, CacheId* id) {
   const auto n_known = static_cast<int32_t>(call.tokens.size());
   if (n_known + call.n_most > model.n_reach || call.tokens.back() >= model.n_vocab) return false;
   *id = IdFor(call);
-  const int32_t n_held = model.cache.n_held(*id);
-  const int32_t n_missing = n_known - 1 - n_held;
+  const int32_t n_cached = model.cache.n_cached(*id);
+  const int32_t n_missing = n_known - 1 - n_cached;
   // Up to a guess and the token after it are part of what guessing costs.
   const bool is_new = n_missing > options_.n_max + 1;
   if (is_new && call.is_trial && trial_ms_ <= 0) return false;
   const int32_t n = is_new ? std::min(n_missing, n_catch_up_) : n_missing;
   const Clock::time_point begin = Clock::now();
-  if (!MakeRoom(n) || !Compute(*id, call.tokens.subspan(n_held, n))) return false;
+  if (!MakeRoom(n) || !Compute(*id, call.tokens.subspan(n_cached, n))) return false;
   const double ms = MillisecondsSince(begin);
   if (!is_new) {
     drafting_ms_ += ms;
@@ -229,7 +229,7 @@ CacheId Drafter::IdFor(const DraftCall& call) {
     return id;
   }
   const CacheId id = found->second;
-  cache.Cut(id, std::min(CommonPrefix(cache.held(id), call.tokens), n_known - 1));
+  cache.Cut(id, std::min(CommonPrefix(cache.cached(id), call.tokens), n_known - 1));
   return id;
 }
 
@@ -266,7 +266,7 @@ bool Drafter::Compute(CacheId id, std::span<const Token> tokens) {
   while (!tokens.empty()) {
     const auto part = tokens.first(std::min(tokens.size(), n_batch));
     model.batch.Clear();
-    model.batch.Add(id, model.cache.n_held(id), part, 0);
+    model.batch.Add(id, model.cache.n_cached(id), part, 0);
     if (model.context.Decode(&model.batch) != DecodeStatus::kOk) {
       // Nobody knows what the cells hold now.
       model.context.Apply({CacheEdit::Kind::kClear, id});
@@ -291,14 +291,14 @@ void Drafter::NoteGuess(CacheId id, Token last, const std::vector<Token>& guess)
   DraftModel& model = *model_;
   // llama.cpp does not compute the last token of a guess, unless it would have gone on.
   llama_memory_t memory = llama_get_memory(model.context.get());
-  const int32_t n_computed = llama_memory_seq_pos_max(memory, id) + 1 - model.cache.n_held(id);
+  const int32_t n_computed = llama_memory_seq_pos_max(memory, id) + 1 - model.cache.n_cached(id);
   if (n_computed < 1) return;
   std::vector<Token> computed{last};
   computed.insert(computed.end(), guess.begin(), guess.end());
   const auto n = std::min(computed.size(), static_cast<size_t>(n_computed));
   model.cache.Extend(id, std::span(computed).first(n));
   if (n < static_cast<size_t>(n_computed)) {
-    model.context.Apply({CacheEdit::Kind::kCut, id, -1, model.cache.n_held(id)});
+    model.context.Apply({CacheEdit::Kind::kCut, id, -1, model.cache.n_cached(id)});
   }
 }
 

@@ -162,7 +162,7 @@ Napi::Value EngineWrap::Stats(const Napi::CallbackInfo& info) {
   result.Set("runningCount", stats.n_running);
   result.Set("waitingCount", stats.n_waiting);
   result.Set("usedKvTokenCount", stats.n_used_kv_tokens);
-  result.Set("keptKvTokenCount", stats.n_kept_kv_tokens);
-  result.Set("keptPrefixCount", stats.n_kept_prefixes);
+  result.Set("keptKvTokenCount", stats.n_cached_kv_tokens);
+  result.Set("keptPrefixCount", stats.n_cached_prefixes);
   return result;
 }

@@ -50,13 +50,13 @@ bool IsPrefixOf(std::span<const Token> prefix, std::span<const Token> tokens) {
 std::vector<SequenceId> SuffixGroupOf(const ScheduleState& state,
                                       const ScheduledSequence& sequence) {
   if (state.limits.max_background_sequences < 2 || !HasShortSuffix(state, sequence)) return {};
-  const auto cached = [&](SequenceId id) { return state.cache.held(state.Get(id).cache_id); };
+  const auto cached = [&](SequenceId id) { return state.cache.cached(state.Get(id).cache_id); };
   std::vector<SequenceId> candidates;
   std::ranges::copy_if(state.running, std::back_inserter(candidates), [&](SequenceId id) {
     const ScheduledSequence& other = state.Get(id);
     return HasShortSuffix(state, other) && other.scope == sequence.scope;
   });
-  const auto own = state.cache.held(sequence.cache_id);
+  const auto own = state.cache.cached(sequence.cache_id);
   const auto first = std::ranges::max_element(candidates, {}, [&](SequenceId id) {
     return IsPrefixOf(own, cached(id)) ? cached(id).size() : 0;
   });

@@ -42,7 +42,7 @@ PrefixMatch PrefixCache::Find(std::span<const Token> prompt, const std::string& 
     const int32_t n = CommonPrefix(entry.tokens, usable);
     // Of equal ones a kept id: it may be taken over instead of copied.
     const bool better =
-        n > best.n_tokens || (n == best.n_tokens && n > 0 && entry.state == State::kKept &&
+        n > best.n_tokens || (n == best.n_tokens && n > 0 && entry.state == State::kCached &&
                               entries_[best.id].state == State::kOpen);
     if (better && Serves(id, n)) best = {id, n};
   }
@@ -50,7 +50,7 @@ PrefixMatch PrefixCache::Find(std::span<const Token> prompt, const std::string& 
 }
 
 bool PrefixCache::Serves(CacheId id, int32_t n_tokens) const {
-  if (n_tokens == n_held(id)) return true;
+  if (n_tokens == n_cached(id)) return true;
   return limits_.cuts && (!limits_.can_cut || limits_.can_cut(id, n_tokens));
 }
 
@@ -59,14 +59,14 @@ CacheId PrefixCache::Open(const std::string& scope, int32_t n_prompt, PrefixMatc
   CacheId id = -1;
   if (match.id >= 0) {
     Entry& source = entries_[match.id];
-    const bool kept = source.state == State::kKept;
+    const bool is_cached = source.state == State::kCached;
     const bool continues = match.n_tokens >= source.n_continued();
-    if (continues) n_turns = source.n_turns + (kept ? 1 : 0);
-    if (kept && 2 * match.n_tokens >= n_held(match.id)) source.last_used = ++clock_;
-    if (match.n_tokens == n_held(match.id)) ++source.n_uses;
+    if (continues) n_turns = source.n_turns + (is_cached ? 1 : 0);
+    if (is_cached && 2 * match.n_tokens >= n_cached(match.id)) source.last_used = ++clock_;
+    if (match.n_tokens == n_cached(match.id)) ++source.n_uses;
     // A copy with cells of its own costs memory and time; what is continued is seldom asked for
     // again as it was.
-    if (kept && (!limits_.copies || (continues && !limits_.shares_cells))) id = match.id;
+    if (is_cached && (!limits_.copies || (continues && !limits_.shares_cells))) id = match.id;
   }
   if (id < 0) id = FreeId(match.id);
   if (id < 0) throw std::logic_error("more sequences are open than there are ids");
@@ -74,7 +74,7 @@ CacheId PrefixCache::Open(const std::string& scope, int32_t n_prompt, PrefixMatc
   Entry& entry = entries_[id];
   if (id == match.id) {
     Cut(id, match.n_tokens);
-  } else if (match.id >= 0 && match.n_tokens >= limits_.n_min_copy) {
+  } else if (match.id >= 0 && match.n_tokens >= limits_.min_copy_tokens) {
     Copy(id, match);
   }
   entry.state = State::kOpen;
@@ -88,16 +88,16 @@ CacheId PrefixCache::Open(const std::string& scope, int32_t n_prompt, PrefixMatc
 void PrefixCache::Swap(CacheId a, CacheId b) { std::swap(entries_[a], entries_[b]); }
 
 bool PrefixCache::MayMove(CacheId id) const {
-  if (n_held(id) == 0 || limits_.drops_to_move || LowestFree() >= 0) return true;
+  if (n_cached(id) == 0 || limits_.drops_to_move || LowestFree() >= 0) return true;
   // What is copied before a swap may not be there to be read yet.
   const bool copies = std::ranges::any_of(
       edits_, [](const CacheEdit& edit) { return edit.kind == CacheEdit::Kind::kCopy; });
-  return !copies && n_held(id) <= limits_.n_most_swap;
+  return !copies && n_cached(id) <= limits_.max_swap_tokens;
 }
 
 void PrefixCache::Rename(CacheId id, CacheId to) {
-  const bool makes_way = entries_[to].state == State::kKept;
-  if (makes_way && n_held(id) == 0) {
+  const bool makes_way = entries_[to].state == State::kCached;
+  if (makes_way && n_cached(id) == 0) {
     const Entry open = std::exchange(entries_[id], {});
     Move(to, id);
     entries_[to] = open;
@@ -120,8 +120,8 @@ void PrefixCache::Rename(CacheId id, CacheId to) {
 }
 
 void PrefixCache::Move(CacheId id, CacheId to) {
-  if (n_held(id) > 0) {
-    edits_.push_back({CacheEdit::Kind::kCopy, to, id, n_held(id)});
+  if (n_cached(id) > 0) {
+    edits_.push_back({CacheEdit::Kind::kCopy, to, id, n_cached(id)});
     edits_.push_back({CacheEdit::Kind::kClear, id});
   }
   entries_[to] = std::exchange(entries_[id], {});
@@ -129,9 +129,9 @@ void PrefixCache::Move(CacheId id, CacheId to) {
 
 void PrefixCache::Adopt(CacheId id, PrefixMatch match) {
   Entry& source = entries_[match.id];
-  if (source.state == State::kKept) source.last_used = ++clock_;
-  if (match.n_tokens == n_held(match.id)) ++source.n_uses;
-  if (n_held(id) > 0) {
+  if (source.state == State::kCached) source.last_used = ++clock_;
+  if (match.n_tokens == n_cached(match.id)) ++source.n_uses;
+  if (n_cached(id) > 0) {
     Release(id, 0);
     edits_.push_back({CacheEdit::Kind::kClear, id});
   }
@@ -139,8 +139,8 @@ void PrefixCache::Adopt(CacheId id, PrefixMatch match) {
 }
 
 void PrefixCache::Extend(CacheId id, std::span<const Token> tokens) {
-  auto& held = entries_[id].tokens;
-  held.insert(held.end(), tokens.begin(), tokens.end());
+  auto& cached = entries_[id].tokens;
+  cached.insert(cached.end(), tokens.begin(), tokens.end());
   n_used_ += static_cast<int32_t>(tokens.size());
 }
 
@@ -150,12 +150,12 @@ void PrefixCache::Keep(CacheId id, bool resumes) {
   for (CacheId other = 0; other < limits_.n_ids; ++other) {
     Entry& rival = entries_[other];
     if (other == id || rival.state == State::kFree || !StartsWith(rival, entry)) continue;
-    if (!Serves(other, n_held(id))) continue;
+    if (!Serves(other, n_cached(id))) continue;
     rival.n_turns = std::max(rival.n_turns, entry.n_turns);
     rival.last_used = ++clock_;
     return Clear(id);
   }
-  entry.state = State::kKept;
+  entry.state = State::kCached;
   entry.last_used = ++clock_;
   if (resumes) entry.n_turns = std::max(entry.n_turns, 1);
   if (limits_.cuts) DropSuperseded(id);
@@ -166,11 +166,11 @@ void PrefixCache::Checkpoint(CacheId id) {
   if (!limits_.copies) return;
   const CacheId copy = FreeId(-1);
   if (copy < 0) return;
-  Copy(copy, {id, n_held(id)});
+  Copy(copy, {id, n_cached(id)});
   Entry& entry = entries_[copy];
-  entry.state = State::kKept;
+  entry.state = State::kCached;
   entry.scope = entries_[id].scope;
-  entry.n_prompt = n_held(copy);
+  entry.n_prompt = n_cached(copy);
   entry.n_turns = entries_[id].n_turns;
   entry.n_uses = 0;
   entry.last_used = ++clock_;
@@ -183,15 +183,15 @@ void PrefixCache::Checkpoint(CacheId id) {
 void PrefixCache::DropSuperseded(CacheId id) {
   for (CacheId other = 0; other < limits_.n_ids; ++other) {
     const Entry& older = entries_[other];
-    if (other == id || older.state != State::kKept || !StartsWith(entries_[id], older)) continue;
-    if (!limits_.cuts && older.n_uses > 1 && n_held(other) < n_held(id)) continue;
+    if (other == id || older.state != State::kCached || !StartsWith(entries_[id], older)) continue;
+    if (!limits_.cuts && older.n_uses > 1 && n_cached(other) < n_cached(id)) continue;
     entries_[id].n_turns = std::max(entries_[id].n_turns, older.n_turns);
     Clear(other);
   }
 }
 
 void PrefixCache::DropExcess() {
-  while (n_used_ - n_open_cells() > limits_.n_kept_cells && EvictOne()) {
+  while (n_used_ - n_open_cells() > limits_.max_cached_cells && EvictOne()) {
   }
 }
 
@@ -202,50 +202,51 @@ bool PrefixCache::StartsWith(const Entry& entry, const Entry& prefix) const {
 }
 
 void PrefixCache::Clear(CacheId id) {
-  if (n_held(id) > 0) edits_.push_back({CacheEdit::Kind::kClear, id});
+  if (n_cached(id) > 0) edits_.push_back({CacheEdit::Kind::kClear, id});
   Release(id, 0);
   entries_[id] = {};
 }
 
 void PrefixCache::Lost(CacheId id) {
   Release(id, 0);
-  if (entries_[id].state == State::kKept) entries_[id] = {};
+  if (entries_[id].state == State::kCached) entries_[id] = {};
 }
 
 CacheId PrefixCache::FreeId(CacheId spared) {
   // The lowest: a split KV cache computes neighbouring ids together, and a gap splits the batch.
   const CacheId free = LowestFree();
   if (free >= 0) return free;
-  const CacheId victim = LeastWorth([](CacheId) { return true; });
+  const CacheId victim = LeastValuable([](CacheId) { return true; });
   if (victim >= 0 && victim != spared) Clear(victim);
   return victim;
 }
 
 bool PrefixCache::EvictOne() {
   const CacheId victim =
-      LeastWorth([&](CacheId id) { return n_held(id) > MostShared(id, /*open_only=*/true); });
+      LeastValuable([&](CacheId id) { return n_cached(id) > MaxShared(id, /*open_only=*/true); });
   if (victim >= 0) Clear(victim);
   return victim >= 0;
 }
 
-CacheId PrefixCache::LeastWorth(const std::function<bool(CacheId)>& allowed) const {
-  std::vector<CacheId> kept;
+CacheId PrefixCache::LeastValuable(const std::function<bool(CacheId)>& allowed) const {
+  std::vector<CacheId> prefixes;
   for (CacheId id = 0; id < limits_.n_ids; ++id) {
-    if (entries_[id].state == State::kKept) kept.push_back(id);
+    if (entries_[id].state == State::kCached) prefixes.push_back(id);
   }
-  std::sort(kept.begin(), kept.end(),
+  std::sort(prefixes.begin(), prefixes.end(),
             [&](CacheId a, CacheId b) { return entries_[a].last_used > entries_[b].last_used; });
 
   CacheId least = -1;
   CacheId least_protected = -1;
   int32_t n_tokens = 0;
   int32_t n_ids = 0;
-  for (const CacheId id : kept) {
+  for (const CacheId id : prefixes) {
     bool is_protected = entries_[id].n_turns > 0;
     if (is_protected) {
-      n_tokens += n_held(id);
-      is_protected = n_tokens <= ProtectedPart(std::min(limits_.n_cells, limits_.n_kept_cells)) &&
-                     ++n_ids <= ProtectedPart(limits_.n_ids);
+      n_tokens += n_cached(id);
+      is_protected =
+          n_tokens <= ProtectedPart(std::min(limits_.n_cells, limits_.max_cached_cells)) &&
+          ++n_ids <= ProtectedPart(limits_.n_ids);
     }
     if (allowed(id)) (is_protected ? least_protected : least) = id;
   }
@@ -269,21 +270,21 @@ void PrefixCache::Copy(CacheId id, PrefixMatch match) {
 }
 
 void PrefixCache::Cut(CacheId id, int32_t n_tokens) {
-  if (n_tokens == n_held(id)) return;
+  if (n_tokens == n_cached(id)) return;
   Release(id, n_tokens);
   edits_.push_back({CacheEdit::Kind::kCut, id, -1, n_tokens});
 }
 
 void PrefixCache::Release(CacheId id, int32_t n_tokens) {
-  const int32_t n_others = MostShared(id, /*open_only=*/false);
-  n_used_ -= std::max(0, n_held(id) - std::max(n_tokens, n_others));
+  const int32_t n_others = MaxShared(id, /*open_only=*/false);
+  n_used_ -= std::max(0, n_cached(id) - std::max(n_tokens, n_others));
   entries_[id].tokens.resize(n_tokens);
   for (CacheId other = 0; other < limits_.n_ids; ++other) {
     Shared(id, other) = Shared(other, id) = std::min(n_tokens, Shared(id, other));
   }
 }
 
-int32_t PrefixCache::MostShared(CacheId id, bool open_only) const {
+int32_t PrefixCache::MaxShared(CacheId id, bool open_only) const {
   int32_t most = 0;
   for (CacheId other = 0; other < limits_.n_ids; ++other) {
     if (open_only && entries_[other].state != State::kOpen) continue;
@@ -302,7 +303,7 @@ int32_t PrefixCache::n_open_cells() const {
     for (CacheId other = 0; other < id; ++other) {
       if (entries_[other].state == State::kOpen) n_counted = std::max(n_counted, Shared(id, other));
     }
-    n += n_held(id) - n_counted;
+    n += n_cached(id) - n_counted;
   }
   return n;
 }
@@ -310,7 +311,7 @@ int32_t PrefixCache::n_open_cells() const {
 int32_t PrefixCache::n_open_cells(PrefixMatch match) const {
   if (match.id < 0 || !limits_.shares_cells) return 0;
   if (entries_[match.id].state == State::kOpen) return match.n_tokens;
-  return std::min(match.n_tokens, MostShared(match.id, /*open_only=*/true));
+  return std::min(match.n_tokens, MaxShared(match.id, /*open_only=*/true));
 }
 
 CacheId PrefixCache::LowestFree() const {
@@ -339,19 +340,19 @@ void PrefixCache::CheckIntegrity() const {
   for (CacheId id = 0; id < limits_.n_ids; ++id) {
     const Entry& entry = entries_[id];
     require(entry.state != State::kFree || entry.tokens.empty(), "a free id holds tokens");
-    require(entry.state != State::kKept || !entry.tokens.empty(), "an empty prefix is kept");
+    require(entry.state != State::kCached || !entry.tokens.empty(), "an empty prefix is cached");
     int32_t n_counted = 0;
     for (CacheId other = 0; other < limits_.n_ids; ++other) {
       const int32_t n_shared = Shared(id, other);
       if (n_shared == 0) continue;
       require(n_shared == Shared(other, id), "two ids disagree on what they share");
-      require(n_shared <= n_held(id), "an id shares more than it holds");
+      require(n_shared <= n_cached(id), "an id shares more than it holds");
       require(entry.scope == entries_[other].scope, "two scopes share cells");
       require(CommonPrefix(entry.tokens, entries_[other].tokens) >= n_shared,
               "two ids share cells of different tokens");
       if (other < id) n_counted = std::max(n_counted, n_shared);
     }
-    n += n_held(id) - n_counted;
+    n += n_cached(id) - n_counted;
   }
   require(n == n_used_, "the number of cells in use is wrong");
   require(n_used_ <= limits_.n_cells, "more cells are used than there are");

@@ -24,7 +24,7 @@ struct CacheLimits {
   int32_t n_cells = 0;
   // Cells that kept prefixes may hold beside those of open ids. Every step looks at them, if only
   // to skip them.
-  int32_t n_kept_cells = std::numeric_limits<int32_t>::max();
+  int32_t max_cached_cells = std::numeric_limits<int32_t>::max();
   // Whether a copy shares the cells of its source (unified KV cache) or has its own (split).
   bool shares_cells = true;
   // Whether a sequence can be cut at any token. Without, only the whole of what an id holds is of
@@ -33,10 +33,10 @@ struct CacheLimits {
   // Whether one id can be copied to another at all.
   bool copies = true;
   // Tokens from which a copy is worth its price.
-  int32_t n_min_copy = 1;
+  int32_t min_copy_tokens = 1;
   // To move what an id holds to one where a prefix is kept, while none is free: tokens that two ids
   // may hold to change places, and whether the prefix worth least may be dropped for it instead.
-  int32_t n_most_swap = 0;
+  int32_t max_swap_tokens = 0;
   bool drops_to_move = false;
   // Where `cuts` depends on the id and the length, because old cells may be gone (sliding window).
   std::function<bool(CacheId, int32_t)> can_cut = nullptr;
@@ -131,21 +131,21 @@ class PrefixCache {
   std::vector<CacheEdit> TakeEdits();
 
   const CacheLimits& limits() const { return limits_; }
-  int32_t n_held(CacheId id) const { return static_cast<int32_t>(entries_[id].tokens.size()); }
-  std::span<const Token> held(CacheId id) const { return entries_[id].tokens; }
+  int32_t n_cached(CacheId id) const { return static_cast<int32_t>(entries_[id].tokens.size()); }
+  std::span<const Token> cached(CacheId id) const { return entries_[id].tokens; }
   // Cells in use, each counted once.
   int32_t n_used() const { return n_used_; }
   // Those of open ids.
   int32_t n_open_cells() const;
   // How many cells of a match are those of open ids already.
   int32_t n_open_cells(PrefixMatch match) const;
-  int32_t n_kept() const { return Count(State::kKept); }
+  int32_t n_prefixes() const { return Count(State::kCached); }
   int32_t n_open() const { return Count(State::kOpen); }
   // Whether an open id holds exactly these tokens.
   bool Holds(CacheId id, std::span<const Token> tokens) const;
 
   // What an id is in use for.
-  enum class State : uint8_t { kFree, kOpen, kKept };
+  enum class State : uint8_t { kFree, kOpen, kCached };
   State state(CacheId id) const { return entries_[id].state; }
 
   // Throws std::logic_error when the books do not balance.
@@ -173,7 +173,7 @@ class PrefixCache {
   int32_t& Shared(CacheId a, CacheId b) { return shared_[a * limits_.n_ids + b]; }
   int32_t Shared(CacheId a, CacheId b) const { return shared_[a * limits_.n_ids + b]; }
   // The most that `id` shares with any other id, or with any open one.
-  int32_t MostShared(CacheId id, bool open_only) const;
+  int32_t MaxShared(CacheId id, bool open_only) const;
 
   int32_t Count(State state) const;
   // The lowest free id, -1 for none.
@@ -185,7 +185,7 @@ class PrefixCache {
   // `spared`. -1 when all are open.
   CacheId FreeId(CacheId spared);
   // The kept id worth least among those `allowed` allows, or -1.
-  CacheId LeastWorth(const std::function<bool(CacheId)>& allowed) const;
+  CacheId LeastValuable(const std::function<bool(CacheId)>& allowed) const;
   void Copy(CacheId id, PrefixMatch match);
   // To a free id.
   void Move(CacheId id, CacheId to);

@@ -10,7 +10,7 @@ ScheduleState::ScheduleState(SchedulerLimits limits)
     : limits(std::move(limits)), cache(this->limits.cache), pacer(this->limits.step_target_ms) {}
 
 int32_t ScheduleState::n_cached(const ScheduledSequence& sequence) const {
-  return sequence.cache_id < 0 ? 0 : cache.n_held(sequence.cache_id);
+  return sequence.cache_id < 0 ? 0 : cache.n_cached(sequence.cache_id);
 }
 
 bool ScheduleState::IsInBackground(SequenceId id) const {

@@ -144,7 +144,7 @@ void Scheduler::Measured(const StepPlan& plan, double ms) {
 
 int32_t Scheduler::Append(SequenceId id, std::span<const Token> tokens) {
   ScheduledSequence& sequence = state_.Get(id);
-  const auto draft = state_.cache.held(sequence.cache_id).subspan(sequence.n_tokens());
+  const auto draft = state_.cache.cached(sequence.cache_id).subspan(sequence.n_tokens());
   const auto n_drafted = static_cast<int32_t>(draft.size());
   const int32_t n_accepted = CommonPrefix(draft, tokens);
   if (n_drafted > 0) drafting_.ObserveOutcome(n_drafted, n_accepted, &sequence.drafts);

@@ -9,7 +9,7 @@ namespace {
 constexpr int32_t kMinSharedTokens = 32;
 
 int32_t MinSharedTokens(const ScheduleState& state) {
-  return std::max(kMinSharedTokens, state.cache.limits().n_min_copy);
+  return std::max(kMinSharedTokens, state.cache.limits().min_copy_tokens);
 }
 
 }  // namespace

@@ -82,7 +82,7 @@ std::vector<SlotUse> UsesOf(const ScheduleState& state, bool all_move) {
   const PrefixCache& cache = state.cache;
   std::vector<SlotUse> uses(cache.limits().n_ids);
   for (CacheId id = 0; id < cache.limits().n_ids; ++id) {
-    if (cache.state(id) != PrefixCache::State::kKept) continue;
+    if (cache.state(id) != PrefixCache::State::kCached) continue;
     uses[id] = cache.MayMove(id) ? SlotUse::kCached : SlotUse::kIdle;
   }
   for (const SequenceId id : state.running) {
