@@ -11,7 +11,7 @@ namespace {
 SchedulerLimits DraftingLimits(int32_t n_slots, int32_t n_cells) {
   SchedulerLimits limits = Limits(n_slots, n_cells);
   limits.n_drafted = 8;
-  limits.n_draft_max = 4;
+  limits.max_draft_tokens = 4;
   return limits;
 }
 
@@ -32,9 +32,9 @@ TEST_CASE("a draft is computed behind the last token, and its rejected tokens ar
   Decode(&scheduler, 1);
   const std::vector<DraftCall> calls = scheduler.DraftCalls();
   REQUIRE(calls.size() == 1);
-  CHECK(calls[0].n_most == 4);
+  CHECK(calls[0].max_tokens == 4);
   CHECK(calls[0].tokens.size() == 22);
-  scheduler.Propose(1, {7, 8, 9});
+  scheduler.AddDraft(1, {7, 8, 9});
   StepPlan plan = scheduler.Plan();
   REQUIRE(plan.work.size() == 1);
   CHECK(plan.work[0].first == 21);
@@ -56,7 +56,7 @@ TEST_CASE("a sequence that ends within its draft leaves only its own tokens behi
   Scheduler scheduler(DraftingLimits(2, 1000));
   Decode(&scheduler, 1);
   scheduler.DraftCalls();
-  scheduler.Propose(1, {7, 8, 9});
+  scheduler.AddDraft(1, {7, 8, 9});
   scheduler.Commit(scheduler.Plan());
   CHECK(scheduler.Append(1, std::vector<Token>{7, 8}) == 2);
   scheduler.Finish(1);
@@ -68,7 +68,7 @@ TEST_CASE("there are no drafts beside a prompt, and a draft gives way to a new o
   Scheduler scheduler(DraftingLimits(2, 1000));
   Decode(&scheduler, 1);
   CHECK(scheduler.DraftCalls().size() == 1);
-  scheduler.Propose(1, {7, 8, 9});
+  scheduler.AddDraft(1, {7, 8, 9});
   AddUnique(&scheduler, 2, 200);
   const StepPlan plan = RunStep(&scheduler);
   CHECK(plan.work.size() == 2);
@@ -81,8 +81,8 @@ TEST_CASE("drafts share the draft tokens of a step") {
   Decode(&scheduler, 4);
   int32_t n = 0;
   for (const DraftCall& call : scheduler.DraftCalls()) {
-    CHECK(call.n_most == 2);
-    n += call.n_most;
+    CHECK(call.max_tokens == 2);
+    n += call.max_tokens;
   }
   CHECK(n == 8);
 }
@@ -95,8 +95,8 @@ TEST_CASE("a draft takes no cell that a running sequence needs, but those of cac
   Decode(&scheduler, 2);
   // 20 kept cells, twice 22 of running ones: 20 are free for guesses once the kept ones are gone.
   CHECK(scheduler.DraftCalls().size() == 2);
-  scheduler.Propose(1, {1, 2, 3, 4});
-  scheduler.Propose(2, {1, 2, 3, 4});
+  scheduler.AddDraft(1, {1, 2, 3, 4});
+  scheduler.AddDraft(2, {1, 2, 3, 4});
   const StepPlan plan = RunStep(&scheduler);
   CHECK(plan.n_drafted() == 8);
   CHECK(scheduler.cache().n_prefixes() == 0);
@@ -104,8 +104,8 @@ TEST_CASE("a draft takes no cell that a running sequence needs, but those of cac
   while (scheduler.n_preempted() == 0) {
     n_used = scheduler.cache().n_used();
     scheduler.DraftCalls();
-    scheduler.Propose(1, {1, 2, 3, 4});
-    scheduler.Propose(2, {1, 2, 3, 4});
+    scheduler.AddDraft(1, {1, 2, 3, 4});
+    scheduler.AddDraft(2, {1, 2, 3, 4});
     RunStep(&scheduler);
   }
   // Both got as far as without guesses.
@@ -116,7 +116,7 @@ TEST_CASE("a memory without room for a draft suspends drafts for some time") {
   Scheduler scheduler(DraftingLimits(1, 1000));
   Decode(&scheduler, 1);
   scheduler.DraftCalls();
-  scheduler.Propose(1, {7, 8});
+  scheduler.AddDraft(1, {7, 8});
   StepPlan plan = scheduler.Plan();
   REQUIRE(plan.n_drafted() == 2);
   CHECK(scheduler.MakeRoom(plan));

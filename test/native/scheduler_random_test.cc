@@ -50,7 +50,7 @@ class RandomTraffic {
     REQUIRE((scheduler_.n_moved() > 0) == (limits_.n_worth_moves > 0));
     // Somebody comes every third step.
     REQUIRE(scheduler_.n_moved() < static_cast<uint64_t>(n_steps) / 2);
-    if (limits_.n_drafted > 0) REQUIRE((n_guessed_right_ > 0) == limits_.cache.cuts);
+    if (limits_.n_drafted > 0) REQUIRE((n_accepted_ > 0) == limits_.cache.cuts);
   }
 
  private:
@@ -121,22 +121,22 @@ class RandomTraffic {
   Token NewToken() { return Below(50) == 0 ? Below(5) : next_token_++; }
 
   // Guesses for some of those that are worth it, never beyond what a sequence may have.
-  void Guess() {
+  void Draft() {
     for (const DraftCall& call : scheduler_.DraftCalls()) {
       const Known& sequence = known_.at(call.id);
       REQUIRE(std::ranges::equal(call.tokens, sequence.tokens));
       REQUIRE(*call.scope == sequence.scope);
-      REQUIRE(call.n_most >= 1);
+      REQUIRE(call.max_tokens >= 1);
       const size_t n_left = sequence.n_limit - sequence.tokens.size();
-      const size_t n = std::min<size_t>(call.n_most, n_left - 1);
+      const size_t n = std::min<size_t>(call.max_tokens, n_left - 1);
       std::vector<Token> draft;
       for (size_t i = 0; i < n; ++i) draft.push_back(NewToken());
-      if (Below(5) > 0) scheduler_.Propose(call.id, Below(20) > 0 ? draft : std::vector<Token>{});
+      if (Below(5) > 0) scheduler_.AddDraft(call.id, Below(20) > 0 ? draft : std::vector<Token>{});
     }
   }
 
   void Step() {
-    if (Below(10) > 0) Guess();
+    if (Below(10) > 0) Draft();
     if (Below(20) == 0) ChangeSomething();
     const StepPlan plan = scheduler_.Plan();
     memory_.Apply(plan.edits);
@@ -254,7 +254,7 @@ class RandomTraffic {
     if (!stops) tokens.push_back(work.draft.empty() ? NewToken() : next_token_++);
     sequence.tokens.insert(sequence.tokens.end(), tokens.begin(), tokens.end());
     REQUIRE(scheduler_.Append(work.id, tokens) == n_right);
-    n_guessed_right_ += n_right;
+    n_accepted_ += n_right;
     REQUIRE(sequence.tokens.size() <= sequence.n_limit);
     if (!stops && sequence.tokens.size() < sequence.n_limit) return;
     scheduler_.Finish(work.id);
@@ -276,7 +276,7 @@ class RandomTraffic {
   Token next_token_ = 10'000;
   int n_finished_ = 0;
   int n_found_ = 0;
-  int n_guessed_right_ = 0;
+  int n_accepted_ = 0;
   int n_in_background_ = 0;
   int n_side_by_side_ = 0;
 };
@@ -288,8 +288,8 @@ SchedulerLimits Limits() {
           .step_target_ms = 50,
           .n_scored_rows = 9,
           .n_drafted = 12,
-          .n_draft_min = 1,
-          .n_draft_max = 5,
+          .min_draft_tokens = 1,
+          .max_draft_tokens = 5,
           .cache = {.n_ids = 16, .n_cells = 400}};
 }
 

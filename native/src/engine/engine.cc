@@ -25,8 +25,8 @@ SchedulerLimits LimitsOf(const EngineOptions& options, bool drafts,
       .step_target_ms = options.step_target_ms,
       .n_scored_rows = context->n_scored_rows(),
       .n_drafted = drafts ? options.context.n_drafted : 0,
-      .n_draft_min = options.drafts.n_min,
-      .n_draft_max = options.drafts.n_max,
+      .min_draft_tokens = options.drafts.n_min,
+      .max_draft_tokens = options.drafts.n_max,
       .max_background_tokens = background == nullptr ? 0 : context->n_movable(),
       .max_background_sequences = background == nullptr ? 1 : background->max_rows(),
       .n_worth_moves = context->n_worth_moves(kWorthPasses),
@@ -45,7 +45,7 @@ Engine::Engine(ThreadLink<Event> link, const Model* model, EngineOptions options
 EngineFacts Engine::Open() {
   context_.emplace(options_.context, link_.closing);
   EngineFacts facts;
-  facts.no_drafts = OpenDrafter();
+  facts.drafts_disabled_reason = OpenDrafter();
   facts.background_prefill_disabled_reason = OpenBackgroundContext();
   BackgroundContext* background = background_context_ ? &*background_context_ : nullptr;
   scheduler_.emplace(LimitsOf(options_, drafter_.has_value(), background, &*context_));
@@ -61,7 +61,7 @@ EngineFacts Engine::Open() {
 
 std::string Engine::OpenDrafter() {
   if (options_.drafts.kind == DraftKind::kNone) return "";
-  std::string reason = context_->ReasonNotToGuess();
+  std::string reason = context_->DraftsDisabledReason();
   if (reason.empty()) {
     drafter_.emplace(options_.drafts, options_.context, options_.step_target_ms, context_->get(),
                      link_.closing);
@@ -143,11 +143,11 @@ void Engine::Draft() {
   if (!drafter_) return;
   std::vector<DraftCall> calls = scheduler_->DraftCalls();
   for (DraftCall& call : calls) {
-    call.n_most = std::min(call.n_most, completions_.at(call.id).max_draft());
+    call.max_tokens = std::min(call.max_tokens, completions_.at(call.id).max_draft());
   }
   if (calls.empty()) return;
   drafter_->Draft(calls, [this](SequenceId id, std::vector<Token> draft) {
-    scheduler_->Propose(id, std::move(draft));
+    scheduler_->AddDraft(id, std::move(draft));
   });
   const double ms = drafter_->drafting_ms();
   if (ms > 0) scheduler_->MeasuredDrafting(drafter_->n_drafted(), ms);

@@ -61,7 +61,7 @@ struct EngineFacts {
   bool unified_kv = false;
   // Why speculative decoding is disabled although it is configured, as the end of a sentence about
   // the model; empty otherwise.
-  std::string no_drafts = {};
+  std::string drafts_disabled_reason = {};
   // Whether background prefill is enabled, and why it is disabled although it is configured; empty
   // otherwise.
   bool background_prefill = false;

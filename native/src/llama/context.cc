@@ -208,7 +208,7 @@ int32_t Context::n_worth_moves(int32_t n_passes) const {
   return static_cast<int32_t>(std::min(n_moves, static_cast<double>(n_ids_)));
 }
 
-std::string Context::ReasonNotToGuess() const {
+std::string Context::DraftsDisabledReason() const {
   if (!cuts_) return "keeps a state that no token can be taken back from";
   // Tokens of one step are spread over several ubatches then, and a later one may take the cells of
   // tokens that are within the window again once the guess is taken back.

@@ -122,7 +122,7 @@ class Context {
 
   // Why the last tokens of a sequence cannot always be taken back as if they had never been there,
   // as the end of a sentence about the model; empty when they can.
-  std::string ReasonNotToGuess() const;
+  std::string DraftsDisabledReason() const;
 
   // Whether all sequences share one cache.
   bool unified() const { return unified_; }

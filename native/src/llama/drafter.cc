@@ -50,13 +50,13 @@ common_params_speculative Params(const DraftOptions& options, llama_context* tar
     params.draft.ctx_tgt = target;
     params.draft.ctx_dft = draft;
     params.draft.n_max = options.n_max;
-    // Short guesses are dropped here, where it is still known what was computed for them.
+    // Short drafts are dropped here, where it is still known what was computed for them.
     params.draft.n_min = 0;
     params.draft.p_min = options.p_min;
   } else {
     params.types = {COMMON_SPECULATIVE_TYPE_NGRAM_SIMPLE};
     params.ngram_simple.size_n = static_cast<uint16_t>(options.n_gram);
-    // It never guesses fewer tokens than it looks up, nor finds any that would be fewer.
+    // It never drafts fewer tokens than it looks up, nor finds any that would be fewer.
     params.ngram_simple.size_m = static_cast<uint16_t>(std::max(options.n_max, options.n_gram));
   }
   return params;
@@ -66,7 +66,7 @@ common_params_speculative Params(const DraftOptions& options, llama_context* tar
 
 std::string DraftProblem(const llama_model* model, const llama_model* draft) {
   if (llama_model_is_recurrent(draft) || llama_model_is_hybrid(draft)) {
-    return "is a recurrent or hybrid model, whose memory cannot take a guess back";
+    return "is a recurrent or hybrid model, whose memory cannot take a draft back";
   }
   const llama_vocab* ours = llama_model_get_vocab(model);
   const llama_vocab* theirs = llama_model_get_vocab(draft);
@@ -125,11 +125,11 @@ Drafter::Drafter(const DraftOptions& options, const ContextOptions& engine, doub
     : options_(options),
       n_target_vocab_(llama_vocab_n_tokens(llama_model_get_vocab(engine.model))),
       histories_(engine.n_slots),
-      guesses_(engine.n_slots) {
+      drafts_(engine.n_slots) {
   if (options.kind == DraftKind::kModel) {
     model_.emplace(options, engine, step_target_ms, aborting);
     if (!model_->cache.limits().cuts) {
-      throw std::runtime_error("the memory of the draft model cannot take a guess back");
+      throw std::runtime_error("the memory of the draft model cannot take a draft back");
     }
   }
   common_params_speculative params =
@@ -145,7 +145,7 @@ void Drafter::Draft(const std::vector<DraftCall>& calls, const Take& take) {
   drafting_ms_ = 0;
   if (model_) {
     n_catch_up_ = model_->pacer.Chunk(0);
-    n_guess_cells_ = static_cast<int32_t>(calls.size()) * (options_.n_max + 1);
+    n_draft_cells_ = static_cast<int32_t>(calls.size()) * (options_.n_max + 1);
     const double passed_ms = MillisecondsSince(std::exchange(last_call_at_, Clock::now()));
     trial_ms_ = std::min(kMostTrialMs, trial_ms_ + kTrialPart * passed_ms);
     SpareId(calls);
@@ -157,22 +157,22 @@ void Drafter::Draft(const std::vector<DraftCall>& calls, const Take& take) {
   };
   std::vector<Asked> asked;
   for (const DraftCall& call : calls) {
-    if (call.n_most < options_.n_min) continue;
+    if (call.max_tokens < options_.n_min) continue;
     auto id = static_cast<CacheId>(asked.size());
     if (model_ && !CatchUp(call, &id)) continue;
     asked.push_back({&call, id});
     auto& history = histories_[id];
     // Only what is looked up in is read.
     if (!model_) history.assign(call.tokens.begin(), call.tokens.end() - 1);
-    guesses_[id].clear();
+    drafts_[id].clear();
     common_speculative_draft_params& params =
         common_speculative_get_draft_params(speculative_.get(), id);
     params.drafting = true;
-    params.n_max = call.n_most;
+    params.n_max = call.max_tokens;
     params.pos0 = static_cast<llama_pos>(call.tokens.size()) - 1;
     params.id_last = call.tokens.back();
     params.prompt = &history;
-    params.result = &guesses_[id];
+    params.result = &drafts_[id];
   }
   if (asked.empty()) return;
 
@@ -180,17 +180,17 @@ void Drafter::Draft(const std::vector<DraftCall>& calls, const Take& take) {
   common_speculative_draft(speculative_.get());
   if (model_) model_->context.ComputedElsewhere();
   for (const auto& [call, id] : asked) {
-    std::vector<Token>& guess = guesses_[id];
-    if (model_) NoteGuess(id, call->tokens.back(), guess);
+    std::vector<Token>& draft = drafts_[id];
+    if (model_) NoteDraft(id, call->tokens.back(), draft);
     // Tokens that only pad the draft model's vocabulary would be refused.
     const auto unknown = std::ranges::find_if(
-        guess, [this](Token token) { return token < 0 || token >= n_target_vocab_; });
-    guess.erase(unknown, guess.end());
-    guess.resize(std::min(guess.size(), static_cast<size_t>(call->n_most)));
-    if (static_cast<int32_t>(guess.size()) < options_.n_min) guess.clear();
-    n_drafted_ += static_cast<int32_t>(guess.size());
+        draft, [this](Token token) { return token < 0 || token >= n_target_vocab_; });
+    draft.erase(unknown, draft.end());
+    draft.resize(std::min(draft.size(), static_cast<size_t>(call->max_tokens)));
+    if (static_cast<int32_t>(draft.size()) < options_.n_min) draft.clear();
+    n_drafted_ += static_cast<int32_t>(draft.size());
     // A look-up that finds nothing costs nothing worth counting.
-    if (model_ || !guess.empty()) take(call->id, guess);
+    if (model_ || !draft.empty()) take(call->id, draft);
   }
   if (model_) drafting_ms_ += MillisecondsSince(begin);
 }
@@ -198,11 +198,12 @@ void Drafter::Draft(const std::vector<DraftCall>& calls, const Take& take) {
 bool Drafter::CatchUp(const DraftCall& call, CacheId* id) {
   DraftModel& model = *model_;
   const auto n_known = static_cast<int32_t>(call.tokens.size());
-  if (n_known + call.n_most > model.n_reach || call.tokens.back() >= model.n_vocab) return false;
+  if (n_known + call.max_tokens > model.n_reach || call.tokens.back() >= model.n_vocab)
+    return false;
   *id = IdFor(call);
   const int32_t n_cached = model.cache.n_cached(*id);
   const int32_t n_missing = n_known - 1 - n_cached;
-  // Up to a guess and the token after it are part of what guessing costs.
+  // Up to a draft and the token after it are part of what guessing costs.
   const bool is_new = n_missing > options_.n_max + 1;
   if (is_new && call.is_trial && trial_ms_ <= 0) return false;
   const int32_t n = is_new ? std::min(n_missing, n_catch_up_) : n_missing;
@@ -251,7 +252,7 @@ void Drafter::SpareId(const std::vector<DraftCall>& calls) {
 
 bool Drafter::MakeRoom(int32_t n_tokens) {
   PrefixCache& cache = model_->cache;
-  const int32_t n_most = cache.limits().n_cells - n_tokens - n_guess_cells_;
+  const int32_t n_most = cache.limits().n_cells - n_tokens - n_draft_cells_;
   while (cache.n_used() > n_most && cache.EvictOne()) {
   }
   ApplyEdits();
@@ -287,14 +288,14 @@ void Drafter::ApplyEdits() {
   }
 }
 
-void Drafter::NoteGuess(CacheId id, Token last, const std::vector<Token>& guess) {
+void Drafter::NoteDraft(CacheId id, Token last, const std::vector<Token>& draft) {
   DraftModel& model = *model_;
-  // llama.cpp does not compute the last token of a guess, unless it would have gone on.
+  // llama.cpp does not compute the last token of a draft, unless it would have gone on.
   llama_memory_t memory = llama_get_memory(model.context.get());
   const int32_t n_computed = llama_memory_seq_pos_max(memory, id) + 1 - model.cache.n_cached(id);
   if (n_computed < 1) return;
   std::vector<Token> computed{last};
-  computed.insert(computed.end(), guess.begin(), guess.end());
+  computed.insert(computed.end(), draft.begin(), draft.end());
   const auto n = std::min(computed.size(), static_cast<size_t>(n_computed));
   model.cache.Extend(id, std::span(computed).first(n));
   if (n < static_cast<size_t>(n_computed)) {

@@ -1,6 +1,6 @@
 // Guesses what follows known tokens, through llama.cpp's speculative decoding: by looking up where
 // the last tokens stood before (n-grams), or by asking a smaller model. What comes out is checked
-// against the model itself, so that a poor guess costs time and never changes a text. Engine
+// against the model itself, so that a poor draft costs time and never changes a text. Engine
 // thread.
 #pragma once
 
@@ -24,12 +24,12 @@ enum class DraftKind { kNone, kNgram, kModel };
 
 struct DraftOptions {
   DraftKind kind = DraftKind::kNone;
-  // Tokens of a guess; 1 <= n_min <= n_max.
+  // Tokens of a draft; 1 <= n_min <= n_max.
   int32_t n_min = 1;
   int32_t n_max = 8;
   // Tokens in a row that must have stood there before.
   int32_t n_gram = 4;
-  // Least probability the draft model gives a token it guesses.
+  // Least probability the draft model gives a token it drafts.
   float p_min = 0.75f;
   // The draft model, borrowed like the engine's.
   llama_model* model = nullptr;
@@ -46,7 +46,7 @@ struct DraftOptions {
   }
 };
 
-// Why `draft` cannot guess for `model`, as the end of a sentence about it; empty when it can. Takes
+// Why `draft` cannot draft for `model`, as the end of a sentence about it; empty when it can. Takes
 // a pass over the vocabularies. Any thread.
 std::string DraftProblem(const llama_model* model, const llama_model* draft);
 
@@ -59,7 +59,7 @@ class Drafter {
           llama_context* target, const std::atomic<bool>* aborting);
   ~Drafter();
 
-  // Guesses for each call that something can be guessed for, and gives it to `take`; an empty guess
+  // Guesses for each call that something can be guessed for, and gives it to `take`; an empty draft
   // where a draft model was asked in vain. It first computes what it has not seen of a sequence, a
   // part in each step if that is long.
   using Take = std::function<void(SequenceId, std::vector<Token>)>;
@@ -96,12 +96,12 @@ class Drafter {
   CacheId IdFor(const DraftCall& call);
   // Gives up the ids of sequences that nobody asks for now, such as paused ones, until one is free.
   void SpareId(const std::vector<DraftCall>& calls);
-  // Whether there are cells for `n_tokens`, and for the guesses of this step.
+  // Whether there are cells for `n_tokens`, and for the drafts of this step.
   bool MakeRoom(int32_t n_tokens);
   bool Compute(CacheId id, std::span<const Token> tokens);
   void ApplyEdits();
-  // What the draft model's memory holds after a guess.
-  void NoteGuess(CacheId id, Token last, const std::vector<Token>& guess);
+  // What the draft model's memory holds after a draft.
+  void NoteDraft(CacheId id, Token last, const std::vector<Token>& draft);
 
   struct Deleter {
     void operator()(common_speculative* speculative) const;
@@ -113,10 +113,10 @@ class Drafter {
   std::unique_ptr<common_speculative, Deleter> speculative_;
   // By call: all known tokens but the last, where they are looked up in; and what came of it.
   std::vector<std::vector<Token>> histories_;
-  std::vector<std::vector<Token>> guesses_;
-  // Tokens the draft model may still catch up with in this step, and cells its guesses need.
+  std::vector<std::vector<Token>> drafts_;
+  // Tokens the draft model may still catch up with in this step, and cells its drafts need.
   int32_t n_catch_up_ = 0;
-  int32_t n_guess_cells_ = 0;
+  int32_t n_draft_cells_ = 0;
   // Time that catching up for trials may still take: a small part of all time that passes.
   double trial_ms_ = 0;
   std::chrono::steady_clock::time_point last_call_at_ = std::chrono::steady_clock::now();

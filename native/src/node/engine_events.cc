@@ -65,7 +65,7 @@ class EngineEventWriter : public EventWriter {
     object.Set("batchSize", facts.n_batch);
     object.Set("ubatchSize", facts.n_ubatch);
     object.Set("unifiedKv", facts.unified_kv);
-    object.Set("noDrafts", facts.no_drafts);
+    object.Set("noDrafts", facts.drafts_disabled_reason);
     object.Set("promptLane", facts.background_prefill);
     object.Set("noPromptLane", facts.background_prefill_disabled_reason);
     Push(0, object);

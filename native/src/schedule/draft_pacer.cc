@@ -11,8 +11,8 @@ constexpr double kRecordWeight = 0.25;
 constexpr double kPriorWeight = 0.02;
 // Steps without a guess between two trials: doubled when a trial fails, so that in the long run one
 // token of 256 is guessed in vain.
-constexpr int32_t kLeastRest = 16;
-constexpr int32_t kMostRest = 256;
+constexpr int32_t kMinBackoff = 16;
+constexpr int32_t kMaxBackoff = 256;
 // Of the average number of tokens that a draft model guesses.
 constexpr double kLeastTokens = 0.01;
 
@@ -32,10 +32,10 @@ int32_t DraftPacer::Length(DraftRecord* record, int32_t n_decoding, double plain
     ++n;
   }
   if (n >= n_min_) {
-    record->n_rested = 0;
+    record->n_waited = 0;
     return n;
   }
-  ++record->n_rested;
+  ++record->n_waited;
   return record->on_trial() ? n_min_ : 0;
 }
 
@@ -58,13 +58,13 @@ void DraftPacer::ObserveOutcome(int32_t n_drafted, int32_t n_accepted, DraftReco
     Blend(right, kRecordWeight, &record->acceptance);
     Blend(right, kPriorWeight, &prior_);
   }
-  LetRest(record, n_accepted == 0);
+  BackOff(record, n_accepted == 0);
 }
 
-void DraftPacer::ObserveNothing(DraftRecord* record) { LetRest(record, true); }
+void DraftPacer::ObserveNothing(DraftRecord* record) { BackOff(record, true); }
 
-void DraftPacer::LetRest(DraftRecord* record, bool longer) {
-  record->n_rested = 0;
-  record->rest = longer ? std::min(kMostRest, 2 * record->rest) : kLeastRest;
-  rest_ = longer ? std::max(rest_, record->rest) : kLeastRest;
+void DraftPacer::BackOff(DraftRecord* record, bool longer) {
+  record->n_waited = 0;
+  record->backoff = longer ? std::min(kMaxBackoff, 2 * record->backoff) : kMinBackoff;
+  backoff_ = longer ? std::max(backoff_, record->backoff) : kMinBackoff;
 }

@@ -10,12 +10,12 @@ struct DraftRecord {
   // Share of guessed tokens that were right, 0 to 1.
   double acceptance = 0;
   // Steps to go without before the next trial, where guessing does not pay.
-  int32_t rest = 0;
+  int32_t backoff = 0;
   // Steps gone without since the last guess.
-  int32_t n_rested = 0;
+  int32_t n_waited = 0;
 
   // Whether the last length was that of a trial.
-  bool on_trial() const { return n_rested > rest; }
+  bool on_trial() const { return n_waited > backoff; }
 };
 
 class DraftPacer {
@@ -24,7 +24,7 @@ class DraftPacer {
   DraftPacer(int32_t n_min, int32_t n_max) : n_min_(n_min), n_max_(n_max) {}
 
   // For a new sequence: what the others came to.
-  DraftRecord NewRecord() const { return {prior_, rest_, 0}; }
+  DraftRecord NewRecord() const { return {prior_, backoff_, 0}; }
 
   // Tokens to guess for a sequence in the next step, 0 for none. `plain_ms` is what a step of
   // `n_decoding` sequences takes without guesses, 0 while nobody knows. A token is worth its share
@@ -48,7 +48,7 @@ class DraftPacer {
   double token_ms() const { return token_ms_; }
 
  private:
-  void LetRest(DraftRecord* record, bool longer);
+  void BackOff(DraftRecord* record, bool longer);
 
   int32_t n_min_;
   int32_t n_max_;
@@ -57,5 +57,5 @@ class DraftPacer {
   double drafting_ms_ = 0;
   double drafting_tokens_ = 0;
   double prior_ = 0.7;
-  int32_t rest_ = 16;
+  int32_t backoff_ = 16;
 };

@@ -54,7 +54,7 @@ std::vector<DraftCall> Drafting::Calls(ScheduleState* state) {
     if (!state->IsDecoding(sequence)) continue;
     const int32_t n_share = (n_room + n_left - 1) / n_left;
     --n_left;
-    if (n_share < limits.n_draft_min) continue;
+    if (n_share < limits.min_draft_tokens) continue;
     const int32_t n = std::min(n_share, pacer_.Length(&sequence.drafts, n_decoding, plain_ms));
     if (n == 0) continue;
     calls.push_back({id, sequence.tokens, &sequence.scope, n, sequence.drafts.on_trial()});
@@ -63,7 +63,7 @@ std::vector<DraftCall> Drafting::Calls(ScheduleState* state) {
   return calls;
 }
 
-void Drafting::Propose(SequenceId id, std::vector<Token> draft, ScheduleState* state) {
+void Drafting::AddDraft(SequenceId id, std::vector<Token> draft, ScheduleState* state) {
   if (draft.empty()) {
     pacer_.ObserveNothing(&state->Get(id).drafts);
   } else {

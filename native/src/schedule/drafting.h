@@ -13,7 +13,7 @@
 class Drafting {
  public:
   explicit Drafting(const SchedulerLimits& limits)
-      : pacer_(limits.n_draft_min, limits.n_draft_max) {}
+      : pacer_(limits.min_draft_tokens, limits.max_draft_tokens) {}
 
   // For a new sequence.
   DraftRecord NewRecord() const { return pacer_.NewRecord(); }
@@ -23,7 +23,7 @@ class Drafting {
   std::vector<DraftCall> Calls(ScheduleState* state);
 
   // The result of a call; empty when the call took time and found nothing.
-  void Propose(SequenceId id, std::vector<Token> draft, ScheduleState* state);
+  void AddDraft(SequenceId id, std::vector<Token> draft, ScheduleState* state);
 
   // Adds the proposed drafts to a plan that only decodes, as far as there is room. Forgets the
   // others.

@@ -96,8 +96,8 @@ void Scheduler::SetPaused(SequenceId id, bool paused) {
 
 std::vector<DraftCall> Scheduler::DraftCalls() { return drafting_.Calls(&state_); }
 
-void Scheduler::Propose(SequenceId id, std::vector<Token> draft) {
-  drafting_.Propose(id, std::move(draft), &state_);
+void Scheduler::AddDraft(SequenceId id, std::vector<Token> draft) {
+  drafting_.AddDraft(id, std::move(draft), &state_);
 }
 
 void Scheduler::MeasuredDrafting(int32_t n_drafted, double ms) {

@@ -44,7 +44,7 @@ class Scheduler {
   // `draft` may follow the known tokens of a sequence; empty when drafting took time and found
   // nothing. The next plan takes it along, or forgets it. Known and draft tokens together must fit
   // the memory of one sequence.
-  void Propose(SequenceId id, std::vector<Token> draft);
+  void AddDraft(SequenceId id, std::vector<Token> draft);
 
   // A draft model returned `n_drafted` tokens and took so long.
   void MeasuredDrafting(int32_t n_drafted, double ms);

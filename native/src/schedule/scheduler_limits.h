@@ -25,8 +25,8 @@ struct SchedulerLimits {
   // Draft tokens of one step, of all sequences together; 0 disables speculative decoding.
   int32_t n_drafted = 0;
   // Tokens of one draft.
-  int32_t n_draft_min = 1;
-  int32_t n_draft_max = 1;
+  int32_t min_draft_tokens = 1;
+  int32_t max_draft_tokens = 1;
   // Tokens that the background prefill has room for; 0 disables it. Sequences that it may compute
   // side by side, at least 1.
   int32_t max_background_tokens = 0;

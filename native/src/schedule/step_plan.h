@@ -77,7 +77,7 @@ struct DraftCall {
   std::span<const Token> tokens;
   const std::string* scope = nullptr;
   // Maximum number of draft tokens, at least 1.
-  int32_t n_most = 1;
+  int32_t max_tokens = 1;
   // True if drafts do not pay for this sequence so far: this one must not cost much.
   bool is_trial = false;
 };
