@@ -53,7 +53,7 @@ TEST_CASE("the background prefill is for long prompts that fit it") {
   CHECK(!RunStep(&scheduler).background);
   AddUnique(&scheduler, 3, 901);
   CHECK(!RunStep(&scheduler).background);
-  scheduler.Add(4, Range(400'000, 500), "", /*scores_prompt=*/true);
+  scheduler.Add(4, Range(400'000, 500), "", /*wants_prompt_logprobs=*/true);
   CHECK(!RunStep(&scheduler).background);
 }
 

@@ -58,30 +58,30 @@ TEST_CASE("behind a prompt that takes a ubatch come those that can be finished")
 
 TEST_CASE("a prompt with log probabilities is computed whole, in pieces whose logits can be kept") {
   SchedulerLimits limits = Limits(4, 1000);
-  limits.n_scored_rows = 20;
+  limits.max_logprob_rows = 20;
   Scheduler scheduler(limits);
   scheduler.Add(1, Range(0, 50), "");
   RunStep(&scheduler);
   scheduler.Finish(1);
-  scheduler.Add(2, Range(0, 50), "", /*scores_prompt=*/true);
+  scheduler.Add(2, Range(0, 50), "", /*wants_prompt_logprobs=*/true);
   std::vector<int32_t> pieces;
   for (int32_t n = 0; n < 50; n += pieces.back()) {
     const StepPlan plan = RunStep(&scheduler);
     REQUIRE(plan.work.size() == 1);
     CHECK(plan.work[0].first == n);
-    CHECK(plan.work[0].scores);
+    CHECK(plan.work[0].with_logprobs);
     pieces.push_back(plan.work[0].n_tokens);
   }
   CHECK(pieces == std::vector<int32_t>{20, 20, 10});
-  CHECK_FALSE(RunStep(&scheduler).work[0].scores);
+  CHECK_FALSE(RunStep(&scheduler).work[0].with_logprobs);
 }
 
 TEST_CASE("prompts with log probabilities share the logits of a step, and others overtake them") {
   SchedulerLimits limits = Limits(4, 1000);
-  limits.n_scored_rows = 20;
+  limits.max_logprob_rows = 20;
   Scheduler scheduler(limits);
-  scheduler.Add(1, Range(0, 50), "", /*scores_prompt=*/true);
-  scheduler.Add(2, Range(0, 50), "", /*scores_prompt=*/true);
+  scheduler.Add(1, Range(0, 50), "", /*wants_prompt_logprobs=*/true);
+  scheduler.Add(2, Range(0, 50), "", /*wants_prompt_logprobs=*/true);
   scheduler.Add(3, Range(0, 50), "");
   const StepPlan plan = RunStep(&scheduler);
   CHECK(WorkOf(plan, 1)->n_tokens == 20);
@@ -91,10 +91,10 @@ TEST_CASE("prompts with log probabilities share the logits of a step, and others
 
 TEST_CASE("a preempted sequence returns the log probabilities of the rest of its prompt") {
   SchedulerLimits limits = Limits(2, 1000);
-  limits.n_scored_rows = 20;
+  limits.max_logprob_rows = 20;
   Scheduler scheduler(limits);
   AddUnique(&scheduler, 1, 10);
-  scheduler.Add(2, Range(0, 50), "", /*scores_prompt=*/true);
+  scheduler.Add(2, Range(0, 50), "", /*wants_prompt_logprobs=*/true);
   RunStep(&scheduler);
   const int32_t n_done = scheduler.cache().n_open_cells() - 10;
   REQUIRE(n_done > 0);
@@ -102,6 +102,6 @@ TEST_CASE("a preempted sequence returns the log probabilities of the rest of its
   REQUIRE(scheduler.MakeRoom(scheduler.Plan()));
   const StepPlan plan = RunStep(&scheduler);
   REQUIRE(WorkOf(plan, 2) != nullptr);
-  CHECK(WorkOf(plan, 2)->scores);
+  CHECK(WorkOf(plan, 2)->with_logprobs);
   CHECK(WorkOf(plan, 2)->first <= n_done);
 }

@@ -60,7 +60,7 @@ class RandomTraffic {
     size_t n_limit = 0;
     bool paused = false;
     // Prompt tokens whose logits were seen, each in its turn; all of them where none are wanted.
-    int32_t n_scored = 0;
+    int32_t n_prompt_logprobs = 0;
     int32_t n_prompt = 0;
     int n_steps_alive = 0;
   };
@@ -112,9 +112,9 @@ class RandomTraffic {
     const size_t n_least = sequence.tokens.size() + 1;
     sequence.n_limit = std::max(n_least, std::min(n_most, n_least + Below(50)));
     sequence.n_prompt = static_cast<int32_t>(sequence.tokens.size());
-    const bool scores_prompt = Below(8) == 0;
-    if (!scores_prompt) sequence.n_scored = sequence.n_prompt;
-    scheduler_.Add(next_id_, sequence.tokens, sequence.scope, scores_prompt);
+    const bool wants_prompt_logprobs = Below(8) == 0;
+    if (!wants_prompt_logprobs) sequence.n_prompt_logprobs = sequence.n_prompt;
+    scheduler_.Add(next_id_, sequence.tokens, sequence.scope, wants_prompt_logprobs);
     known_[next_id_++] = std::move(sequence);
   }
 
@@ -156,13 +156,13 @@ class RandomTraffic {
       memory_.RequireHolds(work.cache_id, tokens.first(work.first), sequence.scope);
       n_tokens += work.n_tokens + static_cast<int32_t>(work.draft.size());
       if (!work.draft.empty()) REQUIRE(work.samples);
-      REQUIRE(work.scores == (sequence.n_scored < sequence.n_prompt));
-      if (work.scores) {
-        REQUIRE(work.first <= sequence.n_scored);
+      REQUIRE(work.with_logprobs == (sequence.n_prompt_logprobs < sequence.n_prompt));
+      if (work.with_logprobs) {
+        REQUIRE(work.first <= sequence.n_prompt_logprobs);
         if (work.n_tokens > 1) n_rows += work.n_tokens;
       }
     }
-    REQUIRE(n_rows <= limits_.n_scored_rows);
+    REQUIRE(n_rows <= limits_.max_logprob_rows);
     REQUIRE(n_tokens <= limits_.n_batch);
     REQUIRE(plan.n_drafted() <= limits_.n_drafted);
     if (plan.n_drafted() > 0) REQUIRE(n_tokens <= limits_.n_ubatch);
@@ -174,8 +174,8 @@ class RandomTraffic {
     for (const StepWork& work : plan.work) {
       Known& sequence = known_.at(work.id);
       const std::span<const Token> tokens(sequence.tokens);
-      sequence.n_scored =
-          std::max(sequence.n_scored, std::min(work.first + work.n_tokens, sequence.n_prompt));
+      sequence.n_prompt_logprobs = std::max(
+          sequence.n_prompt_logprobs, std::min(work.first + work.n_tokens, sequence.n_prompt));
       memory_.Compute(work.cache_id, tokens.subspan(work.first, work.n_tokens), sequence.scope);
       memory_.Compute(work.cache_id, work.draft, sequence.scope);
       if (work.first > 0) ++n_found_;
@@ -286,7 +286,7 @@ SchedulerLimits Limits() {
           .n_batch = 128,
           .n_ubatch = 32,
           .step_target_ms = 50,
-          .n_scored_rows = 9,
+          .max_logprob_rows = 9,
           .n_drafted = 12,
           .min_draft_tokens = 1,
           .max_draft_tokens = 5,

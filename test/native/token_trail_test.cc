@@ -21,7 +21,7 @@ struct ScoredText {
 
   std::string Told(const std::string& shown) {
     std::string told = shown + "|";
-    for (const ScoredToken& token : trail.Show(shown)) told += token.bytes + ",";
+    for (const TokenLogprob& token : trail.Show(shown)) told += token.bytes + ",";
     return told;
   }
 };
@@ -47,7 +47,7 @@ TEST_CASE("a token is told how many characters stand before it, not bytes") {
   std::vector<int32_t> starts;
   for (const std::string bytes : {"é", "\xE6\xBC", "\xA2", "x"}) {
     trail.Add({.bytes = bytes}, text.n_characters());
-    for (const ScoredToken& token : trail.Show(text.Push(bytes).text)) {
+    for (const TokenLogprob& token : trail.Show(text.Push(bytes).text)) {
       starts.push_back(token.first_character);
     }
   }

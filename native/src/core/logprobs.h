@@ -33,18 +33,18 @@ class Logprobs {
 };
 
 // The bytes of a token that could have come, and what the model thought of it.
-struct ScoredPiece {
+struct PieceLogprob {
   std::string bytes = {};
   float logprob = 0;
 };
 
 // One token of a text.
-struct ScoredToken {
+struct TokenLogprob {
   std::string bytes = {};
   // None for the first token of a prompt, which nothing predicts.
   std::optional<float> logprob = {};
   // The likeliest tokens at its place, the likeliest first.
-  std::vector<ScoredPiece> top = {};
+  std::vector<PieceLogprob> top = {};
   // Characters (code points) of the text before it; of a token that only ends a character, those
   // before that character.
   int32_t first_character = 0;

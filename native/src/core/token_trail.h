@@ -15,16 +15,16 @@ class TokenTrail {
  public:
   // `token` continues the text behind its first `n_characters`, of which the last may not be shown
   // yet.
-  void Add(ScoredToken token, int32_t n_characters) {
+  void Add(TokenLogprob token, int32_t n_characters) {
     token.first_character = n_characters;
     waiting_.push_back(std::move(token));
   }
 
   // `text` was shown. Returns the tokens whose first character is in it, in order: none of what is
   // held back, or was cut away.
-  std::vector<ScoredToken> Show(std::string_view text) {
+  std::vector<TokenLogprob> Show(std::string_view text) {
     n_shown_ += CountCharacters(text);
-    std::vector<ScoredToken> tokens;
+    std::vector<TokenLogprob> tokens;
     while (!waiting_.empty() && waiting_.front().first_character < n_shown_) {
       tokens.push_back(std::move(waiting_.front()));
       waiting_.pop_front();
@@ -33,6 +33,6 @@ class TokenTrail {
   }
 
  private:
-  std::deque<ScoredToken> waiting_;
+  std::deque<TokenLogprob> waiting_;
   int32_t n_shown_ = 0;
 };

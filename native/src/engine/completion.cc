@@ -72,21 +72,21 @@ llama_token Completion::Sample(llama_context* context, int32_t batch_index) {
   return token;
 }
 
-ScoredToken Completion::PromptLogprob(llama_context* context, int32_t batch_index,
-                                      int32_t index) const {
+TokenLogprob Completion::PromptLogprob(llama_context* context, int32_t batch_index,
+                                       int32_t index) const {
   const Logprobs logprobs(LogitsAt(context, batch_index, *model_), n_top_.value_or(0));
   return TokenWith(logprobs, prompt_->tokens[static_cast<size_t>(index)], /*show_control=*/true);
 }
 
-ScoredToken Completion::FirstPromptToken() const {
-  ScoredToken token;
+TokenLogprob Completion::FirstPromptToken() const {
+  TokenLogprob token;
   model_->AppendPiece(prompt_->tokens.front(), /*show_control=*/true, &token.bytes);
   return token;
 }
 
-ScoredToken Completion::TokenWith(const Logprobs& logprobs, llama_token token,
-                                  bool show_control) const {
-  ScoredToken result;
+TokenLogprob Completion::TokenWith(const Logprobs& logprobs, llama_token token,
+                                   bool show_control) const {
+  TokenLogprob result;
   model_->AppendPiece(token, show_control, &result.bytes);
   result.logprob = logprobs.Of(token);
   result.top.reserve(logprobs.top().size());

@@ -62,17 +62,17 @@ class Completion {
   int32_t n_prompt_logprobs() const { return n_prompt_logprobs_; }
   // The log probability of the prompt token `index`, above 0, from the logits at `batch_index`,
   // which are those of the token before it. Thread-safe, like Sample. Throws std::exception.
-  ScoredToken PromptLogprob(llama_context* context, int32_t batch_index, int32_t index) const;
+  TokenLogprob PromptLogprob(llama_context* context, int32_t batch_index, int32_t index) const;
   // `n` more log probabilities of the prompt were emitted.
   void MarkPromptLogprobs(int32_t n) { n_prompt_logprobs_ += n; }
   // The first token of the prompt, which has no log probability.
-  ScoredToken FirstPromptToken() const;
+  TokenLogprob FirstPromptToken() const;
 
   // The effect of one sampled token.
   struct Growth {
     // Text to emit, possibly empty, and its tokens if their log probabilities are wanted.
     std::string text = {};
-    std::optional<std::vector<ScoredToken>> tokens = {};
+    std::optional<std::vector<TokenLogprob>> tokens = {};
     // True if no text came before this one.
     bool begins = false;
     bool ended = false;
@@ -92,7 +92,7 @@ class Completion {
   // Grow, with log probabilities and without.
   Growth GrowWithLogprobs(llama_token token);
   Growth GrowText(llama_token token);
-  ScoredToken TokenWith(const Logprobs& logprobs, llama_token token, bool show_control) const;
+  TokenLogprob TokenWith(const Logprobs& logprobs, llama_token token, bool show_control) const;
 
   const Model* model_;
   SequenceId id_;
@@ -110,7 +110,7 @@ class Completion {
   bool wants_prompt_logprobs_ = false;
   int32_t n_prompt_logprobs_ = 0;
   // The token that was sampled last.
-  ScoredToken latest_;
+  TokenLogprob latest_;
   double total_logprob_ = 0;
   TokenTrail trail_;
 

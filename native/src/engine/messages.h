@@ -71,7 +71,7 @@ struct EngineFacts {
 // The next tokens of a prompt whose log probabilities are wanted. Emitted before any text.
 struct PromptDelta {
   SequenceId id = 0;
-  std::vector<ScoredToken> tokens;
+  std::vector<TokenLogprob> tokens;
 };
 
 struct TextDelta {
@@ -79,7 +79,7 @@ struct TextDelta {
   // Whole UTF-8 characters, never empty.
   std::string text;
   // With log probabilities: the tokens whose first character is in the text.
-  std::optional<std::vector<ScoredToken>> tokens = {};
+  std::optional<std::vector<TokenLogprob>> tokens = {};
 };
 
 enum class FinishReason { kStop, kLength, kCancelled };

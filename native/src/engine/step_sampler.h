@@ -36,7 +36,7 @@ class StepSampler {
     int32_t batch_index = 0;
     // Index of the token in its prompt.
     int32_t index = 0;
-    ScoredToken token = {};
+    TokenLogprob token = {};
     // Why there is no log probability; empty if there is one.
     std::string error = {};
   };

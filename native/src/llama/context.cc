@@ -25,17 +25,17 @@ constexpr int32_t kKeptPart = 4;
 
 // Memory for the logits of prompt tokens that are scored, which llama.cpp reserves whether any is
 // or not. Few rows make many steps of a prompt, beyond a hundred gains nothing.
-constexpr int32_t kScoredBytes = 16 << 20;
-constexpr int32_t kMostScoredRows = 128;
-constexpr int32_t kLeastScoredRows = 8;
+constexpr int32_t kLogprobBytes = 16 << 20;
+constexpr int32_t kMaxLogprobRows = 128;
+constexpr int32_t kMinLogprobRows = 8;
 
 // Sequences of the background prefill. llama.cpp reserves the logits of one token of each.
 constexpr int32_t kMaxBackgroundSequences = 16;
 
-int32_t ScoredRows(const llama_model* model) {
+int32_t MaxLogprobRows(const llama_model* model) {
   const int64_t n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model));
-  const int64_t n_rows = kScoredBytes / (n_vocab * static_cast<int64_t>(sizeof(float)));
-  return static_cast<int32_t>(std::clamp<int64_t>(n_rows, kLeastScoredRows, kMostScoredRows));
+  const int64_t n_rows = kLogprobBytes / (n_vocab * static_cast<int64_t>(sizeof(float)));
+  return static_cast<int32_t>(std::clamp<int64_t>(n_rows, kMinLogprobRows, kMaxLogprobRows));
 }
 
 llama_context_params BaseParams(const ContextOptions& options) {
@@ -89,7 +89,7 @@ int32_t Padded(int32_t n) { return (n + kContextPadding - 1) / kContextPadding *
 Context::Context(const ContextOptions& options, const std::atomic<bool>* aborting)
     : n_ctx_(options.n_ctx),
       n_cells_(options.n_kv_tokens),
-      n_scored_rows_(ScoredRows(options.model)),
+      max_logprob_rows_(MaxLogprobRows(options.model)),
       n_window_(llama_model_n_swa(options.model)),
       copies_long_(options.background_prefill),
       threads_(StartComputeThreads(options.n_threads, options.poll, options.processors)) {
@@ -113,7 +113,7 @@ Context::Context(const ContextOptions& options, const std::atomic<bool>* abortin
   params.n_ctx = static_cast<uint32_t>(unified_ ? Padded(options.n_kv_tokens) : n_split_cells);
   params.kv_unified = unified_;
   params.n_seq_max = n_seq_max;
-  params.n_outputs_max = n_seq_max + n_scored_rows_ + options.n_drafted;
+  params.n_outputs_max = n_seq_max + max_logprob_rows_ + options.n_drafted;
   params.n_batch = options.n_batch;
   params.abort_callback = [](void* flag) noexcept {
     return static_cast<const std::atomic<bool>*>(flag)->load(std::memory_order_relaxed);

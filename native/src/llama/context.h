@@ -77,8 +77,8 @@ class Context {
   // not suffice.
   Context(const ContextOptions& options, const std::atomic<bool>* aborting);
 
-  // Computes a batch, and returns when everything is computed. At most n_slots + n_scored_rows() +
-  // n_drafted of its tokens may keep their logits.
+  // Computes a batch, and returns when everything is computed. At most n_slots + max_logprob_rows()
+  // + n_drafted of its tokens may keep their logits.
   DecodeStatus Decode(TokenBatch* batch);
   // llama.cpp has computed in the context by itself, and not through Decode.
   void ComputedElsewhere() { copied_id_ = -1; }
@@ -118,7 +118,7 @@ class Context {
   int32_t n_worth_moves(int32_t n_passes) const;
 
   // Tokens whose logits a batch can keep, beside one for each slot.
-  int32_t n_scored_rows() const { return n_scored_rows_; }
+  int32_t max_logprob_rows() const { return max_logprob_rows_; }
 
   // Why the last tokens of a sequence cannot always be taken back as if they had never been there,
   // as the end of a sentence about the model; empty when they can.
@@ -148,7 +148,7 @@ class Context {
   int32_t n_cells_ = 0;
   // Sequence ids there are.
   int32_t n_ids_ = 0;
-  int32_t n_scored_rows_ = 1;
+  int32_t max_logprob_rows_ = 1;
   // Whether a sequence can lose its last tokens, and whether it can be copied.
   bool cuts_ = true;
   bool copies_ = true;

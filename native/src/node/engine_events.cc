@@ -72,10 +72,10 @@ class EngineEventWriter : public EventWriter {
   }
 
  private:
-  Napi::Array Tokens(const std::vector<ScoredToken>& tokens) const {
+  Napi::Array Tokens(const std::vector<TokenLogprob>& tokens) const {
     Napi::Array result = Napi::Array::New(env(), tokens.size());
     for (uint32_t i = 0; i < tokens.size(); ++i) {
-      const ScoredToken& token = tokens[i];
+      const TokenLogprob& token = tokens[i];
       Napi::Array top = Napi::Array::New(env(), 2 * token.top.size());
       for (uint32_t j = 0; j < token.top.size(); ++j) {
         top.Set(2 * j, Bytes(token.top[j].bytes));

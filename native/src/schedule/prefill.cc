@@ -49,7 +49,7 @@ void AddPrefills(ScheduleState* state, StepPlan* plan) {
   // logits.
   int32_t n_spare = limits.n_batch - n_work;
   int32_t n_chunk = std::min(n_spare, std::max(1, limits.n_ubatch - n_work));
-  int32_t n_rows = limits.n_scored_rows;
+  int32_t n_rows = limits.max_logprob_rows;
   const double share = plan->background ? 0.5 : 1;
   if (plan->background) n_spare = n_chunk;
   if (n_decoding > 0) n_spare = n_chunk = std::min(n_chunk, state->pacer.Chunk(n_decoding, share));

@@ -33,7 +33,7 @@ StepWork ScheduleState::NextWork(SequenceId id, int32_t n_tokens) const {
           .first = n_cached(sequence),
           .n_tokens = n_tokens,
           .samples = n_tokens == n_missing(sequence),
-          .scores = sequence.wants_logprobs()};
+          .with_logprobs = sequence.wants_logprobs()};
 }
 
 int32_t ScheduleState::n_decoding(const StepPlan& plan) const {

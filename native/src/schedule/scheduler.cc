@@ -60,7 +60,7 @@ void Scheduler::EvictFor(const StepPlan& plan) {
 }
 
 void Scheduler::Add(SequenceId id, std::vector<Token> tokens, std::string scope,
-                    bool scores_prompt) {
+                    bool wants_prompt_logprobs) {
   const auto n_tokens = static_cast<int32_t>(tokens.size());
   if (n_tokens < 1 || n_tokens > state_.limits.cache.n_cells) {
     throw std::logic_error("a sequence of " + std::to_string(n_tokens) + " tokens can never run");
@@ -69,7 +69,7 @@ void Scheduler::Add(SequenceId id, std::vector<Token> tokens, std::string scope,
   sequence.tokens = std::move(tokens);
   sequence.scope = std::move(scope);
   sequence.n_prompt = n_tokens;
-  sequence.logprobs_begin = scores_prompt ? 0 : n_tokens;
+  sequence.logprobs_begin = wants_prompt_logprobs ? 0 : n_tokens;
   sequence.drafts = drafting_.NewRecord();
   if (!state_.sequences.emplace(id, std::move(sequence)).second) {
     throw std::logic_error("sequence " + std::to_string(id) + " exists already");

@@ -23,9 +23,10 @@ class Scheduler {
 
   // Queues a sequence that starts from `tokens` behind the waiting ones. Only sequences of equal
   // scope share what they computed. Requires an unused id and 1 to n_cells tokens. A sequence that
-  // `scores_prompt` computes all of its prompt itself, in pieces of n_scored_rows at most, since
-  // cached tokens have no logits; others may use what it computes.
-  void Add(SequenceId id, std::vector<Token> tokens, std::string scope, bool scores_prompt = false);
+  // `wants_prompt_logprobs` computes all of its prompt itself, in pieces of max_logprob_rows at
+  // most, since cached tokens have no logits; others may use what it computes.
+  void Add(SequenceId id, std::vector<Token> tokens, std::string scope,
+           bool wants_prompt_logprobs = false);
 
   // Forgets a sequence that ended without an error; what it computed becomes a cached prefix.
   void Finish(SequenceId id);

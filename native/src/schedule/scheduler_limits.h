@@ -21,7 +21,7 @@ struct SchedulerLimits {
   // StepPacer.
   double step_target_ms = 50;
   // Prompt tokens whose logits one step can keep, at least 1, beside one for each slot.
-  int32_t n_scored_rows = 32;
+  int32_t max_logprob_rows = 32;
   // Draft tokens of one step, of all sequences together; 0 disables speculative decoding.
   int32_t n_drafted = 0;
   // Tokens of one draft.

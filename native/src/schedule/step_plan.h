@@ -23,14 +23,14 @@ struct StepWork {
   // True if the last of them is the last known token, so that the next one can be sampled.
   bool samples = false;
   // True if the logits of all of them are needed, for log probabilities of the prompt.
-  bool scores = false;
+  bool with_logprobs = false;
   // Draft tokens: computed behind the last known token, then verified.
   std::vector<Token> draft = {};
 
   // True if the sequence decodes in this step.
   bool is_decode() const { return n_tokens == 1 && samples; }
   // Known tokens, the last ones, whose logits are needed. Those of the draft come on top.
-  int32_t n_outputs() const { return scores ? n_tokens : samples ? 1 : 0; }
+  int32_t n_outputs() const { return with_logprobs ? n_tokens : samples ? 1 : 0; }
 };
 
 // One sequence's share of the background prefill.
