@@ -47,7 +47,7 @@ class RandomTraffic {
     REQUIRE((n_in_background_ > 0) == (limits_.max_background_tokens > 0));
     REQUIRE((n_side_by_side_ > 0) == (limits_.max_background_sequences > 1));
     REQUIRE(n_found_ > 0);
-    REQUIRE((scheduler_.n_moved() > 0) == (limits_.n_worth_moves > 0));
+    REQUIRE((scheduler_.n_moved() > 0) == (limits_.max_compaction_moves > 0));
     // Somebody comes every third step.
     REQUIRE(scheduler_.n_moved() < static_cast<uint64_t>(n_steps) / 2);
     if (limits_.n_drafted > 0) REQUIRE((n_accepted_ > 0) == limits_.cache.cuts);
@@ -104,13 +104,13 @@ class RandomTraffic {
     }
     const int n_own = 1 + Below(60);
     for (int i = 0; i < n_own; ++i) sequence.tokens.push_back(NewToken());
-    const auto n_most =
+    const auto n_max =
         static_cast<size_t>(limits_.cache.shares_cells ? limits_.cache.n_cells
                                                        : limits_.cache.n_cells / limits_.n_slots);
-    if (sequence.tokens.size() > n_most) return;
+    if (sequence.tokens.size() > n_max) return;
     // One token can follow even a prompt that fills the memory.
-    const size_t n_least = sequence.tokens.size() + 1;
-    sequence.n_limit = std::max(n_least, std::min(n_most, n_least + Below(50)));
+    const size_t n_min = sequence.tokens.size() + 1;
+    sequence.n_limit = std::max(n_min, std::min(n_max, n_min + Below(50)));
     sequence.n_prompt = static_cast<int32_t>(sequence.tokens.size());
     const bool wants_prompt_logprobs = Below(8) == 0;
     if (!wants_prompt_logprobs) sequence.n_prompt_logprobs = sequence.n_prompt;
@@ -310,7 +310,7 @@ TEST_CASE("random traffic on a split cache") {
 TEST_CASE("random traffic on a split cache whose sequences move together") {
   SchedulerLimits limits = Limits();
   limits.n_slots = 12;
-  limits.n_worth_moves = 3;
+  limits.max_compaction_moves = 3;
   limits.cache = {.n_ids = 12, .n_cells = 12 * 300, .shares_cells = false, .min_copy_tokens = 32};
   CAPTURE(RandomSeed());
   for (const int32_t max_swap_tokens : {0, 100}) {
@@ -323,7 +323,7 @@ TEST_CASE("random traffic on a split cache whose sequences move together") {
 TEST_CASE("random traffic with a background prefill") {
   SchedulerLimits limits = Limits();
   limits.max_background_tokens = 250;
-  limits.n_worth_moves = 6;
+  limits.max_compaction_moves = 6;
   limits.cache = {.n_ids = 6,
                   .n_cells = 6 * 300,
                   .shares_cells = false,

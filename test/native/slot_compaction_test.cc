@@ -95,7 +95,7 @@ namespace {
 
 SchedulerLimits SplitLimits(int32_t n_slots) {
   SchedulerLimits limits = Limits(n_slots, n_slots * 512);
-  limits.n_worth_moves = n_slots;
+  limits.max_compaction_moves = n_slots;
   limits.cache = {.n_ids = n_slots,
                   .n_cells = n_slots * 512,
                   .shares_cells = false,
@@ -227,7 +227,7 @@ TEST_CASE("sequences that arrive together get their ids in order") {
 
 TEST_CASE("no sequence moves where a gap costs less than moves") {
   SchedulerLimits limits = SplitLimits(8);
-  limits.n_worth_moves = 1;
+  limits.max_compaction_moves = 1;
   Scheduler scheduler(limits);
   RunAndFinish(&scheduler, 8, {2, 3, 6, 7});
   for (int step = 0; step < 20; ++step) RunStep(&scheduler);

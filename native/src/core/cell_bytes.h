@@ -34,7 +34,7 @@ struct AsItIs : std::allocator<Value> {
 using CellBytes = std::vector<uint8_t, AsItIs<uint8_t>>;
 
 // What Restream may add.
-constexpr size_t kMostRestreamGrowth = 256 * sizeof(uint32_t);
+constexpr size_t kMaxRestreamGrowth = 256 * sizeof(uint32_t);
 
 // Rewrites `cells`, written by a context of a plain KV cache, for one of `n_streams`. False when
 // they are not laid out as above; what they hold then is of no use.

@@ -43,10 +43,10 @@ void ReasoningCounter::Push(std::string_view piece) {
 
 void ReasoningCounter::PushInside(std::string_view piece) {
   text_ += piece;
-  size_t n_longest = 0;
+  size_t max_end = 0;
   for (const std::string& end : ends_) {
     if (text_.find(end) != text_.npos) state_ = State::kAfter;
-    n_longest = std::max(n_longest, end.size());
+    max_end = std::max(max_end, end.size());
   }
-  if (text_.size() >= n_longest) text_.erase(0, text_.size() - n_longest + 1);
+  if (text_.size() >= max_end) text_.erase(0, text_.size() - max_end + 1);
 }

@@ -17,9 +17,9 @@ Kind KindOf(uint8_t byte) {
 
 }  // namespace
 
-size_t LongestRun(std::string_view text) {
+size_t MaxRun(std::string_view text) {
   std::array<size_t, kKindCount> runs{};
-  size_t longest = 0;
+  size_t max_run = 0;
   for (const char character : text) {
     const auto byte = static_cast<uint8_t>(character);
     const bool continuation = (byte & 0xC0) == 0x80;
@@ -31,7 +31,7 @@ size_t LongestRun(std::string_view text) {
     } else {
       for (size_t& run : runs) ++run;
     }
-    longest = std::max(longest, *std::max_element(runs.begin(), runs.end()));
+    max_run = std::max(max_run, *std::max_element(runs.begin(), runs.end()));
   }
-  return longest;
+  return max_run;
 }

@@ -7,4 +7,4 @@
 // Characters in the longest stretch of `text` that one alternative of a pre-tokenizer may take
 // whole: letters, digits, white space or anything else. Characters above ASCII may belong to any of
 // them, so the answer may be too high there, never too low. `text` is UTF-8.
-size_t LongestRun(std::string_view text);
+size_t MaxRun(std::string_view text);

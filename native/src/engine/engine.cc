@@ -29,7 +29,7 @@ SchedulerLimits LimitsOf(const EngineOptions& options, bool drafts,
       .max_draft_tokens = options.drafts.n_max,
       .max_background_tokens = background == nullptr ? 0 : context->n_movable(),
       .max_background_sequences = background == nullptr ? 1 : background->max_rows(),
-      .n_worth_moves = context->n_worth_moves(kWorthPasses),
+      .max_compaction_moves = context->max_compaction_moves(kMaxCompactionPasses),
       .cache = context->cache_limits(),
   };
 }

@@ -122,10 +122,10 @@ class TagTightener {
     const std::string any = Concat({"(space ", stem, "-item)*"});
     const size_t at = body->find(any);
     if (at == std::string::npos) return;
-    const int most = schema.value("maxItems", -1);
+    const int max_items = schema.value("maxItems", -1);
     body->replace(at + any.size() - 1, 1,
                   Concat({"{", std::to_string(schema.value("minItems", 0)), ",",
-                          most < 0 ? "" : std::to_string(most), "}"}));
+                          max_items < 0 ? "" : std::to_string(max_items), "}"}));
   }
 
   FreeText FindFreeText(std::string_view body) const {

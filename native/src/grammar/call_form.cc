@@ -213,16 +213,16 @@ class GemmaWriter {
       }
       return Concat({R"("[" )", items, R"( "]")"});
     }
-    const int least = schema.value("minItems", 0);
-    const int most = schema.value("maxItems", -1);
-    if (most == 0) return R"("[]")";
+    const int min_items = schema.value("minItems", 0);
+    const int max_items = schema.value("maxItems", -1);
+    if (max_items == 0) return R"("[]")";
     const std::string item = rules_->AddRule(
         schema.contains("items") ? Value(schema.at("items")) : std::string("gemma4-value"));
-    const std::string bound = most < 0 ? "" : std::to_string(most - 1);
-    const std::string items = Concat(
-        {item, R"( ("," )", item, "){", std::to_string(std::max(least - 1, 0)), ",", bound, "}"});
-    return least == 0 ? Concat({R"("[" ()", items, R"()? "]")"})
-                      : Concat({R"("[" )", items, R"( "]")"});
+    const std::string bound = max_items < 0 ? "" : std::to_string(max_items - 1);
+    const std::string items = Concat({item, R"( ("," )", item, "){",
+                                      std::to_string(std::max(min_items - 1, 0)), ",", bound, "}"});
+    return min_items == 0 ? Concat({R"("[" ()", items, R"()? "]")"})
+                          : Concat({R"("[" )", items, R"( "]")"});
   }
 
   static std::string KeyText(const std::string& name) {

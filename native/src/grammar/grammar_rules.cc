@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::string_view kArrow = " ::= ";
 // Characters of all rules that were set. Llama.cpp's own grammar of many large tools has less.
-constexpr size_t kLargest = size_t{16} << 20;
+constexpr size_t kMaxCharacters = size_t{16} << 20;
 
 }  // namespace
 
@@ -24,7 +24,8 @@ const std::string* GrammarRules::Find(const std::string& name) const {
 
 void GrammarRules::Set(const std::string& name, std::string body) {
   n_set_ += name.size() + body.size();
-  if (n_set_ > kLargest) throw std::invalid_argument("the schemas come to too large a grammar");
+  if (n_set_ > kMaxCharacters)
+    throw std::invalid_argument("the schemas come to too large a grammar");
   bodies_.insert_or_assign(name, std::move(body));
 }
 

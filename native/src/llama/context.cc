@@ -16,7 +16,7 @@ constexpr int32_t kContextPadding = 256;  // llama.cpp pads contexts to this man
 // Copies of a common prefix in a split cache move a slot's whole memory, except where the cells can
 // be copied. A share of the context that costs about as much to compute.
 constexpr int32_t kSplitCopyPart = 64;
-constexpr int32_t kLeastSplitCopy = 64;
+constexpr int32_t kMinSplitCopy = 64;
 
 // The share of a unified cache that finished prefixes may fill, unless one whole context is more. A
 // step pays for every cell in use, also for those it skips: on a CPU with flash attention about 1.2
@@ -155,12 +155,12 @@ bool Context::CutsInTrial() {
 // A GPU computes a few tokens with other kernels than many, and compiles or loads each when it is
 // first used, which takes up to seconds: now, and not when somebody waits for it.
 void Context::ComputeAllSizes(int32_t n_slots) {
-  const auto n_most =
+  const auto n_max =
       static_cast<int32_t>(std::min<uint32_t>(llama_n_ubatch(context_.get()), n_ctx_));
-  const std::vector<llama_token> tokens(n_most, 0);
+  const std::vector<llama_token> tokens(n_max, 0);
   TokenBatch batch;
-  for (const int32_t n : {3, 12, 48, n_most}) {
-    if (n > n_most) continue;
+  for (const int32_t n : {3, 12, 48, n_max}) {
+    if (n > n_max) continue;
     batch.Clear();
     batch.Add(0, 0, std::span(tokens).first(n), 1);
     Decode(&batch);
@@ -192,7 +192,7 @@ CacheLimits Context::cache_limits() const {
   if (unified_) {
     limits.min_copy_tokens = 1;
   } else {
-    limits.min_copy_tokens = std::max(kLeastSplitCopy, copies_cells_ ? 0 : n_ctx_ / kSplitCopyPart);
+    limits.min_copy_tokens = std::max(kMinSplitCopy, copies_cells_ ? 0 : n_ctx_ / kSplitCopyPart);
   }
   if (n_window_ > 0) {
     limits.can_cut = [this](CacheId id, int32_t n_tokens) { return CanCut(id, n_tokens); };
@@ -200,7 +200,7 @@ CacheLimits Context::cache_limits() const {
   return limits;
 }
 
-int32_t Context::n_worth_moves(int32_t n_passes) const {
+int32_t Context::max_compaction_moves(int32_t n_passes) const {
   if (unified_ || !cuts_) return 0;
   // The slot, and that of a prefix that has to make way for it, are read and written.
   const double moved_bytes = 4.0 * static_cast<double>(cell_bytes_) * n_ctx_;
@@ -307,7 +307,7 @@ bool Context::ReadCells(CacheId id, CellBytes* cells) {
 
 bool ReadCellsOf(llama_context* context, llama_seq_id id, CellBytes* cells) {
   const size_t n_bytes = llama_state_seq_get_size(context, id);
-  cells->reserve(n_bytes + kMostRestreamGrowth);
+  cells->reserve(n_bytes + kMaxRestreamGrowth);
   cells->resize(n_bytes);
   return n_bytes > 0 && llama_state_seq_get_data(context, cells->data(), n_bytes, id) == n_bytes;
 }

@@ -115,7 +115,7 @@ class Context {
 
   // Sequences that can be moved from one id to another for the price of `n_passes` over the model's
   // weights; 0 where ids need not be neighbours to be computed together.
-  int32_t n_worth_moves(int32_t n_passes) const;
+  int32_t max_compaction_moves(int32_t n_passes) const;
 
   // Tokens whose logits a batch can keep, beside one for each slot.
   int32_t max_logprob_rows() const { return max_logprob_rows_; }

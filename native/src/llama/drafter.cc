@@ -18,10 +18,10 @@ constexpr double kCatchUpPart = 0.25;
 // The part of all time that it may spend on those where guessing does not pay as far as is known,
 // and how much of that can be saved up, in milliseconds.
 constexpr double kTrialPart = 0.03;
-constexpr double kMostTrialMs = 500;
+constexpr double kMaxTrialMs = 500;
 
 // Families pad their vocabularies to different sizes, and some rename the first control tokens.
-constexpr int32_t kMostExtraTokens = 128;
+constexpr int32_t kMaxExtraTokens = 128;
 constexpr llama_token kFirstComparedToken = 5;
 
 double MillisecondsSince(Clock::time_point begin) {
@@ -94,7 +94,7 @@ std::string DraftProblem(const llama_model* model, const llama_model* draft) {
   if (last(ours) != last(theirs)) return differs("what ends a text", last(theirs), last(ours));
   const int32_t n_ours = llama_vocab_n_tokens(ours);
   const int32_t n_theirs = llama_vocab_n_tokens(theirs);
-  if (std::abs(n_ours - n_theirs) > kMostExtraTokens) {
+  if (std::abs(n_ours - n_theirs) > kMaxExtraTokens) {
     return differs("the number of tokens", std::to_string(n_theirs), std::to_string(n_ours));
   }
   for (llama_token token = kFirstComparedToken; token < std::min(n_ours, n_theirs); ++token) {
@@ -147,7 +147,7 @@ void Drafter::Draft(const std::vector<DraftCall>& calls, const Take& take) {
     n_catch_up_ = model_->pacer.Chunk(0);
     n_draft_cells_ = static_cast<int32_t>(calls.size()) * (options_.n_max + 1);
     const double passed_ms = MillisecondsSince(std::exchange(last_call_at_, Clock::now()));
-    trial_ms_ = std::min(kMostTrialMs, trial_ms_ + kTrialPart * passed_ms);
+    trial_ms_ = std::min(kMaxTrialMs, trial_ms_ + kTrialPart * passed_ms);
     SpareId(calls);
   }
 
@@ -252,11 +252,11 @@ void Drafter::SpareId(const std::vector<DraftCall>& calls) {
 
 bool Drafter::MakeRoom(int32_t n_tokens) {
   PrefixCache& cache = model_->cache;
-  const int32_t n_most = cache.limits().n_cells - n_tokens - n_draft_cells_;
-  while (cache.n_used() > n_most && cache.EvictOne()) {
+  const int32_t max_cells = cache.limits().n_cells - n_tokens - n_draft_cells_;
+  while (cache.n_used() > max_cells && cache.EvictOne()) {
   }
   ApplyEdits();
-  return cache.n_used() <= n_most;
+  return cache.n_used() <= max_cells;
 }
 
 bool Drafter::Compute(CacheId id, std::span<const Token> tokens) {

@@ -17,7 +17,7 @@ constexpr size_t kStackBytes = 1 << 20;
 // Runs up to here fit any thread's stack.
 constexpr size_t kHarmlessRun = 1000;
 // A longer run fits no context, and would need a stack of gigabytes.
-constexpr size_t kLongestRun = 500'000;
+constexpr size_t kMaxRun = 500'000;
 
 }  // namespace
 
@@ -42,11 +42,11 @@ std::vector<llama_token> Model::Tokenize(std::string_view text, bool add_special
   if (text.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max()) - 2) {
     throw std::runtime_error("the text is too long to be tokenized");
   }
-  const size_t run = LongestRun(text);
-  if (run > kLongestRun) {
+  const size_t run = MaxRun(text);
+  if (run > kMaxRun) {
     throw std::runtime_error("the text has " + std::to_string(run) +
                              " characters in a row that nothing separates; at most " +
-                             std::to_string(kLongestRun) + " can be tokenized");
+                             std::to_string(kMaxRun) + " can be tokenized");
   }
   if (run <= kHarmlessRun) return TokenizeHere(text, add_special, parse_special);
   std::vector<llama_token> tokens;

@@ -12,7 +12,7 @@
 namespace {
 
 // Dividing logits by less overflows.
-constexpr float kLeastTemperature = 1e-6f;
+constexpr float kMinTemperature = 1e-6f;
 
 // Measured against the greedy pass: llama.cpp's samplers copy the vocabulary and sort a part of
 // it; a grammar that refuses the first choice walks all of it.
@@ -20,7 +20,7 @@ constexpr int32_t kSamplerPasses = 10;
 constexpr int32_t kGrammarPasses = 100;
 constexpr int32_t kTopPasses = 2;
 // All sequences wait while one is sampled: a grammar that needs so long is given up.
-constexpr std::chrono::seconds kLongestSample{3};
+constexpr std::chrono::seconds kMaxSample{3};
 
 bool IsPenalised(const common_params_sampling& params) {
   return params.penalty_last_n != 0 &&
@@ -50,12 +50,12 @@ bool HasBudget(const common_params_sampling& params) {
 // To how many tokens the sampler chain cuts the vocabulary before anything has changed the logits;
 // 0 where it does not. From these tokens the chain then chooses as it would from all.
 int32_t FirstCut(const common_params_sampling& params) {
-  constexpr int32_t kMostTop = 256;
+  constexpr int32_t kMaxTop = 256;
   const bool chooses_otherwise =
       params.mirostat != 0 || !params.grammar.empty() || HasBudget(params);
   const bool biased = std::ranges::any_of(
       params.logit_bias, [](const llama_logit_bias& each) { return each.bias != -INFINITY; });
-  if (chooses_otherwise || biased || params.top_k < 1 || params.top_k > kMostTop) return 0;
+  if (chooses_otherwise || biased || params.top_k < 1 || params.top_k > kMaxTop) return 0;
   for (const common_sampler_type sampler : params.samplers) {
     switch (sampler) {
       case COMMON_SAMPLER_TYPE_TOP_K:
@@ -87,7 +87,7 @@ Sampler::Sampler(const Model* model, common_params_sampling params,
   if (common_grammar_value(params.grammar).starts_with("%llguidance")) {
     throw std::invalid_argument("%llguidance grammars are not supported");
   }
-  if (params.temp < kLeastTemperature) params.temp = 0.0f;
+  if (params.temp < kMinTemperature) params.temp = 0.0f;
   if (IsGreedy(params)) {
     excluded_ = model->suppressed_tokens();
     if (params.ignore_eos) {
@@ -138,7 +138,7 @@ llama_token Sampler::SampleInTime(llama_context* context, int32_t batch_index) {
   if (!(candidates->data[candidates->selected].logit > -INFINITY)) {
     throw std::runtime_error("no token is left that may follow");
   }
-  if (std::chrono::steady_clock::now() - begin > kLongestSample) {
+  if (std::chrono::steady_clock::now() - begin > kMaxSample) {
     throw std::runtime_error("the grammar takes too long for one token");
   }
   return token;

@@ -14,7 +14,7 @@ constexpr double kPriorWeight = 0.02;
 constexpr int32_t kMinBackoff = 16;
 constexpr int32_t kMaxBackoff = 256;
 // Of the average number of tokens that a draft model guesses.
-constexpr double kLeastTokens = 0.01;
+constexpr double kMinTokens = 0.01;
 
 void Blend(double sample, double weight, double* average) {
   *average += weight * (sample - *average);
@@ -48,7 +48,7 @@ void DraftPacer::ObserveDrafting(int32_t n_drafted, double ms) {
   Blend(ms, kCostWeight, &drafting_ms_);
   Blend(n_drafted, kCostWeight, &drafting_tokens_);
   // Guessing that always comes to nothing has its price as well.
-  drafting_tokens_ = std::max(drafting_tokens_, kLeastTokens);
+  drafting_tokens_ = std::max(drafting_tokens_, kMinTokens);
 }
 
 // Nothing is known of what follows the first wrong token.

@@ -7,7 +7,7 @@
 
 // Passes over the model's weights that closing one gap between slots may cost. A closed gap saves
 // one pass in each step until a sequence starts or ends.
-inline constexpr int32_t kWorthPasses = 16;
+inline constexpr int32_t kMaxCompactionPasses = 16;
 
 struct SchedulerLimits {
   // Sequences that run at once, at least 1.
@@ -32,7 +32,7 @@ struct SchedulerLimits {
   int32_t max_background_tokens = 0;
   int32_t max_background_sequences = 1;
   // Sequences that may be moved to save one pass over the model's weights, see slot_compaction.h;
-  // 0 disables slot compaction. Together these moves cost at most kWorthPasses passes.
-  int32_t n_worth_moves = 0;
+  // 0 disables slot compaction. Together these moves cost at most kMaxCompactionPasses passes.
+  int32_t max_compaction_moves = 0;
   CacheLimits cache = {};
 };

@@ -127,13 +127,13 @@ std::optional<SlotMove> NextSlotMove(std::span<const SlotUse> uses, int32_t max_
 }
 
 void SlotCompaction::Compact(ScheduleState* state) {
-  const int32_t max_moves = state->limits.n_worth_moves;
+  const int32_t max_moves = state->limits.max_compaction_moves;
   if (max_moves == 0) return;
   SortNew(state);
   const bool has_new =
       std::ranges::any_of(state->running, [&](SequenceId id) { return state->Get(id).is_new; });
   if (has_new) n_open_plans_ = 0;
-  const bool all_move = n_open_plans_ >= std::max(kMinOpenPlans, kWorthPasses / max_moves);
+  const bool all_move = n_open_plans_ >= std::max(kMinOpenPlans, kMaxCompactionPasses / max_moves);
   std::vector<SlotUse> uses = UsesOf(*state, all_move);
   n_open_plans_ = CountRuns(uses) > 1 ? n_open_plans_ + 1 : 0;
   while (const auto move = NextSlotMove(uses, max_moves)) {

@@ -7,20 +7,20 @@ namespace {
 // Weight of the newest step in the running averages.
 constexpr double kWeight = 0.25;
 // One step that a neighbour on the machine delayed must not shrink many that follow.
-constexpr double kLargestRise = 2.0;
-constexpr int32_t kLeastChunk = 8;
+constexpr double kMaxRise = 2.0;
+constexpr int32_t kMinChunk = 8;
 // Where decoding leaves a prompt little of the target, the prompt still gets this many times what
 // the decodes take: then it keeps at least half of its speed alone, although small chunks are
 // computed less efficiently than large ones.
 constexpr double kFairShare = 2.0;
 // Far more than any batch.
-constexpr double kMostChunk = 1e6;
+constexpr double kMaxChunk = 1e6;
 
 void Blend(double sample, double* average) {
   if (*average == 0) {
     *average = sample;
   } else {
-    *average += kWeight * (std::min(sample, kLargestRise * *average) - *average);
+    *average += kWeight * (std::min(sample, kMaxRise * *average) - *average);
   }
 }
 
@@ -43,9 +43,9 @@ double StepPacer::PromptMs(int32_t n_decoding) const {
 }
 
 int32_t StepPacer::Chunk(int32_t n_decoding, double share) const {
-  if (prefill_ms_ == 0) return kLeastChunk;
+  if (prefill_ms_ == 0) return kMinChunk;
   const double ms = share * PromptMs(n_decoding);
-  return std::max(kLeastChunk, static_cast<int32_t>(std::min(ms / prefill_ms_, kMostChunk)));
+  return std::max(kMinChunk, static_cast<int32_t>(std::min(ms / prefill_ms_, kMaxChunk)));
 }
 
 // Between what was seen: more sequences cost at most in proportion, fewer no more.
