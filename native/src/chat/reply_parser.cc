@@ -10,15 +10,15 @@ std::string WithoutTrailingSpace(const std::string& text) {
   return text.substr(0, text.find_last_not_of(" \n\r\t") + 1);
 }
 
-// Tells what `now` has beyond `told`. Nothing where the parser took something back, which happens
-// when the beginning of a mark was taken for text.
-void TellText(ReplyDelta::Kind kind, const std::string& now, std::string* told,
+// Emits the part of `now` behind `emitted`. Nothing where the parser took something back, which
+// happens when it took the beginning of a mark for text.
+void EmitText(ReplyDelta::Kind kind, const std::string& now, std::string* emitted,
               std::vector<ReplyDelta>* deltas) {
-  if (now.size() <= told->size() || !now.starts_with(*told)) return;
+  if (now.size() <= emitted->size() || !now.starts_with(*emitted)) return;
   ReplyDelta delta;
   delta.kind = kind;
-  delta.text = now.substr(told->size());
-  *told = now;
+  delta.text = now.substr(emitted->size());
+  *emitted = now;
   deltas->push_back(std::move(delta));
 }
 
@@ -26,7 +26,7 @@ void TellText(ReplyDelta::Kind kind, const std::string& now, std::string* told,
 
 ReplyParser::ReplyParser(std::shared_ptr<const ReplyFormat> format) : format_(std::move(format)) {
   if (!format_->params.is_continuation) return;
-  // The beginning that the client gave is part of what is parsed, and not of what is told.
+  // The beginning that the client gave is parsed, but not emitted.
   common_chat_msg given;
   if (!Parse(true, &given)) return;
   reasoning_ = given.reasoning_content;
@@ -37,12 +37,12 @@ std::vector<ReplyDelta> ReplyParser::Push(const std::string& text, bool is_last)
   text_ += text;
   std::vector<ReplyDelta> deltas;
   common_chat_msg message;
-  // A reply that was cut, or is not what the format foresees, may still begin like it.
+  // A reply that was cut, or has another format, may still begin like the format.
   if (Parse(!is_last, &message)) {
-    Tell(message, is_last, &deltas);
+    Emit(message, is_last, &deltas);
   } else if (is_last) {
-    if (Parse(true, &message)) Tell(message, is_last, &deltas);
-    TellRest(&deltas);
+    if (Parse(true, &message)) Emit(message, is_last, &deltas);
+    EmitRemainder(&deltas);
   }
   return deltas;
 }
@@ -56,11 +56,11 @@ bool ReplyParser::Parse(bool is_partial, common_chat_msg* message) const {
   }
 }
 
-void ReplyParser::Tell(const common_chat_msg& message, bool is_last,
+void ReplyParser::Emit(const common_chat_msg& message, bool is_last,
                        std::vector<ReplyDelta>* deltas) {
-  TellText(ReplyDelta::Kind::kReasoning, WithoutTrailingSpace(message.reasoning_content),
+  EmitText(ReplyDelta::Kind::kReasoning, WithoutTrailingSpace(message.reasoning_content),
            &reasoning_, deltas);
-  TellText(ReplyDelta::Kind::kContent, message.content, &content_, deltas);
+  EmitText(ReplyDelta::Kind::kContent, message.content, &content_, deltas);
 
   const auto& calls = message.tool_calls;
   if (calls_.size() < calls.size()) calls_.resize(calls.size());
@@ -86,9 +86,9 @@ void ReplyParser::Tell(const common_chat_msg& message, bool is_last,
   }
 }
 
-// Text that follows no format is content: better shown than lost. Some look like a call up to
-// their end.
-void ReplyParser::TellRest(std::vector<ReplyDelta>* deltas) {
+// Text without the expected format is content: better shown than lost. Some looks like a call up to
+// its end.
+void ReplyParser::EmitRemainder(std::vector<ReplyDelta>* deltas) {
   if (!calls_.empty() || !reasoning_.empty()) return;
-  TellText(ReplyDelta::Kind::kContent, text_, &content_, deltas);
+  EmitText(ReplyDelta::Kind::kContent, text_, &content_, deltas);
 }

@@ -1,5 +1,6 @@
-// Takes a reply apart while it grows: reasoning, content, tool calls. What llama.cpp's parser finds
-// in the text so far is compared with what was told before, so that every character is told once.
+// Parses a reply while it grows: reasoning, content, tool calls. The result of llama.cpp's parser
+// for the text so far is compared with what was emitted before, so that every character is emitted
+// once.
 #pragma once
 
 #include <common/chat.h>
@@ -32,8 +33,8 @@ class ReplyParser {
  public:
   explicit ReplyParser(std::shared_ptr<const ReplyFormat> format);
 
-  // What `text`, which follows all text before, adds to the reply. Text that could be the
-  // beginning of a mark is kept until that is decided; after the last piece nothing is kept.
+  // What `text`, which follows all text before, adds to the reply. Text that could begin a mark is
+  // held back until that is decided; after the last piece nothing is held back.
   std::vector<ReplyDelta> Push(const std::string& text, bool is_last);
 
  private:
@@ -43,12 +44,12 @@ class ReplyParser {
   };
 
   bool Parse(bool is_partial, common_chat_msg* message) const;
-  void Tell(const common_chat_msg& message, bool is_last, std::vector<ReplyDelta>* deltas);
-  void TellRest(std::vector<ReplyDelta>* deltas);
+  void Emit(const common_chat_msg& message, bool is_last, std::vector<ReplyDelta>* deltas);
+  void EmitRemainder(std::vector<ReplyDelta>* deltas);
 
   std::shared_ptr<const ReplyFormat> format_;
   std::string text_;
-  // What was told so far.
+  // The text emitted so far.
   std::string reasoning_;
   std::string content_;
   std::vector<SentCall> calls_;

@@ -1,6 +1,6 @@
-// Tools for chat templates that have no place for them: the model is told of them in words, and
-// replies in the form of a template of our own (Hermes style), which llama.cpp knows how to enforce
-// and to take apart. Const after construction.
+// Tools for chat templates that have no place for them: the system message describes the tools in
+// words, and the model replies in the form of a template of our own (Hermes style), which llama.cpp
+// can enforce and parse. Const after construction.
 #pragma once
 
 #include <common/chat.h>

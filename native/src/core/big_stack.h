@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <functional>
 
-// Calls `function` on a thread of its own with `n_bytes` of stack and waits for it; what it throws
-// is thrown here. The stack is reserved, and takes memory only as far as it is used. Throws
+// Calls `function` on a thread of its own with `n_bytes` of stack, waits for it, and rethrows its
+// exception. The stack is reserved, and takes memory only as far as it is used. Throws
 // std::runtime_error when it cannot be reserved.
 void RunWithStack(size_t n_bytes, const std::function<void()>& function);

@@ -21,7 +21,7 @@ class CompletionText {
     return stops_.Push(text);
   }
 
-  // The completion ended without a stop string: whatever was held back.
+  // The completion ended without a stop string: returns the text that was held back.
   std::string Finish() {
     const StopMatcher::Result last = stops_.Push(characters_.Finish());
     return last.stopped ? last.text : last.text + stops_.Finish();

@@ -1,8 +1,8 @@
 // Keeps what users write from becoming control tokens: "<|im_end|>" in a message must not end it.
 //
 // Control texts in a request get a mark inside before the template renders it. The prompt is then
-// tokenized in the pieces between the marks, none of which holds a whole control text of the user,
-// while those of the template are whole.
+// tokenized in the pieces between the marks: none of them holds a whole control text of the user,
+// while control texts of the template are whole.
 #pragma once
 
 #include <string>
@@ -12,8 +12,8 @@
 
 class ControlTexts {
  public:
-  // `texts` are those of the vocabulary's control tokens; those of one character cannot be marked
-  // and are left out.
+  // `texts` are the texts of the vocabulary's control tokens. A text of one character cannot be
+  // marked and is ignored.
   explicit ControlTexts(const std::vector<std::string>& texts);
 
   struct Marked {

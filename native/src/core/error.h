@@ -6,9 +6,9 @@
 enum class ErrorCode {
   // The sampling parameters were refused.
   kBadRequest,
-  // This sequence could not go on; its neighbours do.
+  // This sequence could not go on; the others do.
   kSequenceFailed,
-  // The engine broke; every sequence it held is lost.
+  // The engine failed; all its sequences are lost.
   kEngineFailed,
 };
 

@@ -1,5 +1,4 @@
-// What a model thought of the tokens it could have chosen: the logarithm of the softmax over one
-// row of logits. Pure.
+// Log probabilities of tokens: the logarithm of the softmax over one row of logits. Pure.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +14,7 @@ class Logprobs {
   // +infinity, or with nothing above -infinity.
   Logprobs(std::span<const float> logits, int32_t n_top);
 
-  // At most 0; -infinity for a token the model rules out.
+  // At most 0; -infinity for a token that the model excludes.
   float Of(int32_t token) const;
 
   struct Candidate {
@@ -32,20 +31,20 @@ class Logprobs {
   std::vector<Candidate> top_;
 };
 
-// The bytes of a token that could have come, and what the model thought of it.
+// The bytes of an alternative token, and its log probability.
 struct PieceLogprob {
   std::string bytes = {};
   float logprob = 0;
 };
 
-// One token of a text.
+// One token of a text, with log probabilities.
 struct TokenLogprob {
   std::string bytes = {};
-  // None for the first token of a prompt, which nothing predicts.
+  // None for the first token of a prompt, which has no context.
   std::optional<float> logprob = {};
-  // The likeliest tokens at its place, the likeliest first.
+  // The likeliest tokens at its position, the likeliest first.
   std::vector<PieceLogprob> top = {};
-  // Characters (code points) of the text before it; of a token that only ends a character, those
-  // before that character.
+  // Characters (code points) of the text before it; for a token that only ends a character, the
+  // number of characters before that one.
   int32_t first_character = 0;
 };

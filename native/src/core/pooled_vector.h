@@ -1,11 +1,11 @@
-// The vector of one input, put together from what each of its pieces gave. Pure.
+// The vector of one input, combined from the pooled vectors of its pieces. Pure.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <vector>
 
-// llama.cpp's ways to make one vector of those of all tokens.
+// How llama.cpp combines the vectors of all tokens into one.
 enum class Pooling {
   kMean,
   // The first token's, the last token's.
@@ -19,8 +19,8 @@ class PooledVector {
  public:
   explicit PooledVector(Pooling pooling) : pooling_(pooling) {}
 
-  // Adds what the next piece, of `n_tokens` tokens, was pooled to. Pieces come in order and are all
-  // of one width.
+  // Adds the pooled vector of the next piece, which has `n_tokens` tokens. Pieces come in order,
+  // and all vectors have one width.
   void Add(std::span<const float> pooled, int32_t n_tokens);
 
   // The pooled vector of all pieces; empty before the first.

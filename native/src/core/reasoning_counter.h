@@ -1,5 +1,5 @@
-// Counts the tokens of a completion that are reasoning: those before the mark that ends it, marks
-// included. Goes by the text, since a mark need not be one token.
+// Counts the reasoning tokens of a completion: all up to the mark that ends the reasoning, marks
+// included. Works on the text, since a mark need not be one token.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,8 @@ class ReasoningCounter {
   ReasoningCounter() = default;
 
   // `start` and `ends` are the marks around reasoning (such as "<think>" and "</think>"), `opening`
-  // is what the prompt ends with: it may hold the start mark already. Nothing is counted without
-  // marks.
+  // is the end of the prompt, which may contain the start mark already. Without marks nothing is
+  // counted.
   ReasoningCounter(std::string start, std::vector<std::string> ends, std::string_view opening);
 
   // The text of the next token of the completion; may be empty.

@@ -20,8 +20,8 @@ class TokenTrail {
     waiting_.push_back(std::move(token));
   }
 
-  // `text` was shown. Returns the tokens whose first character is in it, in order: none of what is
-  // held back, or was cut away.
+  // `text` was shown. Returns the tokens whose first character is in it, in order: no token of text
+  // that is held back or was cut away.
   std::vector<TokenLogprob> Show(std::string_view text) {
     n_shown_ += CountCharacters(text);
     std::vector<TokenLogprob> tokens;

@@ -14,8 +14,8 @@ constexpr float kNone = -std::numeric_limits<float>::infinity();
 constexpr size_t kBlock = 64;
 constexpr size_t kLanes = 16;
 
-// Lanes keep the pass free of branches, so that the compiler vectorises it. What is no number loses
-// every comparison.
+// Lanes keep the pass free of branches, so that the compiler vectorizes it. NaN loses every
+// comparison.
 float HighestOf(std::span<const float> values) {
   std::array<float, kLanes> best;
   best.fill(kNone);
@@ -37,8 +37,8 @@ bool IsLikelier(const TopCandidates::Candidate& a, const TopCandidates::Candidat
 
 }  // namespace
 
-// As many blocks as tokens are wanted have one that is at least as high as the lowest of the
-// highest blocks' highest. So none of those wanted lies below that, and few others do not.
+// Among the maxima of all blocks, the k-th highest is a lower bound of the k highest logits: k
+// blocks have a logit that is at lower_bound as high. Few other logits pass this bound.
 std::span<const TopCandidates::Candidate> TopCandidates::Find(std::span<const float> logits,
                                                               int32_t k) {
   highest_.clear();
@@ -46,21 +46,21 @@ std::span<const TopCandidates::Candidate> TopCandidates::Find(std::span<const fl
     const size_t n = std::min(kBlock, logits.size() - begin);
     highest_.push_back(HighestOf(logits.subspan(begin, n)));
   }
-  float least = kNone;
+  float lower_bound = kNone;
   const auto n_wanted = static_cast<size_t>(k);
   if (highest_.size() > n_wanted) {
     scratch_ = highest_;
     const auto kth = scratch_.begin() + (k - 1);
     std::nth_element(scratch_.begin(), kth, scratch_.end(), std::greater());
-    least = *kth;
+    lower_bound = *kth;
   }
 
   candidates_.clear();
   for (size_t block = 0; block < highest_.size(); ++block) {
-    if (!(highest_[block] >= least) || highest_[block] == kNone) continue;
+    if (!(highest_[block] >= lower_bound) || highest_[block] == kNone) continue;
     const size_t end = std::min(logits.size(), (block + 1) * kBlock);
     for (size_t i = block * kBlock; i < end; ++i) {
-      if (logits[i] >= least && logits[i] > kNone) {
+      if (logits[i] >= lower_bound && logits[i] > kNone) {
         candidates_.push_back({static_cast<int32_t>(i), logits[i]});
       }
     }

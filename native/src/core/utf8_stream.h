@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-// Characters (code points) of a text of whole ones.
+// Number of characters (code points) in a text of whole characters.
 int32_t CountCharacters(std::string_view text);
 
 class Utf8Stream {
@@ -15,7 +15,7 @@ class Utf8Stream {
   // become a character are replaced by U+FFFD, one for each maximal part (Unicode 15, section 3.9).
   std::string Push(std::string_view bytes);
 
-  // The end of the text: what still waits becomes U+FFFD.
+  // The end of the text: an unfinished character becomes U+FFFD.
   std::string Finish();
 
  private:

@@ -128,8 +128,7 @@ struct EngineStats {
   uint64_t n_preempted = 0;
   // Completions that were moved in a split cache to be computed in one pass with others.
   uint64_t n_moved = 0;
-  // Guesses that were checked, their tokens, those that were right, and these by their place in the
-  // guess.
+  // Verified drafts, their tokens, the accepted ones, and these by their position in the draft.
   uint64_t n_drafts = 0;
   uint64_t n_drafted_tokens = 0;
   uint64_t n_accepted_tokens = 0;

@@ -1,5 +1,12 @@
-// Strings that stand in a reply as they are, between tags, instead of as JSON. Text only: knows no
-// schema and no llama.cpp.
+// Strings that stand in a reply as they are, between tags, instead of as JSON. Text only: includes
+// neither a schema nor llama.cpp.
+//
+// The pattern is parsed a second time here, after src/grammar/pattern.ts. The two parsers read
+// different languages: TypeScript reads any regular expression, once, and writes the small form
+// that llama.cpp's converter needs inside the JSON schema. Raw strings need the same classes
+// without JSON escapes and without the first character of the closing mark, which only llama.cpp's
+// generated grammar names. A second form in the schema would have to reach C++ through the tool
+// parameters, which are compared with the shown ones and rendered in prompts.
 #pragma once
 
 #include <string>

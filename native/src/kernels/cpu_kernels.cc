@@ -20,9 +20,9 @@
 #include "traits.h"
 
 // ggml's own accelerators (AMX, repacked weights) are "extra buffer types": before the CPU backend
-// computes an operation it asks each of them. The list and the classes are no public interface; the
-// headers are those of exactly the release that the library was built from, and what is not found
-// in it leaves ggml as it is (docs/decisions/0017-cpu-kernels.md).
+// computes an operation it asks each of them. The list and the classes are no public interface: the
+// headers come from the release that the library was built from, and where the library lacks one of
+// the functions, ggml stays as it is (docs/decisions/0017-cpu-kernels.md). See README.md.
 
 // The library's own are not within reach of a linker.
 ggml::cpu::tensor_traits::~tensor_traits() = default;
@@ -120,7 +120,7 @@ class Q8Traits final : public ggml::cpu::tensor_traits {
     const auto n_threads = static_cast<size_t>(params->nth);
     PackQ8Inputs(product, quantize_, product.n_blocks * thread / n_threads,
                  product.n_blocks * (thread + 1) / n_threads);
-    // As ggml does it: the first chunks are dealt out, whoever is done first takes the next.
+    // As in ggml: every thread starts with one chunk, and takes the next one when it is done.
     if (thread == 0) backend_.set_chunk(params->threadpool, params->nth);
     backend_.barrier(params->threadpool);
     const size_t n_chunks = n_threads * kChunksPerThread;

@@ -39,7 +39,7 @@ constexpr Q8Kernel kAvx2{"AVX2", 8, avx2::kRowKernels};
 
 __attribute__((target("f16c"))) float ToFloat(uint16_t half) { return _cvtsh_ss(half); }
 
-// Whoever has these has F16C, for which older compilers know no name here.
+// Every processor with these has F16C, for which older compilers have no name here.
 bool HasAvx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
 bool HasVnni() {

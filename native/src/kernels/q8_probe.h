@@ -1,4 +1,4 @@
-// What ggml's CPU backend makes of small products of random weights in Q8_0.
+// Small products of random Q8_0 weights, computed by ggml's CPU backend.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,7 @@
 
 #include "ggml-backend.h"
 
-// Outputs of a product for each number of inputs, the same for every call as long as the backend
-// computes the same. Empty when it cannot compute; what it leaves out is NaN, which equals nothing.
+// Outputs of a product for each number of inputs. Every call uses the same values, so equal results
+// mean equal kernels. Empty on failure. Outputs that were not computed are NaN, which equals
+// nothing.
 std::vector<float> ProbeQ8(ggml_backend_dev_t cpu, std::span<const int64_t> numbers_of_inputs);

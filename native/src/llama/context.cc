@@ -13,18 +13,18 @@ namespace {
 
 constexpr int32_t kContextPadding = 256;  // llama.cpp pads contexts to this many cells
 
-// Copies of a common prefix in a split cache move a slot's whole memory, except where the cells can
-// be copied. A share of the context that costs about as much to compute.
+// Copying a shared prefix in a split cache moves a slot's whole memory, except where single cells
+// can be copied. This is the share of the context that costs about as much to compute.
 constexpr int32_t kSplitCopyPart = 64;
 constexpr int32_t kMinSplitCopy = 64;
 
-// The share of a unified cache that finished prefixes may fill, unless one whole context is more. A
-// step pays for every cell in use, also for those it skips: on a CPU with flash attention about 1.2
-// ns of one core for each cell, layer and head.
-constexpr int32_t kKeptPart = 4;
+// The share of a unified cache that cached prefixes may fill, unless one whole context is more. A
+// step pays for every cell in use, even if it skips the cell: on a CPU with flash attention about
+// 1.2 ns of one core for each cell, layer and head.
+constexpr int32_t kCachedPart = 4;
 
-// Memory for the logits of prompt tokens that are scored, which llama.cpp reserves whether any is
-// or not. Few rows make many steps of a prompt, beyond a hundred gains nothing.
+// Memory for the logits of prompt tokens with log probabilities, which llama.cpp reserves in any
+// case. With few rows a prompt takes many steps; more than a hundred gain nothing.
 constexpr int32_t kLogprobBytes = 16 << 20;
 constexpr int32_t kMaxLogprobRows = 128;
 constexpr int32_t kMinLogprobRows = 8;
@@ -59,13 +59,13 @@ int32_t ArchitectureNumber(const llama_model* model, const char* name) {
   return std::atoi(text.data());
 }
 
-// Whether a token's position means another thing in a shorter context: llama.cpp has two sets of
-// RoPE factors for such models (LongRoPE) and takes one by the size of the context.
+// Whether the RoPE factors depend on the size of the context: llama.cpp has two sets of factors for
+// such models (LongRoPE).
 bool RotatesByContext(const llama_model* model) {
   return ArchitectureNumber(model, "rope.scaling.original_context_length") > 0;
 }
 
-// What a step of a few tokens reads of the model: of experts only those that are used.
+// Bytes of the model that a step of a few tokens reads: of the experts, only the used ones.
 double PassBytes(const llama_model* model) {
   const auto n_bytes = static_cast<double>(llama_model_size(model));
   const int32_t n_experts = ArchitectureNumber(model, "expert_count");
@@ -73,9 +73,9 @@ double PassBytes(const llama_model* model) {
   return n_experts > n_used && n_used > 0 ? n_bytes * n_used / n_experts : n_bytes;
 }
 
-// Whether attention has a faster way on a CPU for a sequence of many tokens in one batch
-// (ggml_compute_forward_flash_attn_ext_f16), so that what several have behind a common beginning is
-// better computed in one stream.
+// Whether a CPU computes attention faster for a sequence of many tokens in one batch
+// (ggml_compute_forward_flash_attn_ext_f16), so that the suffixes behind a shared prefix are better
+// computed in one stream.
 bool PrefersManyRows(const ContextOptions& options) {
   const ggml_type type = options.cache_type_k;
   return options.flash_attention != LLAMA_FLASH_ATTN_TYPE_DISABLED &&
@@ -152,8 +152,8 @@ bool Context::CutsInTrial() {
   return cuts;
 }
 
-// A GPU computes a few tokens with other kernels than many, and compiles or loads each when it is
-// first used, which takes up to seconds: now, and not when somebody waits for it.
+// A GPU computes a few tokens with other kernels than many, and compiles or loads each kernel on
+// first use, which takes up to seconds. This happens here, before a request waits for it.
 void Context::ComputeAllSizes(int32_t n_slots) {
   const auto n_max =
       static_cast<int32_t>(std::min<uint32_t>(llama_n_ubatch(context_.get()), n_ctx_));
@@ -182,11 +182,11 @@ CacheLimits Context::cache_limits() const {
   CacheLimits limits;
   limits.n_ids = n_ids_;
   limits.n_cells = n_cells_;
-  if (unified_) limits.max_cached_cells = std::max(n_ctx_, n_cells_ / kKeptPart);
+  if (unified_) limits.max_cached_cells = std::max(n_ctx_, n_cells_ / kCachedPart);
   limits.shares_cells = unified_;
   limits.cuts = cuts_;
   limits.copies = copies_;
-  // Where a prompt is computed fast, a gap in every step costs more than a prefix that is lost.
+  // Where prompts are computed fast, a gap in every step costs more than a lost prefix.
   if (copies_cells_) limits.max_swap_tokens = n_movable();
   limits.drops_to_move = !on_host_;
   if (unified_) {
@@ -202,7 +202,7 @@ CacheLimits Context::cache_limits() const {
 
 int32_t Context::max_compaction_moves(int32_t n_passes) const {
   if (unified_ || !cuts_) return 0;
-  // The slot, and that of a prefix that has to make way for it, are read and written.
+  // Two slots are read and written: the one that moves, and the cached prefix that makes way.
   const double moved_bytes = 4.0 * static_cast<double>(cell_bytes_) * n_ctx_;
   const double n_moves = n_passes * PassBytes(llama_get_model(context_.get())) / moved_bytes;
   return static_cast<int32_t>(std::min(n_moves, static_cast<double>(n_ids_)));
@@ -210,13 +210,13 @@ int32_t Context::max_compaction_moves(int32_t n_passes) const {
 
 std::string Context::DraftsDisabledReason() const {
   if (!cuts_) return "keeps a state that no token can be taken back from";
-  // Tokens of one step are spread over several ubatches then, and a later one may take the cells of
-  // tokens that are within the window again once the guess is taken back.
+  // The tokens of one step are then spread over several ubatches. A later ubatch may reuse cells of
+  // tokens that are within the window again once the draft is cut.
   if (n_window_ > 0 && !unified_) return "attends within a window, which needs KV_LAYOUT=unified";
   return "";
 }
 
-// Cells that have left the window may have been used for something else.
+// Cells that have left the window may have been reused.
 bool Context::CanCut(CacheId id, int32_t n_tokens) const {
   const llama_pos oldest = llama_memory_seq_pos_min(llama_get_memory(context_.get()), id);
   return oldest >= 0 && oldest <= std::max(0, n_tokens - n_window_);
@@ -299,8 +299,8 @@ bool Context::SetCells(CacheId id, const CellBytes& cells) {
   return llama_state_seq_set_data(context_.get(), cells.data(), cells.size(), id) == cells.size();
 }
 
-// What llama.cpp copies by itself it copies with the next decode: until then nobody may look at the
-// cells, or write them.
+// llama.cpp makes pending copies with the next decode: until then the cells must be neither read
+// nor written.
 bool Context::ReadCells(CacheId id, CellBytes* cells) {
   return !has_pending_copies_ && ReadCellsOf(context_.get(), id, cells);
 }

@@ -16,10 +16,10 @@
 
 // How sequences share the KV cache (docs/decisions/0007-prefix-cache.md).
 enum class KvLayout {
-  // One cache for all: what two sequences have in common is there once, and finished prefixes use
-  // what running sequences leave free.
+  // One cache for all: two sequences store their shared prefix once, and cached prefixes use the
+  // cells that running sequences leave free.
   kUnified,
-  // A part of its own for every slot, where there is room for that; a common prefix is copied.
+  // A part of its own for every slot, where there is room for that; a shared prefix is copied.
   kSplit,
 };
 
@@ -34,7 +34,7 @@ struct ContextOptions {
   KvLayout kv_layout = KvLayout::kSplit;
   int32_t n_batch = 2048;
   int32_t n_ubatch = 512;
-  // Guessed tokens of a batch, whose logits may be asked for beside one of each slot.
+  // Draft tokens of a batch, whose logits are kept beside one of each slot.
   int32_t n_drafted = 0;
   int32_t n_threads = 1;
   // ggml's busy-wait between graphs, 0 (sleep at once) to 100.
@@ -44,7 +44,7 @@ struct ContextOptions {
   llama_flash_attn_type flash_attention = LLAMA_FLASH_ATTN_TYPE_AUTO;
   ggml_type cache_type_k = GGML_TYPE_F16;
   ggml_type cache_type_v = GGML_TYPE_F16;
-  // Whether long prompts may be computed in a context of their own, where that is of use.
+  // Whether long prompts may be computed in a context of their own, where that helps.
   bool background_prefill = false;
 
   // Calls visit(name, &field) for each option that a caller of the addon may set.
@@ -82,7 +82,7 @@ class Context {
   DecodeStatus Decode(TokenBatch* batch);
   // llama.cpp has computed in the context by itself, and not through Decode.
   void ComputedElsewhere() { copied_id_ = -1; }
-  // No more copies of the sequence that was copied last are to come for now: frees the buffer.
+  // Frees the buffer of the sequence that was copied last: no more copies of it follow for now.
   void EndCopies();
 
   // Makes one change of the memory. False when it could not be made: then the id is empty.
@@ -91,9 +91,9 @@ class Context {
   // Whether cells can come from another context and go to it: they lie in the host's memory, and
   // each sequence has its own.
   bool moves_cells() const { return copies_cells_; }
-  // Whether llama.cpp is to copy something with the next Decode. Until then no cells are moved.
+  // Whether llama.cpp makes copies with the next Decode. Until then no cells can be moved.
   bool has_pending_copies() const { return has_pending_copies_; }
-  // What a sequence holds. False when it cannot be read.
+  // Reads the cells of a sequence. False when they cannot be read.
   bool ReadCells(CacheId id, CellBytes* cells);
   // Gives a sequence what was read in another context, in place of what it holds. `cells` are of
   // no use afterwards. False when it could not be done: then the id is empty.
@@ -104,24 +104,25 @@ class Context {
   // Tokens whose cells fit the buffer; where cells can be moved.
   int32_t n_movable() const;
 
-  // Like this context, for as many tokens as can be moved, whose outputs nobody wants: of one
-  // sequence, or of several that share their first ones, where they are computed faster together.
+  // A context like this one for the background prefill: as many tokens as can be moved, without
+  // outputs, of one sequence, or of several with a shared prefix where those are computed faster
+  // together.
   llama_context_params BackgroundParams(const ContextOptions& options) const;
   // Makes another context compute on this one's threads, while this one does not.
   void LendThreads(llama_context* other) const;
 
-  // What the memory of this model is capable of. What it returns must not outlive the context.
+  // The capabilities of this model's memory. The result must not outlive the context.
   CacheLimits cache_limits() const;
 
   // Sequences that can be moved from one id to another for the price of `n_passes` over the model's
-  // weights; 0 where ids need not be neighbours to be computed together.
+  // weights; 0 where ids need not be adjacent to be computed together.
   int32_t max_compaction_moves(int32_t n_passes) const;
 
   // Tokens whose logits a batch can keep, beside one for each slot.
   int32_t max_logprob_rows() const { return max_logprob_rows_; }
 
-  // Why the last tokens of a sequence cannot always be taken back as if they had never been there,
-  // as the end of a sentence about the model; empty when they can.
+  // Why drafts are disabled, as the end of a sentence about the model: the last tokens of a
+  // sequence cannot always be cut without a trace. Empty when they can.
   std::string DraftsDisabledReason() const;
 
   // Whether all sequences share one cache.

@@ -47,7 +47,7 @@ std::optional<CudaDriver> Ask(void* library) {
 }  // namespace
 
 std::optional<CudaDriver> FindCudaDriver() {
-  // Never closed: whoever computes with it goes on, and a driver does not like to be unloaded.
+  // Never closed: llama.cpp may compute with the driver, which does not support unloading.
   void* library = dlopen("libcuda.so.1", RTLD_NOW);
   return library == nullptr ? std::nullopt : Ask(library);
 }

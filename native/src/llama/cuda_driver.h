@@ -1,5 +1,5 @@
-// What NVIDIA's driver says of itself and its devices, through the library that every driver
-// brings; no CUDA toolkit is needed to build or run this.
+// The version of NVIDIA's driver and the capabilities of its devices, read through the library that
+// every driver includes; no CUDA toolkit is needed to build or run this.
 #pragma once
 
 #include <optional>

@@ -15,8 +15,8 @@ using Clock = std::chrono::steady_clock;
 
 // The part of the step target that a draft model may spend on tokens it has not seen.
 constexpr double kCatchUpPart = 0.25;
-// The part of all time that it may spend on those where guessing does not pay as far as is known,
-// and how much of that can be saved up, in milliseconds.
+// The part of all time that it may spend on them where drafts do not pay so far, and how much of
+// that can be saved up, in milliseconds.
 constexpr double kTrialPart = 0.03;
 constexpr double kMaxTrialMs = 500;
 
@@ -35,7 +35,7 @@ ContextOptions DraftContextOptions(const DraftOptions& options, ContextOptions e
   return engine;
 }
 
-// llama.cpp counts its sequences from 0 to the slots, so kept prefixes get no further ids.
+// llama.cpp numbers its sequences from 0 to the slots, so cached prefixes get no further ids.
 CacheLimits DraftCacheLimits(const Context& context, int32_t n_slots) {
   CacheLimits limits = context.cache_limits();
   limits.n_ids = n_slots;
@@ -50,13 +50,13 @@ common_params_speculative Params(const DraftOptions& options, llama_context* tar
     params.draft.ctx_tgt = target;
     params.draft.ctx_dft = draft;
     params.draft.n_max = options.n_max;
-    // Short drafts are dropped here, where it is still known what was computed for them.
+    // Drafter drops short drafts, because it must know what was computed for them.
     params.draft.n_min = 0;
     params.draft.p_min = options.p_min;
   } else {
     params.types = {COMMON_SPECULATIVE_TYPE_NGRAM_SIMPLE};
     params.ngram_simple.size_n = static_cast<uint16_t>(options.n_gram);
-    // It never drafts fewer tokens than it looks up, nor finds any that would be fewer.
+    // A draft never has fewer tokens than the n-gram that was looked up.
     params.ngram_simple.size_m = static_cast<uint16_t>(std::max(options.n_max, options.n_gram));
   }
   return params;
@@ -162,7 +162,7 @@ void Drafter::Draft(const std::vector<DraftCall>& calls, const Take& take) {
     if (model_ && !CatchUp(call, &id)) continue;
     asked.push_back({&call, id});
     auto& history = histories_[id];
-    // Only what is looked up in is read.
+    // Only n-gram lookup reads the history.
     if (!model_) history.assign(call.tokens.begin(), call.tokens.end() - 1);
     drafts_[id].clear();
     common_speculative_draft_params& params =
@@ -203,7 +203,7 @@ bool Drafter::CatchUp(const DraftCall& call, CacheId* id) {
   *id = IdFor(call);
   const int32_t n_cached = model.cache.n_cached(*id);
   const int32_t n_missing = n_known - 1 - n_cached;
-  // Up to a draft and the token after it are part of what guessing costs.
+  // Up to a draft and the token after it are part of the cost of drafting.
   const bool is_new = n_missing > options_.n_max + 1;
   if (is_new && call.is_trial && trial_ms_ <= 0) return false;
   const int32_t n = is_new ? std::min(n_missing, n_catch_up_) : n_missing;
@@ -269,7 +269,7 @@ bool Drafter::Compute(CacheId id, std::span<const Token> tokens) {
     model.batch.Clear();
     model.batch.Add(id, model.cache.n_cached(id), part, 0);
     if (model.context.Decode(&model.batch) != DecodeStatus::kOk) {
-      // Nobody knows what the cells hold now.
+      // The content of the cells is unknown now.
       model.context.Apply({CacheEdit::Kind::kClear, id});
       model.cache.Lost(id);
       return false;
@@ -290,7 +290,7 @@ void Drafter::ApplyEdits() {
 
 void Drafter::NoteDraft(CacheId id, Token last, const std::vector<Token>& draft) {
   DraftModel& model = *model_;
-  // llama.cpp does not compute the last token of a draft, unless it would have gone on.
+  // llama.cpp does not compute the last token of a draft, unless the draft would have gone on.
   llama_memory_t memory = llama_get_memory(model.context.get());
   const int32_t n_computed = llama_memory_seq_pos_max(memory, id) + 1 - model.cache.n_cached(id);
   if (n_computed < 1) return;

@@ -1,7 +1,6 @@
-// Guesses what follows known tokens, through llama.cpp's speculative decoding: by looking up where
-// the last tokens stood before (n-grams), or by asking a smaller model. What comes out is checked
-// against the model itself, so that a poor draft costs time and never changes a text. Engine
-// thread.
+// Drafts the next tokens of sequences through llama.cpp's speculative decoding: by looking up where
+// the last tokens stood before (n-grams), or with a smaller model. The model itself verifies every
+// draft, so that a poor one costs time and never changes a text. Engine thread.
 #pragma once
 
 #include <atomic>
@@ -27,9 +26,9 @@ struct DraftOptions {
   // Tokens of a draft; 1 <= n_min <= n_max.
   int32_t n_min = 1;
   int32_t n_max = 8;
-  // Tokens in a row that must have stood there before.
+  // Length of the n-gram that is looked up.
   int32_t n_gram = 4;
-  // Least probability the draft model gives a token it drafts.
+  // Minimum probability of a draft token by the draft model.
   float p_min = 0.75f;
   // The draft model, borrowed like the engine's.
   llama_model* model = nullptr;
@@ -59,22 +58,22 @@ class Drafter {
           llama_context* target, const std::atomic<bool>* aborting);
   ~Drafter();
 
-  // Guesses for each call that something can be guessed for, and gives it to `take`; an empty draft
-  // where a draft model was asked in vain. It first computes what it has not seen of a sequence, a
-  // part in each step if that is long.
+  // Drafts for each call where it can, and passes the result to `take`; an empty draft where a
+  // draft model found none. A draft model first computes the tokens of a sequence that it has not
+  // seen, in several steps if there are many.
   using Take = std::function<void(SequenceId, std::vector<Token>)>;
   void Draft(const std::vector<DraftCall>& calls, const Take& take);
 
   // The sequence has ended.
   void Forget(SequenceId id);
 
-  // What asking a draft model came to in the last Draft, 0 ms where none was asked. Long prompts it
-  // had to catch up with are left out.
+  // Tokens and time of the draft model in the last Draft, 0 ms where it was not used. Catching up
+  // with long prompts does not count.
   int32_t n_drafted() const { return n_drafted_; }
   double drafting_ms() const { return drafting_ms_; }
 
  private:
-  // The memory of a draft model: what it holds of each sequence that was guessed for.
+  // The memory of a draft model: the tokens of each sequence that it has drafted for.
   struct DraftModel {
     DraftModel(const DraftOptions& options, const ContextOptions& engine, double step_target_ms,
                const std::atomic<bool>* aborting);
@@ -94,13 +93,13 @@ class Drafter {
   bool CatchUp(const DraftCall& call, CacheId* id);
   // The id the draft model knows a sequence by, holding nothing but its tokens.
   CacheId IdFor(const DraftCall& call);
-  // Gives up the ids of sequences that nobody asks for now, such as paused ones, until one is free.
+  // Gives up the ids of sequences without a call, such as paused ones, until one is free.
   void SpareId(const std::vector<DraftCall>& calls);
   // Whether there are cells for `n_tokens`, and for the drafts of this step.
   bool MakeRoom(int32_t n_tokens);
   bool Compute(CacheId id, std::span<const Token> tokens);
   void ApplyEdits();
-  // What the draft model's memory holds after a draft.
+  // Records what the draft model's memory holds after a draft.
   void NoteDraft(CacheId id, Token last, const std::vector<Token>& draft);
 
   struct Deleter {
@@ -111,7 +110,7 @@ class Drafter {
   const int32_t n_target_vocab_;
   std::optional<DraftModel> model_;
   std::unique_ptr<common_speculative, Deleter> speculative_;
-  // By call: all known tokens but the last, where they are looked up in; and what came of it.
+  // By call: all known tokens but the last, in which n-grams are looked up; and the draft.
   std::vector<std::vector<Token>> histories_;
   std::vector<std::vector<Token>> drafts_;
   // Tokens the draft model may still catch up with in this step, and cells its drafts need.

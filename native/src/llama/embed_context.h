@@ -19,9 +19,9 @@ struct EmbedContextOptions {
   Pooling pooling = Pooling::kMean;
   // Tokens one input may have.
   int32_t n_ctx = 0;
-  // Whether a token sees those after it, so that an input has to be computed at once.
+  // Whether attention is bidirectional, so that an input has to be computed at once.
   bool whole_inputs = false;
-  // Tokens computed at once, where that is up to us.
+  // Tokens computed at once, where inputs can be split.
   int32_t n_ubatch = 512;
   int32_t n_threads = 1;
   // ggml's busy-wait between graphs, 0 (sleep at once) to 100.
@@ -67,7 +67,8 @@ class EmbedContext {
   void Add(const EmbedPiece& piece, std::span<const llama_token> tokens);
   // Returns when everything is computed.
   DecodeStatus Decode() { return batch_.DecodeIn(context_.get()); }
-  // What the last Decode pooled a sequence to, valid until the next; empty when there is nothing.
+  // The pooled vector of a sequence after the last Decode, valid until the next one; empty when
+  // there is none.
   std::span<const float> Pooled(int32_t sequence);
   // Frees what the memory holds of a sequence.
   void Forget(int32_t sequence);

@@ -33,7 +33,7 @@ class TokenBatch {
   int32_t size() const { return static_cast<int32_t>(tokens_.size()); }
 
  private:
-  // Column by column, as llama_batch wants it.
+  // Column by column, as in llama_batch.
   std::vector<llama_token> tokens_;
   std::vector<llama_pos> positions_;
   std::vector<int32_t> sequence_counts_;

@@ -4,16 +4,16 @@
 
 namespace {
 
-// Weights of the newest value in the running averages: of costs, of one sequence's checked guesses,
-// and of all sequences'.
+// Weights of the newest value in the running averages: of costs, of the verified drafts of one
+// sequence, and of those of all sequences.
 constexpr double kCostWeight = 0.125;
 constexpr double kRecordWeight = 0.25;
 constexpr double kPriorWeight = 0.02;
-// Steps without a guess between two trials: doubled when a trial fails, so that in the long run one
-// token of 256 is guessed in vain.
+// Steps without a draft between two trials. The number doubles when a trial fails, so that in the
+// long run one token of 256 is drafted in vain.
 constexpr int32_t kMinBackoff = 16;
 constexpr int32_t kMaxBackoff = 256;
-// Of the average number of tokens that a draft model guesses.
+// Of the average number of tokens in a draft of a draft model.
 constexpr double kMinTokens = 0.01;
 
 void Blend(double sample, double weight, double* average) {
@@ -47,11 +47,11 @@ void DraftPacer::ObserveStep(int32_t n_drafted, double ms, double plain_ms) {
 void DraftPacer::ObserveDrafting(int32_t n_drafted, double ms) {
   Blend(ms, kCostWeight, &drafting_ms_);
   Blend(n_drafted, kCostWeight, &drafting_tokens_);
-  // Guessing that always comes to nothing has its price as well.
+  // Drafting that never finds anything has its price as well.
   drafting_tokens_ = std::max(drafting_tokens_, kMinTokens);
 }
 
-// Nothing is known of what follows the first wrong token.
+// The tokens behind the first rejected one say nothing.
 void DraftPacer::ObserveOutcome(int32_t n_drafted, int32_t n_accepted, DraftRecord* record) {
   for (int32_t i = 0; i < std::min(n_accepted + 1, n_drafted); ++i) {
     const double right = i < n_accepted ? 1 : 0;

@@ -55,7 +55,7 @@ void EmbedPlanner::PlanInputs(std::vector<EmbedPiece>* pieces) {
     n_left -= n_tokens;
     if (requests_.contains(id)) candidates.push_back(id);
   }
-  // Whoever began this batch comes last in the next one.
+  // The request that began this batch comes last in the next one.
   if (turns_.size() > 1) std::rotate(turns_.begin(), turns_.begin() + 1, turns_.end());
 }
 

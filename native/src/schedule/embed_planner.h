@@ -3,7 +3,7 @@
 //
 // Requests take turns, one input each, so that a request of one input does not wait for one of two
 // thousand. An input is computed in one batch wherever it fits; a longer one comes in pieces, one
-// batch each, in turn with the batches of those who wait beside it.
+// batch each, in turn with the batches of the other requests.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,7 @@ struct EmbedLimits {
   int32_t n_batch = 512;
   // Inputs of a batch, at least 1, and ids of sequences: one more, for the input in pieces.
   int32_t n_inputs = 32;
-  // Whether a token sees those after it, so that an input cannot be computed in pieces.
+  // Whether attention is bidirectional, so that an input cannot be computed in pieces.
   bool whole_inputs = false;
 };
 

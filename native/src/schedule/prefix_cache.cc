@@ -10,7 +10,7 @@ namespace {
 // Tokens compared at a time.
 constexpr int32_t kBlock = 256;
 
-// The part of cells and ids that continued conversations may keep from everybody else.
+// The part of cells and ids that is protected for continued conversations.
 int32_t ProtectedPart(int32_t n) { return n / 4 * 3; }
 
 }  // namespace
@@ -40,7 +40,7 @@ PrefixMatch PrefixCache::Find(std::span<const Token> prompt, const std::string& 
     if (entry.state == State::kFree || entry.scope != scope) continue;
     if (!limits_.copies && entry.state == State::kOpen) continue;
     const int32_t n = CommonPrefix(entry.tokens, usable);
-    // Of equal ones a kept id: it may be taken over instead of copied.
+    // Of equal ones a cached id: it may be taken over instead of copied.
     const bool better =
         n > best.n_tokens || (n == best.n_tokens && n > 0 && entry.state == State::kCached &&
                               entries_[best.id].state == State::kOpen);
@@ -64,7 +64,7 @@ CacheId PrefixCache::Open(const std::string& scope, int32_t n_prompt, PrefixMatc
     if (continues) n_turns = source.n_turns + (is_cached ? 1 : 0);
     if (is_cached && 2 * match.n_tokens >= n_cached(match.id)) source.last_used = ++clock_;
     if (match.n_tokens == n_cached(match.id)) ++source.n_uses;
-    // A copy with cells of its own costs memory and time; what is continued is seldom asked for
+    // A copy with cells of its own costs memory and time, and a continued prefix is seldom needed
     // again as it was.
     if (is_cached && (!limits_.copies || (continues && !limits_.shares_cells))) id = match.id;
   }
@@ -89,7 +89,7 @@ void PrefixCache::Swap(CacheId a, CacheId b) { std::swap(entries_[a], entries_[b
 
 bool PrefixCache::MayMove(CacheId id) const {
   if (n_cached(id) == 0 || limits_.drops_to_move || LowestFree() >= 0) return true;
-  // What is copied before a swap may not be there to be read yet.
+  // A copy before a swap may not have been made when the swap reads it.
   const bool copies = std::ranges::any_of(
       edits_, [](const CacheEdit& edit) { return edit.kind == CacheEdit::Kind::kCopy; });
   return !copies && n_cached(id) <= limits_.max_swap_tokens;
@@ -178,7 +178,7 @@ void PrefixCache::Checkpoint(CacheId id) {
   DropExcess();
 }
 
-// What is a prefix of `id` is not needed beside it. In a memory that cannot be cut it is, once two
+// A cached prefix of `id` is not needed beside it. In a memory that cannot be cut it stays once two
 // sequences have started from it.
 void PrefixCache::DropSuperseded(CacheId id) {
   for (CacheId other = 0; other < limits_.n_ids; ++other) {
@@ -213,7 +213,7 @@ void PrefixCache::Lost(CacheId id) {
 }
 
 CacheId PrefixCache::FreeId(CacheId spared) {
-  // The lowest: a split KV cache computes neighbouring ids together, and a gap splits the batch.
+  // The lowest: a split KV cache computes adjacent ids together, and a gap splits the batch.
   const CacheId free = LowestFree();
   if (free >= 0) return free;
   const CacheId victim = LeastValuable([](CacheId) { return true; });

@@ -1,9 +1,10 @@
-// Which tokens every sequence id of the KV cache holds, which cells they share, and what finished
-// sequences leave behind for prompts that start like them. Books only: no tensor, no llama.cpp, no
-// thread. What it decides it also writes down as edits, which the owner of the memory carries out
-// in order.
+// Which tokens every sequence id of the KV cache holds, which cells the ids share, and which
+// prefixes of ended sequences stay cached for later prompts. Books only: no tensor, no llama.cpp,
+// no thread. Every decision is also recorded as an edit, which the owner of the memory applies in
+// order.
 //
-// An id is free, open (a running sequence computes in it) or kept (what a finished sequence left).
+// An id is free, open (a running sequence computes in it) or cached (it holds the prefix that an
+// ended or preempted sequence left).
 #pragma once
 
 #include <cstdint>
@@ -18,24 +19,24 @@ using Token = int32_t;
 using CacheId = int32_t;
 
 struct CacheLimits {
-  // Ids there are, at least as many as sequences run at once.
+  // Number of ids, at least the number of sequences that run at once.
   int32_t n_ids = 1;
   // Cells of all ids together.
   int32_t n_cells = 0;
-  // Cells that kept prefixes may hold beside those of open ids. Every step looks at them, if only
+  // Cells that cached prefixes may hold beside those of open ids. Every step visits them, if only
   // to skip them.
   int32_t max_cached_cells = std::numeric_limits<int32_t>::max();
   // Whether a copy shares the cells of its source (unified KV cache) or has its own (split).
   bool shares_cells = true;
-  // Whether a sequence can be cut at any token. Without, only the whole of what an id holds is of
-  // use: a recurrent state is the state after its last token and no other.
+  // Whether a sequence can be cut at any token. Otherwise a prefix can be used only as a whole: a
+  // recurrent state is the state after its last token and no other.
   bool cuts = true;
   // Whether one id can be copied to another at all.
   bool copies = true;
   // Tokens from which a copy is worth its price.
   int32_t min_copy_tokens = 1;
-  // To move what an id holds to one where a prefix is kept, while none is free: tokens that two ids
-  // may hold to change places, and whether the prefix worth least may be dropped for it instead.
+  // For a move to an id with a cached prefix while no id is free: tokens that two ids may hold to
+  // change places, and whether the least valuable prefix may be dropped instead.
   int32_t max_swap_tokens = 0;
   bool drops_to_move = false;
   // Where `cuts` depends on the id and the length, because old cells may be gone (sliding window).
@@ -60,7 +61,7 @@ struct CacheEdit {
   int32_t n_tokens = 0;
 };
 
-// The first `n_tokens` of a prompt are those that `id` holds; none when `id` is -1.
+// `id` holds the first `n_tokens` of a prompt. No match when `id` is -1.
 struct PrefixMatch {
   CacheId id = -1;
   int32_t n_tokens = 0;
@@ -73,58 +74,59 @@ class PrefixCache {
  public:
   explicit PrefixCache(CacheLimits limits);
 
-  // The longest prefix of `prompt` that some id of the same scope holds and can share. At most all
-  // tokens but the last, which has to be computed for its logits. A scan over all ids: at most 256,
+  // The longest prefix of `prompt` that an id of the same scope holds and can share. Never the last
+  // token, which has to be computed for its logits. A scan over all ids: at most 256,
   // compared in blocks, takes microseconds.
   PrefixMatch Find(std::span<const Token> prompt, const std::string& scope) const;
 
   // Takes an id for a sequence of `n_prompt` prompt tokens and gives it the matched prefix.
-  // Requires fewer than n_ids open ones. May take over the matched id, or take the id of the kept
-  // prefix that is worth least.
+  // Requires fewer than n_ids open ones. May take over the matched id, or the id of the least
+  // valuable cached prefix.
   CacheId Open(const std::string& scope, int32_t n_prompt, PrefixMatch match);
 
   // Two open ids that hold nothing change places.
   void Swap(CacheId a, CacheId b);
 
-  // Whether what an open or kept id holds can be moved, by what the limits say.
+  // Whether the limits allow moving the tokens of an open or cached id.
   bool MayMove(CacheId id) const;
 
-  // An open id becomes another one, which is not open, and takes along what it holds; a prefix that
-  // is kept there goes to a free id, or to where the open one was. Both may move. For caches whose
-  // ids share no cells.
+  // Moves an open id and its tokens to another id, which is not open. A cached prefix there goes to
+  // a free id, or to where the open one was. Both must be allowed to move. For caches whose ids
+  // share no cells.
   void Rename(CacheId id, CacheId to);
 
-  // Replaces what an open id holds with a longer prefix.
+  // Replaces the tokens of an open id by a longer prefix.
   void Adopt(CacheId id, PrefixMatch match);
 
-  // `tokens` were computed behind what the id holds.
+  // `tokens` were computed behind the tokens of the id.
   void Extend(CacheId id, std::span<const Token> tokens);
 
-  // An open id loses what it holds from token `n_tokens` on.
+  // An open id loses its tokens from `n_tokens` on.
   void Cut(CacheId id, int32_t n_tokens);
 
-  // The sequence of an open id does not run any more: what it computed is kept, unless another id
-  // holds the same. Shorter prefixes of it are dropped, since it serves as well as they did.
-  // `resumes` marks one that will be asked for again.
+  // The sequence of an open id no longer runs: its tokens become a cached prefix, unless another id
+  // holds the same. Shorter cached prefixes of it are dropped, since it serves as well.
+  // `resumes` marks a prefix that will be needed again.
   void Keep(CacheId id, bool resumes = false);
 
-  // Keeps a copy of an open id as it is now. For memories that cannot be cut; does nothing when no
-  // id can be had.
+  // Caches a copy of an open id as it is now. For memories that cannot be cut. Does nothing when no
+  // id is available.
   void Checkpoint(CacheId id);
 
   // Frees an id and its cells.
   void Clear(CacheId id);
 
-  // The memory has lost what the id holds; there is nothing left to clear. A kept id becomes free.
+  // The memory has lost the tokens of the id, so there is nothing left to clear. A cached id
+  // becomes free.
   void Lost(CacheId id);
 
   // From now on whole prefixes only.
   void ForbidCuts() { limits_.cuts = false; }
 
-  // Clears the kept prefix that is worth least of those that hold cells for themselves. Worth more
-  // are conversations, which were continued before: short calls that nobody continues cannot push
-  // them out, as long as they take no more than three quarters of what may be kept. Among equals
-  // the one used last stays. False when there is none.
+  // Clears the least valuable cached prefix that has cells of its own. Prefixes of conversations
+  // that were continued before are more valuable: single calls cannot evict them, as long as they
+  // take no more than three quarters of the cells for cached prefixes. Among equals the most
+  // recently used one stays. False when there is none.
   bool EvictOne();
 
   // The edits since the last call, in the order they must be made.
@@ -135,16 +137,16 @@ class PrefixCache {
   std::span<const Token> cached(CacheId id) const { return entries_[id].tokens; }
   // Cells in use, each counted once.
   int32_t n_used() const { return n_used_; }
-  // Those of open ids.
+  // Cells of open ids.
   int32_t n_open_cells() const;
-  // How many cells of a match are those of open ids already.
+  // How many cells of a match open ids use already.
   int32_t n_open_cells(PrefixMatch match) const;
   int32_t n_prefixes() const { return Count(State::kCached); }
   int32_t n_open() const { return Count(State::kOpen); }
   // Whether an open id holds exactly these tokens.
   bool Holds(CacheId id, std::span<const Token> tokens) const;
 
-  // What an id is in use for.
+  // What an id is used for.
   enum class State : uint8_t { kFree, kOpen, kCached };
   State state(CacheId id) const { return entries_[id].state; }
 
@@ -181,10 +183,10 @@ class PrefixCache {
   // Whether the first `n_tokens` of an id can be given to another.
   bool Serves(CacheId id, int32_t n_tokens) const;
   bool StartsWith(const Entry& entry, const Entry& prefix) const;
-  // A free id, if need be that of the kept prefix worth least, which is dropped unless it is
+  // A free id, or else the one of the least valuable cached prefix, which is dropped unless it is
   // `spared`. -1 when all are open.
   CacheId FreeId(CacheId spared);
-  // The kept id worth least among those `allowed` allows, or -1.
+  // The least valuable cached id that `allowed` accepts, or -1.
   CacheId LeastValuable(const std::function<bool(CacheId)>& allowed) const;
   void Copy(CacheId id, PrefixMatch match);
   // To a free id.

@@ -6,7 +6,7 @@ namespace {
 
 // Weight of the newest step in the running averages.
 constexpr double kWeight = 0.25;
-// One step that a neighbour on the machine delayed must not shrink many that follow.
+// One step that another process delayed must not shrink many that follow.
 constexpr double kMaxRise = 2.0;
 constexpr int32_t kMinChunk = 8;
 // Where decoding leaves a prompt little of the target, the prompt still gets this many times what

@@ -1,7 +1,7 @@
-// How many prompt tokens to compute beside running decodes. A prompt never takes longer of a step
-// than a target, and the whole step takes no longer either, unless decoding alone takes a third of
-// it: so a step lasts at most twice the target, or twice its decodes if that is more. Learns from
-// steps that were measured; knows no clock.
+// How many prompt tokens to compute beside running decodes. Prompts never take more of a step than
+// a target time. The whole step takes no longer either, unless decoding alone takes a third of it:
+// a step lasts at most twice the target, or twice its decodes if that is more. Learns from measured
+// steps; reads no clock.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 class StepPacer {
  public:
-  // `target_ms`: by how much a prompt may delay those who decode, in milliseconds, above 0.
+  // `target_ms`: by how much a prompt may delay decoding sequences, in milliseconds, above 0.
   explicit StepPacer(double target_ms) : target_ms_(target_ms) {}
 
   // A step of `n_decoding` single tokens and `n_prefill` prompt tokens took `ms`.
@@ -22,8 +22,8 @@ class StepPacer {
   // few that a prompt stands still, even where decoding alone takes longer than the target.
   int32_t Chunk(int32_t n_decoding, double share = 1) const;
 
-  // What a step that only decodes `n_decoding` sequences takes, in milliseconds; 0 before the
-  // first.
+  // Duration of a step that only decodes `n_decoding` sequences, in milliseconds; 0 before the
+  // first one.
   double DecodeMs(int32_t n_decoding) const;
 
  private:
