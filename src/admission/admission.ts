@@ -34,7 +34,7 @@ const maxRetrySeconds = 600;
 
 /**
  * The queue in front of the engine. Admits as many sequences as the engine runs at once; all others wait here,
- * where a key's requests can be told apart and dropped. {@link FairQueue} decides which sequence is next.
+ * where requests are known by key and can be dropped. {@link FairQueue} decides which sequence is next.
  */
 export class Admission {
   readonly #limits: AdmissionLimits;

@@ -320,6 +320,6 @@ describe('GET /admin/usage', () => {
     const open = start().app;
     const remote = await open.inject({ url: '/admin/usage', remoteAddress: '192.0.2.1' });
     expect(remote.statusCode).toBe(403);
-    expect(remote.json().error.message).toContain('only this machine may ask for the usage');
+    expect(remote.json().error.message).toContain('only this machine may request the usage');
   });
 });

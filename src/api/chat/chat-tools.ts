@@ -11,8 +11,8 @@ const modes = ['none', 'auto', 'required'] as const;
 type Mode = (typeof modes)[number];
 
 /**
- * The tools of a body that fits the schema, and the choice among them. A choice of one function offers
- * that one alone.
+ * Reads the tools of a body that fits the schema, and the choice among them. A named function is the only one that
+ * is offered.
  * @throws {GatewayError} `unsupported_parameter`, `invalid_value`, `missing_required_parameter`
  */
 export function readTools(body: ChatCompletionRequest): ToolOptions {
@@ -55,7 +55,7 @@ function toTool({ type, function: definition }: RequestTool, index: number): Too
   };
 }
 
-/** Arguments are an object; a schema need not say so. */
+/** Arguments are an object, also where the schema has no type. */
 function checkType(parameters: object | null | undefined, param: string): void {
   const type = (parameters as { readonly type?: unknown } | null | undefined)?.type;
   if (type === undefined || [type].flat().includes('object')) return;
@@ -65,7 +65,7 @@ function checkType(parameters: object | null | undefined, param: string): void {
   });
 }
 
-/** A tool that is not strict is offered whatever its schema says; what cannot be enforced is only shown. */
+/** A tool that is not strict is always offered; keywords that cannot be enforced are only shown to the model. */
 function readEnforced(parameters: object, strict: boolean, param: string): Pick<Tool, 'enforced'> {
   if (strict) return requireEnforceable(parameters, param);
   const { schema, changed } = relaxedSchema(parameters);

@@ -6,13 +6,13 @@ import { enforceableSchema } from '../../grammar/schema.ts';
 import { checkDepth, missing, unsupported } from '../fields/request-errors.ts';
 import type { ChatCompletionRequest, ResponseFormat } from './chat-shapes.ts';
 
-/** What the whole reply has to follow, where it calls no tool. */
+/** The format of the whole reply, unless it calls a tool. */
 type ReplyFormat = Pick<ChatOptions, 'jsonSchema' | 'grammar'>;
 
 /**
- * The format that a body asks for: by `response_format`, or by one of the extensions `json_schema` and
+ * Reads the format that a body requests by `response_format`, or by one of the extensions `json_schema` and
  * `grammar`.
- * @param offersCalls - whether the reply may call tools instead
+ * @param offersCalls - true if the reply may call tools instead
  * @throws {GatewayError} `invalid_value`, `unsupported_parameter`, `missing_required_parameter`
  */
 export function readReplyFormat(body: ChatCompletionRequest, offersCalls: boolean): ReplyFormat {
@@ -41,15 +41,15 @@ export function readReplyFormat(body: ChatCompletionRequest, offersCalls: boolea
 }
 
 /**
- * A schema in the form that can be enforced to the letter.
- * @throws {GatewayError} `unsupported_parameter` with the path of what cannot be
+ * A schema in the form that can be enforced exactly.
+ * @throws {GatewayError} `unsupported_parameter` with the path of the keyword that cannot
  */
 export function readSchema(schema: object, param: string): object {
   checkDepth(schema, param);
   return namingProblems(param, () => enforceableSchema(schema).schema);
 }
 
-/** The same for the parameters of a tool that is called by the letter. */
+/** The same for the parameters of a strict tool. */
 export function requireEnforceable(parameters: object, param: string): Pick<Tool, 'enforced'> {
   const { schema, changed } = namingProblems(param, () => enforceableSchema(parameters));
   return changed ? { enforced: schema } : {};
@@ -58,7 +58,7 @@ export function requireEnforceable(parameters: object, param: string): Pick<Tool
 function readResponseFormat(format: ResponseFormat): object {
   switch (format.type) {
     case 'json_object':
-      // As an object it is no more than any; a schema of other values is the client's own matter.
+      // Any object, unless the client sends a schema of its own.
       return format.schema == null
         ? { type: 'object' }
         : readSchema(format.schema, 'response_format.schema');

@@ -1,9 +1,9 @@
 import { type Static, type TOptional, type TSchema, type TUnsafe, Type } from 'typebox';
 
 /**
- * A field that may be left out, or sent as null with the same meaning, as OpenAI's optional fields may.
- * The types go into one `type` list and not into an `anyOf`: a list fails with one error that says what
- * was expected, an `anyOf` with one per branch.
+ * A field that may be absent or null, with the same meaning, like OpenAI's optional fields. The types form one
+ * `type` list instead of an `anyOf`: a list fails with one error that names the expected types, an `anyOf` with one
+ * error per branch.
  */
 export function optional<Schema extends TSchema>(
   schema: Schema & { readonly type: string },

@@ -7,7 +7,7 @@ export function missing(param: string): GatewayError {
   });
 }
 
-/** @param advice - the end of a sentence: what to do instead */
+/** @param advice - what to do instead, as the end of a sentence */
 export function unsupported(param: string, advice: string): GatewayError {
   return new GatewayError('unsupported_parameter', {
     param,
@@ -15,19 +15,19 @@ export function unsupported(param: string, advice: string): GatewayError {
   });
 }
 
-/** Levels of arrays and objects that llama.cpp's recursive readers are given at most. */
-const deepestLevel = 64;
+/** Maximum nesting of arrays and objects, because llama.cpp reads them recursively. */
+const maxDepth = 64;
 
 /** @throws {GatewayError} `invalid_value` when a free-form value is nested too deeply */
 export function checkDepth(value: unknown, param: string): void {
   const isTooDeep = (inner: unknown, level: number): boolean =>
     typeof inner === 'object' &&
     inner !== null &&
-    (level > deepestLevel || Object.values(inner).some((each) => isTooDeep(each, level + 1)));
+    (level > maxDepth || Object.values(inner).some((each) => isTooDeep(each, level + 1)));
   if (isTooDeep(value, 1)) {
     throw new GatewayError('invalid_value', {
       param,
-      message: `\`${param}\` is nested more than ${deepestLevel} levels deep.`,
+      message: `\`${param}\` is nested more than ${maxDepth} levels deep.`,
     });
   }
 }

@@ -1,13 +1,13 @@
 /**
- * The sampling fields of a request, the same for every endpoint that generates. Nothing is clamped: a
- * range ends where llama.cpp would clamp, switch a sampler off in silence, or compute with infinities.
+ * The sampling fields of every endpoint that generates text. Values are never clamped: a range ends where llama.cpp
+ * would clamp the value, silently switch a sampler off, or compute with infinities.
  */
 import { type Static, Type } from 'typebox';
 import { GatewayError } from '../../core/errors.ts';
 import type { SamplingParams } from '../../engine/sampling-params.ts';
 import { optional } from './optional.ts';
 
-/** llama.cpp's samplers in their usual order. `infill` is left out: it works on another kind of prompt. */
+/** llama.cpp's samplers in their default order, without `infill`, which requires another kind of prompt. */
 const samplerNames = [
   'penalties',
   'dry',
@@ -21,33 +21,33 @@ const samplerNames = [
   'adaptive_p',
 ] as const;
 
-/** llama.cpp's field is called `typical_p` and its sampler `typ_p`; clients send either as a sampler. */
+/** llama.cpp calls the field `typical_p` and the sampler `typ_p`; clients send either as a sampler. */
 const acceptedSamplers = [...samplerNames, 'typical_p'] as const;
 
-/** Tokens a penalty looks back over at most; llama.cpp allocates room for all of them at once. */
+/** Maximum tokens that a penalty looks back over; llama.cpp allocates memory for all of them. */
 const maxLookBack = 65_536;
 
-/** More than OpenAI takes (300); each is looked at for every token sampled. */
+/** More than OpenAI's limit (300); each entry costs time for every sampled token. */
 const maxBiasCount = 1024;
 
-/** A break is compared with every token of the vocabulary, and llama.cpp reads no more than 40 bytes. */
+/** Each breaker is compared with every token of the vocabulary; llama.cpp reads 40 bytes of it at most. */
 const maxBreakerCount = 16;
 
 const Share = Type.Number({ minimum: 0, maximum: 1 });
 const PositiveShare = Type.Number({ exclusiveMinimum: 0, maximum: 1 });
 const Penalty = Type.Number({ minimum: -2, maximum: 2 });
-// Logits are divided by it: near 0 they would overflow.
+// Logits are divided by the penalty and would overflow near 0.
 const RepeatPenalty = Type.Number({ minimum: 0.01, maximum: 10 });
 const LookBack = Type.Integer({ minimum: 0, maximum: maxLookBack });
 
-/** What a request may say about the choice of tokens, as properties of its schema. */
+/** The sampling fields, as properties of a request's schema. */
 export const samplingFields = {
   temperature: optional(Type.Number({ minimum: 0, maximum: 2 })),
   dynatemp_range: optional(Type.Number({ minimum: 0, maximum: 2 })),
-  // The entropy, from 0 to 1, is raised to it: below 0 that is infinite.
+  // The exponent of the entropy, which is 0 to 1; a negative exponent would give infinity.
   dynatemp_exponent: optional(Type.Number({ minimum: 0, maximum: 4 })),
   top_p: optional(PositiveShare),
-  // −1 is what other servers call the whole vocabulary, llama.cpp's 0.
+  // −1 means the whole vocabulary in other servers, like 0 in llama.cpp.
   top_k: optional(Type.Integer({ minimum: -1, maximum: 2 ** 31 - 1 })),
   min_p: optional(Share),
   typical_p: optional(PositiveShare),
@@ -58,7 +58,7 @@ export const samplingFields = {
   frequency_penalty: optional(Penalty),
   presence_penalty: optional(Penalty),
   repeat_penalty: optional(RepeatPenalty),
-  /** vLLM's name for it. */
+  /** vLLM's name of the same field. */
   repetition_penalty: optional(RepeatPenalty),
   repeat_last_n: optional(LookBack),
   dry_multiplier: optional(Type.Number({ minimum: 0, maximum: 100 })),
@@ -78,7 +78,7 @@ export const samplingFields = {
   adaptive_target: optional(Type.Number({ minimum: -1, maximum: 1 })),
   // At 1 the moving average would have infinite weight.
   adaptive_decay: optional(Type.Number({ minimum: 0, maximum: 0.99 })),
-  // Signed or unsigned; a JSON number above 2^53 arrives rounded, at most to 2^64.
+  // Signed or unsigned; a JSON number above 2^53 arrives rounded, to 2^64 at most.
   seed: optional(
     Type.Integer({
       format: 'int64',
@@ -98,7 +98,7 @@ const SamplingRequest = Type.Object(samplingFields);
 /** The sampling fields of a body that fits its schema. */
 export type SamplingRequest = Static<typeof SamplingRequest>;
 
-/** Fields whose value goes to the engine as it is. */
+/** Fields whose value is passed to the engine unchanged. */
 const plainFields = {
   temperature: 'temperature',
   dynatemp_range: 'dynatempRange',
@@ -126,8 +126,8 @@ const plainFields = {
 } as const satisfies Partial<Record<keyof SamplingRequest, keyof SamplingParams>>;
 
 /**
- * The sampling fields in the engine's words. `repeat_penalty` wins over `repetition_penalty`.
- * @throws {GatewayError} `invalid_value` for a `logit_bias` that is not one
+ * The sampling parameters of a body. `repeat_penalty` overrides `repetition_penalty`.
+ * @throws {GatewayError} `invalid_value` for an invalid `logit_bias`
  */
 export function readSampling(body: SamplingRequest): SamplingParams {
   const params: Record<string, unknown> = {};
@@ -149,8 +149,8 @@ export function readSampling(body: SamplingRequest): SamplingParams {
 }
 
 /**
- * Token ids can be checked only once there is a model.
- * @throws {GatewayError} `invalid_value` for an id the vocabulary does not have
+ * Checks the token ids of the biases against the model's vocabulary.
+ * @throws {GatewayError} `invalid_value` for an id outside of it
  */
 export function requireTokens(params: SamplingParams, vocabularySize: number): void {
   for (const [id] of params.logitBias ?? []) {

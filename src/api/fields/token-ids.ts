@@ -1,8 +1,8 @@
 import { GatewayError } from '../../core/errors.ts';
 
 /**
- * @param param - where the first of them stands is `param[0]`; texts among them are skipped
- * @throws {GatewayError} `invalid_value` for a number that is no token of the vocabulary
+ * @param param - path of the array; texts in it are skipped
+ * @throws {GatewayError} `invalid_value` for a token id outside of the vocabulary
  */
 export function checkTokenIds(
   tokens: readonly (string | number)[],

@@ -4,13 +4,13 @@ import { characterCount } from '../../core/characters.ts';
 import type { TokenLogprob, TopLogprob } from '../../engine/logprobs.ts';
 
 const pieceFields = {
-  /** Where the bytes are no whole characters, what is missing of them reads as U+FFFD. */
+  /** Incomplete characters read as U+FFFD. */
   token: Type.String(),
   logprob: Type.Number(),
   bytes: Type.Array(Type.Integer()),
 };
 
-/** The tokens of a piece of a chat reply. */
+/** Log probabilities of a chat reply, or of a piece of it. */
 export const ChatLogprobs = Type.Object({
   content: Type.Array(
     Type.Object({ ...pieceFields, top_logprobs: Type.Array(Type.Object(pieceFields)) }),
@@ -19,7 +19,7 @@ export const ChatLogprobs = Type.Object({
 });
 export type ChatLogprobs = Static<typeof ChatLogprobs>;
 
-/** The tokens of a piece of a text completion, in columns. */
+/** Log probabilities of a text completion, or of a piece of it, in columns. */
 export const TextLogprobs = Type.Object({
   tokens: Type.Array(Type.String()),
   /** Null for the first token of a prompt. */
@@ -30,12 +30,12 @@ export const TextLogprobs = Type.Object({
 });
 export type TextLogprobs = Static<typeof TextLogprobs>;
 
-/** OpenAI's word for a token that cannot come; JSON has no infinity. */
-const leastLogprob = -9999;
+/** OpenAI's value for an excluded token; JSON has no infinity. */
+const minLogprob = -9999;
 
 export function toChatLogprobs(tokens: readonly TokenLogprob[]): ChatLogprobs {
   return {
-    content: tokens.map(({ bytes, logprob = leastLogprob, top }) => ({
+    content: tokens.map(({ bytes, logprob = minLogprob, top }) => ({
       ...toWirePiece({ bytes, logprob }),
       top_logprobs: top.map(toWirePiece),
     })),
@@ -47,11 +47,11 @@ function toWirePiece({
   bytes,
   logprob,
 }: TopLogprob): ChatLogprobs['content'][number]['top_logprobs'][number] {
-  return { token: bytes.toString(), logprob: Math.max(logprob, leastLogprob), bytes: [...bytes] };
+  return { token: bytes.toString(), logprob: Math.max(logprob, minLogprob), bytes: [...bytes] };
 }
 
 /**
- * Tokens of a completion.
+ * Log probabilities of a completion's tokens.
  * @param startCount - characters of the choice's text before the completion
  */
 export function completionLogprobs(
@@ -65,8 +65,8 @@ export function completionLogprobs(
 }
 
 /**
- * All tokens of an echoed prompt. Some may come before its text: a BOS, or a space that the vocabulary
- * puts in front. So they are counted from its end.
+ * Log probabilities of all tokens of an echoed prompt. A BOS token, or a space that the vocabulary prepends, precedes
+ * the text, so the offsets are counted from the end.
  */
 export function promptLogprobs(tokens: readonly TokenLogprob[], text: string): TextLogprobs {
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
@@ -84,7 +84,7 @@ export function promptLogprobs(tokens: readonly TokenLogprob[], text: string): T
   );
 }
 
-/** Two neighbouring pieces as one. */
+/** Joins two consecutive pieces. */
 export function joinLogprobs(first: TextLogprobs, second: TextLogprobs): TextLogprobs {
   return {
     tokens: [...first.tokens, ...second.tokens],
@@ -98,25 +98,25 @@ function toColumns(tokens: readonly TokenLogprob[], offsets: number[]): TextLogp
   return {
     tokens: tokens.map(({ bytes }) => toKey(bytes)),
     token_logprobs: tokens.map(({ logprob }) =>
-      logprob === undefined ? null : Math.max(logprob, leastLogprob),
+      logprob === undefined ? null : Math.max(logprob, minLogprob),
     ),
     top_logprobs: tokens.map(toMap),
     text_offset: offsets,
   };
 }
 
-/** The likeliest tokens, and the token itself where it is not among them. */
+/** The likeliest tokens, and the token itself if it is not among them. */
 function toMap({ bytes, logprob, top }: TokenLogprob): Record<string, number> | null {
   if (logprob === undefined) return null;
   const map = new Map<string, number>();
   for (const piece of [...top, { bytes, logprob }]) {
     const key = toKey(piece.bytes);
-    if (!map.has(key)) map.set(key, Math.max(piece.logprob, leastLogprob));
+    if (!map.has(key)) map.set(key, Math.max(piece.logprob, minLogprob));
   }
   return Object.fromEntries(map);
 }
 
-/** A token by itself: there are no bytes beside it here, so parts of characters are written out. */
+/** A token's text. Without a field for its bytes, parts of characters are written as escapes. */
 function toKey(bytes: Buffer): string {
   if (isUtf8(bytes)) return bytes.toString();
   return `bytes:${[...bytes].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}`;

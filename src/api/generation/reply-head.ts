@@ -4,13 +4,13 @@ import type { ServedModel } from '../../model/registry.ts';
 import type { ServiceTier } from '../fields/generation-fields.ts';
 import type { CompletionFinishReason } from './choice.ts';
 
-/** What every object of one reply carries alike, as properties of its schema. */
+/** The equal fields of all objects of one reply, as properties of a schema. */
 export const replyHeadFields = {
   id: Type.String(),
   created: Type.Integer(),
   model: Type.String(),
   system_fingerprint: Type.String(),
-  /** Only where the request says something of it. */
+  /** Only if the request has one. */
   service_tier: Type.Optional(Type.Enum(['default', 'flex'])),
 };
 
@@ -18,8 +18,8 @@ const ReplyHead = Type.Object(replyHeadFields);
 export type ReplyHead = Readonly<Static<typeof ReplyHead>>;
 
 /**
- * A new head: its `system_fingerprint` changes when the model, the backend or this program does.
- * @param idPrefix - says what kind of reply it is
+ * A new head. Its `system_fingerprint` changes with the model, the backend and the version of this program.
+ * @param idPrefix - of the kind of reply
  */
 export function newReplyHead(
   idPrefix: 'chatcmpl' | 'cmpl',

@@ -1,11 +1,11 @@
 import { type Static, Type } from 'typebox';
 import type { CompletionTotals } from './completion.ts';
 
-/** Where the time of a completion went, as llama-server tells it; 0 where there is nothing to divide by. */
+/** Time and token rates of a completion, in llama-server's form; a rate without a divisor is 0. */
 export const Timings = Type.Object({
-  /** Prompt tokens that were found in the cache. */
+  /** Prompt tokens from the prefix cache. */
   cache_n: Type.Integer(),
-  /** Prompt tokens that were computed. */
+  /** Computed prompt tokens. */
   prompt_n: Type.Integer(),
   prompt_ms: Type.Number(),
   prompt_per_token_ms: Type.Number(),
@@ -17,7 +17,7 @@ export const Timings = Type.Object({
 });
 export type Timings = Static<typeof Timings>;
 
-/** For the API document. */
+/** Example of the API document. */
 export const exampleTimings: Timings = {
   cache_n: 0,
   prompt_n: 13,
@@ -31,8 +31,8 @@ export const exampleTimings: Timings = {
 };
 
 /**
- * Of several choices the tokens are added up, and the times are those of the slowest: the rates are those
- * of the whole request. The first token of each choice comes with its prompt, and is left out of the rates.
+ * With several choices, tokens are sums and times those of the slowest choice, so that the rates are those of the
+ * whole request. The rates exclude the first token of each choice, which the prompt's step samples.
  */
 export function toTimings({ usage, prefillMs, decodeMs, choiceCount }: CompletionTotals): Timings {
   const computedCount = usage.promptTokenCount - usage.cachedTokenCount;

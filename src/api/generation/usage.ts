@@ -1,7 +1,7 @@
 import { type Static, Type } from 'typebox';
 import type { TokenUsage } from '../../engine/generator.ts';
 
-/** Token counts as OpenAI reports them. */
+/** Token counts in OpenAI's form. */
 export const Usage = Type.Object({
   prompt_tokens: Type.Integer(),
   completion_tokens: Type.Integer(),
@@ -11,7 +11,7 @@ export const Usage = Type.Object({
 });
 export type Usage = Static<typeof Usage>;
 
-/** For the API document. */
+/** Example of the API document. */
 export const exampleUsage: Usage = {
   prompt_tokens: 13,
   completion_tokens: 21,

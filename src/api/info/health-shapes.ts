@@ -5,7 +5,7 @@ import type { ModelRegistry } from '../../model/registry.ts';
 import type { Metrics } from '../../observe/metrics/metrics.ts';
 import { GatewayMetrics, toGatewayMetrics } from './metrics-shapes.ts';
 
-/** The state of the gateway; `code` is what readiness would answer. */
+/** The state of the gateway; `code` is the status of the readiness endpoint. */
 export const Health = Type.Object({
   status: Type.Enum(['ok', 'error']),
   code: Type.Enum([200, 503]),
@@ -24,7 +24,7 @@ export const Health = Type.Object({
 });
 export type Health = Static<typeof Health>;
 
-/** Where the state comes from. */
+/** The sources of the state. */
 export interface HealthSources {
   readonly models: ModelRegistry;
   readonly drain: Drain;

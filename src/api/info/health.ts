@@ -3,8 +3,8 @@ import type { RouteDoc } from '../../core/route-doc.ts';
 import { Health, type HealthSources, toHealth } from './health-shapes.ts';
 
 /**
- * `/ping` and `/health`, any method, always 200: the state of the model is in the body. They answer in
- * a hook, before anything of a request's body is looked at.
+ * `/ping` and `/health`: any method, always 200; the body has the state of the model. They answer in a hook, before a
+ * request's body is parsed.
  */
 export const health: FastifyPluginAsyncTypebox<HealthSources> = async (app, sources) => {
   app.all(

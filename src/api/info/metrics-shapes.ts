@@ -1,7 +1,7 @@
 import { type Static, Type } from 'typebox';
 import type { GatewayCountValues } from '../../observe/metrics/gateway-counts.ts';
 
-/** The Python gateway's metrics; each is also the series `gateway_<field>`. */
+/** The Python gateway's metrics; each also exists as the series `gateway_<field>`. */
 export const GatewayMetrics = Type.Object({
   requests_total: Type.Integer(),
   requests_success: Type.Integer(),

@@ -8,7 +8,7 @@ import { toGatewayMetrics } from './metrics-shapes.ts';
 /** What the route needs. */
 export interface MetricsRouteDeps {
   readonly metrics: Metrics;
-  /** Show what single API keys did: only where the route itself is behind one. */
+  /** Include the metrics of single API keys: only where the route itself requires a key. */
   readonly showsKeys: boolean;
 }
 
@@ -18,8 +18,8 @@ const contentTypes: Readonly<Record<MetricsFormat, string>> = {
 };
 
 /**
- * `/metrics`, any method: Prometheus text where `Accept` or `?format=` asks for it, else the Python
- * gateway's JSON. Answers in a hook, before anything of a request's body is looked at.
+ * `/metrics`, any method: Prometheus text where `Accept` or `?format=` asks for it, else the Python gateway's JSON.
+ * Answers in a hook, before a request's body is parsed.
  */
 export const metricsRoute: FastifyPluginAsyncTypebox<MetricsRouteDeps> = async (
   app,
@@ -66,8 +66,8 @@ const doc: RouteDoc = {
 };
 
 /**
- * Prometheus itself names both text forms and likes OpenMetrics better; it gets the older one, in which
- * counters keep the types that old boards know.
+ * Prometheus itself accepts both text formats and prefers OpenMetrics; it gets the older one, in which counters keep
+ * the names that existing dashboards use.
  */
 function formatOf(request: FastifyRequest): MetricsFormat | 'json' {
   const { format } = request.query as { readonly format?: unknown };

@@ -2,7 +2,7 @@ import { type Static, Type } from 'typebox';
 import type { Engine } from '../../engine/engine.ts';
 import type { ServedModel } from '../../model/registry.ts';
 
-/** What a model is capable of. */
+/** What a model supports. */
 export const Capabilities = Type.Object({
   chat: Type.Boolean(),
   completion: Type.Boolean(),
@@ -14,7 +14,7 @@ export const Capabilities = Type.Object({
 });
 export type Capabilities = Static<typeof Capabilities>;
 
-/** OpenAI's model object, and what the GGUF file says beyond it. */
+/** OpenAI's model object, and further fields from the GGUF file. */
 export const Model = Type.Object({
   id: Type.String(),
   object: Type.Literal('model'),
@@ -27,7 +27,7 @@ export const Model = Type.Object({
   quantization: Type.Union([Type.String(), Type.Null()]),
   size_bytes: Type.Integer(),
   bundled: Type.Boolean(),
-  /** Values of a vector; null where there are no embeddings. */
+  /** Values of a vector; null without embeddings. */
   embedding_length: Type.Union([Type.Integer(), Type.Null()]),
   capabilities: Capabilities,
 });

@@ -8,7 +8,7 @@ import { modelNotFound } from '../fields/served-model.ts';
 import { Model, ModelList, toModel } from './model-shapes.ts';
 
 /**
- * `GET /v1/models` and `GET /v1/models/{id}`; both 503 until the model is ready, for those who poll. A key
+ * `GET /v1/models` and `GET /v1/models/{id}`; both answer 503 until the model is ready, for clients that poll. A key
  * that may not use the model does not see it.
  */
 export const models: FastifyPluginAsyncTypebox<{ readonly models: ModelRegistry }> = async (
@@ -31,7 +31,7 @@ export const models: FastifyPluginAsyncTypebox<{ readonly models: ModelRegistry 
     async (request): Promise<Model> => {
       const id = request.params['*'];
       const model = models.require();
-      // Not even its name is told to a key that may not use it.
+      // The error must not reveal the model's name to a key that may not use it.
       if (!isVisible(model, request)) throw new GatewayError('model_not_found', { param: 'model' });
       if (id === model.card.id) return toModel(model);
       throw modelNotFound(id, model);

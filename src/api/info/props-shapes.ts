@@ -3,16 +3,16 @@ import { type Static, Type } from 'typebox';
 import type { ServedModel } from '../../model/registry.ts';
 import { Capabilities, toCapabilities } from './model-shapes.ts';
 
-/** What llama-server's clients read from its properties. */
+/** The properties that llama-server's clients read. */
 export const Props = Type.Object({
   default_generation_settings: Type.Object({
     n_ctx: Type.Integer(),
-    /** Empty: what a request does not say is the engine's to choose. */
+    /** Empty: the engine chooses the defaults. */
     params: Type.Object({}),
   }),
   total_slots: Type.Integer(),
   model_alias: Type.String(),
-  /** The file's name: where it lies is nobody's business. */
+  /** Only the file's name; its folder stays private. */
   model_path: Type.String(),
   model_ftype: Type.String(),
   modalities: Type.Object({
@@ -20,11 +20,11 @@ export const Props = Type.Object({
     video: Type.Boolean(),
     audio: Type.Boolean(),
   }),
-  /** As in `/v1/models`. */
+  /** Equal to those of `/v1/models`. */
   capabilities: Capabilities,
   endpoint_slots: Type.Boolean(),
   endpoint_props: Type.Boolean(),
-  /** Jinja text; empty where the model has none of its own. */
+  /** Jinja text; empty if the model has no template. */
   chat_template: Type.String(),
   bos_token: Type.String(),
   eos_token: Type.String(),
@@ -32,7 +32,7 @@ export const Props = Type.Object({
 });
 export type Props = Static<typeof Props>;
 
-/** Slots are alike: as many as sequences hold one are shown at work, the first ones. */
+/** Slots are interchangeable: the first ones are shown as busy, as many as sequences run. */
 export const Slots = Type.Array(
   Type.Object({
     id: Type.Integer(),

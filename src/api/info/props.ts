@@ -5,14 +5,14 @@ import { modelErrors, type RouteDoc } from '../../core/route-doc.ts';
 import type { ModelRegistry } from '../../model/registry.ts';
 import { Props, Slots, toProps, toSlots } from './props-shapes.ts';
 
-/** What the properties are told of. */
+/** What the routes need. */
 export interface PropsOptions {
   readonly models: ModelRegistry;
   /** Of this program. */
   readonly version: string;
 }
 
-/** `GET /props` and `GET /slots`, as llama-server has them; 503 until the model is ready. */
+/** llama-server's `GET /props` and `GET /slots`; 503 until the model is ready. */
 export const props: FastifyPluginAsyncTypebox<PropsOptions> = async (app, { models, version }) => {
   app.get(
     '/props',
@@ -30,7 +30,7 @@ export const props: FastifyPluginAsyncTypebox<PropsOptions> = async (app, { mode
       const slots = toSlots(models.require());
       const wantsSlot = (request.query.fail_on_no_slot ?? '') !== '';
       if (wantsSlot && slots.every((slot) => slot.is_processing)) {
-        throw new GatewayError('queue_full', { message: 'Every slot is at work.' });
+        throw new GatewayError('queue_full', { message: 'Every slot is busy.' });
       }
       return slots;
     },

@@ -7,8 +7,8 @@ import { Reload } from './reload-shapes.ts';
 import { requireThisMachine } from './this-machine.ts';
 
 /**
- * `POST /reload`: reads the key file again, for keys with the scope `admin`. Where authentication is off
- * only this machine may ask, and there is nothing to read. Answers before anything of a body is looked at.
+ * `POST /reload`: reads the key file again, for keys with the scope `admin`. Without authentication only this machine
+ * may request it, and there is nothing to read. Answers before a body is parsed.
  */
 export const reload: FastifyPluginAsyncTypebox<{ readonly keys: KeySource | undefined }> = async (
   app,

@@ -1,14 +1,14 @@
 import { GatewayError } from '../../core/errors.ts';
 
 /**
- * Where authentication is off nobody has the scope `admin`, and being on this machine takes its place.
- * @param wish - completes "only this machine may ask for …"
+ * Without authentication no caller has the scope `admin`; a loopback address takes its place.
+ * @param wish - completes "only this machine may request …"
  * @throws {GatewayError} `insufficient_scope`
  */
 export function requireThisMachine(address: string, wish: string): void {
   if (isLoopback(address)) return;
   throw new GatewayError('insufficient_scope', {
-    message: `Authentication is off, so that only this machine may ask for ${wish}.`,
+    message: `Authentication is off, so only this machine may request ${wish}.`,
   });
 }
 

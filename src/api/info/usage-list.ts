@@ -8,7 +8,7 @@ import {
 import type { Usage } from '../../access/usage/usage-lines.ts';
 import { GatewayError } from '../../core/errors.ts';
 
-/** What one key used on one day (UTC). */
+/** The usage of one key on one day (UTC). */
 export const UsageOfDay = Type.Object({
   day: Type.String(),
   key_id: Type.String(),
@@ -20,14 +20,14 @@ export const UsageOfDay = Type.Object({
 });
 export type UsageOfDay = Static<typeof UsageOfDay>;
 
-/** What `GET /admin/usage` answers, by day, then by key. */
+/** The reply of `GET /admin/usage`, sorted by day, then by key. */
 export const UsageList = Type.Object({
   object: Type.Literal('list'),
   data: Type.Array(UsageOfDay),
 });
 export type UsageList = Static<typeof UsageList>;
 
-/** For the API document. */
+/** Example of the API document. */
 export const exampleUsageList: UsageList = {
   object: 'list',
   data: [
@@ -60,7 +60,7 @@ function toUsageOfDay(usage: Usage): UsageOfDay {
   };
 }
 
-/** Names of a filter's fields in the query. */
+/** Query parameters of the filter's fields. */
 const params: Readonly<Record<keyof UsageFilter, string>> = {
   day: 'day',
   from: 'from',

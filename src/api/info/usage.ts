@@ -6,14 +6,14 @@ import { exampleUsageList, readUsageQuery, toUsageList, UsageList } from './usag
 
 /** What the route needs. */
 export interface UsageRouteDeps {
-  /** Undefined: nothing is recorded, and the list is empty. */
+  /** Undefined if usage is not recorded; the list is then empty. */
   readonly ledger: UsageLedger | undefined;
   readonly authenticationEnabled: boolean;
 }
 
 /**
- * `GET /admin/usage`: what was used, by day and key, for keys with the scope `admin`. Where authentication
- * is off only this machine may ask.
+ * `GET /admin/usage`: usage by day and key, for keys with the scope `admin`. Without authentication only this machine
+ * may request it.
  */
 export const usage: FastifyPluginAsyncTypebox<UsageRouteDeps> = async (
   app,

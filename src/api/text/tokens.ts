@@ -13,13 +13,13 @@ import {
   type TokenWithPiece,
 } from './token-shapes.ts';
 
-/** Tokens that are listed with their pieces at most: such a list is for reading, and large in JSON. */
+/** Maximum tokens of a list with pieces: such a list is for reading, and large in JSON. */
 const maxPieceCount = 65_536;
 
-/** Pieces that are asked for at once; other requests share the threads that look them up. */
+/** Pieces looked up at the same time; other requests share the worker threads. */
 const pieceBatchSize = 64;
 
-/** `POST /tokenize` and `POST /detokenize`, as llama-server has them. */
+/** llama-server's `POST /tokenize` and `POST /detokenize`. */
 export const tokens: FastifyPluginAsyncTypebox<{ readonly models: ModelRegistry }> = async (
   app,
   { models },
@@ -53,11 +53,11 @@ export const tokens: FastifyPluginAsyncTypebox<{ readonly models: ModelRegistry 
 function tooManyPieces(tokenCount: number): GatewayError {
   return new GatewayError('invalid_value', {
     param: 'with_pieces',
-    message: `\`with_pieces\` may only be sent with texts of at most ${maxPieceCount} tokens, this one has ${tokenCount}.`,
+    message: `\`with_pieces\` may only be sent with texts of at most ${maxPieceCount} tokens, received ${tokenCount}.`,
   });
 }
 
-/** What each of the tokens stands for, looked up once. */
+/** The piece of each token; equal tokens are looked up once. */
 async function piecesOf(
   ids: readonly number[],
   tokenizer: Tokenizer,
