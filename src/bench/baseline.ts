@@ -69,7 +69,7 @@ export function readBaseline(path: string): Baseline {
   if (!isRecord(record) || record.schema_version !== recordVersion || !Array.isArray(record.runs)) {
     throw new StartError(
       2,
-      `--baseline ${path} is no report of this version: make one with --output json`,
+      `--baseline ${path} is not a report of this version: create one with --output json`,
     );
   }
   const runs = record.runs.filter(isRecord).filter(({ target }) => target === 'server');

@@ -262,7 +262,7 @@ async function readBody(response: IncomingMessage): Promise<string> {
 }
 
 function timeoutError(timeoutMs: number): RequestError {
-  const message = `nothing came for ${timeoutMs / 1000} s`;
+  const message = `no data for ${timeoutMs / 1000} s`;
   return new RequestError({ kind: 'timeout', message });
 }
 

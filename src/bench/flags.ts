@@ -15,20 +15,20 @@ const maxCount = 1_000_000;
 const maxTokenCount = 10_000_000;
 
 export const flags = {
-  url: flag(httpUrl(), 'server to measure (required); its path is kept, a trailing /v1 dropped'),
+  url: flag(httpUrl(), 'server to measure (required); its path is kept, a trailing /v1 is dropped'),
   'api-key': { ...flag(apiKey(), 'its API key', '$BENCH_API_KEY'), secret: true },
-  model: flag(text('ID'), 'model to name', 'the first of /v1/models'),
+  model: flag(text('ID'), 'model that requests name', 'the first of /v1/models'),
   'gateway-only': flag(present(), 'measure /ping and /health only'),
   workload: flag(
     choice(...workloadNames),
-    'fixed: one prompt; unique: prompts no cache knows; shared-prefix: one long system message ' +
-      'before each; multi-turn: conversations',
+    'fixed: one prompt; unique: prompts that no cache has; shared-prefix: one long system message ' +
+      'before each prompt; multi-turn: conversations',
     'fixed, or unique with --prompt-tokens',
   ),
-  prompt: flag(text('TEXT'), 'the prompt of fixed', 'Write a short poem about the sea'),
+  prompt: flag(text('TEXT'), 'prompt of the fixed workload', 'Write a short poem about the sea'),
   'prompt-tokens': flag(
     list(integer({ min: 1, max: maxTokenCount })),
-    'prompt lengths to sweep over, of each turn with multi-turn',
+    'prompt lengths to sweep over; with multi-turn the length of each turn',
     '128',
   ),
   'prefix-tokens': flag(
@@ -38,15 +38,15 @@ export const flags = {
   ),
   turns: flag(integer({ min: 1, max: 1000 }), 'turns of each conversation of multi-turn', '4'),
   'max-tokens': flag(integer({ min: 1, max: maxTokenCount }), 'completion tokens', '128'),
-  'ignore-eos': flag(present(), 'have every completion as long as --max-tokens'),
+  'ignore-eos': flag(present(), 'make every completion as long as --max-tokens'),
   concurrency: flag(
     list(integer({ min: 1, max: 10_000 })),
-    'requests under way at once, to sweep over',
+    'simultaneous requests, to sweep over',
     '1',
   ),
   rate: flag(
     list(decimal({ min: 0, max: 100_000, aboveMin: true })),
-    'requests per second that arrive at random, instead of --concurrency',
+    'requests per second, arriving at random, instead of --concurrency',
   ),
   requests: flag(
     integer({ min: 1, max: maxCount }),
@@ -55,10 +55,10 @@ export const flags = {
   ),
   duration: flag(
     decimal({ min: 0, max: 604_800, aboveMin: true }),
-    'seconds each step sends for, instead of or beside --requests',
+    'seconds for which each step sends, instead of or beside --requests',
   ),
   warmup: flag(integer({ min: 0, max: maxCount }), 'requests before each step, not counted', '1'),
-  rounds: flag(integer({ min: 1, max: 1000 }), 'times each step is run', '1, with --peer 3'),
+  rounds: flag(integer({ min: 1, max: 1000 }), 'number of runs of each step', '1, with --peer 3'),
   timeout: flag(
     decimal({ min: 0, max: 86_400, aboveMin: true }),
     'seconds without a byte after which a request has failed',
@@ -67,17 +67,17 @@ export const flags = {
   seed: flag(integer({ min: 0, max: 2 ** 32 - 1 }), 'seed of prompts and arrivals', 'random'),
   peer: flag(httpUrl(), 'a second server, measured in turns with the first'),
   'peer-api-key': { ...flag(apiKey(), 'its API key', '$BENCH_PEER_API_KEY'), secret: true },
-  'peer-model': flag(text('ID'), 'model to name to it', 'the first of its /v1/models'),
+  'peer-model': flag(text('ID'), 'model that its requests name', 'the first of its /v1/models'),
   output: flag(choice(...outputFormats), 'form of the report', 'text'),
   'output-file': flag(
     text('FILE'),
-    'write the report there and the text to standard output; .json, .html and .txt name their ' +
-      'form; may be given more than once',
+    'file for the report, beside the text on standard output; .json, .html and .txt select its ' +
+      'form; may be repeated',
   ),
   baseline: flag(text('FILE'), 'a JSON report of an earlier run to compare with'),
   'fail-above': flag(
     decimal({ min: 0, max: 1e6 }),
-    'exit with 1 when a number is worse than the baseline by more than so many percent',
+    'percent by which a number may be worse than the baseline before the exit code is 1',
   ),
   'max-error-rate': flag(
     decimal({ min: 0, max: 1 }),
@@ -107,8 +107,8 @@ ${lines.join('\n')}
   --help
       this text
 
-Exit codes: 0 measured, 1 the server is not there, requests failed or a number got worse than allowed,
-2 wrong flags, 130 and 143 stopped by SIGINT or SIGTERM, after the report of what was done.
+Exit codes: 0 measured, 1 the server cannot be reached, requests failed or a number got worse than allowed,
+2 wrong flags, 130 and 143 stopped by SIGINT or SIGTERM, after the report of the finished runs.
 `;
 }
 

@@ -111,7 +111,7 @@ const busyClientRatio = 0.8;
 export function clientWarning({ clientBusyRatio }: RunSummary): string | undefined {
   if (clientBusyRatio <= busyClientRatio) return undefined;
   const percent = Math.round(clientBusyRatio * 100);
-  return `the client was at work ${percent}% of the time: its own delays are in these numbers`;
+  return `the client was busy ${percent}% of the time: its own delays are in these numbers`;
 }
 
 /** Share of failed requests, 0 to 1; 0 without requests. */

@@ -114,7 +114,7 @@ export class Target {
     const twice = await this.#countPrompt(`${probe} ${probe}`, signal);
     if (once === undefined || twice === undefined) {
       if (signal.aborted) return wordsAsTokens;
-      this.notes.add('it does not count prompt tokens: one word of a prompt is taken for a token');
+      this.notes.add('it does not count prompt tokens: one word of a prompt counts as one token');
       return wordsAsTokens;
     }
     const tokensPerWord = Math.max(0.1, (twice - once) / probeWordCount);

@@ -47,7 +47,7 @@ Serves a GGUF model to OpenAI-compatible clients.
 
 Commands:
   serve      load a model and answer requests (default)
-  keys       make, list and change API keys; \`keys --help\` lists its commands
+  keys       create, list and change API keys; \`keys --help\` lists its commands
   usage      show what each API key used; \`usage --help\` lists its flags
   bench      measure a running server; \`bench --help\` lists its flags
   diagnostics [DIR]
@@ -58,11 +58,11 @@ Commands:
   --version  the version
 
 Each setting is a flag or an environment variable, named in brackets. Flags win over the
-environment, the environment over the --config file. An empty value means: not set.
+environment, the environment wins over the --config file. An empty value counts as not set.
 
 ${settingsHelp()}
 
-Exit codes: 0 stopped as asked, 1 failed at run time, 2 wrong flags, values or no such model file,
-130 and 143 a second SIGINT or SIGTERM.
+Exit codes: 0 stopped on request, 1 failure at run time, 2 wrong flags or values, or no such model
+file, 130 and 143 after a second SIGINT or SIGTERM.
 `;
 }

@@ -78,18 +78,18 @@ Commands:
   generate --name N [--rate-limit N] [--expires WHEN] [--hash] [--models ID,...] [--scopes SCOPE,...]
            [--tokens-per-minute N] [--tokens-per-day N] [--concurrent-requests N]
            [--priority interactive|batch]
-             make a key and show it, this once
-  list       show the keys, without their secrets
+             create a key and show it once
+  list       show the keys without their secrets
   remove --name N
   rotate --name N [--rate-limit N] [--expires WHEN] [--grace DURATION] [--hash]
-             replace the secret; with --grace the old one stays valid for so long
+             replace the secret; --grace is the time for which the old secret stays valid
   validate   check every line
-  hash       --name N or --all: keep hashes instead of secrets; --stdin: show the hash of one
+  hash       --name N or --all: store hashes instead of secrets; --stdin: show the hash of a secret
 
-WHEN is a date or time of ISO 8601 (UTC unless it has a zone), never, or like DURATION a number with m, h, d or w.
+WHEN is an ISO 8601 date or time (UTC without a zone), never, or a DURATION from now. DURATION is a number with m, h, d or w.
 
   --file PATH   the key file (default: AUTH_KEYS_FILE, else api_keys.txt in DATA_DIR)
-  --quiet, -q   say only what was asked for
+  --quiet, -q   print the result only
   --json        answer with one JSON object
   --force       accept an expiration in the past
   --help        this text

@@ -194,7 +194,7 @@ describe('a request fails', () => {
     ['within the stream', (reply) => void openStream(reply).write(textFrame('a'))],
   ] satisfies [string, ChatScript][])('when nothing comes %s', async (_when, chat) => {
     const failure = await failureOf(chat, { timeoutMs: 80 });
-    expect(failure).toEqual({ kind: 'timeout', message: 'nothing came for 0.08 s' });
+    expect(failure).toEqual({ kind: 'timeout', message: 'no data for 0.08 s' });
   });
 
   test('when no connection opens within ten seconds', async () => {

@@ -165,7 +165,7 @@ describe('a server that takes less', () => {
     expect(inference).toMatchObject({ completion_tokens: 4, tokens_counted_by: 'deltas' });
     expect(targets[0]?.notes).toEqual([
       'it sends no usage: tokens are counted as deltas of the stream',
-      'it does not count prompt tokens: one word of a prompt is taken for a token',
+      'it does not count prompt tokens: one word of a prompt counts as one token',
     ]);
   });
 

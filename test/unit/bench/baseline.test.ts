@@ -35,7 +35,7 @@ function run(fields: object = {}) {
 describe('readBaseline', () => {
   it.each([
     ['no JSON', '{', /it is not valid JSON/],
-    ['something else', '[]', /is no report of this version/],
+    ['something else', '[]', /is not a report of this version/],
     ['a report of another version', '{"schema_version":2,"runs":[]}', /of this version/],
   ])('refuses %s with exit code 2', (_what, text, message) => {
     const read = () => readBaseline(fileWith(text));

@@ -198,7 +198,7 @@ describe('the text report', () => {
     if (cell === undefined) throw new Error('there is no run');
     const busy = summarise(cell, [roundOf([100]), roundOf([100], 0, 0.93)]);
     const result = resultWith({ ...target('server', [100]), runs: [busy] });
-    const warning = 'the client was at work 93% of the time';
+    const warning = 'the client was busy 93% of the time';
     expect(renderText(result, undefined)).toContain(warning);
     expect(renderHtml(result, undefined)).toContain(warning);
     expect(toRecord(result, undefined).inference?.client_busy_ratio).toBe(0.93);
