@@ -1,10 +1,4 @@
-/**
- * The native addon: where it lies, what it offers, and what to tell the user when it does not load.
- * The only file that knows a `.node` path.
- */
-import { createRequire } from 'node:module';
-import { packagePath, pinnedNodeLlamaCppVersion } from '../core/package-info.ts';
-import type { CudaDriver } from '../model/cuda-build.ts';
+/** The contract with the native addon: its classes, their options and their events. */
 import type { ChatCapabilities } from './chat.ts';
 import type { Pooling } from './embedder.ts';
 import type { EngineStats } from './engine.ts';
@@ -39,11 +33,19 @@ export interface NativeTokenLogprob {
   readonly firstCharacter: number;
 }
 
-/** What an event carries besides its sequence id: text, or one of these. */
-export type NativePayload =
-  | { readonly type: 'scored-prompt'; readonly tokens: readonly NativeTokenLogprob[] }
+/** Why a request failed. */
+export interface NativeRequestError {
+  readonly type: 'request-error';
+  readonly code: 'bad_request' | 'sequence_failed' | 'engine_failed';
+  readonly message: string;
+}
+
+/** An event of a sequence: text, or an object. */
+export type NativeSequenceEvent =
+  | string
+  | { readonly type: 'prompt-logprobs'; readonly tokens: readonly NativeTokenLogprob[] }
   | {
-      readonly type: 'scored-text';
+      readonly type: 'text-logprobs';
       readonly text: string;
       readonly tokens: readonly NativeTokenLogprob[];
     }
@@ -61,31 +63,51 @@ export type NativePayload =
       readonly prefillMs: number;
       readonly decodeMs: number;
     }
-  | {
-      readonly type: 'request-error';
-      readonly code: 'bad_request' | 'sequence_failed' | 'engine_failed';
-      readonly message: string;
-    }
-  | {
-      readonly type: 'started';
-      readonly batchSize: number;
-      readonly ubatchSize: number;
-      /** Whether all sequences share one KV cache. */
-      readonly unifiedKv: boolean;
-      /** Why tokens are not guessed although they were to be; else empty. */
-      readonly noDrafts: string;
-      /** Whether long prompts are computed in a context of their own. */
-      readonly promptLane: boolean;
-      /** Why there is none although it would be of use; else empty. */
-      readonly noPromptLane: string;
-    }
+  | NativeRequestError;
+
+/** The engine thread has its context. */
+export interface EngineStarted {
+  readonly type: 'started';
+  readonly batchSize: number;
+  readonly ubatchSize: number;
+  /** True if all sequences share one KV cache. */
+  readonly unifiedKv: boolean;
+  /** Why speculative decoding is off although it was requested; else empty. */
+  readonly speculativeDisabledReason: string;
+  /** True if long prompts are computed in a context of their own. */
+  readonly backgroundPrefill: boolean;
+  /** Why background prefill is off although it would help; else empty. */
+  readonly backgroundPrefillDisabledReason: string;
+}
+
+/** The events of a thread itself: `started` or `failed` first, `stopped` last. */
+export type NativeLifecycle<Started> =
+  | Started
   | { readonly type: 'failed'; readonly message: string }
   | { readonly type: 'stopped' };
 
-/** Events of one crossing: sequence id, payload, sequence id, payload … (id 0: the engine itself). */
-export type NativeEvents = readonly (number | string | NativePayload)[];
+/** Events of one crossing: request id, event, request id, event … (id 0: the thread itself). */
+export type NativeEvents<Started, Event> = readonly (number | NativeLifecycle<Started> | Event)[];
 
-/** What the vocabulary and the chat template are capable of. */
+/**
+ * The methods that every class with a native thread has. An object closes itself when it is garbage-collected
+ * and when its environment (thread or process) exits.
+ */
+export interface NativeThreadHandle {
+  tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): Promise<Int32Array>;
+  /** @returns bytes, not necessarily valid UTF-8 */
+  detokenize(tokens: Int32Array): Promise<Buffer>;
+  /** Ends the request as cancelled before the next step. Ignores a request that has ended. */
+  cancel(id: number): void;
+  /** True: events to come keep the process running. */
+  keepAlive(keep: boolean): void;
+  /** Ends all requests as cancelled, then emits `stopped`. Returns at once. */
+  requestClose(): void;
+  /** Frees everything; waits for the thread if it still runs. */
+  release(): void;
+}
+
+/** What the vocabulary and the chat template support. */
 export interface NativeCapabilities extends ChatCapabilities {
   readonly vocabularySize: number;
   readonly infill: boolean;
@@ -118,28 +140,22 @@ export interface NativeReplyParser {
   push(text: string, isLast: boolean): Promise<readonly NativeReplyDelta[]>;
 }
 
-/**
- * One native engine. Tells `started` or `failed` first and `stopped` last. Closes itself when it
- * is garbage-collected and when its environment (thread or process) exits.
- */
-export interface NativeEngineHandle {
-  abilities(): NativeCapabilities;
+/** One native engine. */
+export interface NativeEngineHandle extends NativeThreadHandle {
+  capabilities(): NativeCapabilities;
   /**
-   * Rejects with the template's own words when it refuses the messages.
-   * @param request - JSON text; chat.h says what it holds
+   * Rejects with the template's own message when it refuses the messages.
+   * @param request - JSON text, defined in chat.h
    */
   prepareChat(request: string): Promise<NativePrompt>;
-  /** Tokenizes the text, control tokens and all. */
+  /** Tokenizes the text, including control tokens. */
   prepareText(text: string): Promise<NativePrompt>;
-  /** Asks for what stands between two texts; only where the vocabulary can. */
+  /** Prepares a prompt for the text between two others; only with `infill`. */
   prepareInfill(prefix: string, suffix: string): Promise<NativePrompt>;
-  /** @param tokens - each of the vocabulary */
+  /** @param tokens - each in the vocabulary */
   prepareTokens(tokens: Int32Array): Promise<NativePrompt>;
-  /** The text that `prepareChat` would tokenize. */
+  /** The text that `prepareChat` tokenizes. */
   renderChat(request: string): Promise<string>;
-  tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): Promise<Int32Array>;
-  /** @returns bytes, which need not be valid UTF-8 */
-  detokenize(tokens: Int32Array): Promise<Buffer>;
   /** @param id - a positive integer, never used before */
   submit(
     id: number,
@@ -150,17 +166,9 @@ export interface NativeEngineHandle {
     cacheScope: string,
     logprobs: LogprobOptions | undefined,
   ): void;
-  /** Ends the sequence as `cancelled` before the next step. One that is over is left alone. */
-  cancel(id: number): void;
   /** Back-pressure: a held sequence computes nothing, and gives up its slot when others wait long. */
   hold(id: number, held: boolean): void;
-  /** Whether events to come keep the process running. */
-  keepAlive(keep: boolean): void;
   stats(): Omit<EngineStats, 'awaitedCount'>;
-  /** Ends all sequences as `cancelled`, then tells `stopped`. Returns at once. */
-  requestClose(): void;
-  /** Frees everything; waits for the thread if it still runs. */
-  release(): void;
 }
 
 /** What a native embedder is built with. Checked before it gets here. */
@@ -184,9 +192,8 @@ export interface NativeEmbedderOptions
   readonly niceness: number;
 }
 
-/** What an event of an embedder carries besides the id of a request. */
-export type NativeEmbedPayload =
-  | { readonly type: 'started' }
+/** An event of a request to the embedder. */
+export type NativeEmbedEvent =
   | {
       readonly type: 'embed-end';
       /** Rows of `dimensions` values, or one score for each input. */
@@ -195,52 +202,42 @@ export type NativeEmbedPayload =
       readonly computeMs: number;
     }
   | { readonly type: 'embed-cancelled' }
-  | {
-      readonly type: 'request-error';
-      readonly code: 'bad_request' | 'sequence_failed' | 'engine_failed';
-      readonly message: string;
-    }
-  | { readonly type: 'failed'; readonly message: string }
-  | { readonly type: 'stopped' };
+  | NativeRequestError;
 
-/** Events of one crossing: request id, payload, request id, payload … (id 0: the embedder itself). */
-export type NativeEmbedEvents = readonly (number | NativeEmbedPayload)[];
+/** The embedder thread has its context. */
+export interface EmbedderStarted {
+  readonly type: 'started';
+}
 
-/** Inputs whose tokens stay native, or the first that is no good. */
+/** Inputs whose tokens stay native, or the first that cannot be computed. */
 export type NativeInputs =
   | { readonly tokenCounts: Int32Array; readonly handle: object }
   | { readonly failedIndex: number; readonly reason: string };
 
-/** What can be known of a model before anything is embedded with it. */
+/** What is known of a model before an embedder starts on it. */
 export interface NativeEmbeddingCapabilities {
   readonly vocabularySize: number;
   readonly width: number;
-  /** Values of its classification head, 1 where it has none. */
+  /** Values of the classification head; 1 without one. */
   readonly classCount: number;
 }
 
-/**
- * One native embedder. Tells `started` or `failed` first and `stopped` last. Closes itself when
- * it is garbage-collected and when its environment (thread or process) exits.
- */
-export interface NativeEmbedderHandle {
-  /** @param maxTokens - 0: inputs stay as they are */
+/** One native embedder. */
+export interface NativeEmbedderHandle extends NativeThreadHandle {
+  /** @param maxTokens - 0: inputs are not truncated */
   prepare(inputs: readonly (string | Int32Array)[], maxTokens: number): Promise<NativeInputs>;
   /** Only with pooling `rank`. */
   prepareRanking(query: string, documents: readonly string[]): Promise<NativeInputs>;
-  tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): Promise<Int32Array>;
-  /** @returns bytes, which need not be valid UTF-8 */
-  detokenize(tokens: Int32Array): Promise<Buffer>;
   /** @param id - a positive integer, never used before */
   submit(id: number, inputs: object, dimensions: number): void;
-  /** Ends the request before the next batch. One that is over is left alone. */
-  cancel(id: number): void;
-  /** Whether events to come keep the process running. */
-  keepAlive(keep: boolean): void;
-  /** Ends all requests as cancelled, then tells `stopped`. Returns at once. */
-  requestClose(): void;
-  /** Frees everything; waits for the thread if it still runs. */
-  release(): void;
+}
+
+/** NVIDIA's driver and its devices. */
+export interface CudaDriver {
+  /** The newest CUDA version whose kernels the driver compiles: 13000 is 13.0. */
+  readonly version: number;
+  /** Compute capabilities of the devices: 90 is 9.0. */
+  readonly capabilities: readonly number[];
 }
 
 /** Limits of the native contexts that decide how much memory they take (`native/src/llama/memory_limits.h`). */
@@ -264,18 +261,18 @@ export interface Addon {
   readonly engineOptionNames: readonly string[];
   /** The release of node-llama-cpp it was compiled against. */
   readonly nodeLlamaCppVersion: string;
-  /** NVIDIA's driver and its devices; null where there is none. */
+  /** Null without a driver. */
   cudaDriver(): CudaDriver | null;
   /**
-   * Has the CPU backend use the engine's own kernels where they are faster, for as long as the process lives. To be
-   * called before anything computes; once more changes nothing.
-   * @returns the name of their instruction set; null where there are none
+   * Makes the CPU backend use the engine's own kernels where they are faster, for the life of the process. Call it before
+   * anything computes. Idempotent.
+   * @returns the name of their instruction set; null without such kernels
    */
   installCpuKernels(): string | null;
   readonly Engine: {
     new (
       options: NativeEngineOptions,
-      onEvents: (events: NativeEvents) => void,
+      onEvents: (events: NativeEvents<EngineStarted, NativeSequenceEvent>) => void,
     ): NativeEngineHandle;
     /**
      * Why one model cannot draft for another, as the end of a sentence about it; empty when it can.
@@ -286,58 +283,13 @@ export interface Addon {
   readonly Embedder: {
     new (
       options: NativeEmbedderOptions,
-      onEvents: (events: NativeEmbedEvents) => void,
+      onEvents: (events: NativeEvents<EmbedderStarted, NativeEmbedEvent>) => void,
     ): NativeEmbedderHandle;
     /** @param model - as in {@link NativeEngineOptions} */
-    abilities(model: object): NativeEmbeddingCapabilities;
+    capabilities(model: object): NativeEmbeddingCapabilities;
   };
   /** Takes the handle of a structured prompt. */
   readonly ReplyParser: new (
     prompt: object,
   ) => NativeReplyParser;
-}
-
-/** Backend variants the addon is linked for. */
-export type AddonVariant = 'cpu' | 'cuda' | 'metal' | 'vulkan';
-
-/** The variant that belongs to what `llama.gpu` says, where false is the CPU alone. */
-export function variantOf(gpu: Exclude<AddonVariant, 'cpu'> | false): AddonVariant {
-  return gpu === false ? 'cpu' : gpu;
-}
-
-const require = createRequire(import.meta.url);
-let loaded: { readonly variant: AddonVariant; readonly addon: Addon } | undefined;
-
-/**
- * Loads the addon linked against the same libraries node-llama-cpp has open.
- * @throws {Error} with what to do, when it is missing or does not load, or when another variant is
- *   loaded already: the variants share library names, and one process holds one of them
- */
-export function loadAddon(variant: AddonVariant): Addon {
-  if (loaded?.variant === variant) return loaded.addon;
-  if (loaded !== undefined) {
-    throw new Error(
-      `the ${loaded.variant} engine is loaded already; a process can hold only one backend variant`,
-    );
-  }
-  const path = packagePath(`dist/native/engine-${variant}.node`);
-  let addon: Addon;
-  try {
-    addon = require(path) as Addon;
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(
-      `the native engine for ${variant} did not load from ${path}: ${reason}. ` +
-        'Build it with `npm run build`, on the Node.js version that runs it.',
-      { cause },
-    );
-  }
-  if (addon.nodeLlamaCppVersion !== pinnedNodeLlamaCppVersion) {
-    throw new Error(
-      `the native engine was built for node-llama-cpp ${addon.nodeLlamaCppVersion}, ` +
-        `but ${pinnedNodeLlamaCppVersion} is required: run \`npm run build\``,
-    );
-  }
-  loaded = { variant, addon };
-  return addon;
 }

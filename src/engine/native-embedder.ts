@@ -1,112 +1,112 @@
-/**
- * Vectors and scores over the addon's embedder: one stream of events in, one promise per request out.
- */
+/** The {@link Embedder} over the addon's embedder: one promise for each request. */
+import type { LlamaModel } from 'node-llama-cpp';
 import { GatewayError } from '../core/errors.ts';
 import type {
   Addon,
+  EmbedderStarted,
   NativeEmbedderHandle,
   NativeEmbedderOptions,
-  NativeEmbedEvents,
-  NativeEmbedPayload,
+  NativeEmbedEvent,
   NativeInputs,
+  NativeRequestError,
 } from './addon.ts';
-import { type Embedder, type EmbeddingInput, InputError, type PreparedInputs } from './embedder.ts';
+import { addonModelOf } from './addon-model.ts';
+import {
+  type Embedder,
+  type EmbeddingCapabilities,
+  type EmbeddingInput,
+  InputError,
+  type Pooling,
+  type PreparedInputs,
+} from './embedder.ts';
+import type { EngineStats } from './engine.ts';
+import { NativeThread } from './native-thread.ts';
 import type { TokenizeOptions, Tokenizer } from './tokenizer.ts';
 
-/** What an embedder is set up with. */
-export interface EmbedderOptions extends NativeEmbedderOptions {
-  /** Values of a vector. */
-  readonly width: number;
-  /** Values of the classification head. */
-  readonly classCount: number;
+/** How a model's texts become vectors or scores. */
+export interface EmbeddingOptions {
+  readonly pooling: Pooling;
+  /** Maximum tokens of one input. */
+  readonly contextLength: number;
+  /** True if a token of this model attends to later ones, so that an input is computed in one piece. */
+  readonly wholeInputs: boolean;
+  /** Called before memory is taken; throws when there is too little. */
+  readonly checkMemory?: () => Promise<void>;
+}
+
+/** Options of an embedder. All but `embedding` are those of its model's engine. */
+export interface EmbedderOptions
+  extends Pick<
+    NativeEmbedderOptions,
+    'threadCount' | 'ubatchSize' | 'flashAttention' | 'cacheTypeK' | 'cacheTypeV' | 'niceness'
+  > {
+  readonly model: LlamaModel;
+  readonly embedding: EmbeddingOptions;
+  /** Default: any. */
+  readonly processors?: readonly number[] | undefined;
 }
 
 /** A request that waits for its values. */
-interface Waiter {
+interface PendingEmbedding {
   readonly resolve: (values: Float32Array) => void;
-  readonly reject: (error: unknown) => void;
-  /** What a cancelled request ends with. */
+  readonly fail: (error: unknown) => void;
+  /** Its reason ends a cancelled request. */
   readonly signal: AbortSignal | undefined;
 }
 
-/** A running embedder with one model. */
+type EmbedderThread = NativeThread<
+  NativeEmbedderHandle,
+  EmbedderStarted,
+  NativeEmbedEvent,
+  PendingEmbedding
+>;
+
+/** An embedder whose thread starts with the first request, and again after it has failed. */
 export class NativeEmbedder implements Embedder, Tokenizer {
-  /** Those that will be heard of again, though perhaps nobody else holds them. */
-  static readonly #busy = new Set<NativeEmbedder>();
-
+  readonly capabilities: EmbeddingCapabilities;
+  readonly vocabularySize: number;
+  /** Values of the classification head. */
+  readonly #classCount: number;
+  readonly #addon: Addon;
   readonly #options: EmbedderOptions;
-  readonly #native: NativeEmbedderHandle;
-  readonly #waiters = new Map<number, Waiter>();
-  readonly #preparing = new Set<Promise<unknown>>();
-  readonly #started: Promise<void>;
-  readonly #stopped: Promise<void>;
-  #settleStarted: { resolve: () => void; reject: (error: Error) => void } | undefined;
-  #settleStopped: (() => void) | undefined;
-  #lastId = 0;
-  #failure: string | undefined;
-  #closing: Promise<void> | undefined;
+  #thread: EmbedderThread | undefined;
+  #starting: Promise<EmbedderThread> | undefined;
+  #isClosed = false;
 
-  private constructor(addon: Addon, options: EmbedderOptions) {
+  constructor(addon: Addon, options: EmbedderOptions) {
+    this.#addon = addon;
     this.#options = options;
-    this.#started = new Promise((resolve, reject) => {
-      this.#settleStarted = { resolve, reject };
-    });
-    this.#stopped = new Promise((resolve) => {
-      this.#settleStopped = resolve;
-    });
-    const { width: _width, classCount: _classCount, ...nativeOptions } = options;
-    this.#native = new addon.Embedder(nativeOptions, NativeEmbedder.#receiverOf(this));
-    this.#keepAlive(true);
+    const { pooling, contextLength } = options.embedding;
+    const model = addon.Embedder.capabilities(addonModelOf(options.model));
+    this.capabilities = { pooling, width: model.width, contextLength };
+    this.vocabularySize = model.vocabularySize;
+    this.#classCount = model.classCount;
   }
 
   /**
-   * Starts an embedder on a loaded model.
-   * @throws {Error} when its context cannot be created
+   * Starts the thread now.
+   * @throws {Error} with the reason when its context cannot be created
    */
-  static async start(addon: Addon, options: EmbedderOptions): Promise<NativeEmbedder> {
-    const embedder = new NativeEmbedder(addon, options);
+  async start(): Promise<void> {
     try {
-      await embedder.#started;
-      return embedder;
+      await this.#running();
     } catch (error) {
-      await embedder.close();
-      throw error;
+      throw error instanceof GatewayError && error.cause instanceof Error ? error.cause : error;
     }
-  }
-
-  /** Whether it has broken and answers nothing any more. */
-  get failed(): boolean {
-    return this.#failure !== undefined;
-  }
-
-  /** Requests that were handed in and have no answer yet. */
-  get pendingCount(): number {
-    return this.#waiters.size;
   }
 
   prepareInputs(inputs: readonly EmbeddingInput[], maxTokens = 0): Promise<PreparedInputs> {
     const raw = inputs.map((input) => (typeof input === 'string' ? input : Int32Array.from(input)));
-    return this.#prepared(() => this.#native.prepare(raw, maxTokens));
+    return this.#prepare((native) => native.prepare(raw, maxTokens));
   }
 
   prepareRanking(query: string, documents: readonly string[]): Promise<PreparedInputs> {
-    return this.#prepared(() => this.#native.prepareRanking(query, documents));
-  }
-
-  async tokenize(
-    text: string,
-    { addSpecial, parseSpecial }: TokenizeOptions,
-  ): Promise<readonly number[]> {
-    return [...(await this.#onWorker(() => this.#native.tokenize(text, addSpecial, parseSpecial)))];
-  }
-
-  detokenize(tokens: readonly number[]): Promise<Buffer> {
-    return this.#onWorker(() => this.#native.detokenize(Int32Array.from(tokens)));
+    return this.#prepare((native) => native.prepareRanking(query, documents));
   }
 
   async embed(
     inputs: PreparedInputs,
-    dimensions = this.#options.width,
+    dimensions = this.capabilities.width,
     signal?: AbortSignal,
   ): Promise<readonly Float32Array[]> {
     const values = await this.#submit(inputs, dimensions, signal);
@@ -117,136 +117,162 @@ export class NativeEmbedder implements Embedder, Tokenizer {
 
   async rank(inputs: PreparedInputs, signal?: AbortSignal): Promise<readonly number[]> {
     const scores = await this.#submit(inputs, 1, signal);
-    // A head with several classes gives the share of the first one already.
-    if (this.#options.classCount > 1) return [...scores];
+    // With several classes, the score is already the probability of the first one.
+    if (this.#classCount > 1) return [...scores];
     return Array.from(scores, (score) => 1 / (1 + Math.exp(-score)));
   }
 
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
+  async tokenize(
+    text: string,
+    { addSpecial, parseSpecial }: TokenizeOptions,
+  ): Promise<readonly number[]> {
+    return [...(await this.#onWorker((native) => native.tokenize(text, addSpecial, parseSpecial)))];
   }
 
-  async #close(): Promise<void> {
-    this.#keepAlive(true);
-    this.#native.requestClose();
-    await this.#stopped;
-    await Promise.allSettled(this.#preparing);
-    this.#native.release();
+  detokenize(tokens: readonly number[]): Promise<Buffer> {
+    return this.#onWorker((native) => native.detokenize(Int32Array.from(tokens)));
   }
 
-  #submit(
-    inputs: PreparedInputs,
-    dimensions: number,
-    signal: AbortSignal | undefined,
-  ): Promise<Float32Array> {
-    this.#requireRunning();
-    signal?.throwIfAborted();
-    this.#lastId += 1;
-    const id = this.#lastId;
-    const cancel = () => this.#native.cancel(id);
-    // No event can come before this turn of the event loop is over.
-    this.#native.submit(id, inputs.handle as object, dimensions);
-    const values = new Promise<Float32Array>((resolve, reject) => {
-      this.#waiters.set(id, { resolve, reject, signal });
-    });
-    this.#keepAlive(true);
-    signal?.addEventListener('abort', cancel, { once: true });
-    return values.finally(() => signal?.removeEventListener('abort', cancel));
+  stats(): EngineStats {
+    const pendingCount = this.#thread?.pendingCount ?? 0;
+    return {
+      ...nothingGenerated,
+      runningCount: Math.min(1, pendingCount),
+      waitingCount: Math.max(0, pendingCount - 1),
+      awaitedCount: pendingCount,
+    };
   }
 
-  async #prepared(start: () => Promise<NativeInputs>): Promise<PreparedInputs> {
-    const prepared = await this.#onWorker(start);
+  /** Ends all requests as cancelled and frees everything. Idempotent. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const thread = await this.#starting?.catch(() => undefined);
+    await thread?.close();
+  }
+
+  /** @throws {GatewayError} `embeddings_unavailable` when the thread cannot start, `shutting_down` */
+  async #running(): Promise<EmbedderThread> {
+    if (this.#thread?.hasFailed) {
+      void this.#thread.close();
+      this.#thread = undefined;
+      this.#starting = undefined;
+    }
+    if (this.#isClosed) throw new GatewayError('shutting_down');
+    this.#starting ??= this.#startThread();
+    return this.#starting;
+  }
+
+  async #startThread(): Promise<EmbedderThread> {
+    const { model, embedding, threadCount, ubatchSize, niceness } = this.#options;
+    const { flashAttention, cacheTypeK, cacheTypeV, processors = [] } = this.#options;
+    const { pooling, contextLength, wholeInputs } = embedding;
+    const options = {
+      model: addonModelOf(model),
+      pooling,
+      contextLength,
+      wholeInputs,
+      ubatchSize,
+      threadCount,
+      threadPoll: 0,
+      processors,
+      flashAttention,
+      cacheTypeK,
+      cacheTypeV,
+      niceness,
+    };
+    try {
+      await embedding.checkMemory?.();
+      const thread: EmbedderThread = new NativeThread({
+        name: 'embedder',
+        create: (onEvents) => new this.#addon.Embedder(options, onEvents),
+        onEvent: (id, event) => receive(thread, id, event),
+      });
+      await thread.start();
+      this.#thread = thread;
+      return thread;
+    } catch (cause) {
+      this.#starting = undefined;
+      throw new GatewayError('embeddings_unavailable', { cause });
+    }
+  }
+
+  async #prepare(
+    call: (native: NativeEmbedderHandle) => Promise<NativeInputs>,
+  ): Promise<PreparedInputs> {
+    const prepared = await this.#onWorker(call);
     if ('handle' in prepared) return prepared;
     throw new InputError(prepared.failedIndex, prepared.reason);
   }
 
-  async #onWorker<T>(start: () => Promise<T>): Promise<T> {
-    this.#requireRunning();
-    const running = start();
-    this.#preparing.add(running);
-    try {
-      return await running;
-    } finally {
-      this.#preparing.delete(running);
-    }
+  async #onWorker<T>(call: (native: NativeEmbedderHandle) => Promise<T>): Promise<T> {
+    const thread = await this.#running();
+    return thread.onWorker(() => call(thread.native));
   }
 
-  /** While it is busy an embedder keeps the process running, and itself from being collected. */
-  #keepAlive(busy: boolean): void {
-    this.#native.keepAlive(busy);
-    if (busy) NativeEmbedder.#busy.add(this);
-    else NativeEmbedder.#busy.delete(this);
-  }
-
-  #requireRunning(): void {
-    if (this.#failure !== undefined) {
-      throw new GatewayError('engine_failed', { cause: new Error(this.#failure) });
-    }
-    if (this.#closing !== undefined) throw new GatewayError('shutting_down');
-  }
-
-  /** As the engine's: the callback must not keep the embedder from being collected. */
-  static #receiverOf(embedder: NativeEmbedder): (events: NativeEmbedEvents) => void {
-    const reference = new WeakRef(embedder);
-    return (events) => {
-      const receiver = reference.deref();
-      if (receiver === undefined) return;
-      for (let index = 0; index < events.length; index += 2) {
-        receiver.#receive(events[index] as number, events[index + 1] as NativeEmbedPayload);
-      }
-    };
-  }
-
-  #receive(id: number, payload: NativeEmbedPayload): void {
-    switch (payload.type) {
-      case 'embed-end':
-        this.#end(id)?.resolve(payload.values);
-        return;
-      case 'embed-cancelled': {
-        const waiter = this.#end(id);
-        // Where nobody aborted it, the embedder was closed under it.
-        waiter?.reject(
-          waiter.signal?.aborted ? waiter.signal.reason : new GatewayError('shutting_down'),
-        );
-        return;
-      }
-      case 'request-error':
-        this.#end(id)?.reject(failure(payload.code, payload.message));
-        return;
-      case 'started':
-        this.#settleStarted?.resolve();
-        this.#keepAlive(this.#waiters.size > 0);
-        return;
-      case 'failed':
-        this.#failure = payload.message;
-        this.#settleStarted?.reject(new Error(payload.message));
-        return;
-      case 'stopped':
-        for (const lost of [...this.#waiters.keys()]) {
-          this.#end(lost)?.reject(failure('engine_failed', 'the embedder has stopped'));
-        }
-        this.#settleStopped?.();
-        this.#keepAlive(false);
-        return;
-      default:
-        payload satisfies never;
-    }
-  }
-
-  #end(id: number): Waiter | undefined {
-    const waiter = this.#waiters.get(id);
-    this.#waiters.delete(id);
-    if (this.#waiters.size === 0 && this.#closing === undefined) this.#keepAlive(false);
-    return waiter;
+  async #submit(
+    inputs: PreparedInputs,
+    dimensions: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Float32Array> {
+    const thread = await this.#running();
+    return new Promise<Float32Array>((resolve, fail) => {
+      thread.requireRunning();
+      signal?.throwIfAborted();
+      const send = (id: number) => thread.native.submit(id, inputs.handle as object, dimensions);
+      thread.submit({ resolve, fail, signal }, send, signal);
+    });
   }
 }
 
-function failure(
-  code: Extract<NativeEmbedPayload, { type: 'request-error' }>['code'],
-  message: string,
-): GatewayError {
+function receive(thread: EmbedderThread, id: number, event: NativeEmbedEvent): void {
+  const request = thread.end(id);
+  switch (event.type) {
+    case 'embed-end':
+      request?.resolve(event.values);
+      return;
+    case 'embed-cancelled':
+      // Without an abort, the embedder was closed during the request.
+      request?.fail(
+        request.signal?.aborted ? request.signal.reason : new GatewayError('shutting_down'),
+      );
+      return;
+    case 'request-error':
+      request?.fail(toGatewayError(event));
+      return;
+    default:
+      event satisfies never;
+  }
+}
+
+function toGatewayError({ code, message }: NativeRequestError): GatewayError {
   const cause = new Error(message);
   if (code !== 'sequence_failed') return new GatewayError(code, { cause });
   return new GatewayError(code, { message: 'The inputs could not be computed.', cause });
 }
+
+const nothingGenerated: EngineStats = {
+  stepCount: 0,
+  decodeCallCount: 0,
+  decodedTokenCount: 0,
+  prefilledTokenCount: 0,
+  cachedTokenCount: 0,
+  recomputedTokenCount: 0,
+  laneTokenCount: 0,
+  sampledTokenCount: 0,
+  prefixHitCount: 0,
+  pausedSequenceCount: 0,
+  movedSequenceCount: 0,
+  draftCount: 0,
+  draftedTokenCount: 0,
+  acceptedTokenCount: 0,
+  acceptedTokenCountByPlace: [],
+  stepMs: 0,
+  decodeMs: 0,
+  samplingMs: 0,
+  runningCount: 0,
+  waitingCount: 0,
+  awaitedCount: 0,
+  usedKvTokenCount: 0,
+  keptKvTokenCount: 0,
+  keptPrefixCount: 0,
+};

@@ -5,15 +5,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { StartError } from '../core/start-error.ts';
+import type { CudaDriver } from '../engine/addon.ts';
 import type { Logger } from '../log/log.ts';
-
-/** What a driver says; from the addon. */
-export interface CudaDriver {
-  /** The newest CUDA it can compile kernels of: 13000 is 13.0. */
-  readonly version: number;
-  /** Compute capabilities of the devices: 90 is 9.0. */
-  readonly capabilities: readonly number[];
-}
 
 /** What one `libggml-cuda` holds. Capabilities as in {@link CudaDriver}. */
 export interface CudaBuild {

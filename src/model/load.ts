@@ -9,8 +9,9 @@ import {
 import type { CacheType, EngineConfig, ModelConfig } from '../config/config.ts';
 import { pinnedNodeLlamaCppVersion } from '../core/package-info.ts';
 import { StartError } from '../core/start-error.ts';
-import { loadAddon, type NativeLimits, variantOf } from '../engine/addon.ts';
-import type { EmbeddingOptions } from '../engine/lazy-embedder.ts';
+import type { NativeLimits } from '../engine/addon.ts';
+import { loadAddon, variantOf } from '../engine/load-addon.ts';
+import type { EmbeddingOptions } from '../engine/native-embedder.ts';
 import type { Logger } from '../log/log.ts';
 import type { Backend } from './backend.ts';
 import { checkCudaKernels, openCudaBuild } from './cuda-build.ts';

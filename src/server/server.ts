@@ -15,11 +15,11 @@ import { settingsReport } from '../config/settings-report.ts';
 import { programVersion } from '../core/package-info.ts';
 import { StartError } from '../core/start-error.ts';
 import type { Engine } from '../engine/engine.ts';
+import type { SpeculativeOptions } from '../engine/engine-options.ts';
 import {
   createEmbeddingEngine,
   createNativeEngine,
   DraftModelError,
-  type SpeculativeOptions,
 } from '../engine/native-engine.ts';
 import type { Logger } from '../log/log.ts';
 import type { LogOutput } from '../log/log-output.ts';

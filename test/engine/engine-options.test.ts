@@ -1,7 +1,7 @@
 /** Options pass from the settings to the native engine by their names alone, so that a test compares the names. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { settingNames, settingOf } from '../../src/config/table.ts';
-import { loadAddon } from '../../src/engine/addon.ts';
+import { loadAddon } from '../../src/engine/load-addon.ts';
 import { type LoadedModel, loadModel, startEngine } from '../../tools/fixtures/start-engine.ts';
 
 let loaded: LoadedModel;

@@ -1,6 +1,6 @@
 import type { Llama } from 'node-llama-cpp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { loadAddon, variantOf } from '../../src/engine/addon.ts';
+import { loadAddon, variantOf } from '../../src/engine/load-addon.ts';
 import { startLlama } from '../../tools/fixtures/start-llama.ts';
 
 let llama: Llama;

@@ -6,8 +6,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bundledModelPath } from '../../src/core/package-info.ts';
 import type { GeneratingEngine } from '../../src/engine/engine.ts';
+import type { SpeculativeOptions } from '../../src/engine/engine-options.ts';
 import type { EngineRequest } from '../../src/engine/generator.ts';
-import { DraftModelError, type SpeculativeOptions } from '../../src/engine/native-engine.ts';
+import { DraftModelError } from '../../src/engine/native-engine.ts';
 import {
   type Completion,
   collect,

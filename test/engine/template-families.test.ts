@@ -7,10 +7,10 @@ import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import Schema from 'typebox/schema';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { loadAddon } from '../../src/engine/addon.ts';
 import type { ChatMessage, Tool } from '../../src/engine/chat.ts';
 import type { GeneratingEngine } from '../../src/engine/engine.ts';
 import type { EngineEvent } from '../../src/engine/generator.ts';
+import { loadAddon } from '../../src/engine/load-addon.ts';
 import { ReplyReader } from '../../src/engine/reply-reader.ts';
 import { enforceableSchema } from '../../src/grammar/schema.ts';
 import {

@@ -12,7 +12,8 @@ import { median } from '../../src/bench/statistics.ts';
 import { settings } from '../../src/config/table.ts';
 import { bundledModelPath } from '../../src/core/package-info.ts';
 import type { GeneratingEngine } from '../../src/engine/engine.ts';
-import { createNativeEngine, type SpeculativeOptions } from '../../src/engine/native-engine.ts';
+import type { SpeculativeOptions } from '../../src/engine/engine-options.ts';
+import { createNativeEngine } from '../../src/engine/native-engine.ts';
 import { toTable } from '../../src/terminal/table.ts';
 import { startLlama } from '../fixtures/start-llama.ts';
 

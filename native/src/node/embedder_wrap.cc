@@ -87,7 +87,7 @@ std::vector<RawInput> RawInputsFrom(const Napi::Array& array) {
 Napi::Function EmbedderWrap::Define(Napi::Env env) {
   return DefineThread(env, "Embedder",
                       {
-                          StaticMethod<&EmbedderWrap::Abilities>("abilities"),
+                          StaticMethod<&EmbedderWrap::Abilities>("capabilities"),
                           InstanceMethod<&EmbedderWrap::Prepare>("prepare"),
                           InstanceMethod<&EmbedderWrap::PrepareRanking>("prepareRanking"),
                           InstanceMethod<&EmbedderWrap::Submit>("submit"),

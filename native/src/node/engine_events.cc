@@ -31,14 +31,14 @@ class EngineEventWriter : public EventWriter {
       Push(delta.id, text);
       return;
     }
-    Napi::Object object = NewPayload("scored-text");
+    Napi::Object object = NewPayload("text-logprobs");
     object.Set("text", text);
     object.Set("tokens", Tokens(*delta.tokens));
     Push(delta.id, object);
   }
 
   void operator()(const PromptDelta& delta) {
-    Napi::Object object = NewPayload("scored-prompt");
+    Napi::Object object = NewPayload("prompt-logprobs");
     object.Set("tokens", Tokens(delta.tokens));
     Push(delta.id, object);
   }
@@ -65,9 +65,9 @@ class EngineEventWriter : public EventWriter {
     object.Set("batchSize", facts.n_batch);
     object.Set("ubatchSize", facts.n_ubatch);
     object.Set("unifiedKv", facts.unified_kv);
-    object.Set("noDrafts", facts.drafts_disabled_reason);
-    object.Set("promptLane", facts.background_prefill);
-    object.Set("noPromptLane", facts.background_prefill_disabled_reason);
+    object.Set("speculativeDisabledReason", facts.drafts_disabled_reason);
+    object.Set("backgroundPrefill", facts.background_prefill);
+    object.Set("backgroundPrefillDisabledReason", facts.background_prefill_disabled_reason);
     Push(0, object);
   }
 

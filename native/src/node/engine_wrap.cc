@@ -29,7 +29,7 @@ Napi::Function EngineWrap::Define(Napi::Env env) {
   return DefineThread(env, "Engine",
                       {
                           StaticMethod<&EngineWrap::DraftProblem>("draftProblem"),
-                          InstanceMethod<&EngineWrap::Abilities>("abilities"),
+                          InstanceMethod<&EngineWrap::Abilities>("capabilities"),
                           InstanceMethod<&EngineWrap::PrepareChat>("prepareChat"),
                           InstanceMethod<&EngineWrap::PrepareText>("prepareText"),
                           InstanceMethod<&EngineWrap::PrepareInfill>("prepareInfill"),
