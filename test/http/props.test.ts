@@ -61,6 +61,12 @@ describe('/props', () => {
 });
 
 describe('/slots', () => {
+  test('shows speculative decoding', async () => {
+    const { app } = startGateway({ engineInfo: { speculative: 'ngram' } });
+    const slots = (await app.inject('/slots')).json() as Slots;
+    expect(slots.map(({ speculative }) => speculative)).toEqual([true, true, true, true]);
+  });
+
   const working = (body: unknown) =>
     (body as Slots).map(({ is_processing }) => is_processing).filter(Boolean).length;
 

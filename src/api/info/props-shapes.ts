@@ -64,12 +64,12 @@ export function toProps({ card, engine }: ServedModel, version: string): Props {
 }
 
 export function toSlots({ engine }: ServedModel): Slots {
-  const { slotCount, contextLength } = engine.info;
+  const { slotCount, contextLength, speculative } = engine.info;
   const { runningCount } = engine.stats();
   return Array.from({ length: slotCount }, (_, id) => ({
     id,
     n_ctx: contextLength,
-    speculative: false,
+    speculative: speculative !== undefined,
     is_processing: id < runningCount,
   }));
 }
