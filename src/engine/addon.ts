@@ -1,7 +1,7 @@
 /** The contract with the native addon: its classes, their options and their events. */
 import type { ChatCapabilities } from './chat.ts';
 import type { Pooling } from './embedder.ts';
-import type { EngineStats } from './engine.ts';
+import type { EngineStats, Statistic } from './engine-stats.ts';
 import type { ReplyDelta } from './generator.ts';
 import type { LogprobOptions } from './logprobs.ts';
 import type { SamplingParams } from './sampling-params.ts';
@@ -261,6 +261,8 @@ export interface Addon {
   readonly engineOptionNames: readonly string[];
   /** The release of node-llama-cpp it was compiled against. */
   readonly nodeLlamaCppVersion: string;
+  /** The list of what `stats()` returns. */
+  readonly statistics: readonly Statistic[];
   /** Null without a driver. */
   cudaDriver(): CudaDriver | null;
   /**

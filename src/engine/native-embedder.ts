@@ -19,7 +19,7 @@ import {
   type Pooling,
   type PreparedInputs,
 } from './embedder.ts';
-import type { EngineStats } from './engine.ts';
+import { type EngineStats, zeroStats } from './engine-stats.ts';
 import { NativeThread } from './native-thread.ts';
 import type { TokenizeOptions, Tokenizer } from './tokenizer.ts';
 
@@ -136,7 +136,7 @@ export class NativeEmbedder implements Embedder, Tokenizer {
   stats(): EngineStats {
     const pendingCount = this.#thread?.pendingCount ?? 0;
     return {
-      ...nothingGenerated,
+      ...zeroStats,
       runningCount: Math.min(1, pendingCount),
       waitingCount: Math.max(0, pendingCount - 1),
       awaitedCount: pendingCount,
@@ -249,30 +249,3 @@ function toGatewayError({ code, message }: NativeRequestError): GatewayError {
   if (code !== 'sequence_failed') return new GatewayError(code, { cause });
   return new GatewayError(code, { message: 'The inputs could not be computed.', cause });
 }
-
-const nothingGenerated: EngineStats = {
-  stepCount: 0,
-  decodeCallCount: 0,
-  decodedTokenCount: 0,
-  prefilledTokenCount: 0,
-  cachedTokenCount: 0,
-  recomputedTokenCount: 0,
-  laneTokenCount: 0,
-  sampledTokenCount: 0,
-  prefixHitCount: 0,
-  pausedSequenceCount: 0,
-  movedSequenceCount: 0,
-  draftCount: 0,
-  draftedTokenCount: 0,
-  acceptedTokenCount: 0,
-  acceptedTokenCountByPlace: [],
-  stepMs: 0,
-  decodeMs: 0,
-  samplingMs: 0,
-  runningCount: 0,
-  waitingCount: 0,
-  awaitedCount: 0,
-  usedKvTokenCount: 0,
-  keptKvTokenCount: 0,
-  keptPrefixCount: 0,
-};

@@ -11,8 +11,8 @@ import type {
 } from './addon.ts';
 import type { ChatMessage, ChatOptions } from './chat.ts';
 import { completionLimit } from './completion-limit.ts';
-import type { EngineStats } from './engine.ts';
 import { type EngineOptions, nativeOptions } from './engine-options.ts';
+import type { EngineStats } from './engine-stats.ts';
 import { EventQueue } from './event-queue.ts';
 import type {
   EngineEvent,

@@ -147,7 +147,7 @@ describe('a KV cache smaller than slots × context', () => {
       const together = await Promise.all(asked.map((prompt) => complete(tight, prompt, request)));
       expect(together.map(({ text }) => text)).toEqual(alone);
       expect(together.every(({ end }) => end.finishReason === 'length')).toBe(true);
-      expect(tight.stats().pausedSequenceCount).toBeGreaterThan(0);
+      expect(tight.stats().preemptedSequenceCount).toBeGreaterThan(0);
       expect(tight.stats().usedKvTokenCount).toBe(0);
     } finally {
       await tight.close();

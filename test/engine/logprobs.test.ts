@@ -253,7 +253,7 @@ describe('log probabilities of a prompt', () => {
       const together = await Promise.all(
         prompts.map((prompt) => generate(prompt, { logprobs: withPrompt, maxTokens: 120 }, small)),
       );
-      expect(small.stats().pausedSequenceCount).toBeGreaterThan(0);
+      expect(small.stats().preemptedSequenceCount).toBeGreaterThan(0);
       for (const [index, { promptTokens, text }] of together.entries()) {
         expect(text).toBe(alone[index]?.text);
         expectClose(promptTokens.slice(1), alone[index]?.promptTokens.slice(1) ?? []);

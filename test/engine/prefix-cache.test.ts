@@ -234,14 +234,14 @@ describe('less cache than four requests need', () => {
         for (const prompt of prompts) {
           alone.push((await completeCold(engine, prompt, request.maxTokens)).text);
         }
-        const before = engine.stats().pausedSequenceCount;
+        const before = engine.stats().preemptedSequenceCount;
         const together = await Promise.all(
           prompts.map((prompt) => complete(engine, prompt, request)),
         );
         expect(together.map(({ text }) => text)).toEqual(alone);
         const tokenCounts = together.map(({ end }) => end.usage.promptTokenCount);
         expect(Math.min(...tokenCounts)).toBeGreaterThan(400);
-        expect(engine.stats().pausedSequenceCount).toBeGreaterThan(before);
+        expect(engine.stats().preemptedSequenceCount).toBeGreaterThan(before);
         expect(engine.stats().usedKvTokenCount).toBe(0);
       } finally {
         await engine.close();

@@ -102,9 +102,9 @@ test.each([
     expect(endedCount).toBeGreaterThan(requestCount / 2);
     expect(leftCount).toBeGreaterThan(0);
     if (rounds) expect(Math.max(...gaps)).toBeLessThan(mostRounded);
-    expect(engine.stats().laneTokenCount).toBeGreaterThan(50 * requestCount);
+    expect(engine.stats().backgroundPrefilledTokenCount).toBeGreaterThan(50 * requestCount);
     console.log(
-      `${name}: ${endedCount} ended, ${leftCount} left, ${engine.stats().laneTokenCount} tokens in the lane`,
+      `${name}: ${endedCount} ended, ${leftCount} left, ${engine.stats().backgroundPrefilledTokenCount} tokens in the lane`,
     );
   } finally {
     await engine.close();

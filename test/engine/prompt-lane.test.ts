@@ -99,7 +99,9 @@ describe('a long prompt beside a stream', () => {
         expect(result.text).toBe(expected.text);
         expect(result.end.usage).toEqual(expected.end.usage);
         const promptTokens = result.end.usage.promptTokenCount;
-        expect(after.laneTokenCount - before.laneTokenCount).toBe(promptTokens - 1);
+        expect(after.backgroundPrefilledTokenCount - before.backgroundPrefilledTokenCount).toBe(
+          promptTokens - 1,
+        );
         expect(after.prefilledTokenCount - before.prefilledTokenCount).toBeGreaterThanOrEqual(
           promptTokens,
         );
@@ -115,13 +117,13 @@ describe('a long prompt beside a stream', () => {
     try {
       const chat = [user(words('a', 300))];
       const first = await complete(engine, chat, { maxTokens: 8 });
-      const before = engine.stats().laneTokenCount;
+      const before = engine.stats().backgroundPrefilledTokenCount;
       const next = [...chat, { role: 'assistant', content: first.text } as const];
       const long = [...next, user(words('b', 300))];
       const { result } = await besideStream(engine, () => complete(engine, long, { maxTokens: 8 }));
       expect(result.end.usage.cachedTokenCount).toBeGreaterThan(250);
       const computed = result.end.usage.promptTokenCount - result.end.usage.cachedTokenCount;
-      expect(engine.stats().laneTokenCount - before).toBe(computed - 1);
+      expect(engine.stats().backgroundPrefilledTokenCount - before).toBe(computed - 1);
       const again = await complete(engine, long, { maxTokens: 8 });
       expect(again.text).toBe(result.text);
       expect(again.end.usage.cachedTokenCount).toBe(again.end.usage.promptTokenCount - 1);
@@ -140,7 +142,7 @@ describe('a long prompt beside a stream', () => {
       const { result } = await besideStream(engine, () =>
         Promise.all(chats.map((chat) => complete(engine, chat, { maxTokens: 8 }))),
       );
-      expect(engine.stats().laneTokenCount).toBeGreaterThan(500);
+      expect(engine.stats().backgroundPrefilledTokenCount).toBeGreaterThan(500);
       for (const [index, chat] of chats.entries()) {
         const cold = await complete(engine, chat, { maxTokens: 8, cacheScope: `cold ${index}` });
         expect(result[index]?.text).toBe(cold.text);
@@ -181,7 +183,7 @@ describe('a long prompt beside a stream', () => {
         const after = engine.stats();
         // All but the last token of each that was computed, whether it was first or followed.
         const computed = after.prefilledTokenCount - before.prefilledTokenCount;
-        const inLane = after.laneTokenCount - before.laneTokenCount;
+        const inLane = after.backgroundPrefilledTokenCount - before.backgroundPrefilledTokenCount;
         expect(inLane).toBeLessThanOrEqual(computed - chats.length);
         const sharing = replies.filter(({ end }) => end.usage.cachedTokenCount > 300);
         const isSideBySide =
@@ -209,13 +211,14 @@ describe('a long prompt beside a stream', () => {
           const prompt = await engine.generator.prepareChat([user(words(`r${round}x`, 500))]);
           const leave = new AbortController();
           const events: EngineEvent[] = [];
-          const before = engine.stats().laneTokenCount;
+          const before = engine.stats().backgroundPrefilledTokenCount;
           const reading = (async () => {
             const request = { prompt, maxTokens: 4, sampling: { temperature: 0 } };
             for await (const event of engine.generator.generate(request, leave.signal))
               events.push(event);
           })();
-          if (round % 3 > 0) await waitFor(() => engine.stats().laneTokenCount > before);
+          if (round % 3 > 0)
+            await waitFor(() => engine.stats().backgroundPrefilledTokenCount > before);
           if (round % 3 > 1) await sleep(round);
           leave.abort();
           await reading;
@@ -237,7 +240,7 @@ describe('a long prompt beside a stream', () => {
         const long = complete(engine, [user(words('a', 700))], { maxTokens: 4 });
         const reason = await Promise.race([
           long.then(({ end }) => end.finishReason),
-          waitFor(() => engine.stats().laneTokenCount > 0)
+          waitFor(() => engine.stats().backgroundPrefilledTokenCount > 0)
             .then(() => sleep(round))
             .then(() => engine.close())
             .then(() => long)

@@ -88,10 +88,10 @@ describe('looking up what stood there before', () => {
     });
     // Each step gives the guessed tokens that were right and one more.
     expect(count('decodeCallCount') + count('acceptedTokenCount')).toBe(200);
-    expect(after.acceptedTokenCountByPlace.reduce((sum, each) => sum + each, 0)).toBe(
+    expect(after.acceptedTokenCountByPosition.reduce((sum, each) => sum + each, 0)).toBe(
       after.acceptedTokenCount,
     );
-    expect(after.acceptedTokenCountByPlace.length).toBeLessThanOrEqual(8);
+    expect(after.acceptedTokenCountByPosition.length).toBeLessThanOrEqual(8);
     expect(after.usedKvTokenCount).toBe(0);
   });
 
@@ -228,7 +228,7 @@ describe('looking up what stood there before', () => {
       );
       expect(together.map(({ text }) => text)).toEqual(contents.map(() => cycle.repeat(10)));
       const stats = tight.stats();
-      expect(stats.pausedSequenceCount).toBeGreaterThan(0);
+      expect(stats.preemptedSequenceCount).toBeGreaterThan(0);
       expect(stats.acceptedTokenCount).toBeGreaterThan(0);
       expect(stats.usedKvTokenCount).toBe(0);
     } finally {
@@ -368,7 +368,7 @@ describe('asking a draft model', () => {
         contents.map((content) => complete(engine, content, request)),
       );
       expect(together.map(outcomeOf)).toEqual(expected);
-      expect(engine.stats().pausedSequenceCount).toBeGreaterThan(0);
+      expect(engine.stats().preemptedSequenceCount).toBeGreaterThan(0);
     } finally {
       await engine.close();
     }

@@ -4,6 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { Admission } from '../../src/admission/admission.ts';
 import { GatewayMetrics } from '../../src/api/info/metrics-shapes.ts';
 import { GatewayError } from '../../src/core/errors.ts';
+import { engineStatistics } from '../../src/engine/engine-statistics.ts';
+import type { Statistic } from '../../src/engine/engine-stats.ts';
 import { ModelRegistry } from '../../src/model/registry.ts';
 import { EngineWatch } from '../../src/observe/engine-watch.ts';
 import { Metrics } from '../../src/observe/metrics/metrics.ts';
@@ -102,6 +104,22 @@ describe('the form of /metrics', () => {
   });
 });
 
+test('has every histogram and every engine statistic before the first request', async () => {
+  const series = await scrape(startGateway({ loading: true }));
+  const labels = { model_name: 'tiny/story model', engine: '0' };
+  for (const name of ['inter_token_latency_seconds', 'time_to_first_token_seconds']) {
+    expect(series.value(`vllm:${name}_count`, labels), name).toBe(0);
+  }
+  for (const reason of ['stop', 'length', 'abort']) {
+    const finished = { ...labels, finished_reason: reason };
+    expect(series.value('vllm:request_success_total', finished), reason).toBe(0);
+  }
+  const statistics: readonly Statistic[] = engineStatistics;
+  for (const { series: name } of statistics) {
+    if (name !== undefined) expect(series.value(name), name).toBe(0);
+  }
+});
+
 test('counts who was let in and why others were not, and not who watches', async () => {
   const gateway = startGateway({
     authentication: {
@@ -150,7 +168,7 @@ describe('what is counted', () => {
       draftCount: 5,
       draftedTokenCount: 14,
       acceptedTokenCount: 7,
-      acceptedTokenCountByPlace: [4, 3, 0],
+      acceptedTokenCountByPosition: [4, 3, 0],
     };
     gateway.engine.stats = () => stats;
     const series = await scrape(gateway);
@@ -163,7 +181,7 @@ describe('what is counted', () => {
       expect(series.value(`${prefix}drafts_total`, labels)).toBe(5);
       expect(series.value(`${prefix}draft_tokens_total`, labels)).toBe(14);
       expect(series.value(`${prefix}accepted_tokens_total`, labels)).toBe(7);
-      for (const [place, count] of stats.acceptedTokenCountByPlace.entries()) {
+      for (const [place, count] of stats.acceptedTokenCountByPosition.entries()) {
         const name = `${prefix}accepted_tokens_per_pos_total`;
         const position = { ...labels, position: String(place) };
         expect(series.value(name, position)).toBe(count);

@@ -1,7 +1,8 @@
 import type { ChatMessage, ChatOptions } from '../../src/engine/chat.ts';
 import { completionLimit } from '../../src/engine/completion-limit.ts';
 import type { Embedder, EmbeddingInput, PreparedInputs } from '../../src/engine/embedder.ts';
-import type { Engine, EngineInfo, EngineStats } from '../../src/engine/engine.ts';
+import type { Engine, EngineInfo } from '../../src/engine/engine.ts';
+import { type EngineStats, zeroStats } from '../../src/engine/engine-stats.ts';
 import type {
   EngineEvent,
   EngineRequest,
@@ -282,30 +283,9 @@ export class FakeEngine implements Engine, Generator, Embedder, Tokenizer {
 
   stats(): EngineStats {
     return {
-      stepCount: 0,
-      decodeCallCount: 0,
-      stepMs: 0,
-      decodeMs: 0,
-      samplingMs: 0,
-      decodedTokenCount: 0,
-      prefilledTokenCount: 0,
-      sampledTokenCount: 0,
-      cachedTokenCount: 0,
-      recomputedTokenCount: 0,
-      laneTokenCount: 0,
-      prefixHitCount: 0,
-      pausedSequenceCount: 0,
-      movedSequenceCount: 0,
-      draftCount: 0,
-      draftedTokenCount: 0,
-      acceptedTokenCount: 0,
-      acceptedTokenCountByPlace: [],
-      keptKvTokenCount: 0,
-      keptPrefixCount: 0,
+      ...zeroStats,
       runningCount: this.#runningCount,
-      waitingCount: 0,
       awaitedCount: this.#runningCount,
-      usedKvTokenCount: 0,
     };
   }
 

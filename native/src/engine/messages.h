@@ -104,39 +104,3 @@ struct SequenceEnd {
 
 using EngineEvent = std::variant<Started<EngineFacts>, PromptDelta, TextDelta, SequenceEnd,
                                  RequestError, Failed, Stopped>;
-
-// Counters since the start, and gauges of the last step.
-struct EngineStats {
-  // Times the engine computed something: a batch, a slice of the background prefill, or both.
-  uint64_t n_steps = 0;
-  uint64_t n_decode_calls = 0;
-  uint64_t n_decoded_tokens = 0;
-  // Prompt tokens that were computed, each counted once; those found in the cache instead; tokens
-  // computed again for sequences that had been preempted.
-  uint64_t n_prefilled_tokens = 0;
-  uint64_t n_cached_tokens = 0;
-  uint64_t n_recomputed_tokens = 0;
-  // Tokens that the background prefill computed, some of them for prompts that ended before.
-  uint64_t n_background_tokens = 0;
-  uint64_t n_sampled_tokens = 0;
-  // Time spent in steps, and the parts of it in llama_decode and in choosing tokens, milliseconds.
-  double step_ms = 0;
-  double decode_ms = 0;
-  double sampling_ms = 0;
-  // Completions that found a part of their prompt in the cache, and those that had to give way.
-  uint64_t n_prefix_hits = 0;
-  uint64_t n_preempted = 0;
-  // Completions that were moved in a split cache to be computed in one pass with others.
-  uint64_t n_moved = 0;
-  // Verified drafts, their tokens, the accepted ones, and these by their position in the draft.
-  uint64_t n_drafts = 0;
-  uint64_t n_drafted_tokens = 0;
-  uint64_t n_accepted_tokens = 0;
-  std::vector<uint64_t> n_accepted_by_place = {};
-  int32_t n_running = 0;
-  int32_t n_waiting = 0;
-  // Cells of running sequences, and cells that only finished prefixes hold.
-  int32_t n_used_kv_tokens = 0;
-  int32_t n_cached_kv_tokens = 0;
-  int32_t n_cached_prefixes = 0;
-};

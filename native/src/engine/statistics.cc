@@ -27,9 +27,9 @@ void Statistics::CountDraft(int32_t n_drafted, int32_t n_accepted, Completion* c
   ++counted_.n_drafts;
   counted_.n_drafted_tokens += n_drafted;
   counted_.n_accepted_tokens += n_accepted;
-  auto& by_place = counted_.n_accepted_by_place;
-  by_place.resize(std::max(by_place.size(), static_cast<size_t>(n_drafted)));
-  for (int32_t place = 0; place < n_accepted; ++place) ++by_place[place];
+  auto& by_position = counted_.n_accepted_by_position;
+  by_position.resize(std::max(by_position.size(), static_cast<size_t>(n_drafted)));
+  for (int32_t position = 0; position < n_accepted; ++position) ++by_position[position];
 }
 
 void Statistics::Publish(const Scheduler* scheduler) {

@@ -8,7 +8,7 @@
 #include <span>
 
 #include "engine/completion.h"
-#include "engine/messages.h"
+#include "engine/engine_stats.h"
 #include "schedule/scheduler.h"
 
 class Statistics {

@@ -9,6 +9,7 @@
 #include "node/engine_wrap.h"
 #include "node/js_options.h"
 #include "node/reply_parser_wrap.h"
+#include "node/stats_js.h"
 
 static Napi::Value GetCudaDriver(const Napi::CallbackInfo& info) {
   const std::optional<CudaDriver> driver = FindCudaDriver();
@@ -59,6 +60,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
               Napi::Function::New<CallInstallCpuKernels>(env, "installCpuKernels"));
   exports.Set("limits", Limits(env));
   exports.Set("nodeLlamaCppVersion", NODE_LLAMA_CPP_VERSION);
+  exports.Set("statistics", StatisticsToJs(env));
   return exports;
 }
 

@@ -8,6 +8,7 @@
 #include "node/js_options.h"
 #include "node/promise_worker.h"
 #include "node/prompt_handle.h"
+#include "node/stats_js.h"
 #include "node/token_calls.h"
 
 namespace {
@@ -135,34 +136,5 @@ void EngineWrap::Hold(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value EngineWrap::Stats(const Napi::CallbackInfo& info) {
-  const EngineStats stats = thread().worker().stats();
-  Napi::Object result = Napi::Object::New(info.Env());
-  result.Set("decodeCallCount", static_cast<double>(stats.n_decode_calls));
-  result.Set("decodedTokenCount", static_cast<double>(stats.n_decoded_tokens));
-  result.Set("prefilledTokenCount", static_cast<double>(stats.n_prefilled_tokens));
-  result.Set("cachedTokenCount", static_cast<double>(stats.n_cached_tokens));
-  result.Set("stepCount", static_cast<double>(stats.n_steps));
-  result.Set("recomputedTokenCount", static_cast<double>(stats.n_recomputed_tokens));
-  result.Set("laneTokenCount", static_cast<double>(stats.n_background_tokens));
-  result.Set("sampledTokenCount", static_cast<double>(stats.n_sampled_tokens));
-  result.Set("prefixHitCount", static_cast<double>(stats.n_prefix_hits));
-  result.Set("pausedSequenceCount", static_cast<double>(stats.n_preempted));
-  result.Set("movedSequenceCount", static_cast<double>(stats.n_moved));
-  result.Set("draftCount", static_cast<double>(stats.n_drafts));
-  result.Set("draftedTokenCount", static_cast<double>(stats.n_drafted_tokens));
-  result.Set("acceptedTokenCount", static_cast<double>(stats.n_accepted_tokens));
-  auto by_place = Napi::Array::New(info.Env(), stats.n_accepted_by_place.size());
-  for (size_t i = 0; i < stats.n_accepted_by_place.size(); ++i) {
-    by_place.Set(static_cast<uint32_t>(i), static_cast<double>(stats.n_accepted_by_place[i]));
-  }
-  result.Set("acceptedTokenCountByPlace", by_place);
-  result.Set("stepMs", stats.step_ms);
-  result.Set("decodeMs", stats.decode_ms);
-  result.Set("samplingMs", stats.sampling_ms);
-  result.Set("runningCount", stats.n_running);
-  result.Set("waitingCount", stats.n_waiting);
-  result.Set("usedKvTokenCount", stats.n_used_kv_tokens);
-  result.Set("keptKvTokenCount", stats.n_cached_kv_tokens);
-  result.Set("keptPrefixCount", stats.n_cached_prefixes);
-  return result;
+  return StatsToJs(info.Env(), thread().worker().stats());
 }

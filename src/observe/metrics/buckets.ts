@@ -1,5 +1,5 @@
 /**
- * Upper bounds of histograms, in seconds or tokens: vLLM's, so that its boards and alerts work here.
+ * Upper bounds of histograms, in seconds or tokens. They are vLLM's, so that its dashboards and alerts work here.
  * @see https://docs.vllm.ai/en/latest/usage/metrics/
  */
 

@@ -1,19 +1,20 @@
+/**
+ * The series of the engine's numbers. Each statistic with a series of its own is exported under that name; the tables
+ * here export statistics under the names of vLLM and llama-server.
+ */
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { Admission } from '../../admission/admission.ts';
-import type { EngineStats } from '../../engine/engine.ts';
+import { engineStatistics } from '../../engine/engine-statistics.ts';
+import { type EngineStats, type Statistic, zeroStats } from '../../engine/engine-stats.ts';
 import type { ModelRegistry } from '../../model/registry.ts';
 import { readCounter, readGauge, type SeriesOptions } from './series.ts';
 
 type Reading = (stats: EngineStats) => number;
 type Row = readonly [name: string, help: string, read: Reading];
 
-/** Names of vLLM; they carry the labels `model_name` and `engine`. */
+/** vLLM's names; they carry the labels `model_name` and `engine`. */
 const vllmCounters: readonly Row[] = [
-  [
-    'vllm:prompt_tokens_total',
-    'Prompt tokens processed, found in the cache or computed.',
-    promptTokensOf,
-  ],
+  ['vllm:prompt_tokens_total', 'Prompt tokens, cached or computed.', promptTokensOf],
   ['vllm:generation_tokens_total', 'Tokens generated.', (stats) => stats.sampledTokenCount],
   ['vllm:prefix_cache_queries_total', 'Prompt tokens looked up in the cache.', promptTokensOf],
   [
@@ -23,8 +24,8 @@ const vllmCounters: readonly Row[] = [
   ],
   [
     'vllm:num_preemptions_total',
-    'Times a sequence had to give way to a neighbour.',
-    (stats) => stats.pausedSequenceCount,
+    'Times a sequence was preempted because the KV cache was full.',
+    (stats) => stats.preemptedSequenceCount,
   ],
   ...draftRows('vllm:'),
 ];
@@ -34,7 +35,7 @@ const vllmGauges: readonly Row[] = [
   ['vllm:num_requests_waiting', 'Sequences that wait for a slot.', (stats) => stats.waitingCount],
 ];
 
-/** Names of llama-server, without labels. */
+/** llama-server's names, without labels. */
 const llamaCounters: readonly Row[] = [
   ['llamacpp:prompt_tokens_total', 'Prompt tokens computed.', (stats) => stats.prefilledTokenCount],
   [
@@ -52,83 +53,33 @@ const llamaGauges: readonly Row[] = [
   ['llamacpp:requests_deferred', 'Sequences that wait for a slot.', (stats) => stats.waitingCount],
 ];
 
-/** What neither of them tells. */
-const engineCounters: readonly Row[] = [
-  ['gateway_engine_steps_total', 'Steps of the engine.', (stats) => stats.stepCount],
-  [
-    'gateway_engine_step_seconds_total',
-    'Time spent in steps; divided by the steps it is the time of one.',
-    (stats) => stats.stepMs / 1000,
-  ],
-  [
-    'gateway_engine_decode_seconds_total',
-    'The part of it in llama_decode.',
-    (stats) => stats.decodeMs / 1000,
-  ],
-  [
-    'gateway_engine_sampling_seconds_total',
-    'The part of it in choosing tokens.',
-    (stats) => stats.samplingMs / 1000,
-  ],
-  [
-    'gateway_engine_batch_tokens_total',
-    'Tokens given to steps; divided by the steps it is the size of a batch.',
-    (stats) => stats.decodedTokenCount,
-  ],
-  [
-    'gateway_engine_recomputed_tokens_total',
-    'Tokens computed once more, for sequences that had given way.',
-    (stats) => stats.recomputedTokenCount,
-  ],
-  [
-    'gateway_engine_lane_tokens_total',
-    'Prompt tokens computed in the prompt lane, between the steps of others.',
-    (stats) => stats.laneTokenCount,
-  ],
-  [
-    'gateway_engine_moved_sequences_total',
-    'Sequences moved in a split KV cache, to be computed in one pass with others.',
-    (stats) => stats.movedSequenceCount,
-  ],
-  [
-    'gateway_prefix_cache_hit_sequences_total',
-    'Sequences that found a part of their prompt in the cache.',
-    (stats) => stats.prefixHitCount,
-  ],
-];
-
-const engineGauges: readonly Row[] = [
-  [
-    'gateway_kv_used_tokens',
-    'KV cells of running sequences; what several share counts once.',
-    (stats) => stats.usedKvTokenCount,
-  ],
-  [
-    'gateway_kv_kept_tokens',
-    'KV cells that only finished prefixes hold: free for whoever needs them.',
-    (stats) => stats.keptKvTokenCount,
-  ],
-  ['gateway_kept_prefixes', 'Finished prefixes in the cache.', (stats) => stats.keptPrefixCount],
-];
+/** The statistics of one kind that have a series of their own. */
+function ownRows(kind: Statistic['kind']): Row[] {
+  const listed: readonly Statistic[] = engineStatistics;
+  return listed.flatMap(({ name, kind: itsKind, unit, series, help }) => {
+    if (series === undefined || itsKind !== kind) return [];
+    const divisor = unit === 'milliseconds' ? 1000 : 1;
+    return [[series, help, (stats) => Number(stats[name as keyof EngineStats]) / divisor]];
+  });
+}
 
 /** Where the numbers come from. */
 export interface EngineMetricsSources {
   readonly models: ModelRegistry;
   /** `model_name` of vLLM's series. */
   readonly modelName: string;
-  /** Where sequences wait that the engine has not seen. */
+  /** Sequences wait here before they are submitted to the engine. */
   readonly admission: Admission;
 }
 
-/** Series that are read off the engine when somebody asks; zero until there is one. */
+/** Adds series that a scrape reads from the engine. They are zero until the engine has started. */
 export function addEngineMetrics(
   registry: Registry,
   { models, modelName, admission }: EngineMetricsSources,
 ): void {
   const labels = { model_name: modelName, engine: '0' };
   const reading = (read: Reading) => () => {
-    const stats = models.current?.engine.stats();
-    if (stats === undefined) return 0;
+    const stats = models.current?.engine.stats() ?? zeroStats;
     return read({ ...stats, waitingCount: stats.waitingCount + admission.waitingCount });
   };
   const add = (
@@ -144,15 +95,15 @@ export function addEngineMetrics(
   add(readGauge, vllmGauges, labels);
   add(readCounter, llamaCounters);
   add(readGauge, llamaGauges);
-  add(readCounter, engineCounters);
-  add(readGauge, engineGauges);
+  add(readCounter, ownRows('counter'));
+  add(readGauge, ownRows('gauge'));
 
   const waitingByReason = 'vllm:num_requests_waiting_by_reason';
   readGauge(
     registry,
     {
       name: waitingByReason,
-      help: 'Sequences that wait for a slot, and why: there is no free one.',
+      help: 'Sequences that wait for a slot, by reason: `capacity`, no slot is free.',
       labels: { ...labels, reason: 'capacity' },
     },
     reading((stats) => stats.waitingCount),
@@ -162,14 +113,14 @@ export function addEngineMetrics(
     registry,
     {
       name: 'vllm:kv_cache_usage_perc',
-      help: 'Share of the KV cells that running sequences hold, 0 to 1.',
+      help: 'Share of the KV cells that running sequences hold, 0 to 1. Cached prefixes do not count.',
       labels,
     },
     () => reading((stats) => stats.usedKvTokenCount)() / (infoOf()?.kvTokenCount ?? 1),
   );
   readGauge(
     registry,
-    { name: 'gateway_kv_tokens', help: 'KV cells there are.' },
+    { name: 'gateway_kv_tokens', help: 'KV cells in total.' },
     () => infoOf()?.kvTokenCount ?? 0,
   );
   readGauge(
@@ -177,34 +128,34 @@ export function addEngineMetrics(
     { name: 'gateway_slots', help: 'Sequences that can run at the same time.' },
     () => infoOf()?.slotCount ?? 0,
   );
-  addAcceptedByPlace(registry, models, 'vllm:', labels);
-  addAcceptedByPlace(registry, models, 'llamacpp:');
+  addAcceptedByPosition(registry, models, 'vllm:', labels);
+  addAcceptedByPosition(registry, models, 'llamacpp:');
   addCacheInfo(registry, models, labels);
 }
 
-/** Guessed tokens; both servers have the same names for them. */
+/** Speculative decoding; both servers use the same names for it. */
 function draftRows(prefix: string): readonly Row[] {
   return [
     [
       `${prefix}spec_decode_num_drafts_total`,
-      'Guesses that were checked.',
+      'Drafts that were verified.',
       (stats) => stats.draftCount,
     ],
     [
       `${prefix}spec_decode_num_draft_tokens_total`,
-      'Tokens that were guessed.',
+      'Tokens of verified drafts.',
       (stats) => stats.draftedTokenCount,
     ],
     [
       `${prefix}spec_decode_num_accepted_tokens_total`,
-      'Guessed tokens that were right.',
+      'Draft tokens that were accepted.',
       (stats) => stats.acceptedTokenCount,
     ],
   ];
 }
 
-/** A series for each place that a guess has had so far. */
-function addAcceptedByPlace(
+/** Adds a series for each position that a draft has had so far. */
+function addAcceptedByPosition(
   registry: Registry,
   models: ModelRegistry,
   prefix: string,
@@ -212,20 +163,20 @@ function addAcceptedByPlace(
 ): void {
   new Counter({
     name: `${prefix}spec_decode_num_accepted_tokens_per_pos_total`,
-    help: 'Guessed tokens that were right, by their place in the guess, from 0.',
+    help: 'Draft tokens that were accepted, by their position in the draft, from 0.',
     labelNames: [...Object.keys(labels), 'position'],
     registers: [registry],
     collect() {
       this.reset();
-      const counts = models.current?.engine.stats().acceptedTokenCountByPlace ?? [];
-      for (const [place, count] of counts.entries()) {
-        this.inc({ ...labels, position: String(place) }, count);
+      const counts = models.current?.engine.stats().acceptedTokenCountByPosition ?? [];
+      for (const [position, count] of counts.entries()) {
+        this.inc({ ...labels, position: String(position) }, count);
       }
     },
   });
 }
 
-/** One block is one token here, which keeps sums of vLLM's boards right. */
+/** A block is one token here, which keeps the sums of vLLM's dashboards right. */
 function addCacheInfo(
   registry: Registry,
   models: ModelRegistry,
@@ -233,7 +184,7 @@ function addCacheInfo(
 ): void {
   new Gauge({
     name: 'vllm:cache_config_info',
-    help: 'Size of the KV cache.',
+    help: 'Size of the KV cache; always 1. A block is one token.',
     labelNames: [...Object.keys(labels), 'block_size', 'num_gpu_blocks'],
     registers: [registry],
     collect() {

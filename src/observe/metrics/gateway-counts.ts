@@ -10,21 +10,21 @@ import {
 } from '../trace/request-trace.ts';
 import { readCounter, readGauge } from './series.ts';
 
-/** The numbers the Python gateway had, each with its meaning of then. */
+/** The numbers of the Python gateway, with their original meaning. */
 export interface GatewayCountValues {
-  /** Requests that were handed to the engine. */
+  /** Requests that were submitted to the engine. */
   readonly requestsTotal: number;
-  /** Those whose reply was complete, below status 400. */
+  /** Requests with a complete reply, below status 400. */
   readonly requestsSuccess: number;
-  /** Those that failed; a client that leaves is no failure. */
+  /** Failed requests. A client that leaves is not a failure. */
   readonly requestsError: number;
   /** Sequences that hold a slot. */
   readonly requestsActive: number;
-  /** Of users with a key, scrapes of the metrics left out. */
+  /** Requests with a valid key, except scrapes of the metrics. */
   readonly requestsAuthenticated: number;
-  /** Refused by authentication, or by the limits of a key. */
+  /** Requests refused by authentication, or by the limits of a key. */
   readonly requestsUnauthorized: number;
-  /** Of the bodies of successful replies. */
+  /** Bytes of the bodies of successful replies. */
   readonly bytesSent: number;
   /** Sequences that wait for a slot. */
   readonly queueDepth: number;
@@ -37,22 +37,42 @@ export interface GatewayCountValues {
 
 type CountName = keyof GatewayCountValues;
 
-/** Series of these names: boards of the Python gateway ask for them, `_total` or not. */
+/** The series' names are those of the Python gateway's dashboards, with `_total` or without. */
 const series: readonly (readonly [CountName, 'counter' | 'gauge', name: string, help: string])[] = [
-  ['requestsTotal', 'counter', 'requests_total', 'Requests handed to the engine.'],
-  ['requestsSuccess', 'counter', 'requests_success', 'Requests answered in full.'],
-  ['requestsError', 'counter', 'requests_error', 'Requests that failed.'],
+  ['requestsTotal', 'counter', 'requests_total', 'Requests submitted to the engine.'],
+  [
+    'requestsSuccess',
+    'counter',
+    'requests_success',
+    'Requests answered in full, below status 400. A client that leaves is neither success nor error.',
+  ],
+  ['requestsError', 'counter', 'requests_error', 'Failed requests.'],
   ['requestsActive', 'gauge', 'requests_active', 'Sequences that hold a slot.'],
   ['requestsAuthenticated', 'counter', 'requests_authenticated', 'Requests with a valid key.'],
-  ['requestsUnauthorized', 'counter', 'requests_unauthorized', 'Requests refused by keys.'],
+  [
+    'requestsUnauthorized',
+    'counter',
+    'requests_unauthorized',
+    'Requests refused by authentication, or by the limits of a key.',
+  ],
   ['bytesSent', 'counter', 'bytes_sent', 'Bytes of successful replies.'],
   ['queueDepth', 'gauge', 'queue_depth', 'Sequences that wait for a slot.'],
-  ['queueRejections', 'counter', 'queue_rejections', 'Requests refused: too many waiting.'],
-  ['queueWaitSecondsTotal', 'counter', 'queue_wait_seconds_total', 'Time waited for slots.'],
+  [
+    'queueRejections',
+    'counter',
+    'queue_rejections',
+    'Requests refused because too many were waiting.',
+  ],
+  [
+    'queueWaitSecondsTotal',
+    'counter',
+    'queue_wait_seconds_total',
+    'Time sequences waited for slots.',
+  ],
   ['uptimeSeconds', 'gauge', 'uptime_seconds', 'Seconds since the start.'],
 ];
 
-/** Keeps them. */
+/** Counts them. */
 export class GatewayCounts {
   readonly #startedAt = performance.now();
   readonly #models: ModelRegistry;
@@ -67,7 +87,7 @@ export class GatewayCounts {
   #queueRejections = 0;
   #queueWaitMs = 0;
 
-  /** @param running - requests that have not come to their end */
+  /** @param running - requests in flight */
   constructor(models: ModelRegistry, admission: Admission, running: ReadonlySet<RequestTrace>) {
     this.#models = models;
     this.#admission = admission;
@@ -84,7 +104,7 @@ export class GatewayCounts {
   observe(record: RequestRecord): void {
     const { status, failure, generation, inputTokenCount, keyId, route } = record;
     if (status === 401 || status === 429) this.#unauthorized += 1;
-    // Those who watch are no users, and nobody is authenticated where authentication is off.
+    // A scrape is not a user, and without authentication no request is authenticated.
     else if (keyId !== undefined && keyId !== anonymous.keyId && route !== '/metrics') {
       this.#authenticated += 1;
     }

@@ -1,12 +1,12 @@
 import { Counter, type Registry } from 'prom-client';
 import { isSuccess, type RequestRecord } from '../trace/request-trace.ts';
 
-/** Keys with series of their own; what others do is added up under {@link otherKeys}. */
+/** Maximum number of keys with series of their own; all others share {@link otherKeys}. */
 const keyLimit = 100;
-/** Not a possible id of a key. */
+/** Not a valid key id. */
 const otherKeys = '(other)';
 
-/** Series of single API keys. They go to those only who may know the keys' ids. */
+/** Series of single API keys, rendered only for readers who may know the keys' ids. */
 export class KeyMetrics {
   readonly #requests;
   readonly #tokens;
@@ -15,13 +15,13 @@ export class KeyMetrics {
   constructor(registry: Registry) {
     this.#requests = new Counter({
       name: 'gateway_key_requests_total',
-      help: 'Requests of an API key, by outcome: success, failed or cancelled.',
+      help: 'Requests of an API key: `success`, `failed` or `cancelled`. Only where /metrics itself requires a key; the first 100 keys have series of their own, all others share `(other)`.',
       labelNames: ['key_id', 'outcome'],
       registers: [registry],
     });
     this.#tokens = new Counter({
       name: 'gateway_key_tokens_total',
-      help: 'Tokens of an API key, by kind: prompt (cached ones included), cached or completion.',
+      help: 'Tokens of an API key: `prompt` (includes cached ones), `cached` or `completion`. Shown like the requests.',
       labelNames: ['key_id', 'kind'],
       registers: [registry],
     });

@@ -10,7 +10,7 @@ import { toOpenMetrics } from './open-metrics.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { readCounter, readGauge } from './series.ts';
 
-/** Where metrics come from, and what they are called. */
+/** The sources of the metrics, and their constant labels. */
 export interface MetricsOptions {
   readonly models: ModelRegistry;
   /** Id of the served model. */
@@ -18,29 +18,40 @@ export interface MetricsOptions {
   /** Of this program. */
   readonly version: string;
   readonly watch: EngineWatch;
-  /** Where sequences wait that the engine has not seen. */
+  /** Sequences wait here before they are submitted to the engine. */
   readonly admission: Admission;
   /** Gateway processes that crashed before this one. */
   readonly restartCount?: number;
   /**
-   * Watch the process and its event loop as well. Once in a process: the watchers are never taken off.
+   * Watch the process and its event loop as well. At most once in a process: the watchers are never removed.
    */
   readonly watchProcess?: boolean;
 }
+
+/** A metric as it is declared, without its values. */
+export interface MetricFamily {
+  readonly name: string;
+  readonly help: string;
+  readonly type: 'counter' | 'gauge' | 'histogram' | 'summary';
+  readonly labels: readonly string[];
+}
+
+/** What prom-client's metrics have; its types declare a part of it. */
+type DeclaredMetric = Omit<MetricFamily, 'labels'> & { readonly labelNames?: readonly string[] };
 
 /** Forms a scrape can have. */
 export type MetricsFormat = 'prometheus' | 'openmetrics';
 
 /**
- * How often the delay of the event loop is looked at, which adds as much to every value. Each look wakes the thread,
- * at 1 ms for a fiftieth of a core in an idle server and more beside compute threads.
+ * Sampling interval of the event loop's delay; every value includes it. Each sample wakes the thread: at 1 ms that takes
+ * 2 % of a core in an idle server, and more beside compute threads.
  */
 const eventLoopResolutionMs = 10;
 
-/** Every number there is about this server. */
+/** All metrics of this server. */
 export class Metrics implements TraceObserver {
   readonly #registry = new Registry();
-  /** Apart, so that it can be left out where everyone may read. */
+  /** A registry of its own: rendered only for readers who may know the keys' ids. */
   readonly #keyRegistry = new Registry();
   readonly #running = new Set<RequestTrace>();
   readonly #counts: GatewayCounts;
@@ -68,7 +79,7 @@ export class Metrics implements TraceObserver {
       registry,
       {
         name: 'gateway_engine_stalled_seconds',
-        help: 'How long sequences have been waiting for a step of the engine; 0 while it works.',
+        help: 'How long sequences have waited for a step of the engine; 0 while it works.',
       },
       () => watch.stalledMs / 1000,
     );
@@ -76,7 +87,7 @@ export class Metrics implements TraceObserver {
       registry,
       {
         name: 'gateway_restarts_total',
-        help: 'Times the gateway process crashed before this one.',
+        help: 'Crashed gateway processes before this one.',
       },
       () => restartCount,
     );
@@ -84,7 +95,7 @@ export class Metrics implements TraceObserver {
       registry,
       {
         name: 'gateway_build_info',
-        help: 'What runs here; always 1.',
+        help: 'Version, Node.js and model of this process; always 1.',
         labels: { version, node: process.versions.node, model_name: modelName },
       },
       () => 1,
@@ -118,7 +129,18 @@ export class Metrics implements TraceObserver {
     return this.#counts.values();
   }
 
-  /** @param withKeys - also what single API keys did; only for those who may know their ids */
+  /** Every family there is, for the documentation. */
+  families(): readonly MetricFamily[] {
+    const metrics = [this.#registry, this.#keyRegistry].flatMap((registry) =>
+      registry.getMetricsAsArray(),
+    );
+    return metrics.map((metric) => {
+      const { name, help, type, labelNames = [] } = metric as unknown as DeclaredMetric;
+      return { name, help, type, labels: labelNames };
+    });
+  }
+
+  /** @param withKeys - include the series of single API keys; only for readers who may know the keys' ids */
   async render(format: MetricsFormat, { withKeys }: { withKeys: boolean }): Promise<string> {
     const texts = [await this.#registry.metrics()];
     if (withKeys) texts.push(await this.#keyRegistry.metrics());
@@ -130,7 +152,7 @@ export class Metrics implements TraceObserver {
 function addModelState(registry: Registry, models: ModelRegistry): void {
   new Gauge({
     name: 'gateway_model_state',
-    help: '1 for the state the model is in: loading, ready or failed.',
+    help: '1 for the current state of the model: `loading`, `ready` or `failed`.',
     labelNames: ['state'],
     registers: [registry],
     collect() {
@@ -148,7 +170,7 @@ function addModelState(registry: Registry, models: ModelRegistry): void {
     registry,
     {
       name: 'gateway_model_load_seconds',
-      help: 'From the start to a model that answers; 0 until then.',
+      help: 'Time from the start to a ready model; 0 until then.',
     },
     () => (models.loadMs ?? 0) / 1000,
   );

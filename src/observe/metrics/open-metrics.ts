@@ -1,11 +1,11 @@
 /**
- * Prometheus text as OpenMetrics. Written here because prom-client would rename counters without `_total`,
- * which old boards ask for by name; in OpenMetrics they are of type `unknown`, which may have any name.
+ * Prometheus text as OpenMetrics. prom-client's own output renames counters without `_total`, which existing dashboards
+ * query by name. In OpenMetrics such counters have the type `unknown`, which may have any name.
  * @see https://prometheus.io/docs/specs/om/open_metrics_spec/
  */
 export function toOpenMetrics(text: string): string {
   const lines = text.split('\n').filter((line) => line !== '');
-  // A HELP line comes before the TYPE line that says whether its name loses the suffix.
+  // A HELP line precedes the TYPE line that decides whether its name loses the suffix.
   const families = new Map<string, { readonly name: string; readonly type: string }>();
   for (const line of lines) {
     const [, name, type] = /^# TYPE (\S+) (\S+)$/.exec(line) ?? [];

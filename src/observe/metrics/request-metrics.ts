@@ -10,7 +10,7 @@ import {
 } from './buckets.ts';
 import { readCounter, readGauge } from './series.ts';
 
-/** vLLM's words for the ways a sequence ends. */
+/** vLLM's names of finish reasons. */
 const finishedReasons: Readonly<Record<FinishReason, string>> = {
   stop: 'stop',
   'tool-calls': 'stop',
@@ -18,11 +18,11 @@ const finishedReasons: Readonly<Record<FinishReason, string>> = {
   cancelled: 'abort',
 };
 
-/** Refusals that mean: the server has enough to do. */
+/** Error codes of requests that were refused because the server is busy. */
 const admissionFailures = ['queue_full', 'queue_timeout'];
 
-/** Histograms reach this many tokens, whatever the model's context: buckets must not change under it. */
-const largestTokenCount = 200_000;
+/** Upper bound of token histograms. It does not depend on the model, so that buckets never change. */
+const maxTokenCount = 200_000;
 
 /** Series that grow with every request. */
 export class RequestMetrics {
@@ -37,7 +37,7 @@ export class RequestMetrics {
   readonly #parts;
   readonly #tokens;
   readonly #params;
-  /** Sums over sequences that ended, for llama-server's rates. */
+  /** Sums over ended sequences, for llama-server's rates. */
   readonly #sums = { promptMs: 0, promptTokens: 0, predictedMs: 0, predictedTokens: 0, longest: 0 };
   #cancelledCount = 0;
   #rejectedCount = 0;
@@ -48,42 +48,48 @@ export class RequestMetrics {
     this.#labels = { model_name: modelName, engine: '0' };
     this.#requests = new Counter({
       name: 'gateway_http_requests_total',
-      help: 'HTTP requests by route, method and the status of their replies; 499: the client left.',
+      help: 'HTTP requests. Status 499: the client left; route `none`: no such endpoint.',
       labelNames: ['route', 'method', 'status'],
       registers: [registry],
     });
     this.#failures = new Counter({
       name: 'gateway_failures_total',
-      help: 'Requests that were refused or failed, by the code of the error.',
+      help: 'Refused and failed requests by error code; a code with several causes is split (`completion_timeout`, `tokens_exceeded`, `concurrency_exceeded`).',
       labelNames: ['code'],
       registers: [registry],
     });
     this.#keyFailures = new Counter({
       name: 'gateway_authentication_failures_total',
-      help: 'Requests refused for their key, by what was wrong with it.',
+      help: 'Requests refused for their key: `no-keys`, `missing`, `empty`, `malformed`, `unknown`, `expired`.',
       labelNames: ['reason'],
       registers: [registry],
     });
     this.#finished = new Counter({
       name: 'vllm:request_success_total',
-      help: 'Sequences that ended, by the reason: stop, length or abort.',
+      help: 'Sequences that ended: `stop` (includes tool calls), `length`, `abort`.',
       labelNames: [...Object.keys(this.#labels), 'finished_reason'],
       registers: [registry],
     });
+    for (const reason of Object.values(finishedReasons)) {
+      this.#finished.inc({ ...this.#labels, finished_reason: reason }, 0);
+    }
     this.#interToken = this.#histogram(
       'vllm:inter_token_latency_seconds',
-      'Time between two tokens of a sequence, as the engine hands them out.',
+      'Time between two tokens of a sequence, as they leave the engine: a slow client does not count.',
       interTokenBuckets,
     );
     this.#firstToken = this.#histogram(
       'vllm:time_to_first_token_seconds',
-      'From the arrival of a request to its first token.',
+      'Time from the arrival of a request to its first token.',
       firstTokenBuckets,
     );
     const part = (name: string, help: string) => this.#histogram(name, help, requestBuckets);
     this.#parts = {
-      e2e: part('vllm:e2e_request_latency_seconds', 'From the arrival of a request to its end.'),
-      queue: part('vllm:request_queue_time_seconds', 'Time sequences waited for a slot.'),
+      e2e: part(
+        'vllm:e2e_request_latency_seconds',
+        'Time from the arrival of a request to its end.',
+      ),
+      queue: part('vllm:request_queue_time_seconds', 'Time a sequence waited for a slot.'),
       prefill: part('vllm:request_prefill_time_seconds', 'Time from a slot to the first token.'),
       decode: part('vllm:request_decode_time_seconds', 'Time from the first token to the last.'),
       inference: part('vllm:request_inference_time_seconds', 'Prefill and decode together.'),
@@ -93,7 +99,7 @@ export class RequestMetrics {
         interTokenBuckets,
       ),
     };
-    const counts = tokenBuckets(largestTokenCount);
+    const counts = tokenBuckets(maxTokenCount);
     this.#tokens = {
       prompt: this.#histogram('vllm:request_prompt_tokens', 'Prompt tokens of a request.', counts),
       generation: this.#histogram(
@@ -103,22 +109,22 @@ export class RequestMetrics {
       ),
       computed: this.#histogram(
         'vllm:request_prefill_kv_computed_tokens',
-        'Prompt tokens of a request that were not in the cache.',
+        'Prompt tokens of a request that were not in the prefix cache.',
         counts,
       ),
     };
     this.#params = {
-      choices: this.#histogram('vllm:request_params_n', 'Choices asked for.', choiceBuckets),
+      choices: this.#histogram('vllm:request_params_n', 'Requested choices.', choiceBuckets),
       maxTokens: this.#histogram(
         'vllm:request_params_max_tokens',
-        'Limit of completion tokens asked for.',
+        'Requested limit of completion tokens.',
         counts,
       ),
     };
     this.#addSums();
   }
 
-  /** @param seconds - since the token before it, of the same sequence */
+  /** @param seconds - since the previous token of the same sequence */
   observeInterToken(seconds: number): void {
     this.#interToken.observe(this.#labels, seconds);
   }
@@ -168,13 +174,16 @@ export class RequestMetrics {
   }
 
   #histogram(name: string, help: string, buckets: readonly number[]) {
-    return new Histogram({
+    const histogram = new Histogram({
       name,
       help,
       buckets: [...buckets],
       labelNames: ['model_name', 'engine'],
       registers: [this.#registry],
     });
+    // The series exists before its first value.
+    histogram.zero(this.#labels);
+    return histogram;
   }
 
   #addSums(): void {
@@ -182,12 +191,15 @@ export class RequestMetrics {
     const sums = this.#sums;
     readCounter(
       registry,
-      { name: 'gateway_requests_cancelled_total', help: 'Requests whose clients left.' },
+      { name: 'gateway_requests_cancelled_total', help: 'Requests whose client left.' },
       () => this.#cancelledCount,
     );
     readCounter(
       registry,
-      { name: 'gateway_input_tokens_total', help: 'Tokens of inputs to be embedded or ranked.' },
+      {
+        name: 'gateway_input_tokens_total',
+        help: 'Tokens of inputs that were embedded or ranked.',
+      },
       () => this.#inputTokenCount,
     );
     readCounter(
@@ -216,12 +228,18 @@ export class RequestMetrics {
     );
     readGauge(
       registry,
-      { name: 'llamacpp:prompt_tokens_seconds', help: 'Prompt tokens a second, on average.' },
+      {
+        name: 'llamacpp:prompt_tokens_seconds',
+        help: 'Prompt tokens per second, averaged since the start.',
+      },
       () => perSecond(sums.promptTokens, sums.promptMs),
     );
     readGauge(
       registry,
-      { name: 'llamacpp:predicted_tokens_seconds', help: 'Tokens a second of one sequence.' },
+      {
+        name: 'llamacpp:predicted_tokens_seconds',
+        help: 'Tokens per second of one sequence, averaged since the start.',
+      },
       () => perSecond(sums.predictedTokens, sums.predictedMs),
     );
   }

@@ -8,7 +8,7 @@ export interface SeriesOptions {
   readonly labels?: Readonly<Record<string, string>>;
 }
 
-/** A counter whose value somebody else keeps; it is read when it is asked for. */
+/** Adds a counter whose value is kept elsewhere and read at each scrape. */
 export function readCounter(registry: Registry, options: SeriesOptions, read: () => number): void {
   const { name, help, labels = {} } = options;
   new Counter({
@@ -24,7 +24,7 @@ export function readCounter(registry: Registry, options: SeriesOptions, read: ()
   });
 }
 
-/** A gauge that is read when it is asked for. */
+/** Adds a gauge that is read at each scrape. */
 export function readGauge(registry: Registry, options: SeriesOptions, read: () => number): void {
   const { name, help, labels = {} } = options;
   new Gauge({

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Drain } from '../../../src/admission/drain.ts';
-import type { EngineStats } from '../../../src/engine/engine.ts';
+import type { EngineStats } from '../../../src/engine/engine-stats.ts';
 import { ModelRegistry } from '../../../src/model/registry.ts';
 import { EngineWatch } from '../../../src/observe/engine-watch.ts';
 import { serviceStateOf } from '../../../src/server/service-state.ts';
