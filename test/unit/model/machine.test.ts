@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { streamIntervalOf, threadPollOf } from '../../../src/model/load.ts';
 import {
   availableMemoryBytes,
   computeThreadCount,
   usableCoreCount,
 } from '../../../src/model/machine.ts';
+import { streamIntervalOf, threadPollOf } from '../../../src/model/machine-defaults.ts';
 
 const GiB = 2 ** 30;
 const reader = (files: Record<string, string>) => (path: string) => files[path];

@@ -1,7 +1,7 @@
 import type { LlamaModel } from 'node-llama-cpp';
 import pino from 'pino';
 import { expect, test } from 'vitest';
-import { logOffload } from '../../../src/model/load.ts';
+import { logOffload } from '../../../src/model/weights.ts';
 
 const gibibyte = 2 ** 30;
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { stateSequenceCount } from '../../../src/model/load.ts';
+import { stateSequenceCount } from '../../../src/model/memory-estimate.ts';
 
 /** As the addon exports them. */
 const limits = { maxSequenceCount: 256, statesPerSlot: 2, spareStates: 2 };

@@ -2,7 +2,7 @@
 import type { Llama, LlamaModel } from 'node-llama-cpp';
 import type { GeneratingEngine } from '../../../src/engine/engine.ts';
 import { createNativeEngine } from '../../../src/engine/native-engine.ts';
-import { streamIntervalOf, threadPollOf } from '../../../src/model/load.ts';
+import { streamIntervalOf, threadPollOf } from '../../../src/model/machine-defaults.ts';
 import type { KvLayout } from '../options.ts';
 import type { PromptSource } from '../prompts.ts';
 import { type Contestant, secondsOf } from './contestant.ts';

@@ -1,5 +1,8 @@
 import { expect, test } from 'vitest';
-import { laneBytes, wantsPromptLane } from '../../../src/model/prompt-lane.ts';
+import {
+  backgroundPrefillBytes,
+  wantsBackgroundPrefill,
+} from '../../../src/model/background-prefill.ts';
 
 test.each([
   ['a part for every slot', 'auto', 2, 2048, true],
@@ -7,10 +10,10 @@ test.each([
   ['unified', 'unified', 2, 2048, false],
   ['slots that compete for cells', 'auto', 2, 2047, false],
   ['one slot', 'auto', 1, 1024, false],
-] as const)('a lane for long prompts: %s', (_what, kvLayout, slotCount, kvTokenCount, expected) => {
+] as const)('background prefill: %s', (_what, kvLayout, slotCount, kvTokenCount, expected) => {
   const shape = { slotCount, contextLength: 1024, kvTokenCount };
-  expect(wantsPromptLane(shape, { backgroundPrefill: true, kvLayout })).toBe(expected);
-  expect(wantsPromptLane(shape, { backgroundPrefill: false, kvLayout })).toBe(false);
+  expect(wantsBackgroundPrefill(shape, { backgroundPrefill: true, kvLayout })).toBe(expected);
+  expect(wantsBackgroundPrefill(shape, { backgroundPrefill: false, kvLayout })).toBe(false);
 });
 
 const mebibyte = 2 ** 20;
@@ -22,7 +25,12 @@ test.each([
   ['a large one: what fits the buffer, and the buffer', 16_384, 128 * 1024, false, 100 + 256 + 256],
   ['a large one whose positions depend on the context', 16_384, 128 * 1024, true, 100 + 2048 + 256],
   ['the shortest context', 256, mebibyte, false, 2 * (100 + 256)],
-] as const)('what a lane takes: %s', async (_what, length, tokenBytes, isWhole, expected) => {
-  const estimate = async (tokenCount: number) => 100 * mebibyte + tokenCount * tokenBytes;
-  expect((await laneBytes(length, isWhole, limits, estimate)) / mebibyte).toBeCloseTo(expected);
-});
+] as const)(
+  'memory of background prefill: %s',
+  async (_what, length, tokenBytes, isWhole, expected) => {
+    const estimate = async (tokenCount: number) => 100 * mebibyte + tokenCount * tokenBytes;
+    expect(
+      (await backgroundPrefillBytes(length, isWhole, limits, estimate)) / mebibyte,
+    ).toBeCloseTo(expected);
+  },
+);

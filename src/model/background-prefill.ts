@@ -1,0 +1,36 @@
+/** The memory of background prefill, and where it helps (`native/src/engine/background_prefill.h`). */
+import type { EngineConfig } from '../config/config.ts';
+import type { NativeLimits } from '../engine/addon.ts';
+import type { ContextShape } from './fit.ts';
+
+/** Length of the context whose memory is compared with that of a long one, in tokens. */
+const shortLength = 256;
+
+/** True where background prefill is on and helps: several slots that do not share one cache. */
+export function wantsBackgroundPrefill(
+  { slotCount, contextLength, kvTokenCount }: ContextShape,
+  { backgroundPrefill, kvLayout }: Pick<EngineConfig, 'backgroundPrefill' | 'kvLayout'>,
+): boolean {
+  const isSplit = kvLayout !== 'unified' && kvTokenCount >= slotCount * contextLength;
+  return backgroundPrefill && isSplit && slotCount > 1;
+}
+
+/**
+ * Bytes of the background context beside slots of `contextLength` tokens, including the buffer that moves computed cells.
+ * The context has the cells that fit the buffer, or those of a whole context where positions depend on its length.
+ * @param estimate - bytes of a context of so many tokens
+ */
+export async function backgroundPrefillBytes(
+  contextLength: number,
+  isWhole: boolean,
+  { maxMovedBytes }: Pick<NativeLimits, 'maxMovedBytes'>,
+  estimate: (tokenCount: number) => Promise<number>,
+): Promise<number> {
+  const longBytes = await estimate(contextLength);
+  if (contextLength <= shortLength) return 2 * longBytes;
+  const shortBytes = await estimate(shortLength);
+  const tokenBytes = (longBytes - shortBytes) / (contextLength - shortLength);
+  const movable = Math.min(contextLength, maxMovedBytes / tokenBytes);
+  const length = isWhole ? contextLength : Math.max(movable, shortLength);
+  return Math.ceil(shortBytes + (length - shortLength + movable) * tokenBytes);
+}
