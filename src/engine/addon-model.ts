@@ -1,6 +1,6 @@
 import type { LlamaModel } from 'node-llama-cpp';
 
-/** The addon object that a `LlamaModel` keeps to itself; its name is checked with the pinned release. */
+/** node-llama-cpp's private addon object behind a `LlamaModel`. Its name belongs to the pinned release. */
 export function addonModelOf(model: LlamaModel): object {
   const addonModel = (model as unknown as { readonly _model?: object })._model;
   if (addonModel === undefined) {

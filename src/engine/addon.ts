@@ -7,13 +7,13 @@ import type { LogprobOptions } from './logprobs.ts';
 import type { SamplingParams } from './sampling-params.ts';
 
 /**
- * What the native engine is built with: each option by the name that `VisitOptions` of the C++ structs gives it. Other
- * properties have no effect, and an absent one leaves the default of the struct. Checked before it gets here.
+ * Options of the native engine, each by its name in `VisitOptions` of the C++ structs. Other properties have no effect,
+ * and an absent one leaves the default of the struct. Validated before.
  */
 export interface NativeEngineOptions {
   /** node-llama-cpp's addon object behind a loaded `LlamaModel`. */
   readonly model: object;
-  /** Jinja text that replaces the model's own template; empty: the model's, or ChatML. */
+  /** Jinja text that replaces the model's own template; empty: the model's own, else ChatML. */
   readonly chatTemplate: string;
   readonly [option: string]: unknown;
 }
@@ -23,12 +23,12 @@ export interface NativeSamplingParams extends Omit<SamplingParams, 'seed'> {
   readonly seed?: number;
 }
 
-/** A token of a text. Its bytes, and those of others, are strings with one character for each byte. */
+/** A token of a text. Bytes are strings with one character for each byte. */
 export interface NativeTokenLogprob {
   readonly bytes: string;
-  /** Left out for the first token of a prompt. */
+  /** Absent for the first token of a prompt. */
   readonly logprob?: number;
-  /** The likeliest tokens: bytes, logarithm, bytes, logarithm … */
+  /** The likeliest tokens: bytes, log probability, bytes, log probability … */
   readonly top: readonly (string | number)[];
   readonly firstCharacter: number;
 }
@@ -116,12 +116,12 @@ export interface NativeCapabilities extends ChatCapabilities {
 /** A prompt whose tokens stay native. */
 export interface NativePrompt {
   readonly tokenCount: number;
-  /** A {@link NativeReplyParser} has to take replies to it apart. */
+  /** True if a {@link NativeReplyParser} must parse its replies. */
   readonly structured: boolean;
   readonly handle: object;
 }
 
-/** What one more piece of text adds to a reply. */
+/** The addition of one more piece of text to a reply. */
 export type NativeReplyDelta =
   | Extract<ReplyDelta, { type: 'text-delta' | 'reasoning-delta' }>
   | {
@@ -134,9 +134,9 @@ export type NativeReplyDelta =
       readonly arguments: string;
     };
 
-/** Takes one reply apart, on a worker thread; one call at a time. */
+/** Parses one reply, on a worker thread; one call at a time. */
 export interface NativeReplyParser {
-  /** @param isLast - no more text comes */
+  /** @param isLast - no more text follows */
   push(text: string, isLast: boolean): Promise<readonly NativeReplyDelta[]>;
 }
 
@@ -171,7 +171,7 @@ export interface NativeEngineHandle extends NativeThreadHandle {
   stats(): Omit<EngineStats, 'awaitedCount'>;
 }
 
-/** What a native embedder is built with. Checked before it gets here. */
+/** Options of a native embedder. Validated before. */
 export interface NativeEmbedderOptions
   extends Pick<
     NativeEngineOptions,
@@ -186,9 +186,9 @@ export interface NativeEmbedderOptions
     | 'cacheTypeV'
   > {
   readonly pooling: Pooling;
-  /** Whether a token sees those after it, so that an input has to be computed at once. */
+  /** True if a token attends to later ones, so that an input is computed in one piece. */
   readonly wholeInputs: boolean;
-  /** How far its threads step back behind others, 0 to 19. */
+  /** Linux's nice value of its threads, 0 to 19. */
   readonly niceness: number;
 }
 
@@ -254,7 +254,7 @@ export interface NativeLimits {
   readonly minEmbeddingBatchSize: number;
 }
 
-/** What the addon exports. */
+/** The exports of the addon. */
 export interface Addon {
   readonly limits: NativeLimits;
   /** The names that the C++ side reads of {@link NativeEngineOptions}. */

@@ -1,21 +1,21 @@
 import { GatewayError } from '../core/errors.ts';
 
-/** Token numbers that decide how long a completion may become. */
+/** Token counts that limit a completion. */
 export interface CompletionBounds {
-  /** The field of the request that holds the prompt. */
+  /** The request field of the prompt. */
   readonly promptField: 'messages' | 'prompt';
   readonly promptTokenCount: number;
-  /** What the request asked for; undefined when it named nothing. */
+  /** The limit in the request; undefined without one. */
   readonly requestedTokenCount: number | undefined;
-  /** The operator's default for requests that name nothing. */
+  /** The operator's default for requests without a limit. */
   readonly defaultTokenCount: number;
-  /** Tokens a request may use in all. */
+  /** Maximum tokens of a request, prompt and completion together. */
   readonly contextLength: number;
 }
 
 /**
- * How many tokens a completion may have, at least 1. A request that names no limit gets the default or
- * the room that is left, whichever is less; one that names more than fits is refused, never clamped.
+ * Maximum tokens of a completion, at least 1. A request without a limit gets the default or the remaining context,
+ * whichever is less. A limit that does not fit is refused, never clamped.
  * The message satisfies the overflow patterns that agents and SDKs look for.
  * @throws {GatewayError} `context_length_exceeded`
  */

@@ -1,14 +1,14 @@
-/** Where a queue stands between its producer and its consumer. */
+/** When a queue holds its producer. */
 export interface QueueLimits {
-  /** Waiting items at which the producer is asked to hold. */
+  /** Number of waiting items at which the producer is held. */
   readonly high: number;
-  /** Called with true when `high` is reached, with false once the waiting items are taken. */
+  /** Called with true once `high` is reached, with false once the waiting items are taken. */
   readonly onHold: (held: boolean) => void;
 }
 
 /**
- * A queue with one producer and one consumer. The producer is asked to hold rather than made to wait,
- * so a few items more than `high` may arrive: what was under way.
+ * A queue with one producer and one consumer. The producer is held instead of blocked, so items in flight may still
+ * arrive beyond `high`.
  */
 export class EventQueue<Item> {
   readonly #limits: QueueLimits;
@@ -27,13 +27,13 @@ export class EventQueue<Item> {
     this.#notify();
   }
 
-  /** Ends the queue: once the items before it are taken, `takeAll` throws `error`. */
+  /** Ends the queue: once all earlier items are taken, `takeAll` throws `error`. */
   fail(error: unknown): void {
     this.#failure ??= { error };
     this.#notify();
   }
 
-  /** All items, as soon as there is one. One call at a time. */
+  /** Resolves with all waiting items, once there is one. One call at a time. */
   async takeAll(): Promise<readonly Item[]> {
     while (this.#items.length === 0) {
       if (this.#failure !== undefined) throw this.#failure.error;

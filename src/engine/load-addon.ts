@@ -3,10 +3,10 @@ import { createRequire } from 'node:module';
 import { packagePath, pinnedNodeLlamaCppVersion } from '../core/package-info.ts';
 import type { Addon } from './addon.ts';
 
-/** Backend variants the addon is linked for. */
+/** The backend variants of the addon. */
 export type AddonVariant = 'cpu' | 'cuda' | 'metal' | 'vulkan';
 
-/** The variant that belongs to what `llama.gpu` says, where false is the CPU alone. */
+/** The variant for `llama.gpu`, where false is the CPU alone. */
 export function variantOf(gpu: Exclude<AddonVariant, 'cpu'> | false): AddonVariant {
   return gpu === false ? 'cpu' : gpu;
 }
@@ -15,9 +15,9 @@ const require = createRequire(import.meta.url);
 let loaded: { readonly variant: AddonVariant; readonly addon: Addon } | undefined;
 
 /**
- * Loads the addon linked against the same libraries node-llama-cpp has open.
- * @throws {Error} with what to do, when it is missing or does not load, or when another variant is
- *   loaded already: the variants share library names, and one process holds one of them
+ * Loads the addon that is linked against the libraries that node-llama-cpp has open.
+ * @throws {Error} with instructions, when the addon is missing or does not load, or when another variant is loaded: the
+ *   variants share library names, so a process can hold one of them
  */
 export function loadAddon(variant: AddonVariant): Addon {
   if (loaded?.variant === variant) return loaded.addon;

@@ -1,7 +1,7 @@
 import type { NativeTokenLogprob } from './addon.ts';
 import type { TokenLogprob, TopLogprob } from './logprobs.ts';
 
-/** Tokens as the addon tells them, in the engine's words. */
+/** Converts the addon's tokens to the contract's. */
 export function toTokenLogprobs(tokens: readonly NativeTokenLogprob[]): TokenLogprob[] {
   return tokens.map(({ bytes, logprob, top, firstCharacter }) => ({
     bytes: toBytes(bytes),

@@ -4,13 +4,13 @@ import type { EngineEvent, ReplyDelta } from './generator.ts';
 import { TokenClaims } from './token-claims.ts';
 
 /**
- * Turns the text of one structured reply into its parts. The native parser reads the whole reply again
- * for every piece, on a worker thread; pieces that come meanwhile are read together, so a long reply
- * comes in larger pieces instead of ever later.
+ * Splits the text of one structured reply into its parts. The native parser parses the whole reply again for every piece,
+ * on a worker thread. Pieces that arrive meanwhile are parsed together, so a long reply arrives in larger pieces instead
+ * of ever later.
  */
 export class ReplyReader {
   readonly #parser: NativeReplyParser;
-  /** Arguments of each call so far. */
+  /** The arguments of each call so far. */
   readonly #calls: string[] = [];
   readonly #claims = new TokenClaims();
 
@@ -19,8 +19,8 @@ export class ReplyReader {
   }
 
   /**
-   * @param events - in the order they came, only texts and at most an end
-   * @returns the parts they make, and the end if it was among them
+   * @param events - texts in their order, and at most an end
+   * @returns the parts of the texts, and the end if there is one
    */
   async read(events: readonly EngineEvent[]): Promise<readonly EngineEvent[]> {
     const pieces = events.filter((event) => event.type === 'text-delta');
@@ -51,7 +51,7 @@ export class ReplyReader {
     return parts;
   }
 
-  /** A reply may be cut within a call by a stop text; what is there is then not called. */
+  /** False if a stop text cut the reply within a call; the reply then calls nothing. */
   #isComplete(): boolean {
     return this.#calls.every((text) => {
       try {

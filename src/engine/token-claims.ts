@@ -3,20 +3,20 @@ import type { ReplyDelta } from './generator.ts';
 import type { TokenLogprob } from './logprobs.ts';
 
 /**
- * Finds the tokens behind each part of a structured reply. A part is looked for in the text that no
- * earlier part has claimed; it claims that text up to its own end, and the tokens that begin there. So
- * marks go with the part behind them. A part whose text the parser wrote anew claims all there is.
+ * Assigns tokens to the parts of a structured reply. A part is searched in the text that no earlier part has claimed; it
+ * claims that text up to its own end, and the tokens that begin there. So marks belong to the part after them. A part
+ * whose text the parser rewrote claims all unclaimed text.
  */
 export class TokenClaims {
-  /** Text that came and is not claimed. */
+  /** The unclaimed text. */
   #text = '';
-  /** Characters (code points) before it. */
+  /** Characters (code points) before the unclaimed text. */
   #claimedCount = 0;
-  /** The tokens of the text that is not claimed, in order. */
+  /** The tokens of the unclaimed text, in order. */
   #tokens: TokenLogprob[] = [];
   #withLogprobs = false;
 
-  /** More text came; `tokens` is undefined where nothing is scored. */
+  /** Adds text; `tokens` is undefined without log probabilities. */
   add(text: string, tokens: readonly TokenLogprob[] | undefined): void {
     if (tokens === undefined) return;
     this.#withLogprobs = true;
@@ -24,7 +24,7 @@ export class TokenClaims {
     this.#tokens.push(...tokens);
   }
 
-  /** A part, with its tokens if it has any. */
+  /** The part with its tokens, if it has any. */
   claim(part: ReplyDelta): ReplyDelta {
     if (!this.#withLogprobs) return part;
     const wanted = textOf(part);
@@ -37,7 +37,7 @@ export class TokenClaims {
     return tokens.length === 0 ? part : { ...part, tokens };
   }
 
-  /** The tokens that no part claimed, at the end of the reply. */
+  /** The tokens that no part has claimed, at the end of the reply. */
   rest(): { readonly tokens?: readonly TokenLogprob[] } {
     return this.#tokens.length === 0 ? {} : { tokens: this.#tokens.splice(0) };
   }

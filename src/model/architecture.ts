@@ -1,7 +1,7 @@
 import { StartError } from '../core/start-error.ts';
 import type { GgufValue } from './gguf-header.ts';
 
-/** What other architectures are that cannot continue a text token by token. */
+/** Architectures that do not generate text token by token, and what they are. */
 const otherArchitectures: ReadonlyMap<string, string> = new Map([
   ['clip', 'the vision part of a multimodal model'],
   ['mmproj', 'the vision part of a multimodal model'],
@@ -26,7 +26,7 @@ const otherArchitectures: ReadonlyMap<string, string> = new Map([
   ['wan', 'a video generation model'],
 ]);
 
-/** Values of `general.type` that are no model, and what they are. */
+/** Values of `general.type` of files that are not models, and what they are. */
 const otherFileTypes: ReadonlyMap<string, string> = new Map([
   ['adapter', 'a LoRA adapter'],
   ['imatrix', 'an importance matrix'],
@@ -34,7 +34,7 @@ const otherFileTypes: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * The file's architecture, once nothing speaks against generating or embedding text with it.
+ * The file's architecture, if it generates or embeds text.
  * @throws {StartError} exit code 1
  */
 export function checkServable(

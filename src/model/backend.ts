@@ -7,16 +7,16 @@ import type { Logger } from '../log/log.ts';
 /** llama.cpp with its backends. */
 export interface Backend {
   readonly llama: Llama;
-  /** Why a load failed, which llama.cpp says in its log only. */
+  /** The reason of a failed load, which llama.cpp reports only in its log. */
   loadFailure(): string | undefined;
 }
 
 /**
- * Begins to open the prebuilt llama.cpp of the wanted compute backend, and resolves once node-llama-cpp tries its
- * libraries in a process of their own. The many short steps before that would each wait for whatever else this process
- * does; from then on it has time for more.
- * @returns `backend`, which rejects with a {@link StartError} of exit code 1 when the machine cannot run that backend;
- *   that need not be heard at once
+ * Begins to open the prebuilt llama.cpp of the requested compute backend, and resolves once node-llama-cpp tests its
+ * libraries in a child process. The many short steps before that compete with all other work of this process; the test
+ * does not.
+ * @returns `backend`, which rejects with a {@link StartError} of exit code 1 when the machine cannot run that backend.
+ *   The rejection needs no listener
  */
 export async function startBackend(
   gpu: ModelConfig['gpu'],
@@ -29,7 +29,7 @@ export async function startBackend(
   return { backend };
 }
 
-/** Notices the next process that this one starts, whoever starts it. */
+/** Detects the next child process of this process. */
 function nextProcess() {
   let onStart = () => {};
   const started = new Promise<void>((resolve) => {

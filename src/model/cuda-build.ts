@@ -1,25 +1,25 @@
 /**
- * Whether the CUDA kernels that node-llama-cpp ships run on a GPU. They come as machine code for some GPUs and as PTX,
- * which the driver compiles, for others: only a driver as new as the toolkit that wrote the PTX can. llama.cpp finds
- * out with its first kernel, and ends the process.
+ * Checks that the CUDA kernels of node-llama-cpp run on a GPU. The kernels are machine code for some GPUs and PTX for
+ * others. The driver compiles PTX, if it is at least as new as the toolkit that wrote the PTX. Without this check,
+ * llama.cpp ends the process at its first kernel.
  */
 import { readFileSync } from 'node:fs';
 import { StartError } from '../core/start-error.ts';
 import type { CudaDriver } from '../engine/addon.ts';
 import type { Logger } from '../log/log.ts';
 
-/** What one `libggml-cuda` holds. Capabilities as in {@link CudaDriver}. */
+/** The contents of one `libggml-cuda`. Capabilities as in {@link CudaDriver}. */
 export interface CudaBuild {
-  /** Of CUDA, as drivers count. */
+  /** The CUDA version, in the numbering of drivers. */
   readonly toolkitVersion: number;
-  /** The first driver that knows this toolkit. */
+  /** The first driver that supports this toolkit. */
   readonly driver: number;
-  /** GPUs with machine code of their own, which others of the same generation run if they are newer. */
+  /** GPUs with machine code. Newer GPUs of the same generation run it too. */
   readonly machineCode: readonly number[];
   readonly ptx: readonly number[];
 }
 
-/** Of the pinned release; `test/unit/cuda-build.test.ts` holds them against the installed files. */
+/** The builds of the pinned release; `test/unit/model/cuda-build.test.ts` compares them with the installed files. */
 export const cudaBuilds = {
   cuda13: {
     toolkitVersion: 13_010,
@@ -37,7 +37,7 @@ export const cudaBuilds = {
 
 export type CudaBuildName = keyof typeof cudaBuilds;
 
-/** Which of them is open in this process; undefined for a build made here, and where it cannot be seen. */
+/** The build that is open in this process; undefined for a local build, and where it cannot be determined. */
 export function openCudaBuild(readMaps = readProcessMaps): CudaBuildName | undefined {
   const path = /\S*\/@node-llama-cpp\/\S*libggml-cuda\.so/.exec(readMaps())?.[0];
   if (path === undefined) return undefined;
@@ -71,7 +71,7 @@ export function cudaFit(
 }
 
 /**
- * Says that kernels will be compiled, which takes a while the first time.
+ * Logs that the driver will compile kernels, which takes a while the first time.
  * @throws {StartError} exit code 1 when a device cannot run them
  */
 export function checkCudaKernels(

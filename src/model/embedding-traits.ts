@@ -4,7 +4,7 @@ import type { NativeLimits } from '../engine/addon.ts';
 import type { Pooling } from '../engine/embedder.ts';
 import type { GgufHeader } from './gguf-header.ts';
 
-/** Architectures whose output is a vector, not text; a token sees those after it. */
+/** Architectures whose output is a vector, not text; their tokens attend to later ones. */
 const embeddingArchitectures: ReadonlySet<string> = new Set([
   'bert',
   'modern-bert',
@@ -18,29 +18,29 @@ const embeddingArchitectures: ReadonlySet<string> = new Set([
   'llama-embed',
 ]);
 
-/** Architectures whose heads llama.cpp reads as "yes" and "no" and turns into shares of 1. */
+/** Architectures whose heads llama.cpp reads as "yes" and "no" and normalizes to a sum of 1. */
 const yesNoArchitectures: ReadonlySet<string> = new Set(['qwen3', 'qwen3vl']);
 
-/** What a file says about embedding texts with it. */
+/** How a file embeds texts. */
 export interface EmbeddingTraits {
-  /** Whether the model continues texts; one that does not only embeds or ranks. */
+  /** True if the model generates text; otherwise it only embeds or ranks. */
   readonly generates: boolean;
-  /** Whether a token sees those after it, so that an input has to be computed at once. */
+  /** True if a token attends to later ones, so that an input is computed in one piece. */
   readonly wholeInputs: boolean;
-  /** Undefined when the file does not say, or names a head it does not have. */
+  /** Undefined if the file names no pooling, or a head that it does not have. */
   readonly pooling: Pooling | undefined;
   readonly vocabularySize: number;
 }
 
-/** What decides how much memory embeddings take. */
+/** The values that determine the memory of embeddings. */
 export interface EmbeddingShape extends EmbeddingTraits {
-  /** Tokens one input may have. */
+  /** Maximum tokens of one input. */
   readonly contextLength: number;
 }
 
 type PoolingSetting = SettingValues['POOLING'];
 
-/** Tokens of an input at most where nobody prepared for more: what OpenAI's models take. */
+/** Maximum tokens of an input where no memory is reserved: the limit of OpenAI's models. */
 const unreservedLength = 8192;
 
 const logitBytes = 4;
@@ -71,12 +71,12 @@ export function chosenPooling(
   return setting === 'auto' ? (pooling ?? 'mean') : setting;
 }
 
-/** Whether memory is set aside for embeddings although the model generates. */
+/** True if memory is reserved for the embeddings of a model that generates text. */
 export function expectsEmbeddings(setting: PoolingSetting, { pooling }: EmbeddingTraits): boolean {
   return setting !== 'auto' || pooling !== undefined;
 }
 
-/** Tokens of an input at most. */
+/** Maximum tokens of an input. */
 export function embeddingLength(
   contextLength: number,
   setting: PoolingSetting,
@@ -86,7 +86,7 @@ export function embeddingLength(
   return isPrepared ? contextLength : Math.min(contextLength, unreservedLength);
 }
 
-/** What a model without a decoder counts as trained for, where nobody asks for more. */
+/** The trained context of a model without decoder, limited unless the setting asks for more. */
 export function unsetLength(
   contextLength: number | undefined,
   trainedContextLength: number | undefined,
@@ -96,7 +96,7 @@ export function unsetLength(
   return Math.min(trainedContextLength, unreservedLength);
 }
 
-/** Tokens computed at once; their logits limit them. */
+/** Tokens of a batch; the memory of their logits limits them. */
 export function embeddingBatchSize(
   shape: EmbeddingShape,
   ubatchSize: number,
@@ -107,7 +107,7 @@ export function embeddingBatchSize(
   return shape.wholeInputs ? Math.max(shape.contextLength, batchSize) : batchSize;
 }
 
-/** Room llama.cpp keeps for logits: beside the vectors, and in the graph of models that generate. */
+/** Memory that llama.cpp reserves for logits: beside the vectors, and in the graph of models that generate text. */
 export function logitsBytes(
   { vocabularySize, generates }: EmbeddingShape,
   batchSize: number,
@@ -117,7 +117,7 @@ export function logitsBytes(
 }
 
 /**
- * A model without a decoder has a vector for each position it was trained for, and for no other.
+ * Requires a context within the trained positions: a model without decoder has a vector for those only.
  * @throws {StartError} exit code 1
  */
 export function requirePositions(
@@ -151,7 +151,7 @@ function poolingOf(
   }
 }
 
-/** A head that gives one score: without it llama.cpp would read whatever lies there. */
+/** True if a head with one score exists: without it llama.cpp would read uninitialized memory. */
 function hasRankingHead(
   architecture: string,
   headers: readonly [GgufHeader, ...GgufHeader[]],

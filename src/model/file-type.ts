@@ -1,5 +1,5 @@
 /**
- * How most of a model's weights are stored, by `general.file_type` of its file, under the names of
+ * The type of most of a model's weights, by `general.file_type` of its file, under the names of
  * llama.cpp's quantize tool. Source: `llama_ftype` in include/llama.h of the pinned llama.cpp.
  */
 const fileTypeNames: ReadonlyMap<number, string> = new Map([
@@ -41,7 +41,7 @@ const fileTypeNames: ReadonlyMap<number, string> = new Map([
   [41, 'Q2_0'],
 ]);
 
-/** The name of a file type; undefined where the file does not say, or says what is not known here. */
+/** The name of a file type; undefined if the file has none, or an unknown one. */
 export function quantizationName(fileType: unknown): string | undefined {
   return typeof fileType === 'number' ? fileTypeNames.get(fileType) : undefined;
 }

@@ -1,9 +1,9 @@
 import { StartError } from '../core/start-error.ts';
 
-/** What decides how much memory a context takes. */
+/** The values that determine the memory of a context. */
 export interface ContextShape {
   readonly slotCount: number;
-  /** Tokens one request may use. */
+  /** Maximum tokens of one request. */
   readonly contextLength: number;
   /** KV cells all slots share. */
   readonly kvTokenCount: number;
@@ -15,21 +15,21 @@ export interface MemoryAmounts {
   readonly vramBytes: number;
 }
 
-/** What the operator asked for (undefined: nothing), and what there is. */
+/** The settings (undefined: not set) and the available memory. */
 export interface FitOptions {
   readonly slotCount: number | undefined;
   readonly contextLength: number | undefined;
   readonly kvTokenCount: number | undefined;
   readonly trainedContextLength: number | undefined;
-  /** Whether any layer runs on a GPU, which needs more sequences to be busy. */
+  /** True if any layer runs on a GPU, which more sequences keep busy. */
   readonly usesGpu: boolean;
-  /** What a context may take, the weights already deducted. */
+  /** Memory that a context may take, without that of the weights. */
   readonly free: MemoryAmounts;
-  /** What a context of that shape takes. Never less for a larger shape. */
+  /** Memory of a context of that shape. It never shrinks when the shape grows. */
   estimate(shape: ContextShape): Promise<MemoryAmounts>;
 }
 
-/** A shape that fits, and what the operator should know about how it came about. */
+/** A shape that fits, and log lines about how it was chosen. */
 export interface EngineFit extends ContextShape {
   readonly notes: readonly { readonly level: 'info' | 'warn'; readonly message: string }[];
 }
@@ -37,16 +37,16 @@ export interface EngineFit extends ContextShape {
 const cpuSlotCount = 4;
 const gpuSlotCount = 16;
 const maxDefaultContextLength = 16_384;
-/** For files that do not say what they were trained for. */
+/** Context length of files without a trained context length. */
 const unknownContextLength = 4096;
 /** A context is not reduced below this: a chat with a system prompt would no longer fit. */
 const minContextLength = 512;
-/** llama.cpp pads contexts to this many tokens, so steps in between save nothing. */
+/** llama.cpp pads contexts to a multiple of it, so other lengths save nothing. */
 const contextStep = 256;
 
 /**
- * Decides slots, context and KV cache. What was not asked for is reduced until it fits, slots first
- * (down to 1), then the context; what was asked for is never changed.
+ * Chooses slots, context and KV cache. Values that are not set shrink until they fit: slots first, down to 1, then the
+ * context. A set value never changes.
  * @throws {StartError} exit code 1, with the numbers, when it cannot fit
  */
 export async function fitEngine(options: FitOptions): Promise<EngineFit> {
@@ -61,12 +61,12 @@ export async function fitEngine(options: FitOptions): Promise<EngineFit> {
   return { ...fitted, notes: [...notes, { level: 'warn', message }] };
 }
 
-/** Context of a model nobody set one for. */
+/** Context length of a model without the setting. */
 export function defaultContextLength(trainedContextLength: number | undefined): number {
   return Math.min(trainedContextLength ?? unknownContextLength, maxDefaultContextLength);
 }
 
-/** The shape before any thought of memory. */
+/** The shape without regard to memory. */
 function wantedShape(options: FitOptions): EngineFit {
   const notes: EngineFit['notes'][number][] = [];
   const trained = options.trainedContextLength;
@@ -87,7 +87,7 @@ function wantedShape(options: FitOptions): EngineFit {
   return { ...withKv(slotCount, contextLength, options), notes };
 }
 
-/** The largest shape that fits, or undefined. */
+/** The maximum shape that fits; undefined if none does. */
 async function reduced(
   wanted: ContextShape,
   options: FitOptions,
@@ -112,7 +112,7 @@ async function reduced(
   return steps > 0 ? shapeOf(slotCount, length(steps)) : undefined;
 }
 
-/** The largest count from 1 to `max` that is good, 0 when none is; what is smaller is also good. */
+/** The maximum count from 1 to `max` that is good, 0 if none is. Every count below a good one is good too. */
 async function largestGood(
   max: number,
   isGood: (count: number) => Promise<boolean>,
@@ -152,7 +152,7 @@ async function tooLarge(shape: ContextShape, options: FitOptions): Promise<Start
   );
 }
 
-/** Whether what is needed is there. */
+/** True if the needed memory is free. */
 export function fits(need: MemoryAmounts, free: MemoryAmounts): boolean {
   return need.ramBytes <= free.ramBytes && need.vramBytes <= free.vramBytes;
 }

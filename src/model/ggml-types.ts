@@ -44,7 +44,7 @@ const blockSizes: ReadonlyMap<number, readonly [elementCount: number, byteCount:
   ],
 );
 
-/** Types llama.cpp once had and took out again. */
+/** Types that llama.cpp has removed. */
 const removedTypes: ReadonlySet<number> = new Set([4, 5, 31, 32, 33, 36, 37, 38]);
 
 /**

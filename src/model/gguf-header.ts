@@ -2,18 +2,18 @@ import { closeSync, fstatSync, openSync } from 'node:fs';
 import { tensorSizeBytes } from './ggml-types.ts';
 import { GgufFormatError, GgufReader } from './gguf-reader.ts';
 
-/** A metadata value; arrays are walked over, only their length is kept. */
+/** A metadata value. Of arrays only the length is kept. */
 export type GgufValue = string | number | bigint | boolean | { readonly arrayLength: number };
 
-/** What a GGUF file says of itself before its weights. */
+/** The header of a GGUF file. */
 export interface GgufHeader {
   readonly version: number;
   readonly metadata: ReadonlyMap<string, GgufValue>;
   readonly tensorCount: number;
   readonly parameterCount: number;
-  /** Dimensions of the tensors of a classification head, the length of a row first, by name. */
+  /** Dimensions of the tensors of a classification head by name, row length first. */
   readonly headShapes: ReadonlyMap<string, readonly number[]>;
-  /** Where the last tensor ends; the file must be at least this long. */
+  /** End of the last tensor; the minimum length of the file. */
   readonly declaredSizeBytes: number;
   readonly fileSizeBytes: number;
 }
@@ -22,13 +22,13 @@ const supportedVersions = [2, 3];
 /** Limits of llama.cpp's own reader (ggml/src/gguf.cpp, ggml/include/ggml.h). */
 const maxNameBytes = 64;
 const maxDimensionCount = 4;
-/** No key comes near; keeps a corrupt length from being read as one. */
+/** Maximum length of a key, far above real ones; it rejects corrupt lengths. */
 const maxKeyBytes = 65_535;
-/** Longer texts (chat templates) are of no use here and are walked over. */
+/** Longer texts (chat templates) are skipped: no check needs them. */
 const maxKeptTextBytes = 4096;
-/** Real files have some fifty. */
+/** Real files have about fifty. */
 const maxEntryCount = 65_536;
-/** Key, type and the shortest value; name, dimensions, type and offset of a tensor. */
+/** Minimum bytes of a key with type and value, and of a tensor with name, dimensions, type and offset. */
 const minEntryBytes = 8 + 4 + 1;
 const minTensorBytes = 8 + 4 + 4 + 8;
 
@@ -49,9 +49,9 @@ const scalarSizes: ReadonlyMap<number, number> = new Map([
 ]);
 
 /**
- * Reads and checks the header of a GGUF file. Bounded by the file's real size whatever it claims: a
- * corrupt file costs a sentence, not memory.
- * @throws {GgufFormatError} what is wrong with the file; system errors as they are
+ * Reads and validates the header of a GGUF file. The real size of the file bounds the work, whatever the header claims:
+ * a corrupt file costs an error message, not memory.
+ * @throws {GgufFormatError} for an invalid file; system errors unchanged
  */
 export function readGgufHeader(path: string): GgufHeader {
   const descriptor = openSync(path, 'r');
@@ -98,7 +98,7 @@ function parseHeader(reader: GgufReader, fileSizeBytes: number): GgufHeader {
   };
 }
 
-/** A count that what follows it in the file can hold. */
+/** A count whose items fit the rest of the file. */
 function boundedCount(
   reader: GgufReader,
   minBytes: number,
@@ -114,7 +114,7 @@ function boundedCount(
   return count;
 }
 
-/** The value, or undefined for a text too long to be kept. */
+/** The value; undefined for a text that is too long to be kept. */
 function readValue(reader: GgufReader, type: number, key: string): GgufValue | undefined {
   if (type === valueType.string) {
     const length = reader.uint64();

@@ -1,6 +1,6 @@
 import { readSync } from 'node:fs';
 
-/** What is wrong with a file; the message completes a sentence that begins with its path. */
+/** An invalid file; the message completes a sentence that begins with its path. */
 export class GgufFormatError extends Error {
   constructor(message: string) {
     super(message);
@@ -10,10 +10,10 @@ export class GgufFormatError extends Error {
 
 /** Bytes read from the file at once. */
 const windowSize = 256 * 1024;
-/** No header comes near (the largest vocabularies take some 10 MB); bounds the work on a corrupt one. */
+/** Maximum size of a header, far above real ones (large vocabularies take about 10 MB). It bounds the work on a corrupt one. */
 const maxHeaderBytes = 256 * 1024 * 1024;
 
-/** Reads little-endian values one after another; never past the end, never more than a window at once. */
+/** Reads little-endian values in order, never past the end, one window of the file at a time. */
 export class GgufReader {
   readonly #descriptor: number;
   readonly #sizeBytes: number;
@@ -61,7 +61,7 @@ export class GgufReader {
   }
 
   /**
-   * A 64-bit count, length or offset. Such a number beyond 2^53 cannot be meant.
+   * A 64-bit count, length or offset. A number beyond 2^53 is invalid.
    * @throws {GgufFormatError}
    */
   uint64(): number {
@@ -72,7 +72,7 @@ export class GgufReader {
     return Number(value);
   }
 
-  /** A string of at most `maxBytes`; a longer one is refused. */
+  /** A string of at most `maxBytes`; a longer one throws. */
   string(maxBytes: number): string {
     const length = this.uint64();
     if (length > maxBytes) {

@@ -2,13 +2,13 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism, freemem } from 'node:os';
 import { dirname, join } from 'node:path';
 
-/** Reads one of the kernel's small files; undefined when there is none. */
+/** Reads one of the kernel's small files; undefined if it does not exist. */
 export type ReadSystemFile = (path: string) => string | undefined;
 
 /**
- * Memory this process may still take, in bytes: what the machine has available, or less where a
- * container limits it. Node's own `availableMemory` counts the page cache of files as taken, which
- * after copying a model into a container leaves nothing.
+ * Memory available to this process, in bytes: that of the machine, or less where a container limits it. Node's own
+ * `availableMemory` counts the page cache of files as used, so after a model was copied into a container it returns
+ * almost nothing.
  */
 export function availableMemoryBytes(
   read: ReadSystemFile = readSystemFile,
@@ -32,7 +32,7 @@ export function availableMemoryBytes(
   return Math.min(machineBytes, ...rooms);
 }
 
-/** CPU cores this process may keep busy: those it may run on, or less where a container limits it. */
+/** CPU cores available to this process: those it may run on, or fewer where a container limits it. */
 export function usableCoreCount(
   read: ReadSystemFile = readSystemFile,
   machineCount: number = availableParallelism(),
@@ -48,9 +48,9 @@ export function usableCoreCount(
 }
 
 /**
- * Threads that compute on so many cores. The JavaScript thread writes a frame for every token, and while it has the
- * core of a compute thread all the others wait: on 4 and on 16 cores a thread for each halved the speed over HTTP
- * and worse. Two cores are too few to spare one.
+ * Compute threads for a number of cores. The JavaScript thread writes a frame for every token, and while it occupies the
+ * core of a compute thread, all other compute threads wait: on 4 and on 16 cores, one thread per core at least halved the
+ * speed over HTTP. Two cores are too few to leave one free.
  */
 export function computeThreadCount(coreCount: number): number {
   return coreCount <= 2 ? coreCount : coreCount - Math.ceil(coreCount / 8);

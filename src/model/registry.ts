@@ -1,9 +1,9 @@
 import { GatewayError } from '../core/errors.ts';
 import type { Engine } from '../engine/engine.ts';
 
-/** What is known of a served model apart from how to run it. */
+/** The description of a served model. */
 export interface ModelCard {
-  /** The id clients see and may ask for. */
+  /** The id that clients see and may request. */
   readonly id: string;
   /** Unix seconds of the moment the model became ready. */
   readonly created: number;
@@ -11,23 +11,23 @@ export interface ModelCard {
   readonly path: string;
   /** `general.architecture` of the file. */
   readonly architecture: string;
-  /** Context the model was trained for, in tokens; undefined when the file does not say. */
+  /** The trained context length in tokens; undefined if the file does not name it. */
   readonly trainedContextLength: number | undefined;
   readonly parameterCount: number;
-  /** How most weights are stored, such as `Q4_K_M`; undefined when the file does not say. */
+  /** The type of most weights, such as `Q4_K_M`; undefined if the file does not name it. */
   readonly quantization: string | undefined;
   readonly sizeBytes: number;
-  /** Whether it is the demonstration model that comes with the program. */
+  /** True for the demonstration model of this package. */
   readonly bundled: boolean;
-  /** Jinja text that chats are rendered with; undefined is llama.cpp's own, ChatML. */
+  /** Jinja text of the chat template; undefined: llama.cpp's default, ChatML. */
   readonly chatTemplate: string | undefined;
-  /** Text of the token that begins a prompt; undefined when the model has none. */
+  /** Text of the token that begins a prompt; undefined if the model has none. */
   readonly bosToken: string | undefined;
-  /** Text of the token that ends a completion; undefined when the model has none. */
+  /** Text of the token that ends a completion; undefined if the model has none. */
   readonly eosToken: string | undefined;
 }
 
-/** A model that answers requests. */
+/** A loaded model and its engine. */
 export interface ServedModel {
   readonly card: ModelCard;
   readonly engine: Engine;
@@ -38,7 +38,7 @@ type RegistryState =
   | { readonly phase: 'ready'; readonly model: ServedModel }
   | { readonly phase: 'failed' };
 
-/** Which model is served, from the first listener to the last request. Pushed by the loader. */
+/** The served model, from the first listener to the last request. The loader updates it. */
 export class ModelRegistry {
   readonly #startedAt = performance.now();
   #state: RegistryState = { phase: 'loading', progressRatio: 0 };
@@ -48,17 +48,17 @@ export class ModelRegistry {
     return this.#state.phase;
   }
 
-  /** Share of the file that is loaded, 0 to 1. */
+  /** Loaded share of the file, 0 to 1. */
   get progressRatio(): number {
     return this.#state.phase === 'loading' ? this.#state.progressRatio : 1;
   }
 
-  /** The model when there is one, for those who can do without. */
+  /** The model; undefined until it is ready. */
   get current(): ServedModel | undefined {
     return this.#state.phase === 'ready' ? this.#state.model : undefined;
   }
 
-  /** Time from the start to a model that answers; undefined until then. */
+  /** Time from the start to a ready model; undefined until then. */
   get loadMs(): number | undefined {
     return this.#loadMs;
   }
@@ -77,7 +77,7 @@ export class ModelRegistry {
   }
 
   /**
-   * The model to answer with.
+   * The model.
    * @throws {GatewayError} `model_loading` or `model_failed`
    */
   require(): ServedModel {

@@ -10,35 +10,35 @@ import { type GgufHeader, readGgufHeader } from './gguf-header.ts';
 import { GgufFormatError } from './gguf-reader.ts';
 import { splitPartPaths, unsplitName } from './split.ts';
 
-/** A GGUF file, all its parts checked, that is worth trying to load. */
+/** A GGUF file whose parts were all validated. */
 export interface ModelSource {
-  /** The file to load; of a split model its first part. */
+  /** The file to load; the first part of a split model. */
   readonly path: string;
   readonly id: string;
   readonly architecture: string;
   readonly trainedContextLength: number | undefined;
   readonly embedding: EmbeddingTraits;
   readonly parameterCount: number;
-  /** How most weights are stored, such as `Q4_K_M`; undefined when the file does not say. */
+  /** The type of most weights, such as `Q4_K_M`; undefined if the file does not name it. */
   readonly quantization: string | undefined;
-  /** Of all parts together. */
+  /** Size of all parts together. */
   readonly sizeBytes: number;
-  /** Whether it is the demonstration model that comes with the program. */
+  /** True for the demonstration model of this package. */
   readonly bundled: boolean;
-  /** What the operator should know about the choice, for the log. */
+  /** Log lines about the choice. */
   readonly notes: readonly { readonly level: 'warn'; readonly message: string }[];
 }
 
 const howToNameAModel =
   'set MODEL_PATH (--model-path), a GGUF file, or MODEL_NAME (--model-name), one under MODELS_DIR';
 
-/** How many file names an error message lists at most. */
+/** Maximum number of file names in an error message. */
 const listedFileCount = 20;
 
 /**
- * Finds the model file, the bundled one when none was named, and reads its header, so that a bad file
- * fails at once and with its reason.
- * @throws {StartError} exit code 2 when there is no such file, 1 when it is no good
+ * Finds the model file, by default the bundled one, and reads its header, so that a bad file fails at once with its
+ * reason.
+ * @throws {StartError} exit code 2 for a missing file, 1 for an unusable one
  */
 export function resolveModelSource(
   config: ModelConfig,
@@ -82,7 +82,7 @@ export function resolveDraftSource(config: ModelConfig, path: string): ModelSour
   }
 }
 
-/** The path that was asked for, if any was. */
+/** The configured path, if any. */
 function requestedPath(config: ModelConfig): string | undefined {
   if (config.path !== undefined) return resolve(config.path);
   const { name, modelsDir } = config;
@@ -110,7 +110,7 @@ function requireBundled(path: string, { mockBackend, modelsDir }: ModelConfig): 
   );
 }
 
-/** A demonstration must not pass for the real thing, least of all where a real one lies at hand. */
+/** Warns about the demonstration model, and names models in the folder that could be served instead. */
 function bundledNote({ mockBackend, modelsDir }: ModelConfig): string {
   if (mockBackend) {
     return (
@@ -125,7 +125,7 @@ function bundledNote({ mockBackend, modelsDir }: ModelConfig): string {
   );
 }
 
-/** Paths of the model's parts in order: one for most, each of them an existing regular file. */
+/** Paths of the model's parts in order, each an existing regular file. */
 function checkedParts(path: string): readonly [string, ...string[]] {
   requireFile(path);
   const header = readHeader(path);
@@ -182,7 +182,7 @@ function explained<T>(path: string, read: () => T): T {
   }
 }
 
-/** What could have been meant, as the end of a sentence. */
+/** Similar file names, as the end of a sentence. */
 function listing(folder: string): string {
   const names = ggufFiles(folder);
   if (names === undefined) return ` (the folder ${folder} cannot be read)`;

@@ -2,23 +2,23 @@ import type { Config } from '../config/config.ts';
 import type { LogDestination, Logger } from '../log/log.ts';
 import type { RequestRecord, TraceObserver } from './trace/request-trace.ts';
 
-/** What the access log is made with. */
+/** Options of the access log. */
 export interface AccessLogOptions {
   readonly logger: Logger;
   readonly format: Config['log']['format'];
-  /** `api_access.log`; undefined: the log alone. */
+  /** `api_access.log`; undefined: only the log. */
   readonly file?: LogDestination | undefined;
 }
 
-/** Asked all the time by those who watch a server; shown at level debug and not in the file. */
+/** Routes that monitoring polls; they are logged at level debug, and not in the file. */
 const watchedRoutes = ['/ping', '/health', '/metrics'];
 
-/** Longer paths are cut: they are of no endpoint. */
+/** Longer paths are truncated: no endpoint has one. */
 const pathLimit = 200;
 
 /**
- * One line for every request, those that were refused included. Never what was asked or answered, and
- * no part of a key: key ids, counts and times.
+ * One line for every request, including refused ones: key ids, counts and times. Never the content of a request or a
+ * reply, and no part of a key.
  */
 export class AccessLog implements TraceObserver {
   readonly #options: AccessLogOptions;
@@ -41,7 +41,7 @@ export class AccessLog implements TraceObserver {
   }
 }
 
-/** Fields without a value do not show; `reason` is what was wrong with a key. */
+/** Fields without a value are omitted; `reason` is why a key was refused. */
 function toFields({ generation, inputTokenCount, ...record }: RequestRecord) {
   const { requestId, keyId, client, method, status, failure, durationMs, sentBytes } = record;
   const reason = record.keyFailure;
@@ -86,7 +86,7 @@ function textLine({ keyId = '-', method, path, status }: RequestRecord): string 
   return `${ts} | ${cell(keyId)} | ${cell(method)} ${cell(path)} | ${status}\n`;
 }
 
-/** The Python gateway's keys first, then what it did not know, under the names of the log. */
+/** The Python gateway's keys first, then further ones under the names of the log. */
 function jsonLine(record: RequestRecord, fields: object): string {
   const { keyId = '-', method, status } = record;
   const { path, ...rest } = fields as { readonly path: string; readonly keyId?: string };
@@ -94,8 +94,8 @@ function jsonLine(record: RequestRecord, fields: object): string {
   return `${JSON.stringify({ ts: new Date().toISOString(), key_id: keyId, method, path, status, ...more })}\n`;
 }
 
-/** Nothing in a field may end it, or the line. */
+/** Replaces characters that would end the field or the line. */
 function cell(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it matches
   return text.slice(0, pathLimit).replace(/[|\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, '_');
 }

@@ -1,8 +1,8 @@
 import type { ModelRegistry } from '../model/registry.ts';
 
 /**
- * Notices an engine that does no step although sequences wait for one. It knows only what it saw when it
- * looked, so somebody has to make it {@link look} all the time.
+ * Detects an engine that does no step although sequences wait for one. It compares what consecutive calls of
+ * {@link look} see, so its owner calls that at {@link intervalMs}.
  */
 export class EngineWatch {
   readonly #models: ModelRegistry;
@@ -12,7 +12,7 @@ export class EngineWatch {
   #seenAt: number;
   #stalledMs = 0;
 
-  /** @param timeoutMs - after which it is stuck; 0: never */
+  /** @param timeoutMs - a stalled engine is stuck after it; 0: never */
   constructor(
     models: ModelRegistry,
     timeoutMs: number,
@@ -24,14 +24,14 @@ export class EngineWatch {
     this.#seenAt = now();
   }
 
-  /** How often it has to look. */
+  /** Interval between two looks. */
   get intervalMs(): number {
     return this.#timeoutMs === 0 ? 1000 : Math.min(1000, this.#timeoutMs / 4);
   }
 
   look(): void {
     const seenAt = this.#now();
-    // A machine that slept, or a container that was paused, is not a stuck engine.
+    // A suspended machine or a paused container is not a stuck engine.
     const elapsedMs = Math.min(seenAt - this.#seenAt, 2 * this.intervalMs);
     const stats = this.#models.current?.engine.stats();
     const stepCount = stats?.stepCount ?? -1;
@@ -41,7 +41,7 @@ export class EngineWatch {
     this.#seenAt = seenAt;
   }
 
-  /** Milliseconds that sequences have been waiting for a step, when it last looked. */
+  /** Milliseconds that sequences had waited for a step at the last look. */
   get stalledMs(): number {
     return this.#stalledMs;
   }

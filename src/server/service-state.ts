@@ -5,9 +5,8 @@ import type { EngineWatch } from '../observe/engine-watch.ts';
 const serviceStates = ['loading', 'ready', 'draining', 'stuck', 'failed', 'crashed'] as const;
 
 /**
- * How the server is, in a word. `stuck`: sequences wait, but the engine does nothing. `failed`: the model
- * could not be loaded, or the engine broke. `crashed`: the gateway process is gone and will be started
- * again; only a supervisor is there to say so.
+ * The state of the server. `stuck`: sequences wait, but the engine does no step. `failed`: the model could not be loaded,
+ * or the engine failed. `crashed`: the gateway process has ended and will be restarted; only a supervisor reports it.
  */
 export type ServiceState = (typeof serviceStates)[number];
 
@@ -15,17 +14,17 @@ export function isServiceState(value: unknown): value is ServiceState {
   return serviceStates.some((state) => state === value);
 }
 
-/** Whether new requests are answered. */
+/** True if new requests are answered. */
 export function isReady(state: ServiceState): boolean {
   return state === 'ready';
 }
 
-/** Whether it will be ready, or done, if it is left alone. */
+/** True if the server needs no restart. */
 export function isLive(state: ServiceState): boolean {
   return state === 'loading' || state === 'ready' || state === 'draining';
 }
 
-/** What the parts of a gateway process come to. */
+/** The state of a gateway process, from that of its parts. */
 export function serviceStateOf(parts: {
   readonly models: ModelRegistry;
   readonly drain: Drain;

@@ -2,67 +2,67 @@ import type { AuthenticationReason } from '../../access/keys/caller.ts';
 import type { ErrorCode } from '../../core/errors.ts';
 import type { FinishReason, SequenceTimings, TokenUsage } from '../../engine/generator.ts';
 
-/** How one sequence of a request came to its end. */
+/** How one sequence of a request ended. */
 export interface SequenceRecord {
   readonly finishReason: FinishReason;
   readonly usage: TokenUsage;
   readonly timings: SequenceTimings;
 }
 
-/** What is known of a request that generated. */
+/** The record of a request that generated text. */
 export interface GenerationRecord {
   /** Completions of each prompt. */
   readonly choiceCount: number;
-  /** What the request itself asked for. */
+  /** The limit in the request itself. */
   readonly maxTokens: number | undefined;
-  /** Of all prompts, each counted once. */
+  /** Tokens of all prompts, each counted once. */
   readonly promptTokenCount: number;
   readonly cachedTokenCount: number;
   readonly completionTokenCount: number;
-  /** From the arrival of the request to the first token; undefined when none came. */
+  /** From the arrival of the request to its first token; undefined without one. */
   readonly firstTokenMs: number | undefined;
-  /** Those that ended; a sequence that failed is not among them. */
+  /** Ended sequences, without failed ones. */
   readonly sequences: readonly SequenceRecord[];
 }
 
-/** What one request came to: all that metrics and the access log know of it. */
+/** The record of one request, for metrics, the access log and traces. */
 export interface RequestRecord {
   readonly requestId: string;
-  /** Whose API key it carried; undefined when there was none, or none that is valid. */
+  /** The id of its API key; undefined without a valid key. */
   readonly keyId: string | undefined;
   readonly client: string;
   readonly method: string;
-  /** Without the query. */
+  /** The path without the query. */
   readonly path: string;
-  /** The route's own path; undefined when none took it. */
+  /** The path of the route; undefined if no route matched. */
   readonly route: string | undefined;
   /** {@link clientClosedStatus} when the client left before its reply was complete. */
   readonly status: number;
-  /** Why it failed, also when its reply had begun with 200. */
+  /** Why it failed, even if its reply had begun with 200. */
   readonly failure: ErrorCode | undefined;
-  /** What was wrong with its key, where that is why. */
+  /** Why its key was refused. */
   readonly keyFailure: AuthenticationReason | undefined;
   readonly durationMs: number;
-  /** Bytes of the body, as far as it got. */
+  /** Bytes of the body that were sent. */
   readonly sentBytes: number;
   readonly generation: GenerationRecord | undefined;
-  /** Tokens of inputs that were embedded or ranked; undefined where none were to be. */
+  /** Tokens of inputs to embed or rank; undefined for other requests. */
   readonly inputTokenCount: number | undefined;
-  /** What W3C's trace context says of the client's span, as it came; undefined where it says nothing. */
+  /** The client's `traceparent` header (W3C trace context), unparsed; undefined without one. */
   readonly traceHeaders: Readonly<Record<string, string>> | undefined;
 }
 
-/** Nobody receives it; logs and metrics know it from nginx. */
+/** The status of a request whose client left, never sent; nginx uses it in logs. */
 export const clientClosedStatus = 499;
 
-/** Whether the reply was complete and told of no failure. */
+/** True if the reply was complete and reported no failure. */
 export function isSuccess({ status, failure }: RequestRecord): boolean {
   return status < 400 && failure === undefined;
 }
 
 /**
- * One request while it runs. Everyone who handles it notes here what he knows; it is over once its
- * connection has no more use for it and its generation has ended, in whichever order.
+ * One request in flight. Its handlers record here what they know. It ends once its reply has ended and its generation has
+ * ended, in either order.
  */
 export class RequestTrace {
   readonly #startedAt = performance.now();
@@ -70,19 +70,19 @@ export class RequestTrace {
   #endedAt: number | undefined;
   #told = false;
   #generation: GenerationTrace | undefined;
-  /** Why it failed; the first reason counts. */
+  /** Why it failed; the first reason is kept. */
   failure: ErrorCode | undefined;
-  /** What was wrong with its key. */
+  /** Why its key was refused. */
   keyFailure: AuthenticationReason | undefined;
   sentBytes = 0;
-  /** Tokens of inputs that are handed to the engine. */
+  /** Tokens of inputs that are submitted to the engine. */
   inputTokenCount: number | undefined;
 
   constructor(onEnd: () => void) {
     this.#onEnd = onEnd;
   }
 
-  /** Whether something of it has been handed to the engine. */
+  /** True once a part of it was submitted to the engine. */
   get isSubmitted(): boolean {
     return this.#generation?.submitted === true || this.inputTokenCount !== undefined;
   }
@@ -95,13 +95,13 @@ export class RequestTrace {
     return this.#generation?.submitted ? this.#generation.record : undefined;
   }
 
-  /** Call `end` of what comes back, however the generation ends. One call for each request. */
+  /** At most one call for each request. The caller ends the returned trace however the generation ends. */
   beginGeneration(options: Pick<GenerationRecord, 'choiceCount' | 'maxTokens'>): GenerationTrace {
     this.#generation = new GenerationTrace(this.#startedAt, options, () => this.#settle());
     return this.#generation;
   }
 
-  /** The reply is sent, or nobody is left to send it to. */
+  /** The reply is sent, or the client left. */
   close(): void {
     this.#endedAt ??= performance.now();
     this.#settle();
@@ -114,7 +114,7 @@ export class RequestTrace {
   }
 }
 
-/** The generation of one request, while it runs. */
+/** The running generation of one request. */
 export class GenerationTrace {
   readonly #arrivedAt: number;
   readonly #options: Pick<GenerationRecord, 'choiceCount' | 'maxTokens'>;
@@ -143,12 +143,12 @@ export class GenerationTrace {
     return this.#promptTokenCount !== undefined;
   }
 
-  /** The prompts are ready and go to the engine. */
+  /** The prompts are prepared and submitted. */
   submit(promptTokenCount: number): void {
     this.#promptTokenCount = promptTokenCount;
   }
 
-  /** A piece of a reply; only the first one counts. */
+  /** A piece of a reply arrived; only the first one is recorded. */
   noteDelta(): void {
     this.#firstTokenMs ??= performance.now() - this.#arrivedAt;
   }
@@ -157,7 +157,7 @@ export class GenerationTrace {
     this.#sequences.push(sequence);
   }
 
-  /** @param usage - of the whole request; left out when it did not come to its end */
+  /** @param usage - of the whole request; omitted if it did not complete */
   end(usage?: TokenUsage): void {
     if (!this.#running) return;
     this.#running = false;
@@ -179,9 +179,9 @@ export class GenerationTrace {
   }
 }
 
-/** Follows requests. */
+/** Receives the record of every request. */
 export interface TraceObserver {
   began(trace: RequestTrace): void;
-  /** @param trace - undefined for what never became a request: bytes that are not HTTP */
+  /** @param trace - undefined for bytes that are not HTTP and never became a request */
   ended(trace: RequestTrace | undefined, record: RequestRecord): void;
 }

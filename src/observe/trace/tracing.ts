@@ -26,36 +26,36 @@ import {
   type TraceObserver,
 } from './request-trace.ts';
 
-/** What spans are made with. */
+/** Options of traces. */
 export interface TracingOptions {
-  /** OTLP over HTTP; `/v1/traces` is put behind it. */
+  /** OTLP over HTTP; `/v1/traces` is appended. */
   readonly endpoint: string;
   readonly models: ModelRegistry;
-  /** Of this program. */
+  /** The version of this program. */
   readonly version: string;
 }
 
-/** A server that stops waits for its collector so long. */
+/** How long a stopping server waits for its collector. */
 const closeTimeoutMs = 2000;
 
 const programName = 'llama-gguf-inference';
 
-/** Asked all the time by those who watch a server. */
+/** Routes that monitoring polls. */
 const watchedRoutes = ['/ping', '/health', '/metrics'];
 
-/** What generates, in the words of OpenTelemetry. */
+/** The generating system, by OpenTelemetry's name. */
 const operations: Readonly<Record<string, string>> = {
   '/v1/chat/completions': 'chat',
   '/v1/completions': 'text_completion',
 };
 
 /**
- * Two spans for each request: the request as an HTTP server sees it, below the span of a client that sent a
- * `traceparent`, and in it what the model did. Made when the request is over, with the times it had. Names and
- * attributes are those of OpenTelemetry's conventions for HTTP and for generative AI; no content.
+ * Two spans for each request: the HTTP request, a child of the client's span if it sent a `traceparent`, and within it the
+ * work of the model. Both are created when the request has ended, with its times. Names and attributes follow
+ * OpenTelemetry's conventions for HTTP and for generative AI, without content.
  *
  * Other settings are OpenTelemetry's own variables: `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_SERVICE_NAME`,
- * `OTEL_RESOURCE_ATTRIBUTES`. What a client decides about sampling is followed.
+ * `OTEL_RESOURCE_ATTRIBUTES`. A client's sampling decision is respected.
  */
 export class Tracing implements TraceObserver {
   readonly #provider: TracerProvider;
@@ -111,13 +111,13 @@ export class Tracing implements TraceObserver {
         'gen_ai.usage.input_tokens': inputTokenCount,
       });
     }
-    // What the client did wrong is no error of the server.
+    // A client's error is not an error of the server.
     const isError = status >= 500 || (failure !== undefined && status < 400);
     if (isError) server.setStatus({ code: SpanStatusCode.ERROR, message: failure ?? '' });
     server.end(endTime);
   }
 
-  /** Sends what is left. What a collector does not take in time is lost. */
+  /** Sends the remaining spans. Spans that the collector does not accept in time are lost. */
   async close(): Promise<void> {
     const sent = this.#provider.shutdown().catch(() => {});
     await Promise.race([sent, sleep(closeTimeoutMs, undefined, { ref: false })]);
@@ -150,7 +150,7 @@ function generationAttributes(
   model: string,
 ): Attributes {
   const { maxTokens, choiceCount, sequences } = generation;
-  const longest = (read: (timings: (typeof sequences)[number]['timings']) => number) =>
+  const maxSeconds = (read: (timings: (typeof sequences)[number]['timings']) => number) =>
     Math.max(0, ...sequences.map(({ timings }) => read(timings))) / 1000;
   return {
     'gen_ai.operation.name': operation,
@@ -163,8 +163,8 @@ function generationAttributes(
     'gen_ai.usage.output_tokens': generation.completionTokenCount,
     'gen_ai.usage.cache_read.input_tokens': generation.cachedTokenCount,
     'gen_ai.response.finish_reasons': sequences.map(({ finishReason }) => finishReason),
-    'gateway.queue.seconds': longest(({ queueMs }) => queueMs),
-    'gateway.prefill.seconds': longest(({ prefillMs }) => prefillMs),
-    'gateway.decode.seconds': longest(({ decodeMs }) => decodeMs),
+    'gateway.queue.seconds': maxSeconds(({ queueMs }) => queueMs),
+    'gateway.prefill.seconds': maxSeconds(({ prefillMs }) => prefillMs),
+    'gateway.decode.seconds': maxSeconds(({ decodeMs }) => decodeMs),
   };
 }
