@@ -76,7 +76,7 @@ describe('compareWithBaseline', () => {
     expect(changes[0]?.run).toBe('unique, concurrency 4, 64 tokens in');
   });
 
-  it('compares only what was run alike', () => {
+  it('compares only runs of the same kind', () => {
     const { changes, remarks } = compare({ concurrency: 8 }, {});
     expect(changes).toEqual([]);
     expect(remarks).toEqual(['it has no such run: unique, concurrency 4, 64 tokens in']);
@@ -87,7 +87,7 @@ describe('compareWithBaseline', () => {
     expect(remarks).toEqual(['its model was "old", this one is "new"']);
   });
 
-  it('leaves out what one side did not measure', () => {
+  it('leaves out numbers that one side lacks', () => {
     const { changes } = compare({ ttft: { p50: null } }, {});
     expect(changes.map(({ metric }) => metric)).toEqual(['throughput_tokens_per_sec']);
   });

@@ -44,7 +44,7 @@ function run(input: Partial<LoadInput>) {
   });
 }
 
-/** Answers when told to. */
+/** Answers on request. */
 function gate() {
   const waiting: (() => void)[] = [];
   return {
@@ -59,7 +59,7 @@ function gate() {
 const turns = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('a closed loop', () => {
-  it('keeps exactly so many requests under way', async () => {
+  it('keeps exactly the given number of requests under way', async () => {
     const { waiting, send } = gate();
     const running = run({ load: { kind: 'closed', concurrency: 3 }, send });
     let answeredCount = 0;
@@ -107,7 +107,7 @@ describe('a closed loop', () => {
     ]);
   });
 
-  it('leaves out what a signal has cut off', async () => {
+  it('leaves out requests that a signal interrupts', async () => {
     const stop = new AbortController();
     let count = 0;
     const { samples } = await run({

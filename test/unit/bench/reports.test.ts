@@ -205,7 +205,7 @@ describe('the text report', () => {
     expect(renderText(single, undefined)).not.toContain('the client was at work');
   });
 
-  it('leaves control characters to nobody', () => {
+  it('replaces control characters', () => {
     expect(renderText(double, baseline)).not.toContain('\u001b');
   });
 
@@ -238,7 +238,7 @@ describe('the HTML report', () => {
     }
   });
 
-  it('charts what was measured, both servers side by side', () => {
+  it('charts both servers side by side', () => {
     const captions = [...html.matchAll(/<figcaption>([^<]*)/g)].map(([, caption]) => caption);
     expect(captions).toEqual([
       'Time to first token',

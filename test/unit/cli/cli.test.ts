@@ -34,7 +34,7 @@ describe('parseCommand', () => {
     expect(parseCommand(argv)).toEqual(command);
   });
 
-  it('refuses a command there is not and lists those there are', () => {
+  it('refuses an unknown command and lists the commands', () => {
     expect(() => parseCommand(['sevre'])).toThrow(
       'unknown command "sevre", did you mean serve? (commands: serve, keys, usage, bench, diagnostics)',
     );
@@ -63,7 +63,7 @@ describe('the program', () => {
     ]);
   });
 
-  it('exits with 2 for a command there is not', () => {
+  it('exits with 2 for an unknown command', () => {
     const { status, stderr } = runCli(['dance']);
     expect(status).toBe(2);
     expect(stderr).toBe(

@@ -50,7 +50,7 @@ const content = () => readFileSync(file, 'utf8');
 const lines = () => content().trimEnd().split('\n');
 
 describe('generate', () => {
-  test('makes the file for its owner alone, with a comment, and shows the key once', async () => {
+  test('creates the file for its owner only, with a comment, and shows the key once', async () => {
     file = join(folder, 'new', 'folder', 'keys.txt');
     const { code, out, err } = await keys('generate --name alice');
     const secret = newSecret.exec(out)?.[0] ?? '';
@@ -62,7 +62,7 @@ describe('generate', () => {
     expect(readdirSync(join(folder, 'new', 'folder'))).toEqual(['keys.txt']);
   });
 
-  test('writes what it is told, in the form the server reads', async () => {
+  test('writes all attributes in the form that the server reads', async () => {
     const { out } = await keys(
       'generate --name app --rate-limit 60 --expires 90d --tokens-per-minute 5 --tokens-per-day 6 ' +
         '--concurrent-requests 2 --models tiny/a,b --scopes inference',
@@ -182,7 +182,7 @@ describe('rotate', () => {
 });
 
 describe('remove', () => {
-  test('drops every line of the id, also those that are skipped, and nothing else', async () => {
+  test('removes every line of the id, with invalid ones, and nothing else', async () => {
     writeFileSync(
       file,
       `# top\r\nbob:${secrets.bob}\r\nalice:${secrets.alice}\r\nbob:${secrets.carol}:fast\r\n`,
@@ -270,7 +270,7 @@ describe('validate', () => {
 });
 
 describe('hash', () => {
-  test('replaces the secrets of one key, or of all, by what the server takes as well', async () => {
+  test('replaces the secrets of one key, or of all, by hashes that the server accepts', async () => {
     writeFileSync(file, `a:${secrets.alice}:5 models=x\n# b\nb:${secrets.bob}\n`);
     expect((await keys('hash --name a')).out).toBe('Hashed 1 key(s).\n');
     expect(lines()).toEqual([`a:${hashOf(secrets.alice)}:5 models=x`, '# b', `b:${secrets.bob}`]);

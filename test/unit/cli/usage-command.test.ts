@@ -94,7 +94,7 @@ describe('usage', () => {
     expect(err).toContain(`Error: ${reason}`);
   });
 
-  test('does not take a folder that is not there for one without usage', async () => {
+  test('does not confuse a missing folder with a folder without usage', async () => {
     const missing = join(folder, 'nowhere');
     expect(await run('--folder', missing)).toEqual({
       code: 1,
@@ -108,7 +108,7 @@ describe('usage', () => {
     expect(err).toContain('nothing has been recorded');
   });
 
-  test('tells its flags', async () => {
+  test('shows its flags', async () => {
     const { code, out } = await run('--help', '--day', 'x');
     expect(code).toBe(0);
     for (const flag of ['--day', '--from', '--to', '--key', '--folder', '--json']) {

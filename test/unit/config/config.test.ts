@@ -28,7 +28,7 @@ function problemsOf(input: ConfigInput): readonly string[] {
 }
 
 describe('loadConfig', () => {
-  it('guesses no tokens unless it is asked to', () => {
+  it('drafts no tokens by default', () => {
     expect(load().config.engine.speculative).toBeUndefined();
     const argv = ['--speculative', 'draft', '--draft-model-path', 'small.gguf', '--draft-max', '4'];
     expect(load({ argv }).config.engine.speculative).toEqual({
@@ -99,7 +99,7 @@ describe('loadConfig', () => {
     });
   });
 
-  it('keeps what was not set apart from what was', () => {
+  it('leaves settings without a value undefined', () => {
     const { engine, model } = load({ env: { MODEL_PATH: 'x.gguf' } }).config;
     expect(engine).toMatchObject({
       contextLength: undefined,
@@ -295,14 +295,14 @@ describe('loadConfig', () => {
     }
   });
 
-  it('never repeats the value of a flag it does not know', () => {
+  it('never repeats the value of an unknown flag', () => {
     expect(problemsOf({ argv: ['--backend-api-key', 'sk-secret'] }).join()).not.toContain('secret');
     const { warnings } = load({ env: { BACKEND_API_KEY: 'sk-secret' } });
     expect(warnings).toEqual([{ level: 'warn', message: expect.stringContaining('is ignored') }]);
     expect(JSON.stringify(warnings)).not.toContain('secret');
   });
 
-  it('never shows a secret that is not what it should be', () => {
+  it('never shows an invalid secret', () => {
     const [problem] = problemsOf({ env: { REDIS_URL: 'http://:password@host' } });
     expect(problem).toContain('REDIS_URL (--redis-url) must be a URL with redis: or rediss:');
     expect(problem).not.toContain('password');
@@ -368,7 +368,7 @@ describe('loadConfig', () => {
     expect(warnings.map(({ message }) => message)).toEqual([expect.stringContaining(text)]);
   });
 
-  it('says nothing about variables of others', () => {
+  it('does not warn about variables of other programs', () => {
     const env = { PATH: '/bin', HOSTNAME: 'h', PORTS: '1', XDG_DATA_DIRS: 'x', MODE: 'y' };
     expect(load({ env }).warnings).toEqual([]);
   });

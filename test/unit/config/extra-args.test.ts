@@ -39,7 +39,7 @@ describe('EXTRA_ARGS', () => {
     expect(readExtraArgs('--api-key hunter2hunter2').problems.join()).not.toContain('hunter2');
   });
 
-  test('win over the environment, as they did, and flags over both', () => {
+  test('win over the environment, and flags win over both', () => {
     const env = { CTX: '4096', BATCH_SIZE: '512', EXTRA_ARGS: '-c 8192 -b 1024' };
     const { config } = loadConfig({ argv: ['--batch-size', '2048'], env });
     expect(config.engine).toMatchObject({ contextLength: 8192, batchSize: 2048 });

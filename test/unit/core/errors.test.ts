@@ -26,7 +26,7 @@ describe('a gateway error', () => {
     });
   });
 
-  test('says more than the catalogue when it is told more', () => {
+  test('may have its own message and parameter', () => {
     const error = new GatewayError('invalid_value', { message: 'No.', param: 'messages[0]' });
     expect(error.toBody().error).toMatchObject({ message: 'No.', param: 'messages[0]' });
   });

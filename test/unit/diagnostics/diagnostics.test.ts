@@ -56,7 +56,7 @@ describe('redact', () => {
   });
 });
 
-it('shownEnvironment shows what is on the list and counts the rest', () => {
+it('shownEnvironment shows known variables and counts the others', () => {
   const text = shownEnvironment({
     PORT: '8000',
     MAX_CONCURRENT_REQUESTS: '2',

@@ -43,7 +43,7 @@ describe('RotatingFile', () => {
     expect(statSync(path).mode & 0o027).toBe(0);
   });
 
-  it('puts a file aside that is full, and keeps as many as it was told', async () => {
+  it('rotates a full file, and keeps the given number of files', async () => {
     const dir = folder();
     const path = join(dir, 'x.log');
     const file = new RotatingFile(path, { maxBytes: 10, maxFiles: 3 }, fail);
@@ -58,7 +58,7 @@ describe('RotatingFile', () => {
     expect(readFileSync(`${path}.2`, 'utf8')).toBe('cccccccccccc\n');
   });
 
-  it('goes on in a new file once it was moved away and told so', async () => {
+  it('continues in a new file after the old one was moved away', async () => {
     const dir = folder();
     const path = join(dir, 'x.log');
     const file = new RotatingFile(path, { maxBytes: 0, maxFiles: 1 }, fail);
@@ -72,7 +72,7 @@ describe('RotatingFile', () => {
     expect(readFileSync(path, 'utf8')).toBe('new\n');
   });
 
-  it('tells once when it can no longer write, and is quiet then', async () => {
+  it('reports once that it can no longer write', async () => {
     const dir = folder();
     const path = join(dir, 'x.log');
     const failures: unknown[] = [];
@@ -104,7 +104,7 @@ describe('RotatingFile', () => {
     },
   );
 
-  it('writes what waits when the process exits', () => {
+  it('writes waiting lines when the process exits', () => {
     const path = join(folder(), 'x.log');
     const file = new RotatingFile(path, { maxBytes: 0, maxFiles: 1 }, fail);
     file.write('last words\n');
@@ -152,7 +152,7 @@ describe('LogFiles', () => {
     expect(readdirSync(join(dir, 'llama'))).toEqual([expect.stringMatching(stamped('supervisor'))]);
   });
 
-  it('keeps the newest starts of its own instance, and what others wrote', async () => {
+  it('keeps the newest starts of its own instance, and files of others', async () => {
     const dir = folder();
     const boot = join(dir, '_boot');
     const others = ['20200101_000000_boot_pod-2.log', 'notes.txt'];

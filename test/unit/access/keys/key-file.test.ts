@@ -146,7 +146,7 @@ describe('a key file', () => {
     expect(warnings).toEqual([{ line: 2, reason: expect.stringContaining('also on line 1') }]);
   });
 
-  test('warns of a key that is easy to guess, without telling it', () => {
+  test('warns of a key that is easy to guess, without showing it', () => {
     const weak = 'abababcabababcab';
     const { keys, warnings } = parseKeyFile(`a:${weak}`);
     expect(keys).toHaveLength(1);
@@ -167,7 +167,7 @@ describe('a line taken apart', () => {
     expect(formatKeyLine(splitKeyLine(line))).toBe(line);
   });
 
-  test('loses what it does not need', () => {
+  test('omits empty fields', () => {
     const fields: KeyLineFields = {
       keyId: 'a',
       secret: 's',

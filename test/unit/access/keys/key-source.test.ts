@@ -28,7 +28,7 @@ function source(adminKeyIds: readonly string[] = []) {
 const messages = () => logLines.map(({ msg }) => msg);
 
 describe('a key source', () => {
-  test('reads its file, tells the ids and the lines it skips, and never a secret', async () => {
+  test('reads its file, reports ids and skipped lines, and never a secret', async () => {
     writeFileSync(path, `alice:${secrets.alice}\nnonsense\nbob:${hashOf(secrets.bob)}\n`);
     chmodSync(path, 0o640);
     const keys = source();

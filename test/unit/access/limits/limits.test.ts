@@ -56,7 +56,7 @@ describe('a window', () => {
     expect(await ask(0)).toMatchObject({ granted: true, used: 3, resetMs: 60_000 });
   });
 
-  test('counts what an entry came to, from then on', async () => {
+  test('counts the settled amount of an entry from then on', async () => {
     const { clock, store } = memory();
     await store.take('w', { id: 'a', amount: 3 }, bounds);
     clock.ms += 30_000;
@@ -79,7 +79,7 @@ describe('a window', () => {
     });
   });
 
-  test('is apart from others, and forgotten when nobody uses it', async () => {
+  test('is separate from others, and is deleted once it is empty', async () => {
     const { clock, store } = memory();
     await store.take('w', { id: 'a', amount: 3 }, bounds);
     expect(await store.take('v', { id: 'a', amount: 3 }, bounds)).toMatchObject({ granted: true });
@@ -128,7 +128,7 @@ describe('a meter', () => {
     return { clock, day, seen, store, of, meter: of(id) };
   }
 
-  test('knows after a restart what was recorded for today, and for no other day', async () => {
+  test('restores the recorded usage of today, and of no other day, after a restart', async () => {
     const { day, store, meter: first } = meter({ tokensPerDay: 100 });
     const usage = {
       keyId: 'a',
@@ -150,7 +150,7 @@ describe('a meter', () => {
     await first.reserve({ promptTokenCount: 20, completionTokenCount: 0 });
   });
 
-  test('sets aside prompt and completion, and counts what it came to', async () => {
+  test('reserves prompt and completion, and counts the tokens that were used', async () => {
     const { meter: first, of, seen } = meter({ tokensPerMinute: 100 });
     await first.reserve({ promptTokenCount: 10, completionTokenCount: 50 });
     await expect(
@@ -213,7 +213,7 @@ describe('a meter', () => {
     await of('2').reserve({ promptTokenCount: 5, completionTokenCount: 5 });
   });
 
-  test('asks the store nothing where nothing is limited', async () => {
+  test('does not use the store without limits', async () => {
     const { meter: free, seen } = meter({ requestsPerMinute: 5 });
     await free.reserve({ promptTokenCount: 1e9, completionTokenCount: 1e9 });
     await free.settle(2e9);

@@ -49,7 +49,7 @@ describe('RestartPolicy', () => {
   });
 });
 
-describe('what comes over the channel', () => {
+describe('a message of the channel', () => {
   it.each([
     [{ id: 1, state: 'ready', port: 8000 }, true],
     [{ id: 1, state: 'loading' }, true],
@@ -62,7 +62,7 @@ describe('what comes over the channel', () => {
     expect(isGatewayReport(message)).toBe(expected);
   });
 
-  it('has somebody at its other end', () => {
+  it('needs a supervisor at its other end', () => {
     expect(() => new SupervisorLink(undefined)).toThrow('is started by `serve`');
   });
 });
