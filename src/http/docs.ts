@@ -34,9 +34,12 @@ const passedHeaders = [
 export const docs = fp(async (app) => {
   let viewer: Promise<FastifyInstance> | undefined;
   const show = async (request: FastifyRequest, reply: FastifyReply) => {
-    viewer ??= openViewer(app);
-    const { headers, url } = request;
-    const page = await (await viewer).inject({ method: 'GET', url, headers });
+    viewer ??= openViewer(app).catch((error) => {
+      viewer = undefined;
+      throw error;
+    });
+    const headers = conditionsOf(request);
+    const page = await (await viewer).inject({ method: 'GET', url: request.url, headers });
     if (page.statusCode === 404) throw new GatewayError('not_found');
     for (const name of passedHeaders) {
       const value = page.headers[name];
@@ -48,6 +51,15 @@ export const docs = fp(async (app) => {
   app.route({ method: 'GET', url: '/docs/*', config: { access: 'open' }, handler: show });
   app.addHook('onClose', async () => (await viewer)?.close());
 });
+
+/** The headers by which a browser asks whether its copy of a file is current. */
+function conditionsOf({ headers }: FastifyRequest): Record<string, string> {
+  const { 'if-none-match': etag, 'if-modified-since': time } = headers;
+  return {
+    ...(etag !== undefined && { 'if-none-match': etag }),
+    ...(time !== undefined && { 'if-modified-since': time }),
+  };
+}
 
 /** An application of its own, created at the first request: loading its libraries takes about 50 ms. */
 async function openViewer(app: FastifyInstance): Promise<FastifyInstance> {

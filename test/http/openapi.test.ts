@@ -222,6 +222,11 @@ describe('the page', () => {
       const asset = await app.inject(url);
       expect(asset.statusCode, url).toBe(200);
       expect(asset.headers['content-security-policy'], url).toBe(policy);
+      const { etag } = asset.headers;
+      if (typeof etag === 'string') {
+        const again = await app.inject({ url, headers: { 'if-none-match': etag } });
+        expect(again.statusCode, url).toBe(304);
+      }
       if (url.endsWith('.css')) expect(asset.body).not.toMatch(/@import|url\((?!["']?data:)/);
     }
     const described = await app.inject('/docs/json');
