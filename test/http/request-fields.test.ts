@@ -320,7 +320,7 @@ const chatRows: readonly Row[] = [
 ];
 
 /** The engine's options of the first request, apart from its prompt. */
-function toldOf({ requests, chatOptions }: FakeEngine): object {
+function engineOptionsOf({ requests, chatOptions }: FakeEngine): object {
   const {
     prompt: _prompt,
     sampling: _sampling,
@@ -347,17 +347,17 @@ describe.each(endpoints)('of %s', (_endpoint, post, rows) => {
           const requestOf = async (fields: object) => {
             const { app, engine } = start();
             expect((await post(app, { ...beside, ...fields })).statusCode).toBe(200);
-            return toldOf(engine);
+            return engineOptionsOf(engine);
           };
           expect(await requestOf({ [field]: null })).toEqual(await requestOf({}));
         },
       );
 
-      test.each(taken)('%j is taken', async (value, told) => {
+      test.each(taken)('%j is taken', async (value, expected) => {
         const { app, engine } = start();
         const reply = await post(app, { ...beside, [field]: value });
         expect(reply.statusCode, reply.body).toBe(200);
-        expect(toldOf(engine)).toEqual(told);
+        expect(engineOptionsOf(engine)).toEqual(expected);
       });
 
       const refused = [...wrongType.map((value): Refused => [value]), ...outOfRange];

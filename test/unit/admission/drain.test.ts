@@ -19,7 +19,7 @@ describe('a drain', () => {
     expect(drain.runningCount).toBe(1);
   });
 
-  test('refuses who comes once it has begun', async () => {
+  test('refuses new completions once it has begun', async () => {
     const drain = new Drain();
     await drain.finish(0);
     expect(() => drain.enter(new AbortController())).toThrow(new GatewayError('shutting_down'));
@@ -36,7 +36,7 @@ describe('a drain', () => {
     expect(controllers.map(({ signal }) => signal.aborted)).toEqual([false, false]);
   });
 
-  test('aborts at its deadline with the error that clients are told', async () => {
+  test('aborts at its deadline with the error that clients receive', async () => {
     const drain = new Drain();
     const controller = new AbortController();
     const leave = drain.enter(controller);
