@@ -1,12 +1,24 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
-/** No test measures time, so two files may share a machine; more than four processes with a model need memory. */
+/** No test measures time, so files may share a machine; more than four processes with a model need memory. */
 const maxWorkers = Math.max(2, Math.min(4, availableParallelism()));
 
-/** Suites that hold a native engine or start servers: a process for each file. */
+/** Suites that hold a native engine or start servers: a process for each file. The limits are against a test that hangs. */
 const native = { pool: 'forks', testTimeout: 120_000, hookTimeout: 120_000 } as const;
+
+/** `npm run test:long`: the files that have long cases, see test/support/long.ts. */
+const isLong = process.env.LONG === '1';
+
+/** The test files of a folder that take part in this run. */
+function filesIn(folder: string, isWanted = (_path: string) => true): string[] {
+  return readdirSync(join(import.meta.dirname, folder), { recursive: true, encoding: 'utf8' })
+    .map((name) => join(folder, name))
+    .filter((path) => path.endsWith('.test.ts') && isWanted(path))
+    .filter((path) => !isLong || readFileSync(path, 'utf8').includes('support/long.ts'));
+}
 
 /** Runs every process of a suite with one of ggml's builds of its CPU kernels, see cpu-variant.mjs. */
 function withCpuVariant(variant: string) {
@@ -23,48 +35,35 @@ const hasAvx2 =
   process.platform === 'linux' &&
   process.arch === 'x64' &&
   / avx2 /.test(readFileSync('/proc/cpuinfo', 'utf8'));
-const roundingSensitive = [
-  'test/engine/{embeddings,logprobs,equal-text,shapes,top-candidates}.test.ts',
-  'test/e2e/{openai-client,cpu-kernels,embeddings}.test.ts',
+const roundingSensitive =
+  /engine\/(embeddings|logprobs|equal-text|shapes|top-candidates)|e2e\/(openai-client|cpu-kernels|embeddings)/;
+const sensitiveFiles =
+  hasAvx2 && !cpuVariant
+    ? ['test/engine', 'test/e2e'].flatMap((folder) =>
+        filesIn(folder, (path) => roundingSensitive.test(path)),
+      )
+    : [];
+
+const projects = [
+  // Begins first: it takes longest where nothing is compiled yet.
+  { ...native, name: 'native', include: filesIn('test/native'), testTimeout: 1_200_000 },
+  { name: 'unit', include: filesIn('test/unit'), testTimeout: 30_000 },
+  {
+    name: 'http',
+    include: filesIn('test/http'),
+    setupFiles: ['test/support/share-validators.ts'],
+    // All files of a worker share the gateway's modules and its compiled schemas.
+    isolate: false,
+    testTimeout: 30_000,
+  },
+  { ...native, ...variant, name: 'engine', include: filesIn('test/engine') },
+  { ...native, ...variant, name: 'e2e', include: filesIn('test/e2e') },
+  { ...native, ...withCpuVariant('haswell'), name: 'haswell', include: sensitiveFiles },
 ];
 
 export default defineConfig({
   test: {
     maxWorkers,
-    projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
-      {
-        test: {
-          name: 'http',
-          include: ['test/http/**/*.test.ts'],
-          setupFiles: ['test/support/share-validators.ts'],
-          // All files of a worker share the gateway's modules and its compiled schemas.
-          isolate: false,
-          testTimeout: 30_000,
-        },
-      },
-      {
-        test: {
-          ...native,
-          name: 'native',
-          include: ['test/native/**/*.test.ts'],
-          testTimeout: 600_000,
-        },
-      },
-      { test: { ...native, ...variant, name: 'engine', include: ['test/engine/**/*.test.ts'] } },
-      { test: { ...native, ...variant, name: 'e2e', include: ['test/e2e/**/*.test.ts'] } },
-      ...(hasAvx2 && !cpuVariant
-        ? [
-            {
-              test: {
-                ...native,
-                ...withCpuVariant('haswell'),
-                name: 'haswell',
-                include: roundingSensitive,
-              },
-            },
-          ]
-        : []),
-    ],
+    projects: projects.filter(({ include }) => include.length > 0).map((test) => ({ test })),
   },
 });

@@ -8,11 +8,11 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { isLong } from '../support/long.ts';
 import { exchange, type RawReply } from '../support/raw-http.ts';
 import { startSharedServer, type TestServer, temporaryFolder } from '../support/start-server.ts';
 import { bearer, secrets } from '../support/test-keys.ts';
 
-const isLong = process.env.LONG === '1';
 const socketCount = 200;
 const attemptCount = isLong ? 3000 : 300;
 const bodyLimit = 100_000;

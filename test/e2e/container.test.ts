@@ -21,6 +21,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { isLong } from '../support/long.ts';
 import { projectFolder } from '../support/shell-process.ts';
 
 const isRoot = process.getuid?.() === 0;
@@ -230,7 +231,7 @@ test('compose gives a server longer to stop than it takes to drain', () => {
   expect(grace).toBeGreaterThan(drain + 5);
 });
 
-describe.runIf(process.env.LONG)('from a clean tree', () => {
+describe.runIf(isLong)('from a clean tree', () => {
   test('npm ci and npm run build, as the images do, come to what serves', {
     timeout: 900_000,
   }, async () => {

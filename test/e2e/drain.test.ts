@@ -1,5 +1,6 @@
 import { OpenAI } from 'openai';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { isLong } from '../support/long.ts';
 import {
   RunningStream,
   startLoadingServer,
@@ -10,7 +11,7 @@ import {
 
 const streamCount = 8;
 const contextLength = 32_768;
-const roundCount = process.env.LONG === '1' ? 20 : 3;
+const roundCount = isLong ? 20 : 3;
 
 let modelPath: string;
 

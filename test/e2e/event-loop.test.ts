@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import type { ModelShape } from '../../tools/fixtures/tiny-model.ts';
+import { isLong } from '../support/long.ts';
 import {
   type EventLoopDelay,
   RunningStream,
@@ -10,7 +11,7 @@ import {
 } from '../support/start-server.ts';
 
 /** The whole prompt takes a minute or more to compute, whatever the model. */
-const acceptedTokenCount = process.env.LONG === '1' ? 100_000 : 20_000;
+const acceptedTokenCount = isLong ? 100_000 : 10_000;
 const streamCount = 4;
 /**
  * The event loop may be held up by a prompt for this share of the time that its answer takes: work on the loop's thread

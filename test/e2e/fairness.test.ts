@@ -1,10 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { isLong } from '../support/long.ts';
 import { startServer, type TestServer, temporaryFolder } from '../support/start-server.ts';
 import { bearer, secrets } from '../support/test-keys.ts';
 
-const isLong = process.env.LONG === '1';
 const queuedCount = 100;
 const singleCount = isLong ? 40 : 12;
 const slotCount = 4;

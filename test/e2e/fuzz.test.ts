@@ -1,13 +1,14 @@
 /**
  * Bodies nobody should send, mixed with good ones, at a server with the real engine: only 4xx in OpenAI's
  * shape for the former, 200 for the latter, and a server that is as good as new afterwards. `LONG=1` sends
- * 20,000, else 400. `TEST_SEED` repeats a run.
+ * 10,000, else 400. `TEST_SEED` repeats a run.
  */
 import { expect, test } from 'vitest';
 import { SeededRandom, testSeed } from '../../tools/fixtures/seeded-random.ts';
+import { isLong } from '../support/long.ts';
 import { startServer, type TestServer, tinyModelFile } from '../support/start-server.ts';
 
-const bodyCount = process.env.LONG === '1' ? 20_000 : 400;
+const bodyCount = isLong ? 10_000 : 400;
 const senderCount = 8;
 const slotCount = 4;
 

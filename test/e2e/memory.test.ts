@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { expect, test } from 'vitest';
 import type { Health } from '../../src/api/info/health-shapes.ts';
 import { SeededRandom, testSeed } from '../../tools/fixtures/seeded-random.ts';
+import { isLong } from '../support/long.ts';
 import {
   type ProcessResources,
   startServer,
@@ -11,7 +12,6 @@ import {
   tinyModelFile,
 } from '../support/start-server.ts';
 
-const isLong = process.env.LONG === '1';
 const requestCount = isLong ? 10_000 : 600;
 /** The server has warmed up by then: caches are filled, code is compiled. */
 const baselineCount = isLong ? 1000 : 200;

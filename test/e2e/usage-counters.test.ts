@@ -5,11 +5,12 @@
  */
 import { describe, expect, test } from 'vitest';
 import { SeededRandom, testSeed } from '../../tools/fixtures/seeded-random.ts';
+import { isLong } from '../support/long.ts';
 import { readSeries } from '../support/read-metrics.ts';
 import { readSse } from '../support/read-sse.ts';
 import { startServer, type TestServer, tinyModelFile } from '../support/start-server.ts';
 
-const requestCount = process.env.LONG === '1' ? 1000 : 60;
+const requestCount = isLong ? 1000 : 60;
 const senderCount = 8;
 
 interface Usage {

@@ -18,10 +18,11 @@ import {
   noStrayBytes,
   startEngine,
 } from '../../tools/fixtures/start-engine.ts';
+import { isLong } from '../support/long.ts';
 import { randomSchema } from '../support/random-schema.ts';
 
 const source = fileURLToPath(new URL('../../build/llama.cpp', import.meta.url));
-const schemaCount = process.env.LONG ? 150 : 6;
+const schemaCount = isLong ? 150 : 6;
 /** One for each way of writing arguments; the second opens a thought that has to be ended. */
 const families = [
   'Qwen3-Coder',

@@ -14,6 +14,7 @@ import {
 } from '../../tools/fixtures/start-engine.ts';
 import type { ModelShape } from '../../tools/fixtures/tiny-model.ts';
 import { differsByNearTie } from '../support/greedy-replay.ts';
+import { isLong } from '../support/long.ts';
 
 const bundledModel = fileURLToPath(new URL('../../models/tiny-chat.gguf', import.meta.url));
 const shapes: [string, string | Partial<ModelShape>][] = [
@@ -23,7 +24,7 @@ const shapes: [string, string | Partial<ModelShape>][] = [
   ['olmo2 (sliding window)', { architecture: 'olmo2', layerCount: 4 }],
   ['lfm2 (hybrid)', { architecture: 'lfm2', layerCount: 4 }],
 ];
-const promptCount = process.env.LONG ? 100 : 8;
+const promptCount = isLong ? 100 : 8;
 const batchSize = 4;
 const tokenCount = 24;
 

@@ -15,8 +15,9 @@ import {
   logprobGap,
   startEngine,
 } from '../../tools/fixtures/start-engine.ts';
+import { isLong } from '../support/long.ts';
 
-const requestCount = process.env.LONG ? 1500 : 150;
+const requestCount = isLong ? 800 : 60;
 const maxTokens = 12;
 
 /** In log probabilities; those of two chats differ by 0.7, half of the time by more. */

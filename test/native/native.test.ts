@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
+import { availableParallelism } from 'node:os';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
+import { isLong } from '../support/long.ts';
 
 const run = promisify(execFile);
-const long = process.env.LONG === '1';
 const seed = process.env.TEST_SEED ?? String(Date.now() % 100_000);
 
 describe('the C++ files that know neither llama.cpp nor Node', () => {
@@ -12,12 +13,13 @@ describe('the C++ files that know neither llama.cpp nor Node', () => {
     async (sanitizer) => {
       const build = `build/native-test-${sanitizer}`;
       await run('cmake', ['-S', 'test/native', '-B', build, `-DSANITIZE=${sanitizer}`]);
-      await run('cmake', ['--build', build, '--parallel', '2'], { maxBuffer: 1e8 });
+      const jobs = ['--parallel', String(availableParallelism())];
+      await run('cmake', ['--build', build, ...jobs], { maxBuffer: 1e8 });
       const { stdout } = await run(`${build}/native_tests`, [], {
         env: {
           ...process.env,
           NATIVE_TEST_SEED: seed,
-          NATIVE_TEST_STEPS: long ? '100000' : '5000',
+          NATIVE_TEST_STEPS: isLong ? '40000' : '5000',
         },
       });
       expect(stdout).toContain('0 failed');
