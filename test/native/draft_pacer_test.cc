@@ -9,7 +9,7 @@ namespace {
 
 constexpr double kPlainMs = 20;
 
-// A sequence of `n_steps` steps on a machine where a step takes kPlainMs, a guessed token so much
+// A sequence of `n_steps` steps on a machine where a step takes kPlainMs, a draft token so much
 // more, and is right with a fixed chance.
 struct Course {
   int32_t n_drafted = 0;
@@ -45,28 +45,28 @@ constexpr double kPlainTokensPerMs = 1 / kPlainMs;
 
 }  // namespace
 
-TEST_CASE("guesses that are always right grow to the limit") {
+TEST_CASE("drafts that are always accepted grow to the limit") {
   DraftPacer pacer(1, 8);
   const Course course = Run(&pacer, 1.0, 1.0, 100);
   CHECK(course.n_drafted > 7 * 95);
   CHECK(course.tokens_per_ms() > 5 * kPlainTokensPerMs);
 }
 
-TEST_CASE("guesses that are never right cost almost nothing in the long run") {
+TEST_CASE("drafts that are never accepted cost almost nothing in the long run") {
   DraftPacer pacer(1, 8);
   CHECK(Run(&pacer, 10.0, 0.0, 2000).tokens_per_ms() > 0.98 * kPlainTokensPerMs);
   // Nor for the sequences that come after.
   for (int i = 0; i < 20; ++i) CHECK(Run(&pacer, 10.0, 0.0, 100).n_drafted <= 4);
 }
 
-TEST_CASE("tokens that cost as much as a step of their own are not guessed") {
+TEST_CASE("tokens that cost as much as a step of their own are not drafted") {
   DraftPacer pacer(1, 8);
   const Course course = Run(&pacer, kPlainMs, 0.9, 2000);
   CHECK(course.tokens_per_ms() > 0.98 * kPlainTokensPerMs);
   CHECK(course.n_drafted < 200);
 }
 
-TEST_CASE("it never gets slower for guessing, whatever it costs and is worth") {
+TEST_CASE("drafting never slows a sequence down, whatever it costs and is worth") {
   for (const double token_ms : {0.5, 2.0, 5.0, 10.0, 15.0}) {
     for (const double chance : {0.1, 0.3, 0.5, 0.7, 0.9}) {
       CAPTURE(token_ms);
@@ -77,7 +77,7 @@ TEST_CASE("it never gets slower for guessing, whatever it costs and is worth") {
   }
 }
 
-TEST_CASE("many sequences are worth less guessing than one") {
+TEST_CASE("many sequences are worth less drafting than one") {
   DraftPacer alone(1, 8);
   DraftPacer beside(1, 8);
   CHECK(Run(&alone, 1.5, 0.7, 500, 1).n_drafted > 3 * Run(&beside, 1.5, 0.7, 500, 8).n_drafted);
@@ -103,7 +103,7 @@ TEST_CASE("a text that becomes predictable is found out") {
   CHECK(n_steps < 300);
 }
 
-TEST_CASE("the price of guessing counts, also where it comes to nothing") {
+TEST_CASE("the cost of drafting counts, also where it finds nothing") {
   DraftPacer pacer(1, 8);
   DraftRecord record = pacer.NewRecord();
   CHECK(pacer.Length(&record, 1, kPlainMs) == 8);
@@ -126,7 +126,7 @@ TEST_CASE("what comes to nothing is tried less and less") {
   CHECK(n_tried < 20);
 }
 
-TEST_CASE("nothing is guessed before a plain step was measured, nor fewer than the least") {
+TEST_CASE("there is no draft before a plain step was measured, nor one below the minimum") {
   DraftPacer pacer(4, 8);
   DraftRecord record = pacer.NewRecord();
   CHECK(pacer.Length(&record, 1, 0) == 0);
@@ -141,7 +141,7 @@ TEST_CASE("nothing is guessed before a plain step was measured, nor fewer than t
   CHECK(!record.on_trial());
 }
 
-TEST_CASE("one delayed step does not end guessing") {
+TEST_CASE("one delayed step does not end drafting") {
   DraftPacer pacer(1, 8);
   DraftRecord record = pacer.NewRecord();
   record.acceptance = 0.9;

@@ -93,7 +93,8 @@ TEST_CASE("a draft takes no cell that a running sequence needs, but those of cac
   RunStep(&scheduler);
   scheduler.Finish(9);
   Decode(&scheduler, 2);
-  // 20 kept cells, twice 22 of running ones: 20 are free for guesses once the kept ones are gone.
+  // 20 cached cells, twice 22 of running ones: 20 are free for drafts once the cached ones are
+  // gone.
   CHECK(scheduler.DraftCalls().size() == 2);
   scheduler.AddDraft(1, {1, 2, 3, 4});
   scheduler.AddDraft(2, {1, 2, 3, 4});
@@ -108,7 +109,7 @@ TEST_CASE("a draft takes no cell that a running sequence needs, but those of cac
     scheduler.AddDraft(2, {1, 2, 3, 4});
     RunStep(&scheduler);
   }
-  // Both got as far as without guesses.
+  // Both got as far as without drafts.
   CHECK(n_used >= 63);
 }
 

@@ -43,7 +43,7 @@ TEST_CASE("alone, a long prompt gets a ubatch a step") {
   CHECK(TotalTokens(RunStep(&scheduler)) == 22);
 }
 
-TEST_CASE("behind a prompt that takes a ubatch come those that can be finished") {
+TEST_CASE("behind a prompt that takes a ubatch come prompts that can be finished") {
   Scheduler scheduler(Limits(4, 1000));
   AddUnique(&scheduler, 1, 100);
   AddUnique(&scheduler, 2, 30);

@@ -94,7 +94,7 @@ TEST_CASE("the next turn of a conversation replaces the last") {
   }
 }
 
-TEST_CASE("calls that nobody continues do not push out a conversation") {
+TEST_CASE("calls that are never continued do not evict a conversation") {
   PrefixCache cache({.n_ids = 64, .n_cells = 1000});
   const Tokens first_turn = Range(0, 300);
   const Tokens second_turn = Range(0, 400);

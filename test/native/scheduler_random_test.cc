@@ -48,7 +48,7 @@ class RandomTraffic {
     REQUIRE((n_side_by_side_ > 0) == (limits_.max_background_sequences > 1));
     REQUIRE(n_found_ > 0);
     REQUIRE((scheduler_.n_moved() > 0) == (limits_.max_compaction_moves > 0));
-    // Somebody comes every third step.
+    // A sequence arrives every third step.
     REQUIRE(scheduler_.n_moved() < static_cast<uint64_t>(n_steps) / 2);
     if (limits_.n_drafted > 0) REQUIRE((n_accepted_ > 0) == limits_.cache.cuts);
   }
@@ -120,7 +120,7 @@ class RandomTraffic {
 
   Token NewToken() { return Below(50) == 0 ? Below(5) : next_token_++; }
 
-  // Guesses for some of those that are worth it, never beyond what a sequence may have.
+  // Drafts for some of the calls, never beyond the limit of a sequence.
   void Draft() {
     for (const DraftCall& call : scheduler_.DraftCalls()) {
       const Known& sequence = known_.at(call.id);
@@ -181,7 +181,7 @@ class RandomTraffic {
       if (work.first > 0) ++n_found_;
     }
     scheduler_.Commit(plan);
-    // Guesses cost little, so that they go on.
+    // Drafts cost little, so that they go on.
     if (!plan.work.empty()) {
       scheduler_.Measured(plan, 0.01 * Below(plan.n_drafted() > 0 ? 100 : 10'000));
     }
@@ -233,19 +233,19 @@ class RandomTraffic {
       memory_.Compute(share.cache_id, tokens.subspan(share.first, n), sequence.scope);
       scheduler_.CommitBackground(share, n);
       ++n_in_background_;
-      // Who is left comes in a later step.
+      // The others are committed in a later step.
       if (Below(5) == 0) return;
     }
   }
 
-  // Somebody computes as long as somebody could.
+  // A sequence computes as long as one could.
   void RequireProgress(const StepPlan& plan) {
     const bool can = std::any_of(known_.begin(), known_.end(),
                                  [](const auto& item) { return !item.second.paused; });
     REQUIRE(plan.empty() == !can);
   }
 
-  // What is sampled begins like the guess; a stop may end a sequence within it.
+  // The sampled tokens begin like the draft; a stop may end a sequence within it.
   void Grow(const StepWork& work) {
     Known& sequence = known_.at(work.id);
     const int n_right = Below(static_cast<int>(work.draft.size()) + 1);
@@ -295,7 +295,7 @@ SchedulerLimits Limits() {
 
 }  // namespace
 
-TEST_CASE("random traffic on a unified cache: books and memory agree, and nobody starves") {
+TEST_CASE("random traffic on a unified cache: books and memory agree, and no sequence starves") {
   CAPTURE(RandomSeed());
   RandomTraffic(Limits(), RandomSeed()).Run(RandomSteps());
 }

@@ -198,7 +198,7 @@ TEST_CASE("as many conversations as slots keep their prefixes, in any order of t
 
 TEST_CASE("a new sequence is computed beside the others at once") {
   Scheduler scheduler(SplitLimits(8));
-  // Ids 0 to 7 hold prefixes, 2 and 3 those that were used longest ago.
+  // Ids 0 to 7 hold prefixes, 2 and 3 the least recently used ones.
   RunAndFinish(&scheduler, 8, {2, 3, 0, 1, 4, 5, 6, 7});
   AddUnique(&scheduler, 10, 10);
   RunStep(&scheduler);

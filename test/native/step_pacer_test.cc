@@ -80,7 +80,7 @@ TEST_CASE("one delayed step changes little, a slower machine is believed") {
   CHECK(pacer.Chunk(2) <= 19);
 }
 
-TEST_CASE("a number of decodes not seen yet is judged by its neighbours") {
+TEST_CASE("a number of decodes not seen yet is estimated from the nearest ones") {
   StepPacer pacer(50);
   pacer.Observe(0, 100, 100.0);
   pacer.Observe(4, 0, 20.0);

@@ -34,7 +34,7 @@ std::vector<int32_t> Found(TopCandidates* top, const std::vector<float>& logits,
 
 }  // namespace
 
-TEST_CASE("the likeliest tokens are those that sorting all of them finds") {
+TEST_CASE("the likeliest tokens are the same as by sorting all of them") {
   std::mt19937 random(1);
   TopCandidates top;
   for (int round = 0; round < 400; ++round) {

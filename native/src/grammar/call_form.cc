@@ -104,7 +104,7 @@ std::string TextBefore(const std::string& mark, GrammarRules* rules) {
       [&](const common_grammar_builder& builder) { text.build_grammar(builder, false); }));
 }
 
-// Members of an object, in its order: those that are required, then the others, each at most once.
+// Members of an object, in its order: the required ones, then the others, each at most once.
 class MemberList {
  public:
   MemberList(std::string_view separator, GrammarRules* rules)

@@ -112,7 +112,7 @@ int32_t CountRuns(std::span<const SlotUse> uses) {
 
 std::optional<SlotMove> NextSlotMove(std::span<const SlotUse> uses, int32_t max_moves) {
   std::vector<Run> runs = RunsOf(uses);
-  // Short runs go to longer ones, and all to those that are fixed, so that no two ever take turns.
+  // Short runs go to longer ones, and all go to fixed ones, so that no two ever take turns.
   std::ranges::stable_sort(runs, [](const Run& a, const Run& b) {
     return std::pair(!a.moves, a.n()) < std::pair(!b.moves, b.n());
   });

@@ -257,7 +257,7 @@ test.each([
   ['a unified cache', { kvLayout: 'unified' }],
   ['one slot', { slotCount: 1 }],
   ['a wish not to', { backgroundPrefill: false }],
-] as const)('there is no lane with %s', async (_what, options) => {
+] as const)('there is no background prefill with %s', async (_what, options) => {
   const engine = await startEngine(loaded.model, { ...laneOptions, ...options });
   expect(engine.info.backgroundPrefill).toBe(false);
   expect(engine.info.backgroundPrefillDisabledReason).toBeUndefined();
@@ -265,13 +265,16 @@ test.each([
 });
 
 // The one looks back over a window, the other keeps states.
-test.each(['olmo2', 'lfm2'] as const)('there is no lane for %s', async (architecture) => {
-  const other = await loadModel({ architecture, layerCount: 4 });
-  try {
-    const engine = await startEngine(other.model, { ...laneOptions, contextLength: 512 });
-    expect(engine.info.backgroundPrefill).toBe(false);
-    await engine.close();
-  } finally {
-    await other.dispose();
-  }
-});
+test.each(['olmo2', 'lfm2'] as const)(
+  'there is no background prefill for %s',
+  async (architecture) => {
+    const other = await loadModel({ architecture, layerCount: 4 });
+    try {
+      const engine = await startEngine(other.model, { ...laneOptions, contextLength: 512 });
+      expect(engine.info.backgroundPrefill).toBe(false);
+      await engine.close();
+    } finally {
+      await other.dispose();
+    }
+  },
+);

@@ -23,7 +23,7 @@ const splitOptions = { kvLayout: 'split', slotCount: 12, contextLength: 1024 } a
 const ask = (engine: GeneratingEngine, { messages, maxTokens }: (typeof chats)[number]) =>
   complete(engine, messages, { maxTokens, sampling: { temperature: 0, ignoreEos: true } });
 
-// A model with a sliding window, as olmo2 is, moves nobody while every slot holds something.
+// A model with a sliding window, as olmo2 is, moves no sequence while every slot holds tokens.
 describe.each([
   ['llama', 12],
   ['olmo2', 14],
@@ -83,7 +83,7 @@ describe('a conversation', () => {
     }
   });
 
-  test('nobody is moved in a unified cache', async () => {
+  test('no sequence is moved in a unified cache', async () => {
     const engine = await startEngine(loaded.model, { ...splitOptions, kvLayout: 'unified' });
     try {
       await Promise.all(chats.map((chat) => ask(engine, chat)));

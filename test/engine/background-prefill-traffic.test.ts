@@ -1,5 +1,5 @@
 /**
- * Random traffic through the prompt lane: prompts of all lengths, some of which begin alike, that come and go at
+ * Random traffic through the background prefill: prompts of all lengths, some of which begin alike, that come and go at
  * any moment. What ends has the text it has alone; or its first token has about the probabilities, where the shape
  * of a batch rounds (flash attention). `LONG=1` runs more of it.
  */
@@ -62,7 +62,7 @@ test.each([
     kvLayout: 'split',
     backgroundPrefill: true,
   });
-  const random = new SeededRandom(`prompt lane ${name}`);
+  const random = new SeededRandom(`background prefill ${name}`);
   let endedCount = 0;
   let leftCount = 0;
   const rounds = 'flashAttention' in options;
@@ -105,7 +105,7 @@ test.each([
     if (rounds) expect(Math.max(...gaps)).toBeLessThan(mostRounded);
     expect(engine.stats().backgroundPrefilledTokenCount).toBeGreaterThan(50 * requestCount);
     console.log(
-      `${name}: ${endedCount} ended, ${leftCount} left, ${engine.stats().backgroundPrefilledTokenCount} tokens in the lane`,
+      `${name}: ${endedCount} ended, ${leftCount} left, ${engine.stats().backgroundPrefilledTokenCount} tokens in the background`,
     );
   } finally {
     await engine.close();
