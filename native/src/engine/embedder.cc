@@ -76,7 +76,7 @@ bool Embedder::Step() {
   const std::vector<EmbedPiece> pieces = planner_->Plan();
   if (pieces.empty()) return false;
   FillBatch(pieces);
-  switch (context_->Decode()) {
+  switch (context_->Decode(&batch_)) {
     case DecodeStatus::kOk:
       Collect(pieces);
       break;
@@ -97,12 +97,15 @@ bool Embedder::Step() {
 
 void Embedder::FillBatch(const std::vector<EmbedPiece>& pieces) {
   const auto now = Clock::now();
-  context_->BeginBatch();
+  batch_.Clear();
   for (const EmbedPiece& piece : pieces) {
     Job& job = jobs_.at(piece.request);
     if (!job.started_at) job.started_at = now;
     const std::span<const llama_token> tokens = job.request.inputs->tokens[piece.input];
-    context_->Add(piece, tokens.subspan(piece.first, piece.n_tokens));
+    // The sequence id may still hold the tokens of an input that was cancelled.
+    if (piece.first == 0) context_->Forget(piece.sequence);
+    batch_.Add(piece.sequence, piece.first, tokens.subspan(piece.first, piece.n_tokens),
+               piece.n_tokens);
   }
 }
 

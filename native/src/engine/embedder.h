@@ -12,6 +12,7 @@
 #include "core/thread_loop.h"
 #include "engine/embed_messages.h"
 #include "llama/embed_context.h"
+#include "llama/token_batch.h"
 #include "schedule/embed_planner.h"
 
 struct EmbedderOptions {
@@ -74,6 +75,7 @@ class Embedder {
   std::optional<EmbedContext> context_;
   std::optional<EmbedPlanner> planner_;
   std::unordered_map<EmbedRequestId, Job> jobs_;
+  TokenBatch batch_;
 };
 
 using EmbedderThread = ThreadLoop<Embedder>;

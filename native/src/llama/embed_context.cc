@@ -97,11 +97,6 @@ EmbedContext::EmbedContext(const EmbedContextOptions& options, const std::atomic
                   : llama_model_n_embd_out(options.model);
 }
 
-void EmbedContext::Add(const EmbedPiece& piece, std::span<const llama_token> tokens) {
-  if (piece.first == 0) Forget(piece.sequence);
-  batch_.Add(piece.sequence, piece.first, tokens, static_cast<int32_t>(tokens.size()));
-}
-
 std::span<const float> EmbedContext::Pooled(int32_t sequence) {
   const float* values = llama_get_embeddings_seq(context_.get(), sequence);
   if (values == nullptr) return {};

@@ -1,6 +1,5 @@
-// The llama_context that makes vectors, and the batch it computes. A second context on the model
-// that the engine generates with, where there is one. Built, used and destroyed on the embedder's
-// thread.
+// The llama_context that computes vectors: beside an engine, a second context on its model. Built,
+// used and destroyed on the embedder's thread.
 #pragma once
 
 #include <atomic>
@@ -61,12 +60,9 @@ class EmbedContext {
   // Values that one input is pooled to.
   int32_t n_values() const { return n_values_; }
 
-  // Empties the batch.
-  void BeginBatch() { batch_.Clear(); }
-  // Appends the tokens of a piece; the first piece of an input forgets what its sequence id held.
-  void Add(const EmbedPiece& piece, std::span<const llama_token> tokens);
-  // Returns when everything is computed.
-  DecodeStatus Decode() { return batch_.DecodeIn(context_.get()); }
+  // Computes a batch of pieces, and returns when everything is computed. All tokens of a batch keep
+  // their outputs.
+  DecodeStatus Decode(TokenBatch* batch) { return batch->DecodeIn(context_.get()); }
   // The pooled vector of a sequence after the last Decode, valid until the next one; empty when
   // there is none.
   std::span<const float> Pooled(int32_t sequence);
@@ -78,5 +74,4 @@ class EmbedContext {
   int32_t n_values_ = 0;
   ComputeThreads threads_;
   llama_context_ptr context_;
-  TokenBatch batch_;
 };

@@ -87,7 +87,7 @@ std::vector<RawInput> RawInputsFrom(const Napi::Array& array) {
 Napi::Function EmbedderWrap::Define(Napi::Env env) {
   return DefineThread(env, "Embedder",
                       {
-                          StaticMethod<&EmbedderWrap::Abilities>("capabilities"),
+                          StaticMethod<&EmbedderWrap::Capabilities>("capabilities"),
                           InstanceMethod<&EmbedderWrap::Prepare>("prepare"),
                           InstanceMethod<&EmbedderWrap::PrepareRanking>("prepareRanking"),
                           InstanceMethod<&EmbedderWrap::Submit>("submit"),
@@ -111,7 +111,7 @@ EmbedderWrap::EmbedderWrap(const Napi::CallbackInfo& info) : ThreadWrap(info) {
 }
 
 // What is known of a model without a context for it.
-Napi::Value EmbedderWrap::Abilities(const Napi::CallbackInfo& info) {
+Napi::Value EmbedderWrap::Capabilities(const Napi::CallbackInfo& info) {
   const llama_model* model = BorrowModel(info[0].As<Napi::Object>());
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("vocabularySize", llama_vocab_n_tokens(llama_model_get_vocab(model)));

@@ -30,7 +30,7 @@ class EmbedderWrap : public ThreadWrap<EmbedderWrap, Embedder, EmbedderResources
   explicit EmbedderWrap(const Napi::CallbackInfo& info);
 
  private:
-  static Napi::Value Abilities(const Napi::CallbackInfo& info);
+  static Napi::Value Capabilities(const Napi::CallbackInfo& info);
   Napi::Value Prepare(const Napi::CallbackInfo& info);
   Napi::Value PrepareRanking(const Napi::CallbackInfo& info);
   void Submit(const Napi::CallbackInfo& info);

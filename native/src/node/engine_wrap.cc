@@ -30,7 +30,7 @@ Napi::Function EngineWrap::Define(Napi::Env env) {
   return DefineThread(env, "Engine",
                       {
                           StaticMethod<&EngineWrap::DraftProblem>("draftProblem"),
-                          InstanceMethod<&EngineWrap::Abilities>("capabilities"),
+                          InstanceMethod<&EngineWrap::Capabilities>("capabilities"),
                           InstanceMethod<&EngineWrap::PrepareChat>("prepareChat"),
                           InstanceMethod<&EngineWrap::PrepareText>("prepareText"),
                           InstanceMethod<&EngineWrap::PrepareInfill>("prepareInfill"),
@@ -62,7 +62,7 @@ Napi::Value EngineWrap::DraftProblem(const Napi::CallbackInfo& info) {
   return Napi::String::New(info.Env(), ::DraftProblem(model, draft));
 }
 
-Napi::Value EngineWrap::Abilities(const Napi::CallbackInfo& info) {
+Napi::Value EngineWrap::Capabilities(const Napi::CallbackInfo& info) {
   const auto& [model_object, draft_model_object, model, chat] = resources();
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("vocabularySize", model.n_vocab());

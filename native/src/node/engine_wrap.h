@@ -33,7 +33,7 @@ class EngineWrap : public ThreadWrap<EngineWrap, Engine, EngineResources> {
 
  private:
   static Napi::Value DraftProblem(const Napi::CallbackInfo& info);
-  Napi::Value Abilities(const Napi::CallbackInfo& info);
+  Napi::Value Capabilities(const Napi::CallbackInfo& info);
   Napi::Value PrepareChat(const Napi::CallbackInfo& info);
   Napi::Value PrepareText(const Napi::CallbackInfo& info);
   Napi::Value PrepareInfill(const Napi::CallbackInfo& info);
