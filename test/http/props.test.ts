@@ -70,11 +70,6 @@ describe('/slots', () => {
   const working = (body: unknown) =>
     (body as Slots).map(({ is_processing }) => is_processing).filter(Boolean).length;
 
-  test('shows whether tokens are drafted', async () => {
-    const { app } = startGateway({ engineInfo: { speculative: 'ngram' } });
-    expect((await app.inject('/slots')).json()[0]).toMatchObject({ speculative: true });
-  });
-
   test('shows as many at work as sequences run', async () => {
     const { app, engine, drain } = startGateway();
     const idle = (await app.inject('/slots')).json();

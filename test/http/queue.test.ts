@@ -147,7 +147,7 @@ describe('the queue', () => {
     expect(order).toEqual(['bob', 'bob', 'bob', 'alice']);
   });
 
-  test('a request that waits too long is told so', async () => {
+  test('a request that waits too long gets an error', async () => {
     const gateway = startGateway({ ...oneSlot, queue: { waitMs: 50 } });
     const end = hold(gateway);
     const first = postChat(gateway.app);
@@ -229,7 +229,7 @@ describe('the queue', () => {
     );
   });
 
-  test('a server that drains serves those who wait, new ones it refuses', async () => {
+  test('a draining server serves waiting requests and refuses new ones', async () => {
     const gateway = startGateway(oneSlot);
     const end = hold(gateway);
     const replies = [0, 1, 2].map(() => postChat(gateway.app));
@@ -242,7 +242,7 @@ describe('the queue', () => {
     expect(statuses).toEqual([200, 200, 200]);
   });
 
-  test('those who still wait when the drain is over are told', async () => {
+  test('requests that still wait when the drain is over get an error', async () => {
     const gateway = startGateway(oneSlot);
     hold(gateway);
     const replies = [0, 1].map(() => postChat(gateway.app));

@@ -12,8 +12,8 @@ import { postChat, postText, reuseGateway } from '../support/start-gateway.ts';
 
 type Body = Record<string, unknown>;
 
-/** A value, and what the engine is told of it. */
-type Taken = readonly [value: unknown, told: object];
+/** A value, and the engine's options it becomes. */
+type Taken = readonly [value: unknown, expected: object];
 
 /** A value, and what is wrong with it where that is not the field itself, or more than its value. */
 type Refused = readonly [value: unknown, param?: string, code?: string];
@@ -150,7 +150,7 @@ const textRows: readonly Row[] = [
   { field: 'suffix', taken: [['end', {}]], wrongType: [5, []], outOfRange: [] },
 ];
 
-/** What `engine.chatOptions` has is told, too. */
+/** The options include those of `engine.chatOptions`. */
 const chatRows: readonly Row[] = [
   ...sharedRows(2045, 'messages'),
   {
