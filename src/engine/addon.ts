@@ -166,8 +166,8 @@ export interface NativeEngineHandle extends NativeThreadHandle {
     cacheScope: string,
     logprobs: LogprobOptions | undefined,
   ): void;
-  /** Back-pressure: a held sequence computes nothing, and gives up its slot when others wait long. */
-  hold(id: number, held: boolean): void;
+  /** Back-pressure: a paused sequence computes nothing, and gives up its slot when others wait long. */
+  pause(id: number, paused: boolean): void;
   stats(): Omit<EngineStats, 'awaitedCount'>;
 }
 

@@ -1,19 +1,19 @@
-/** When a queue holds its producer. */
+/** When a queue pauses its producer. */
 export interface QueueLimits {
-  /** Number of waiting items at which the producer is held. */
+  /** Number of waiting items at which the producer is paused. */
   readonly high: number;
   /** Called with true once `high` is reached, with false once the waiting items are taken. */
-  readonly onHold: (held: boolean) => void;
+  readonly onPause: (paused: boolean) => void;
 }
 
 /**
- * A queue with one producer and one consumer. The producer is held instead of blocked, so items in flight may still
+ * A queue with one producer and one consumer. The producer is paused instead of blocked, so items in flight may still
  * arrive beyond `high`.
  */
 export class EventQueue<Item> {
   readonly #limits: QueueLimits;
   #items: Item[] = [];
-  #held = false;
+  #paused = false;
   #failure: { readonly error: unknown } | undefined;
   #wake: (() => void) | undefined;
 
@@ -23,7 +23,7 @@ export class EventQueue<Item> {
 
   push(item: Item): void {
     this.#items.push(item);
-    if (!this.#held && this.#items.length >= this.#limits.high) this.#hold(true);
+    if (!this.#paused && this.#items.length >= this.#limits.high) this.#pause(true);
     this.#notify();
   }
 
@@ -43,13 +43,13 @@ export class EventQueue<Item> {
     }
     const items = this.#items;
     this.#items = [];
-    if (this.#held) this.#hold(false);
+    if (this.#paused) this.#pause(false);
     return items;
   }
 
-  #hold(held: boolean): void {
-    this.#held = held;
-    this.#limits.onHold(held);
+  #pause(paused: boolean): void {
+    this.#paused = paused;
+    this.#limits.onPause(paused);
   }
 
   #notify(): void {

@@ -28,7 +28,7 @@ import { ReplyReader } from './reply-reader.ts';
 import { TokenInterval } from './token-interval.ts';
 import type { TokenizeOptions, Tokenizer } from './tokenizer.ts';
 
-/** Maximum events of one request that wait for their reader before its sequence is held. */
+/** Maximum events of one request that wait for their reader before its sequence is paused. */
 const maxWaitingEvents = 256;
 
 /** llama.cpp reads this seed as "random". */
@@ -46,7 +46,7 @@ export class NativeGenerator implements Generator, Tokenizer {
     EventQueue<EngineEvent>
   >;
   /** Sequences whose readers do not keep up. */
-  readonly #held = new Set<number>();
+  readonly #paused = new Set<number>();
   readonly #interval: TokenInterval | undefined;
   /** Speculative decoding is on. */
   #drafts = false;
@@ -145,7 +145,7 @@ export class NativeGenerator implements Generator, Tokenizer {
 
     const queue = new EventQueue<EngineEvent>({
       high: maxWaitingEvents,
-      onHold: (held) => this.#hold(id, held),
+      onPause: (paused) => this.#pause(id, paused),
     });
     const send = (newId: number) =>
       this.#thread.native.submit(
@@ -185,7 +185,7 @@ export class NativeGenerator implements Generator, Tokenizer {
   }
 
   #currentStats(): EngineStats {
-    const awaitedCount = this.#thread.pendingCount - this.#held.size;
+    const awaitedCount = this.#thread.pendingCount - this.#paused.size;
     return { ...this.#thread.native.stats(), awaitedCount };
   }
 
@@ -214,10 +214,10 @@ export class NativeGenerator implements Generator, Tokenizer {
     return seed === undefined ? rest : { ...rest, seed: foldSeed(seed) };
   }
 
-  #hold(id: number, held: boolean): void {
-    if (held && this.#thread.request(id) !== undefined) this.#held.add(id);
-    else this.#held.delete(id);
-    this.#thread.native.hold(id, held);
+  #pause(id: number, paused: boolean): void {
+    if (paused && this.#thread.request(id) !== undefined) this.#paused.add(id);
+    else this.#paused.delete(id);
+    this.#thread.native.pause(id, paused);
   }
 
   #receive(id: number, event: NativeSequenceEvent): void {
@@ -249,7 +249,7 @@ export class NativeGenerator implements Generator, Tokenizer {
 
   #end(id: number): EventQueue<EngineEvent> | undefined {
     this.#interval?.forget(id);
-    this.#held.delete(id);
+    this.#paused.delete(id);
     return this.#thread.end(id);
   }
 

@@ -37,7 +37,7 @@ Napi::Function EngineWrap::Define(Napi::Env env) {
                           InstanceMethod<&EngineWrap::PrepareTokens>("prepareTokens"),
                           InstanceMethod<&EngineWrap::RenderChat>("renderChat"),
                           InstanceMethod<&EngineWrap::Submit>("submit"),
-                          InstanceMethod<&EngineWrap::Hold>("hold"),
+                          InstanceMethod<&EngineWrap::Pause>("pause"),
                           InstanceMethod<&EngineWrap::Stats>("stats"),
                       });
 }
@@ -130,7 +130,7 @@ void EngineWrap::Submit(const Napi::CallbackInfo& info) {
   });
 }
 
-void EngineWrap::Hold(const Napi::CallbackInfo& info) {
+void EngineWrap::Pause(const Napi::CallbackInfo& info) {
   if (!is_open()) return;
   thread().Send(::Pause{RequestIdFrom(info[0]), info[1].As<Napi::Boolean>().Value()});
 }

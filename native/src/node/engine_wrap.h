@@ -40,7 +40,7 @@ class EngineWrap : public ThreadWrap<EngineWrap, Engine, EngineResources> {
   Napi::Value PrepareTokens(const Napi::CallbackInfo& info);
   Napi::Value RenderChat(const Napi::CallbackInfo& info);
   void Submit(const Napi::CallbackInfo& info);
-  void Hold(const Napi::CallbackInfo& info);
+  void Pause(const Napi::CallbackInfo& info);
   Napi::Value Stats(const Napi::CallbackInfo& info);
 
   // Prepares a prompt on a worker thread. An idle engine may wait for its request.
