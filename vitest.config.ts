@@ -47,7 +47,7 @@ const sensitiveFiles =
 const projects = [
   // Begins first: it takes longest where nothing is compiled yet.
   { ...native, name: 'native', include: filesIn('test/native'), testTimeout: 1_200_000 },
-  { name: 'unit', include: filesIn('test/unit'), testTimeout: 30_000 },
+  { name: 'unit', include: filesIn('test/unit'), testTimeout: 60_000 },
   {
     name: 'http',
     include: filesIn('test/http'),
@@ -64,6 +64,8 @@ const projects = [
 export default defineConfig({
   test: {
     maxWorkers,
-    projects: projects.filter(({ include }) => include.length > 0).map((test) => ({ test })),
+    projects: projects
+      .filter(({ include }) => include.length > 0)
+      .map((test) => ({ test: { ...test, expect: { poll: { timeout: 20_000 } } } })),
   },
 });

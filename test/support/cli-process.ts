@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 const builtCliPath = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 
 /** How long a line or an exit is waited for; TEST_PATIENCE multiplies it, for a machine that is busy. */
-const patienceMs = 30_000 * Number(process.env.TEST_PATIENCE || 1);
+const patienceMs = 60_000 * Number(process.env.TEST_PATIENCE || 1);
 
 /** One line of the log in its JSON form. */
 export type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string };

@@ -15,7 +15,7 @@ import { readSse, type SseFrame } from './read-sse.ts';
 export const testModelPath = process.env.TEST_MODEL || undefined;
 
 /** How long a state of `/health` is waited for. */
-const patienceMs = 20_000 * Number(process.env.TEST_PATIENCE || 1);
+const patienceMs = 60_000 * Number(process.env.TEST_PATIENCE || 1);
 
 export interface ServerOptions extends CliOptions {
   /** Left out: nothing is named, the bundled model is served. */

@@ -12,7 +12,7 @@ function runCli(args: readonly string[], env: Record<string, string> = {}) {
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
     ['--import', 'tsx', cli, ...args],
-    { encoding: 'utf8', env: { PATH: process.env.PATH, ...env }, timeout: 30_000 },
+    { encoding: 'utf8', env: { PATH: process.env.PATH, ...env }, timeout: 50_000 },
   );
   return { status, stdout, stderr };
 }
