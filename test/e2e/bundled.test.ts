@@ -123,7 +123,8 @@ describe('the package that npm makes', () => {
     await server.kill();
 
     rmSync(path);
-    const { code, stderr } = await runCli(['--no-auth-enabled'], { cliPath });
+    const ports = ['--port', '0', '--port-health', '0'];
+    const { code, stderr } = await runCli(['--no-auth-enabled', ...ports], { cliPath });
     expect(code).toBe(2);
     expect(stderr).toMatch(/bundled one is not part of this installation.*set MODEL_PATH/);
     expect(stderr).not.toContain('"listening"');
