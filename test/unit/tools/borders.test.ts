@@ -71,34 +71,38 @@ describe('the borders between rooms', () => {
 /** How CMake compiles the files of a room, as CMake wrote it down when the addon was built. */
 const commandsFile = join(root, 'build', 'native', 'compile_commands.json');
 
-describe.skipIf(!existsSync(commandsFile))('the include path of a room', { timeout: 120_000 }, () => {
-  interface Command {
-    readonly file: string;
-    readonly command: string;
-  }
+describe.skipIf(!existsSync(commandsFile))(
+  'the include path of a room',
+  { timeout: 120_000 },
+  () => {
+    interface Command {
+      readonly file: string;
+      readonly command: string;
+    }
 
-  /** Compiles a line as if it stood in a file of the room. */
-  function compiles(room: string, line: string): boolean {
-    const commands = JSON.parse(readFileSync(commandsFile, 'utf8')) as Command[];
-    const ours = commands.find(({ file }) => file.includes(`/native/src/${room}/`));
-    if (ours === undefined) throw new Error(`no file of ${room} was compiled`);
-    // Words of these commands hold no blanks, but quotes of the shell.
-    const flags = ours.command.match(/-(?:isystem ?|I|std=)\S+/g)?.join(' ') ?? '';
-    const { status } = spawnSync('sh', ['-c', `c++ ${flags} -fsyntax-only -x c++ -`], {
-      input: `${line}\n`,
+    /** Compiles a line as if it stood in a file of the room. */
+    function compiles(room: string, line: string): boolean {
+      const commands = JSON.parse(readFileSync(commandsFile, 'utf8')) as Command[];
+      const ours = commands.find(({ file }) => file.includes(`/native/src/${room}/`));
+      if (ours === undefined) throw new Error(`no file of ${room} was compiled`);
+      // Words of these commands hold no blanks, but quotes of the shell.
+      const flags = ours.command.match(/-(?:isystem ?|I|std=)\S+/g)?.join(' ') ?? '';
+      const { status } = spawnSync('sh', ['-c', `c++ ${flags} -fsyntax-only -x c++ -`], {
+        input: `${line}\n`,
+      });
+      return status === 0;
+    }
+
+    test.each(['core', 'schedule'])('%s has neither llama.h nor napi.h', (room) => {
+      expect(compiles(room, '#include <vector>')).toBe(true);
+      expect(compiles(room, '#include "llama.h"')).toBe(false);
+      expect(compiles(room, '#include <napi.h>')).toBe(false);
     });
-    return status === 0;
-  }
 
-  test.each(['core', 'schedule'])('%s has neither llama.h nor napi.h', (room) => {
-    expect(compiles(room, '#include <vector>')).toBe(true);
-    expect(compiles(room, '#include "llama.h"')).toBe(false);
-    expect(compiles(room, '#include <napi.h>')).toBe(false);
-  });
-
-  test('only node has napi.h', () => {
-    expect(compiles('node', '#include <napi.h>')).toBe(true);
-    expect(compiles('engine', '#include "llama.h"')).toBe(true);
-    expect(compiles('engine', '#include <napi.h>')).toBe(false);
-  });
-});
+    test('only node has napi.h', () => {
+      expect(compiles('node', '#include <napi.h>')).toBe(true);
+      expect(compiles('engine', '#include "llama.h"')).toBe(true);
+      expect(compiles('engine', '#include <napi.h>')).toBe(false);
+    });
+  },
+);
