@@ -1,21 +1,12 @@
-/** Limits what each key uses, and sends in headers what is left. */
+/** Applies the limits of each key (`access/limits/`), and sends in headers what is left of them. */
 import { randomUUID } from 'node:crypto';
 import type { FastifyReply } from 'fastify';
 import fp from 'fastify-plugin';
-import type { Caller } from '../access/keys/caller.ts';
-import {
-  type Allowance,
-  formatReset,
-  inSeconds,
-  KeyMeter,
-  minuteMs,
-  toAllowance,
-  tokenWindow,
-  wholeSeconds,
-} from '../access/limits/key-meter.ts';
+import { type Allowance, formatReset } from '../access/limits/allowance.ts';
+import { KeyRequestMeter } from '../access/limits/key-request-meter.ts';
+import { KeyTokenMeter, tokensLeft } from '../access/limits/key-token-meter.ts';
 import type { LimitStore } from '../access/limits/limit-store.ts';
 import type { TokenMeter } from '../access/limits/token-meter.ts';
-import { GatewayError } from '../core/errors.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -24,19 +15,14 @@ declare module 'fastify' {
   }
 }
 
-/** How long a server that dies keeps the places of its running requests from other servers. */
-const leaseMs = 60_000;
-/** How often a running request renews its lease. */
-const renewalMs = 20_000;
-
 export interface KeyLimitsOptions {
   /** Where uses are counted; undefined: keys have no limits. */
   readonly store: LimitStore | undefined;
 }
 
 /**
- * Counts requests in a minute and at the same time before the body is read, tokens through the request's meter once
- * their number is known. Registered after authentication.
+ * Counts the requests of a minute and the concurrent requests before the body is read. Counts tokens through the
+ * request's meter, once their number is known. Registered after authentication.
  */
 export const keyLimits = fp<KeyLimitsOptions>(async (app, { store }) => {
   app.decorateRequest('meter');
@@ -44,72 +30,17 @@ export const keyLimits = fp<KeyLimitsOptions>(async (app, { store }) => {
   app.addHook('onRequest', async (request, reply) => {
     const { caller } = request;
     if (caller === undefined) return;
-    const use = { caller, reply, store, id: randomUUID() };
-    request.meter = new KeyMeter(store, caller, use.id, (tokens) => show(reply, 'tokens', tokens));
-    await showTokens(use);
-    await countRequest(use);
-    await holdPlace(use);
+    const id = randomUUID();
+    request.meter = new KeyTokenMeter(store, caller, id, (left) => show(reply, 'tokens', left));
+    const tokens = await tokensLeft(store, caller);
+    if (tokens !== undefined) show(reply, 'tokens', tokens);
+    const requests = new KeyRequestMeter(store, caller, id);
+    await requests.count((left) => show(reply, 'requests', left));
+    // Another limit of the key may still refuse the request, or a server that is too busy.
+    whenOver(reply, () => requests.end({ refused: [429, 503].includes(reply.raw.statusCode) }));
+    await requests.holdPlace();
   });
 });
-
-/** A request as an entry of its key's windows. */
-interface KeyUse {
-  readonly caller: Caller;
-  readonly reply: FastifyReply;
-  readonly store: LimitStore;
-  /** The id of the entry. */
-  readonly id: string;
-}
-
-async function showTokens({ caller, reply, store }: KeyUse): Promise<void> {
-  const { tokensPerMinute: limit } = caller.limits;
-  if (limit === undefined) return;
-  const nothing = { id: '', amount: 0 };
-  const state = await store.take(tokenWindow(caller), nothing, { limit, windowMs: minuteMs });
-  show(reply, 'tokens', toAllowance(limit, state));
-}
-
-/** Takes one of the key's requests of a minute. */
-async function countRequest({ caller, reply, store, id }: KeyUse): Promise<void> {
-  const { requestsPerMinute: limit } = caller.limits;
-  if (limit === undefined) return;
-  const window = `requests:${caller.keyId}`;
-  const state = await store.take(window, { id, amount: 1 }, { limit, windowMs: minuteMs });
-  if (!state.granted) {
-    const { retryMs } = state;
-    show(reply, 'requests', { limit, remaining: 0, resetMs: retryMs });
-    throw new GatewayError('rate_limit_exceeded', {
-      message: `Rate limit reached on requests per min (RPM): Limit ${limit}, Used ${limit}, Requested 1. Please try again in ${inSeconds(retryMs)}.`,
-      retryAfterSeconds: wholeSeconds(retryMs),
-    });
-  }
-  show(reply, 'requests', toAllowance(limit, state));
-  whenOver(reply, () => {
-    // Another limit of the key refused the request, or a server that was too busy.
-    if (reply.raw.statusCode !== 429 && reply.raw.statusCode !== 503) return;
-    void store.settle(window, { id, amount: 0 }, minuteMs);
-  });
-}
-
-/** Takes one of the key's places until the reply is sent or the client has left. */
-async function holdPlace({ caller, reply, store, id }: KeyUse): Promise<void> {
-  const { concurrentRequests: limit } = caller.limits;
-  if (limit === undefined) return;
-  const window = `concurrent:${caller.keyId}`;
-  const place = { id, amount: 1 };
-  const { granted } = await store.take(window, place, { limit, windowMs: leaseMs });
-  if (!granted) {
-    throw new GatewayError('concurrency_exceeded', {
-      message: `Rate limit reached on concurrent requests: Limit ${limit}, Used ${limit}, Requested 1. Please try again when one of them is answered.`,
-    });
-  }
-  const renewal = setInterval(() => void store.settle(window, place, leaseMs), renewalMs);
-  renewal.unref();
-  whenOver(reply, () => {
-    clearInterval(renewal);
-    void store.settle(window, { id, amount: 0 }, leaseMs);
-  });
-}
 
 function show(
   reply: FastifyReply,

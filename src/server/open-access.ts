@@ -1,7 +1,7 @@
 /** Opens what API keys need: the keys themselves, the counters of their limits and the ledger of their usage. */
 import { KeySource } from '../access/keys/key-source.ts';
 import { FallbackStore } from '../access/limits/fallback-store.ts';
-import { restoreQuotas } from '../access/limits/key-meter.ts';
+import { restoreQuotas } from '../access/limits/key-token-meter.ts';
 import type { LimitStore } from '../access/limits/limit-store.ts';
 import { MemoryStore } from '../access/limits/memory-store.ts';
 import { Ledger } from '../access/usage/ledger.ts';

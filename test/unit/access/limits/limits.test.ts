@@ -1,14 +1,9 @@
 import pino from 'pino';
 import { describe, expect, test } from 'vitest';
 import type { Caller } from '../../../../src/access/keys/caller.ts';
+import { formatReset, inSeconds, wholeSeconds } from '../../../../src/access/limits/allowance.ts';
 import { FallbackStore } from '../../../../src/access/limits/fallback-store.ts';
-import {
-  formatReset,
-  inSeconds,
-  KeyMeter,
-  restoreQuotas,
-  wholeSeconds,
-} from '../../../../src/access/limits/key-meter.ts';
+import { KeyTokenMeter, restoreQuotas } from '../../../../src/access/limits/key-token-meter.ts';
 import type { LimitStore } from '../../../../src/access/limits/limit-store.ts';
 import { MemoryStore } from '../../../../src/access/limits/memory-store.ts';
 
@@ -118,7 +113,7 @@ describe('a meter', () => {
     };
     const seen: unknown[] = [];
     const of = (name: string) =>
-      new KeyMeter(
+      new KeyTokenMeter(
         store,
         caller,
         name,

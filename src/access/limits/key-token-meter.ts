@@ -1,27 +1,27 @@
 import { GatewayError } from '../../core/errors.ts';
 import type { Caller } from '../keys/caller.ts';
 import type { Usage } from '../usage/usage-lines.ts';
-import type { LimitStore, WindowState } from './limit-store.ts';
+import { type Allowance, inSeconds, minuteMs, toAllowance, wholeSeconds } from './allowance.ts';
+import type { LimitStore } from './limit-store.ts';
 import type { TokenMeter, TokenRequest } from './token-meter.ts';
 
-export const minuteMs = 60_000;
 const dayMs = 86_400_000;
 
-/** The remaining amount of a limit, for headers. */
-export interface Allowance {
-  readonly limit: number;
-  readonly remaining: number;
-  /** Milliseconds until the whole limit is available again. */
-  readonly resetMs: number;
-}
-
 /** The name of the window with a key's tokens of the last minute. */
-export function tokenWindow({ keyId }: Caller): string {
+function tokenWindow({ keyId }: Caller): string {
   return `tokens:${keyId}`;
 }
 
-export function toAllowance(limit: number, { used, resetMs }: WindowState): Allowance {
-  return { limit, remaining: Math.max(0, limit - used), resetMs };
+/** The tokens per minute that a key has left; undefined without such a limit. */
+export async function tokensLeft(
+  store: LimitStore,
+  caller: Caller,
+): Promise<Allowance | undefined> {
+  const { tokensPerMinute: limit } = caller.limits;
+  if (limit === undefined) return undefined;
+  const nothing = { id: '', amount: 0 };
+  const state = await store.take(tokenWindow(caller), nothing, { limit, windowMs: minuteMs });
+  return toAllowance(limit, state);
 }
 
 /**
@@ -49,8 +49,8 @@ function quotaName(day: string, keyId: string): string {
   return `day:${day}:${keyId}`;
 }
 
-/** Counts the tokens of one request against its key. */
-export class KeyMeter implements TokenMeter {
+/** Counts the tokens of one request against the limits of its key, per minute and per day. */
+export class KeyTokenMeter implements TokenMeter {
   readonly #store: LimitStore;
   readonly #caller: Caller;
   readonly #id: string;
@@ -152,24 +152,4 @@ export class KeyMeter implements TokenMeter {
     if (this.#caller.limits.tokensPerMinute === undefined) return;
     await this.#store.settle(tokenWindow(this.#caller), { id: this.#id, amount }, minuteMs);
   }
-}
-
-/** For `Retry-After`: rounded up, at least one second. */
-export function wholeSeconds(durationMs: number): number {
-  return Math.max(1, Math.ceil(durationMs / 1000));
-}
-
-/** `1.574s` */
-export function inSeconds(durationMs: number): string {
-  return `${Math.max(0.001, Math.ceil(durationMs) / 1000)}s`;
-}
-
-/** As OpenAI writes durations in headers: `12ms`, `1.5s`, `6m0s`, `1h0m0s`. */
-export function formatReset(durationMs: number): string {
-  const rounded = Math.max(0, Math.ceil(durationMs));
-  if (rounded < 1000) return `${rounded}ms`;
-  if (rounded < minuteMs) return `${rounded / 1000}s`;
-  const seconds = Math.ceil(rounded / 1000);
-  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
-  return `${hours === 0 ? '' : `${hours}h`}${minutes}m${seconds % 60}s`;
 }
