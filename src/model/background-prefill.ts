@@ -1,4 +1,4 @@
-/** The memory of background prefill, and where it helps (`native/src/engine/background_prefill.h`). */
+/** The memory of background prefill, and where it helps (`native/src/engine/background_runner.h`). */
 import type { EngineConfig } from '../config/config.ts';
 import type { NativeLimits } from '../engine/addon.ts';
 import type { ContextShape } from './fit.ts';

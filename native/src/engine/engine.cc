@@ -50,7 +50,7 @@ EngineFacts Engine::Open() {
   BackgroundContext* background = background_context_ ? &*background_context_ : nullptr;
   scheduler_.emplace(LimitsOf(options_, drafter_.has_value(), background, &*context_));
   if (background != nullptr) {
-    background_prefill_.emplace(background, &*context_, &*scheduler_, &completions_, &statistics_);
+    background_runner_.emplace(background, &*context_, &*scheduler_, &completions_, &statistics_);
   }
   facts.background_prefill = background != nullptr;
   facts.n_batch = static_cast<int32_t>(llama_n_batch(context_->get()));
@@ -155,7 +155,7 @@ void Engine::Draft() {
 
 // A copy from an id that a failed edit has emptied fails as well.
 bool Engine::EditMemory(const StepPlan& plan) {
-  if (background_prefill_) background_prefill_->Follow(plan);
+  if (background_runner_) background_runner_->Follow(plan);
   std::vector<CacheId> emptied;
   for (const CacheEdit& edit : plan.edits) {
     const bool from_nothing = edit.kind == CacheEdit::Kind::kCopy &&
@@ -222,7 +222,7 @@ void Engine::PrefillInBackground(const StepPlan& plan, double step_ms) {
   // The results of the batch leave before the slice begins.
   statistics_.Publish(&*scheduler_);
   link_.events->Flush();
-  background_prefill_->Run(*plan.background, DecodesNext(plan) ? 0 : step_ms);
+  background_runner_->Run(*plan.background, DecodesNext(plan) ? 0 : step_ms);
 }
 
 void Engine::Rest() {
@@ -336,7 +336,7 @@ void Engine::End(std::vector<Message> unhandled,
     if (submit != nullptr) end(submit->id, {submit->id, FinishReason::kCancelled});
   }
   completions_.clear();
-  background_prefill_.reset();
+  background_runner_.reset();
   scheduler_.reset();
   drafter_.reset();
   background_context_.reset();

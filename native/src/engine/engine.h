@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/thread_loop.h"
-#include "engine/background_prefill.h"
+#include "engine/background_runner.h"
 #include "engine/completion.h"
 #include "engine/engine_options.h"
 #include "engine/intake.h"
@@ -95,7 +95,7 @@ class Engine {
   std::optional<Drafter> drafter_;
   std::optional<BackgroundContext> background_context_;
   std::optional<Scheduler> scheduler_;
-  std::optional<BackgroundPrefill> background_prefill_;
+  std::optional<BackgroundRunner> background_runner_;
   Completions completions_;
 
   // When the latest Decode began, and whether it also performed copies.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "node/js_options.h"
+#include "node/option_reader.h"
 #include "node/promise_worker.h"
 #include "node/token_calls.h"
 

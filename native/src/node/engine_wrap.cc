@@ -6,8 +6,10 @@
 #include <vector>
 
 #include "node/js_options.h"
+#include "node/option_reader.h"
 #include "node/promise_worker.h"
 #include "node/prompt_handle.h"
+#include "node/sampling_params.h"
 #include "node/stats_js.h"
 #include "node/token_calls.h"
 

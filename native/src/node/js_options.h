@@ -12,10 +12,6 @@
 #include "engine/engine.h"
 #include "engine/messages.h"
 
-// The llama_model behind a node-llama-cpp `LlamaModel`'s `_model`, read by the memory layout of the
-// pinned release. Throws std::exception when there is none any more.
-llama_model* BorrowModel(const Napi::Object& addon_model);
-
 // Reads the options that EngineOptions::VisitOptions names; other properties have no effect.
 EngineOptions EngineOptionsFrom(const Napi::Object& options);
 
@@ -25,10 +21,5 @@ std::vector<std::string> EngineOptionNames();
 // Reads the options that EmbedderOptions::VisitOptions names.
 EmbedderOptions EmbedderOptionsFrom(const Napi::Object& options);
 
-// Fields that are absent keep llama.cpp's defaults.
-common_params_sampling SamplingFrom(const Napi::Object& options);
-
 // None for undefined.
 std::optional<LogprobOptions> LogprobOptionsFrom(const Napi::Value& value);
-
-std::vector<std::string> StringsFrom(const Napi::Array& strings);

@@ -14,10 +14,9 @@
 #include <string>
 #include <vector>
 
-using Token = int32_t;
-// A llama_seq_id.
-using CacheId = int32_t;
+#include "schedule/kv_cache_edit.h"
 
+using Token = int32_t;
 struct CacheLimits {
   // Number of ids, at least the number of sequences that run at once.
   int32_t n_ids = 1;
@@ -41,24 +40,6 @@ struct CacheLimits {
   bool drops_to_move = false;
   // Where `cuts` depends on the id and the length, because old cells may be gone (sliding window).
   std::function<bool(CacheId, int32_t)> can_cut = nullptr;
-};
-
-// One change of the memory.
-struct CacheEdit {
-  enum class Kind {
-    // `id`, which is empty, gets the first `n_tokens` of `source`.
-    kCopy,
-    // `id` loses everything from token `n_tokens` on.
-    kCut,
-    // `id` loses everything.
-    kClear,
-    // `id` and `source`, of which neither is empty, change what they hold.
-    kSwap,
-  };
-  Kind kind = Kind::kClear;
-  CacheId id = 0;
-  CacheId source = -1;
-  int32_t n_tokens = 0;
 };
 
 // `id` holds the first `n_tokens` of a prompt. No match when `id` is -1.

@@ -8,11 +8,11 @@
 #include "llama/context.h"
 #include "schedule/scheduler.h"
 
-class BackgroundPrefill {
+class BackgroundRunner {
  public:
   // All of them must outlive this object.
-  BackgroundPrefill(BackgroundContext* background, Context* context, Scheduler* scheduler,
-                    Completions* completions, Statistics* statistics);
+  BackgroundRunner(BackgroundContext* background, Context* context, Scheduler* scheduler,
+                   Completions* completions, Statistics* statistics);
 
   // Frees the background context if the plan has no work for it.
   void Follow(const StepPlan& plan);

@@ -1,24 +1,24 @@
-#include "engine/background_prefill.h"
+#include "engine/background_runner.h"
 
 #include <algorithm>
 #include <chrono>
 #include <utility>
 #include <vector>
 
-BackgroundPrefill::BackgroundPrefill(BackgroundContext* background, Context* context,
-                                     Scheduler* scheduler, Completions* completions,
-                                     Statistics* statistics)
+BackgroundRunner::BackgroundRunner(BackgroundContext* background, Context* context,
+                                   Scheduler* scheduler, Completions* completions,
+                                   Statistics* statistics)
     : background_(background),
       context_(context),
       scheduler_(scheduler),
       completions_(completions),
       statistics_(statistics) {}
 
-void BackgroundPrefill::Follow(const StepPlan& plan) {
+void BackgroundRunner::Follow(const StepPlan& plan) {
   if (!plan.background && !background_->rows().empty()) background_->Abandon();
 }
 
-void BackgroundPrefill::Run(const BackgroundWork& work, double batch_ms) {
+void BackgroundRunner::Run(const BackgroundWork& work, double batch_ms) {
   const bool begins = !Holds(work);
   if (!begins) SetTargets(work);
   const bool computes = !begins && !HasRead(work) && background_->is_busy();
@@ -36,19 +36,19 @@ void BackgroundPrefill::Run(const BackgroundWork& work, double batch_ms) {
 }
 
 // The cache may be ahead of a row: it then holds more tokens than the row has computed.
-bool BackgroundPrefill::Holds(const BackgroundWork& work) {
+bool BackgroundRunner::Holds(const BackgroundWork& work) {
   return std::ranges::all_of(work.shares, [this](const BackgroundShare& share) {
     const BackgroundContext::Row* row = background_->Find(share.id);
     return row != nullptr && row->n_computed >= share.first;
   });
 }
 
-bool BackgroundPrefill::HasRead(const BackgroundWork& work) {
+bool BackgroundRunner::HasRead(const BackgroundWork& work) {
   return std::ranges::any_of(
       work.shares, [this](const BackgroundShare& share) { return background_->HasRead(share.id); });
 }
 
-void BackgroundPrefill::SetTargets(const BackgroundWork& work) {
+void BackgroundRunner::SetTargets(const BackgroundWork& work) {
   for (BackgroundContext::Row& row : background_->rows()) {
     row.tokens = {};
     row.n_target = row.n_computed;
@@ -60,7 +60,7 @@ void BackgroundPrefill::SetTargets(const BackgroundWork& work) {
   }
 }
 
-void BackgroundPrefill::Begin(const BackgroundWork& work) {
+void BackgroundRunner::Begin(const BackgroundWork& work) {
   std::vector<BackgroundContext::Row> rows;
   for (const BackgroundShare& share : work.shares) {
     completions_->at(share.id).MarkStarted(Clock::now());
@@ -69,7 +69,7 @@ void BackgroundPrefill::Begin(const BackgroundWork& work) {
   if (!background_->Begin(std::move(rows), work.shares[0].cache_id)) Fail(work);
 }
 
-void BackgroundPrefill::Compute(const BackgroundWork& work, double ms) {
+void BackgroundRunner::Compute(const BackgroundWork& work, double ms) {
   const Clock::time_point begin = Clock::now();
   const bool goes_on = background_->Run(ms, work.slack_ms);
   statistics_->CountDecode(background_->last_effort().n_calls, MillisecondsSince(begin));
@@ -80,7 +80,7 @@ void BackgroundPrefill::Compute(const BackgroundWork& work, double ms) {
 // Moves all computed tokens of each share, whatever the targets are by now. Reading the cells of a
 // long prompt may take as long as a step may last, and so may writing them: when the time is over,
 // the rest follows in the next step.
-void BackgroundPrefill::Move(const BackgroundWork& work) {
+void BackgroundRunner::Move(const BackgroundWork& work) {
   const Clock::time_point begin = Clock::now();
   for (const BackgroundShare& share : work.shares) {
     if (MillisecondsSince(begin) >= work.ms) return;
@@ -102,7 +102,7 @@ void BackgroundPrefill::Move(const BackgroundWork& work) {
   background_->EndMoves();
 }
 
-void BackgroundPrefill::Fail(const BackgroundWork& work) {
+void BackgroundRunner::Fail(const BackgroundWork& work) {
   for (const BackgroundShare& share : work.shares)
     scheduler_->BackgroundFailed(share, /*emptied=*/false);
 }
