@@ -19,8 +19,8 @@ export interface AdmissionRequest {
 }
 
 /**
- * For every so many slots one sequence more is admitted than can run. It takes the slot that becomes free at
- * the engine's next step. Other sequences wait longer by a fraction of a turn at most.
+ * One spare sequence is admitted for each group of this many slots, beyond the sequences that can run. The spare takes
+ * the slot that becomes free at the engine's next step. It delays other sequences by a fraction of a turn at most.
  */
 const slotsPerSpare = 4;
 

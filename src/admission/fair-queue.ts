@@ -24,8 +24,8 @@ interface Share<T> {
 /**
  * A queue whose next item belongs to the key that has cost least. Keys that always want something get equal
  * shares, and a key that seldom wants something is served next. A key that arrives does not get what it left
- * unused before: its account begins at the lowest account present. Items of one key are served in the order of
- * arrival, interactive items before all of `batch`.
+ * unused before: its account begins at the lowest account present. Interactive items of any key precede `batch` items
+ * of all keys. Within one key and priority, items are served in the order of arrival.
  *
  * After the virtual token counter of Sheng et al., "Fairness in Serving Large Language Models" (2024).
  */

@@ -3,9 +3,10 @@ import type { ReplyDelta } from './generator.ts';
 import type { TokenLogprob } from './logprobs.ts';
 
 /**
- * Assigns tokens to the parts of a structured reply. A part is searched in the text that no earlier part has claimed; it
- * claims that text up to its own end, and the tokens that begin there. So marks belong to the part after them. A part
- * whose text the parser rewrote claims all unclaimed text.
+ * Assigns tokens to the parts of a structured reply. A part is searched in the text that no earlier part has claimed. It
+ * claims the text up to its own end, and the tokens that begin in it. Tokens that the parser removed, such as the tags
+ * around reasoning, therefore belong to the part behind them. A part whose text the parser rewrote claims all unclaimed
+ * text.
  */
 export class TokenClaims {
   /** The unclaimed text. */

@@ -67,7 +67,7 @@ export interface GatewayDeps {
   readonly drain: Drain;
   /** For requests that generate. */
   readonly admission: Admission;
-  /** For requests that compute inputs. */
+  /** For embedding and reranking requests. */
   readonly inputAdmission: Admission;
   readonly metrics: Metrics;
   /** The observers of every request beside the metrics. */
@@ -120,7 +120,7 @@ function openApp({ logger, settings, tls }: GatewayDeps) {
         removeAdditional: false,
         useDefaults: false,
         allowUnionTypes: true,
-        // Gives the value that failed to `toValidationError`.
+        // Errors carry the invalid value, which `toValidationError` reads.
         verbose: true,
         keywords: [documentedKeyword],
       },

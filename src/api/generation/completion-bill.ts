@@ -107,7 +107,7 @@ export class CompletionUsage {
     const [cached = 0, ...others] = computed.map(({ cachedTokenCount }) => cachedTokenCount);
     return {
       promptTokenCount: Math.max(0, ...counts),
-      // The other choices find what the first one computes; the request itself found only the minimum.
+      // Later choices find in the cache what the first choice computed. Only the minimum was cached before the request.
       cachedTokenCount: Math.min(cached, ...others),
       completionTokenCount: sum(choices, ({ completionTokenCount }) => completionTokenCount),
       reasoningTokenCount: sum(ends, ({ reasoningTokenCount }) => reasoningTokenCount),

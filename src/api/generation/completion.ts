@@ -105,7 +105,7 @@ export async function runCompletion(
     });
     const totals = totalsOf(ends, bill.usage.total());
     trace.end(totals.usage);
-    // Before the client receives the end: what was acknowledged is not lost.
+    // The usage is recorded before the client receives the end, so that a crash loses no acknowledged usage.
     await bill.record({ failed: false });
     return totals;
   } finally {

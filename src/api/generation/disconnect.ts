@@ -11,8 +11,8 @@ export class ClientGone extends Error {
 /**
  * A controller that aborts with {@link ClientGone} when the client leaves before its reply is finished.
  *
- * Not `request.signal`, which aborts once a POST body is read (fastify #6725, #7033). The socket is watched
- * besides the reply, because a pipelined reply has no socket, and so no `close`, until its turn comes.
+ * `request.signal` does not serve: it aborts once a POST body is read (fastify #6725, #7033). Both the reply and the
+ * socket are observed, because a pipelined reply has no socket, and so no `close` event, until the replies before it end.
  */
 export function abortOnDisconnect(request: FastifyRequest, reply: FastifyReply): AbortController {
   const controller = new AbortController();

@@ -19,7 +19,7 @@ export interface ChunkForm<Part extends object> {
   readonly endPart: Part;
 }
 
-/** Marks the place of a delta's text; no id and no model name contains it once it is JSON. */
+/** Stands for the text of a delta in a sample frame. JSON escapes it in ids and model names, so it occurs once. */
 const textMark = '\u0000';
 
 /**

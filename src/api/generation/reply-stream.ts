@@ -19,8 +19,8 @@ export interface ReplyFramer {
 }
 
 /**
- * Runs a job into a stream. The first event decides between a stream and a plain error, unless a ping is due
- * before it.
+ * Runs a job into a stream. A job that fails before its first event, and before the first ping is due, answers with a
+ * plain error and its status; any later failure becomes a frame.
  * @returns the stream, once it has begun; the job goes on behind it
  * @throws failures before that; later failures become the last frame
  */

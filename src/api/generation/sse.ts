@@ -31,9 +31,10 @@ export const streamHeaders = {
 const maxReadyLength = 16_384;
 
 /**
- * The body of a streamed reply. Frames of one turn of the event loop become one write. {@link send} returns a
- * promise while the client does not read, so that the engine pauses; after the abort of `controller` it never
- * does, so that the job can end. A client that gets nothing for {@link pingIntervalMs} gets a ping.
+ * The body of a streamed reply. Frames of one turn of the event loop become one write. While the client does not read,
+ * {@link send} returns a promise, so that the engine pauses the sequence. After the abort of `controller` it returns
+ * undefined, so that the job can end. A client that reads, but receives nothing for {@link pingIntervalMs}, receives a
+ * ping.
  */
 export class FrameStream extends Readable {
   readonly #controller: AbortController;
@@ -59,7 +60,7 @@ export class FrameStream extends Readable {
   /** @returns a promise that resolves when the client reads again; undefined while it does */
   send(frames: string): Promise<void> | undefined {
     if (frames !== '' && !this.destroyed) {
-      // Runs after all promises that are already settled, and so after every frame that is ready.
+      // A tick runs after the callbacks of all settled promises, which may add frames to the same write.
       if (this.#ready === '' && this.#wanted) process.nextTick(this.#flush);
       this.#ready += frames;
       if (this.#wanted && this.#ready.length >= maxReadyLength) this.#flush();
@@ -84,7 +85,7 @@ export class FrameStream extends Readable {
   override _read(): void {
     this.#wanted = true;
     this.#resume();
-    // By way of a microtask, or the tick would come before the frames that the resumed job has ready.
+    // The resumed job adds its frames in a microtask. The microtask here puts the tick behind it.
     if (this.#ready !== '') queueMicrotask(() => process.nextTick(this.#flush));
   }
 
