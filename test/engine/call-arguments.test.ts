@@ -22,7 +22,7 @@ import { isLong } from '../support/long.ts';
 import { randomSchema } from '../support/random-schema.ts';
 
 const source = fileURLToPath(new URL('../../build/llama.cpp', import.meta.url));
-const schemaCount = isLong ? 150 : 6;
+const schemaCount = isLong ? 40 : 6;
 /** One for each way of writing arguments; the second opens a thought that has to be ended. */
 const families = [
   'Qwen3-Coder',
