@@ -10,6 +10,7 @@
 #include "core/cell_bytes.h"
 #include "llama-cpp.h"
 #include "llama.h"
+#include "llama/compute_options.h"
 #include "llama/compute_threads.h"
 #include "llama/token_batch.h"
 #include "schedule/prefix_cache.h"
@@ -23,8 +24,7 @@ enum class KvLayout {
   kSplit,
 };
 
-struct ContextOptions {
-  llama_model* model = nullptr;
+struct ContextOptions : ComputeOptions {
   int32_t n_slots = 1;
   // Tokens one sequence may have.
   int32_t n_ctx = 0;
@@ -36,33 +36,19 @@ struct ContextOptions {
   int32_t n_ubatch = 512;
   // Draft tokens of a batch, whose logits are kept beside one of each slot.
   int32_t n_drafted = 0;
-  int32_t n_threads = 1;
-  // ggml's busy-wait between graphs, 0 (sleep at once) to 100.
-  uint32_t poll = 0;
-  // Processors the compute threads may run on, below GGML_MAX_N_THREADS; empty: any.
-  std::vector<int32_t> processors;
-  llama_flash_attn_type flash_attention = LLAMA_FLASH_ATTN_TYPE_AUTO;
-  ggml_type cache_type_k = GGML_TYPE_F16;
-  ggml_type cache_type_v = GGML_TYPE_F16;
   // Whether long prompts may be computed in a context of their own, where that helps.
   bool background_prefill = false;
 
   // Calls visit(name, &field) for each option that a caller of the addon may set.
   template <class Visitor>
   void VisitOptions(const Visitor& visit) {
-    visit("model", &model);
+    ComputeOptions::VisitOptions(visit);
     visit("slotCount", &n_slots);
     visit("contextLength", &n_ctx);
     visit("kvTokenCount", &n_kv_tokens);
     visit("kvLayout", &kv_layout);
     visit("batchSize", &n_batch);
     visit("ubatchSize", &n_ubatch);
-    visit("threadCount", &n_threads);
-    visit("threadPoll", &poll);
-    visit("processors", &processors);
-    visit("flashAttention", &flash_attention);
-    visit("cacheTypeK", &cache_type_k);
-    visit("cacheTypeV", &cache_type_v);
     visit("backgroundPrefill", &background_prefill);
   }
 };

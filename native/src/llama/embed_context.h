@@ -9,12 +9,12 @@
 #include "core/pooled_vector.h"
 #include "llama-cpp.h"
 #include "llama.h"
+#include "llama/compute_options.h"
 #include "llama/compute_threads.h"
 #include "llama/token_batch.h"
 #include "schedule/embed_planner.h"
 
-struct EmbedContextOptions {
-  llama_model* model = nullptr;
+struct EmbedContextOptions : ComputeOptions {
   Pooling pooling = Pooling::kMean;
   // Tokens one input may have.
   int32_t n_ctx = 0;
@@ -22,29 +22,15 @@ struct EmbedContextOptions {
   bool whole_inputs = false;
   // Tokens computed at once, where inputs can be split.
   int32_t n_ubatch = 512;
-  int32_t n_threads = 1;
-  // ggml's busy-wait between graphs, 0 (sleep at once) to 100.
-  uint32_t poll = 0;
-  // Processors the compute threads may run on, below GGML_MAX_N_THREADS; empty: any.
-  std::vector<int32_t> processors;
-  llama_flash_attn_type flash_attention = LLAMA_FLASH_ATTN_TYPE_AUTO;
-  ggml_type cache_type_k = GGML_TYPE_F16;
-  ggml_type cache_type_v = GGML_TYPE_F16;
 
   // Calls visit(name, &field) for each option that a caller of the addon may set.
   template <class Visitor>
   void VisitOptions(const Visitor& visit) {
-    visit("model", &model);
+    ComputeOptions::VisitOptions(visit);
     visit("pooling", &pooling);
     visit("contextLength", &n_ctx);
     visit("wholeInputs", &whole_inputs);
     visit("ubatchSize", &n_ubatch);
-    visit("threadCount", &n_threads);
-    visit("threadPoll", &poll);
-    visit("processors", &processors);
-    visit("flashAttention", &flash_attention);
-    visit("cacheTypeK", &cache_type_k);
-    visit("cacheTypeV", &cache_type_v);
   }
 };
 
