@@ -278,7 +278,7 @@ beforeAll(async () => {
 });
 afterAll(() => loaded.dispose());
 
-/** Whose random replies are tried: all by `npm run test:long`, else every third. */
+/** Whose random replies are tried: all by `npm run test:long`, else every sixth. */
 const tried = names.filter((_, index) => isLong || index % 6 === 0);
 
 describe.each(names)('%s', (name) => {
