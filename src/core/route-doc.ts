@@ -39,6 +39,8 @@ export interface RouteDoc {
   readonly body?: NamedSchema & { readonly example: object };
   /** Undefined where the reply has no body. */
   readonly reply: (NamedSchema & { readonly example?: object }) | PlainReply | undefined;
+  /** The reply with status 503, where it is no error body. */
+  readonly unavailable?: PlainReply;
   /** The content of each frame, where the reply can be a stream. */
   readonly chunk?: NamedSchema;
   /** The errors of the route itself; authentication, limits and the server add theirs. */

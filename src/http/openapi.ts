@@ -3,6 +3,7 @@ import swagger from '@fastify/swagger';
 import fp from 'fastify-plugin';
 import type { RouteDoc } from '../core/route-doc.ts';
 import { errorSchema, namedSchemasOf, securitySchemes, toOperationSchema } from './operation.ts';
+import { otherNamesOf } from './route-paths.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -62,7 +63,8 @@ export const openApi = fp<OpenApiOptions>(async (app, { version, authenticationE
       info: {
         title: 'llama-gguf-inference',
         version,
-        description: 'A GGUF model behind the API of OpenAI and parts of the API of llama-server.',
+        description:
+          'A GGUF model behind the API of OpenAI and parts of the APIs of llama-server, vLLM, SGLang and TEI. Every path is answered with and without the prefix `/v1`, also below `/openai`, `/api/v1` and Azure’s `/openai/deployments/{model}`.',
         license: { name: 'MIT', identifier: 'MIT' },
       },
       servers: [{ url: '/', description: 'This server' }],
@@ -76,7 +78,7 @@ export const openApi = fp<OpenApiOptions>(async (app, { version, authenticationE
       Object.assign(schemas, namedSchemasOf(doc));
       if (doc.body !== undefined) examples[doc.operationId] = doc.body.example;
       return {
-        schema: toOperationSchema(doc, access, authenticationEnabled),
+        schema: toOperationSchema(withOtherNames(doc, url), access, authenticationEnabled),
         url: url.replace(/\*$/, `:${doc.pathParameter?.name}`),
       };
     },
@@ -115,6 +117,13 @@ function complete(
     paths: Object.fromEntries(paths),
     components: { ...document.components, schemas },
   };
+}
+
+function withOtherNames(doc: RouteDoc, url: string): RouteDoc {
+  const names = otherNamesOf(url).map((name) => `\`${name}\``);
+  if (names.length === 0) return doc;
+  const sentence = `Also answered at ${names.join(', ')}.`;
+  return { ...doc, description: [doc.description, sentence].filter(Boolean).join(' ') };
 }
 
 function addExample(operation: Operation, examples: Readonly<Record<string, object>>): Operation {

@@ -89,7 +89,7 @@ export function toOperationSchema(
   access: Access,
   authenticationEnabled: boolean,
 ): FastifySchema {
-  const { operationId, tag, summary, description, body, errors = [] } = doc;
+  const { operationId, tag, summary, description, body, unavailable, errors = [] } = doc;
   return {
     operationId,
     tags: [tag],
@@ -101,6 +101,7 @@ export function toOperationSchema(
     response: {
       200: toReply(doc),
       ...errorResponses([...errors, ...accessErrors(access), ...commonErrors]),
+      ...(unavailable && { 503: toUnavailable(unavailable) }),
     },
   };
 }
@@ -147,6 +148,15 @@ function toReply({ reply, chunk }: RouteDoc): object {
     description: descriptionOf(reply, chunk),
     headers,
     content: 'mediaType' in reply ? plainContent(reply) : jsonContent(reply, chunk),
+  };
+}
+
+function toUnavailable(reply: PlainReply): object {
+  const { description } = reply;
+  return {
+    description,
+    headers: { ...replyHeaders, ...retryHeader },
+    content: plainContent(reply),
   };
 }
 

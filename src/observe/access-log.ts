@@ -11,7 +11,7 @@ export interface AccessLogOptions {
 }
 
 /** Routes that monitoring polls; they are logged at level debug, and not in the file. */
-const watchedRoutes = ['/ping', '/health', '/metrics'];
+const watchedRoutes = ['/ping', '/health', '/ready', '/metrics'];
 
 /** Longer paths are truncated: no endpoint has one. */
 const pathLimit = 200;

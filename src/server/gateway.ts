@@ -10,6 +10,7 @@ import type { Drain } from '../admission/drain.ts';
 import { chatCompletions } from '../api/chat/chat-completions.ts';
 import { chatPrompts } from '../api/chat/chat-prompts.ts';
 import { health } from '../api/info/health.ts';
+import { home } from '../api/info/home.ts';
 import { metricsRoute } from '../api/info/metrics.ts';
 import { models as modelRoutes } from '../api/info/models.ts';
 import { props } from '../api/info/props.ts';
@@ -39,11 +40,14 @@ import { openApi } from '../http/openapi.ts';
 import { preflight } from '../http/preflight.ts';
 import { chooseRequestId, requestId } from '../http/request-id.ts';
 import { requestTrace } from '../http/request-trace.ts';
+import { RoutePaths, rewriteUrl, routePaths } from '../http/route-paths.ts';
 import { usageRecording } from '../http/usage-recording.ts';
 import { toValidationError } from '../http/validation-error.ts';
 import type { ModelRegistry } from '../model/registry.ts';
+import type { EngineWatch } from '../observe/engine-watch.ts';
 import type { Metrics } from '../observe/metrics/metrics.ts';
 import type { TraceObserver } from '../observe/trace/request-trace.ts';
+import { isReady, serviceStateOf } from './service-state.ts';
 import type { TlsMaterial } from './tls-certificate.ts';
 
 /** How keys are checked, and what they may use. */
@@ -65,6 +69,7 @@ export interface GatewayDeps {
   readonly logger: Logger;
   readonly models: ModelRegistry;
   readonly drain: Drain;
+  readonly watch: EngineWatch;
   /** For requests that generate. */
   readonly admission: Admission;
   /** For embedding and reranking requests. */
@@ -91,13 +96,15 @@ const idleConnectionMs = 72_000;
 
 /** Registers plugins, then routes. Opens no port. */
 export function buildGateway(deps: GatewayDeps): Gateway {
-  const app = openApp(deps);
+  const paths = new RoutePaths();
+  const app = openApp(deps, paths);
+  app.register(routePaths, { paths });
   registerPlugins(app, deps);
   registerRoutes(app, deps);
   return app;
 }
 
-function openApp({ logger, settings, tls }: GatewayDeps) {
+function openApp({ logger, settings, tls }: GatewayDeps, paths: RoutePaths) {
   const { limits, trustedProxies, corsOrigins } = settings;
   return Fastify({
     loggerInstance: logger as FastifyBaseLogger,
@@ -114,6 +121,7 @@ function openApp({ logger, settings, tls }: GatewayDeps) {
     // While the server closes, the drain refuses generation and health still answers.
     return503OnClosing: false,
     routerOptions: { ignoreTrailingSlash: true },
+    rewriteUrl: rewriteUrl(paths),
     ajv: {
       customOptions: {
         coerceTypes: false,
@@ -155,11 +163,16 @@ function registerPlugins(app: Gateway, deps: GatewayDeps): void {
 }
 
 function registerRoutes(app: Gateway, deps: GatewayDeps): void {
-  const { models, drain, admission, inputAdmission, metrics, ledger, version } = deps;
+  const { models, drain, watch, admission, inputAdmission, metrics, ledger, version } = deps;
   const { strictModel, generationTimeoutMs } = deps.settings;
   const authenticationEnabled = deps.authentication !== undefined;
   app.decorate('generationTimeoutMs', generationTimeoutMs);
-  app.register(health, { models, drain, admission, metrics, authenticationEnabled });
+  const readiness = () => {
+    const state = serviceStateOf({ models, drain, watch });
+    return { ready: isReady(state), state };
+  };
+  app.register(home, { models, readiness, version, showsModel: !authenticationEnabled });
+  app.register(health, { models, drain, admission, metrics, authenticationEnabled, readiness });
   // Metrics of single keys are shown to keys only.
   app.register(metricsRoute, {
     metrics,

@@ -56,7 +56,7 @@ export async function openListeners(
 
 function gatewayDeps(
   { config, log }: { readonly config: Config; readonly log: LogOutput },
-  { watch: _watch, tracing, ...service }: Service,
+  { tracing, ...service }: Service,
   { keys, limitStore, ledger }: Access,
 ): Omit<GatewayDeps, 'tls'> {
   return {

@@ -97,8 +97,9 @@ describe('the access log', () => {
 
   test('leaves out the probes of monitoring, except at level debug', async () => {
     const { app, lines, fileLines } = start();
-    for (const url of ['/ping', '/health', '/metrics']) await app.inject(url);
-    expect(lines().map(({ level }) => level)).toEqual([20, 20, 20]);
+    for (const url of ['/ping', '/health', '/v1/health', '/ready', '/metrics'])
+      await app.inject(url);
+    expect(lines().map(({ level }) => level)).toEqual([20, 20, 20, 20, 20]);
     expect(fileLines).toEqual([]);
   });
 

@@ -134,7 +134,7 @@ describe('a body that cannot be read', () => {
 
 describe('a path or method that does not exist', () => {
   test.each([
-    ['GET', '/'],
+    ['GET', '/v2'],
     ['POST', '/v1/nonsense'],
     ['GET', '/v1/chat'],
     ['PROPFIND', '/nonsense'],

@@ -4,10 +4,12 @@ import { type AddressInfo, connect } from 'node:net';
 import Schema from 'typebox/schema';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Health } from '../../src/api/info/health-shapes.ts';
+import type { Gateway } from '../../src/server/gateway.ts';
 import { buildHealthServer, type HealthServerDeps } from '../../src/server/health-server.ts';
 import type { ServiceState } from '../../src/server/service-state.ts';
 import { gate } from '../support/fake-engine.ts';
-import { postChat, startGateway } from '../support/start-gateway.ts';
+import { card, postChat, startGateway } from '../support/start-gateway.ts';
+import { secrets, withKeys } from '../support/test-keys.ts';
 
 describe('/ping on the main port', () => {
   test.each(['/ping', '/ping/', '/ping?x=1', '/ping/?x=1'])('%s is empty and 200', async (url) => {
@@ -32,6 +34,34 @@ describe('/ping on the main port', () => {
         expect(reply.statusCode, `${method} ${url}`).toBe(200);
       }
     }
+  });
+});
+
+describe('/ready on the main port', () => {
+  const ask = async (app: Gateway, method: 'GET' | 'HEAD' = 'GET') => {
+    const { statusCode, body, headers } = await app.inject({ method, url: '/ready' });
+    return [statusCode, body, headers['retry-after']];
+  };
+
+  test('is 200 only while new requests are answered, and needs no key', async () => {
+    const authentication = await withKeys(`alice:${secrets.alice}`);
+    const { app, models, drain, engine } = startGateway({ authentication, loading: true });
+    expect(await ask(app)).toEqual([503, 'loading', '2']);
+    models.setReady({ card, engine });
+    expect(await ask(app)).toEqual([200, 'ready', undefined]);
+    expect(await ask(app, 'HEAD')).toEqual([200, '', undefined]);
+    void drain.finish(60_000);
+    expect(await ask(app)).toEqual([503, 'draining', '2']);
+    for (const url of ['/health', '/v1/health', '/ping']) {
+      expect((await app.inject(url)).statusCode, url).toBe(200);
+    }
+  });
+
+  test('is 503 after a failure', async () => {
+    const { app, models } = startGateway();
+    models.setFailed();
+    expect(await ask(app)).toEqual([503, 'failed', '2']);
+    expect(await ask(app, 'HEAD')).toEqual([503, '', '2']);
   });
 });
 

@@ -28,8 +28,16 @@ describe('the form of /metrics', () => {
       'text/plain; version=0.0.4; charset=utf-8',
     ],
     ['application/openmetrics-text', 'application/openmetrics-text; version=1.0.0; charset=utf-8'],
-    ['*/*', 'application/json; charset=utf-8'],
-    [undefined, 'application/json; charset=utf-8'],
+    ['application/json', 'application/json; charset=utf-8'],
+    ['application/json;q=0.9', 'application/json; charset=utf-8'],
+    // Go's HTTP client sends no header, Python's and curl any type, a browser pages first.
+    [undefined, 'text/plain; version=0.0.4; charset=utf-8'],
+    ['*/*', 'text/plain; version=0.0.4; charset=utf-8'],
+    ['text/html,application/xhtml+xml,*/*;q=0.8', 'text/plain; version=0.0.4; charset=utf-8'],
+    [
+      'application/vnd.google.protobuf;q=0.7,text/plain;version=0.0.4;q=0.3',
+      'text/plain; version=0.0.4; charset=utf-8',
+    ],
   ])('follows Accept: %s', async (accept, contentType) => {
     const { app } = startGateway();
     const headers = accept === undefined ? {} : { accept };
@@ -56,7 +64,7 @@ describe('the form of /metrics', () => {
   test('has every number of the JSON form as a series of the same name and value', async () => {
     const gateway = startGateway();
     await postChat(gateway.app);
-    const { gateway: fields } = (await gateway.app.inject('/metrics')).json();
+    const { gateway: fields } = (await gateway.app.inject('/metrics?format=json')).json();
     const health = (await gateway.app.inject('/health')).json();
     const series = await scrape(gateway);
     expect(Object.keys(fields)).toEqual(Object.keys(GatewayMetrics.properties));
@@ -69,7 +77,7 @@ describe('the form of /metrics', () => {
   test('has the eleven series of the Python gateway, with its names and types', async () => {
     const { app } = startGateway();
     const { body } = await app.inject('/metrics?format=prometheus');
-    const { gateway: fields } = (await app.inject('/metrics')).json();
+    const { gateway: fields } = (await app.inject('/metrics?format=json')).json();
     const types = {
       requests_total: 'counter',
       requests_success: 'counter',

@@ -44,7 +44,7 @@ describe('the queue', () => {
     await gateway.engine.until(({ requests }) => requests.length === 1);
     const answers = await Promise.all([
       gateway.app.inject('/v1/models'),
-      gateway.app.inject('/metrics'),
+      gateway.app.inject('/metrics?format=json'),
       gateway.app.inject('/ping'),
       gateway.app.inject({ method: 'OPTIONS', url: '/v1/chat/completions' }),
     ]);

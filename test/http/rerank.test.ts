@@ -18,24 +18,27 @@ function post(app: Gateway, fields: Record<string, unknown> = {}, url = '/v1/rer
 }
 
 describe('a ranking', () => {
-  test.each(['/v1/rerank', '/rerank'])('by %s has the best document first', async (url) => {
-    const { app, engine } = startGateway({ engineInfo });
-    engine.script.scores = [0.25, 0.75, 0.5];
-    const reply = await post(app, {}, url);
-    expect(reply.statusCode).toBe(200);
-    expect(Schema.Check(RerankReply, reply.json())).toBe(true);
-    expect(reply.json()).toEqual({
-      object: 'list',
-      model: card.id,
-      results: [
-        { index: 1, relevance_score: 0.75 },
-        { index: 2, relevance_score: 0.5 },
-        { index: 0, relevance_score: 0.25 },
-      ],
-      usage: { prompt_tokens: 10, total_tokens: 10 },
-    });
-    expect(engine.rankings).toEqual([{ query: 'which one', documents }]);
-  });
+  test.each(['/v1/rerank', '/rerank', '/reranking', '/v1/reranking', '/v2/rerank'])(
+    'by %s has the best document first',
+    async (url) => {
+      const { app, engine } = startGateway({ engineInfo });
+      engine.script.scores = [0.25, 0.75, 0.5];
+      const reply = await post(app, {}, url);
+      expect(reply.statusCode).toBe(200);
+      expect(Schema.Check(RerankReply, reply.json())).toBe(true);
+      expect(reply.json()).toEqual({
+        object: 'list',
+        model: card.id,
+        results: [
+          { index: 1, relevance_score: 0.75 },
+          { index: 2, relevance_score: 0.5 },
+          { index: 0, relevance_score: 0.25 },
+        ],
+        usage: { prompt_tokens: 10, total_tokens: 10 },
+      });
+      expect(engine.rankings).toEqual([{ query: 'which one', documents }]);
+    },
+  );
 
   test('keeps the order of documents that are equally good', async () => {
     const { app, engine } = startGateway({ engineInfo });

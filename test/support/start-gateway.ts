@@ -111,6 +111,7 @@ function assembleGateway(options: TestGatewayOptions): TestGateway {
     logger,
     models,
     drain,
+    watch,
     admission,
     inputAdmission,
     metrics,

@@ -18,7 +18,7 @@ const contentTypes: Readonly<Record<MetricsFormat, string>> = {
 };
 
 /**
- * `/metrics`, any method: Prometheus text where `Accept` or `?format=` asks for it, else the Python gateway's JSON.
+ * `/metrics`, any method: Prometheus text, or the Python gateway's JSON where `Accept` or `?format=` asks for JSON.
  * Answers in a hook, before a request's body is parsed.
  */
 export const metricsRoute: FastifyPluginAsyncTypebox<MetricsRouteDeps> = async (
@@ -50,7 +50,7 @@ const doc: RouteDoc = {
   tag: 'Server',
   summary: 'Get the metrics of the server; any method',
   description:
-    'Prometheus text if `Accept` names `text/plain`, OpenMetrics if it names `application/openmetrics-text`, else JSON.',
+    'Prometheus text, unless `Accept` names only `application/openmetrics-text` or `application/json` of the media types below.',
   queryParameters: {
     format: {
       description: 'The format of the reply; it wins over `Accept`.',
@@ -66,8 +66,8 @@ const doc: RouteDoc = {
 };
 
 /**
- * Prometheus itself accepts both text formats and prefers OpenMetrics; it gets the older one, in which counters keep
- * the names that existing dashboards use.
+ * Scrapers of routers send no `Accept`, or any type; they read Prometheus text. Prometheus itself accepts both text
+ * formats and prefers OpenMetrics; it gets the older one, in which counters keep the names that existing dashboards use.
  */
 function formatOf(request: FastifyRequest): MetricsFormat | 'json' {
   const { format } = request.query as { readonly format?: unknown };
@@ -86,5 +86,6 @@ function formatOf(request: FastifyRequest): MetricsFormat | 'json' {
   }
   const accept = request.headers.accept?.toLowerCase() ?? '';
   if (accept.includes('text/plain')) return 'prometheus';
-  return accept.includes('application/openmetrics-text') ? 'openmetrics' : 'json';
+  if (accept.includes('application/openmetrics-text')) return 'openmetrics';
+  return accept.includes('application/json') ? 'json' : 'prometheus';
 }

@@ -8,13 +8,10 @@ import { toResults } from './rerank-reply.ts';
 import { readDocuments } from './rerank-request.ts';
 import { RerankReply, RerankRequest } from './rerank-shapes.ts';
 
-/** `POST /v1/rerank` of Jina's and Cohere's APIs, and `POST /rerank`. */
+/** `POST /v1/rerank` of Jina's and Cohere's APIs. */
 export const rerank: FastifyPluginAsyncTypebox<InputDeps> = async (app, deps) => {
-  const route = { schema: { body: RerankRequest } };
-  const answer = (request: FastifyRequest<{ Body: RerankRequest }>, reply: FastifyReply) =>
-    rank(request, reply, deps);
-  app.post('/v1/rerank', { ...route, config: { doc: docOf('createRerank') } }, answer);
-  app.post('/rerank', { ...route, config: { doc: docOf('createRerankShort') } }, answer);
+  const route = { schema: { body: RerankRequest }, config: { doc } };
+  app.post('/v1/rerank', route, (request, reply) => rank(request, reply, deps));
 };
 
 async function rank(
@@ -48,17 +45,15 @@ async function rank(
   });
 }
 
-function docOf(operationId: string): RouteDoc {
-  return {
-    operationId,
-    tag: 'Embeddings',
-    summary: 'Rank documents by a query',
-    body: {
-      name: 'RerankRequest',
-      schema: RerankRequest,
-      example: { query: 'a colour', documents: ['red', 'a dog'] },
-    },
-    reply: { name: 'RerankReply', schema: RerankReply },
-    errors: inputErrors,
-  };
-}
+const doc: RouteDoc = {
+  operationId: 'createRerank',
+  tag: 'Embeddings',
+  summary: 'Rank documents by a query',
+  body: {
+    name: 'RerankRequest',
+    schema: RerankRequest,
+    example: { query: 'a colour', documents: ['red', 'a dog'] },
+  },
+  reply: { name: 'RerankReply', schema: RerankReply },
+  errors: inputErrors,
+};

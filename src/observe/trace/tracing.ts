@@ -41,7 +41,7 @@ const closeTimeoutMs = 2000;
 const programName = 'llama-gguf-inference';
 
 /** Routes that monitoring polls. */
-const watchedRoutes = ['/ping', '/health', '/metrics'];
+const watchedRoutes = ['/ping', '/health', '/ready', '/metrics'];
 
 /** The generating system, by OpenTelemetry's name. */
 const operations: Readonly<Record<string, string>> = {
