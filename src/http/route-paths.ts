@@ -67,8 +67,9 @@ export class RoutePaths {
     Object.entries(otherNames).flatMap(([path, names]) => names.map((name) => [name, path])),
   );
 
-  /** @param url - of a route: literal text, and possibly a final `*` */
+  /** @param url - of a route: literal text, and possibly a final `*`. That of every path (`*`, preflights) names none. */
   add(url: string, methods: readonly string[]): void {
+    if (url === '*') return;
     const route = this.#routes.get(url) ?? {
       path: url,
       pattern: url.endsWith('*') ? patternOf(url) : undefined,

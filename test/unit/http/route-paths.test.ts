@@ -14,6 +14,7 @@ function paths(): RoutePaths {
   known.add('/v1/chat/completions/input_tokens', ['POST']);
   known.add('/v1/rerank', ['POST']);
   known.add('/tokenize', ['POST']);
+  known.add('*', ['OPTIONS']);
   return known;
 }
 
