@@ -195,6 +195,10 @@ export class NativeGenerator implements Generator, Tokenizer {
     try {
       return await this.#thread.onWorker(() => call(this.#thread.native));
     } catch (cause) {
+      if (isRefusal(cause)) {
+        const { param: field, message } = cause;
+        throw new GatewayError('bad_request', { param: field, message, cause });
+      }
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new GatewayError('bad_request', {
         param,
@@ -269,6 +273,11 @@ export class NativeGenerator implements Generator, Tokenizer {
       ...(this.#drafts && { drafts: { draftedTokenCount, acceptedTokenCount } }),
     };
   }
+}
+
+/** True if the addon refuses a request, with a whole sentence and the field that it is about. */
+function isRefusal(cause: unknown): cause is Error & { readonly param: string } {
+  return cause instanceof Error && 'param' in cause && typeof cause.param === 'string';
 }
 
 /** The sequence of each plain text of one crossing. */

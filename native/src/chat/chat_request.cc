@@ -1,14 +1,33 @@
 #include "chat/chat_request.h"
 
-#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "core/error.h"
 
 namespace {
+
+bool IsEmptyAssistant(const common_chat_msg& message) {
+  return message.role == "assistant" && message.content.empty() &&
+         message.reasoning_content.empty() && message.tool_calls.empty();
+}
+
+// Developer messages are system messages: that is the older name of the role. An empty text at the
+// end is nothing that a reply could continue.
+std::vector<common_chat_msg> ReadMessages(const common_json& json) {
+  std::vector<common_chat_msg> messages = common_chat_msgs_parse_oaicompat(json);
+  for (common_chat_msg& message : messages) {
+    if (message.role == "developer") message.role = "system";
+  }
+  while (!messages.empty() && IsEmptyAssistant(messages.back())) messages.pop_back();
+  if (messages.empty()) throw RequestRefusal("messages", "`messages` holds nothing to reply to.");
+  return messages;
+}
 
 common_chat_templates_inputs ReadInputs(const common_json& request,
                                         const ChatTemplate& chat_template) {
   common_chat_templates_inputs inputs;
-  inputs.messages = common_chat_msgs_parse_oaicompat(request.at("messages"));
-  if (inputs.messages.empty()) throw std::invalid_argument("there are no messages");
+  inputs.messages = ReadMessages(request.at("messages"));
   if (request.contains("tools")) {
     inputs.tools = common_chat_tools_parse_oaicompat(request.at("tools"));
   }

@@ -3,11 +3,14 @@
 #include <common/log.h>
 
 #include <algorithm>
+#include <exception>
 #include <mutex>
 #include <optional>
 #include <utility>
 
 #include "chat/template_probe.h"
+#include "chat/template_refusal.h"
+#include "core/error.h"
 
 namespace {
 
@@ -26,6 +29,17 @@ bool IsPlain(const common_chat_templates_inputs& inputs) {
          inputs.continue_final_message == COMMON_CHAT_CONTINUATION_NONE;
 }
 
+// The result of `render`. What the template says against the messages is thrown as one sentence.
+template <class Render>
+auto WithOwnWords(const Render& render) {
+  try {
+    return render();
+  } catch (const std::exception& error) {
+    if (!IsTemplateError(error)) throw;
+    throw RequestRefusal("messages", TemplateRefusal(error));
+  }
+}
+
 }  // namespace
 
 ChatTemplate::ChatTemplate(const llama_model* model, const std::string& template_override) {
@@ -37,6 +51,10 @@ ChatTemplate::ChatTemplate(const llama_model* model, const std::string& template
   thinks_by_default_ =
       supports_thinking_ && ThinksByDefault(common_chat_templates_source(templates_.get()));
   renders_plainly_ = !supports_thinking_ && RendersPlainly(templates_.get());
+  has_own_code_ = HasOwnCode(common_chat_templates_source(templates_.get()));
+  layouts_ = std::make_unique<const LayoutFinder>(
+      [this](const common_chat_templates_inputs& inputs) { return RenderArranged(inputs); },
+      common_chat_templates_get_caps(templates_.get()).at("supports_system_role"));
   FindCallFormat();
   if (!supports_tools_ &&
       thinking_mark.value_or(ToolForm::kThinkingMark) == ToolForm::kThinkingMark) {
@@ -65,8 +83,19 @@ void ChatTemplate::FindCallFormat() {
   if (call_grammar) call_format_ = CallFormat(*call_grammar, kProbeValue);
 }
 
-// The prompt of the model's template, with the reply's form of the same without its end token.
+common_chat_templates_inputs ChatTemplate::Arranged(
+    const common_chat_templates_inputs& inputs) const {
+  common_chat_templates_inputs arranged = inputs;
+  arranged.messages = layouts_->Find(inputs).Arrange(inputs.messages);
+  return arranged;
+}
+
 common_chat_params ChatTemplate::Apply(const common_chat_templates_inputs& inputs) const {
+  return WithOwnWords([&] { return ApplyArranged(Arranged(inputs)); });
+}
+
+// The prompt of the model's template, with the reply's form of the same without its end token.
+common_chat_params ChatTemplate::ApplyArranged(const common_chat_templates_inputs& inputs) const {
   if (renders_plainly_ && IsPlain(inputs)) return ApplyPlainly(templates_.get(), inputs);
   common_chat_params rendered = common_chat_templates_apply(templates_.get(), inputs);
   if (!unmarked_templates_ || inputs.tools.empty()) return rendered;
@@ -75,9 +104,14 @@ common_chat_params ChatTemplate::Apply(const common_chat_templates_inputs& input
   return form;
 }
 
-// Without a call, llama.cpp builds no grammar of the tools' schemas.
 std::string ChatTemplate::RenderPrompt(const common_chat_templates_inputs& inputs) const {
+  return WithOwnWords([&] { return RenderArranged(Arranged(inputs)); });
+}
+
+// Without a call, llama.cpp builds no grammar of the tools' schemas.
+std::string ChatTemplate::RenderArranged(const common_chat_templates_inputs& inputs) const {
   common_chat_templates_inputs shown = inputs;
   shown.tool_choice = COMMON_CHAT_TOOL_CHOICE_NONE;
+  shown.force_pure_content = !has_own_code_;
   return common_chat_templates_apply(templates_.get(), shown).prompt;
 }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "chat/layout_finder.h"
 #include "chat/tool_form.h"
 #include "grammar/reply_grammar.h"
 
@@ -16,8 +17,10 @@ class ChatTemplate {
   // ChatML. Throws std::exception when the template does not parse. `model` only has to outlive the
   // constructor.
   ChatTemplate(const llama_model* model, const std::string& template_override);
+  ChatTemplate(const ChatTemplate&) = delete;
 
-  // The prompt for `inputs`, and how the reply to it looks.
+  // The prompt for `inputs`, and how the reply to it looks. Messages stand where the template has a
+  // place for them. Throws RequestRefusal where it has none.
   common_chat_params Apply(const common_chat_templates_inputs& inputs) const;
   // The prompt alone, for inputs whose tools llama.cpp may not understand.
   std::string RenderPrompt(const common_chat_templates_inputs& inputs) const;
@@ -35,15 +38,21 @@ class ChatTemplate {
 
  private:
   void FindCallFormat();
+  common_chat_templates_inputs Arranged(const common_chat_templates_inputs& inputs) const;
+  common_chat_params ApplyArranged(const common_chat_templates_inputs& inputs) const;
+  std::string RenderArranged(const common_chat_templates_inputs& inputs) const;
 
   common_chat_templates_ptr templates_;
   // Where an end token misleads the analysis of `templates_`: the same without one. Else null.
   common_chat_templates_ptr unmarked_templates_;
   std::unique_ptr<const ToolForm> tool_form_;
+  std::unique_ptr<const LayoutFinder> layouts_;
   CallFormat call_format_;
   bool supports_thinking_ = false;
   bool thinks_by_default_ = false;
   bool renders_plainly_ = false;
+  // llama.cpp renders it without an analysis of how replies look.
+  bool has_own_code_ = false;
   bool supports_tools_ = false;
   bool supports_parallel_calls_ = false;
 };

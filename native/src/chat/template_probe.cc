@@ -1,5 +1,6 @@
 #include "chat/template_probe.h"
 
+#include <common/chat-auto-parser.h>
 #include <common/jinja/runtime.h>
 
 #include <exception>
@@ -69,6 +70,19 @@ bool ThinksByDefault(const std::string& source) {
     return by_default != RenderSample(chat_template, false) ||
            by_default == RenderSample(chat_template, true);
   } catch (const std::exception&) {
+    return true;
+  }
+}
+
+bool HasOwnCode(const std::string& source) {
+  try {
+    const common_chat_template chat_template(source, "", "");
+    autoparser::generation_params params;
+    params.messages = common_json::array({common_json{{"role", "user"}, {"content", "Hello"}}});
+    return common_chat_try_specialized_template(chat_template, chat_template.source(), params)
+        .has_value();
+  } catch (const std::exception&) {
+    // The code was found, and failed.
     return true;
   }
 }

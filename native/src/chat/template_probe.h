@@ -21,6 +21,10 @@ std::optional<std::string> ProbeThinkingMark(const common_chat_templates* templa
 // not. True where the difference cannot be seen.
 bool ThinksByDefault(const std::string& source);
 
+// True if llama.cpp has code of its own for the template of `source`. It renders all others without
+// changes to the messages, and finds out how their replies look by an analysis that takes long.
+bool HasOwnCode(const std::string& source);
+
 // `inputs` rendered as text alone, without an analysis of how replies look.
 common_chat_params ApplyPlainly(const common_chat_templates* templates,
                                 common_chat_templates_inputs inputs);

@@ -76,14 +76,12 @@ std::string CallInWords(const common_chat_tool_call& call) {
 ToolForm::ToolForm(const llama_model* model)
     : templates_(common_chat_templates_init(model, kTemplate)) {}
 
-common_chat_templates_inputs ToolForm::InWords(const common_chat_templates_inputs& inputs) {
-  common_chat_templates_inputs written = inputs;
-  written.messages.clear();
-  written.tools.clear();
-  written.tool_choice = COMMON_CHAT_TOOL_CHOICE_NONE;
-  // Many templates want turns to alternate: results and the user's words after them are one.
+std::vector<common_chat_msg> ToolForm::HistoryInWords(
+    const std::vector<common_chat_msg>& messages) {
+  std::vector<common_chat_msg> written;
+  // Many templates want turns to alternate.
   bool after_result = false;
-  for (common_chat_msg message : inputs.messages) {
+  for (common_chat_msg message : messages) {
     for (const common_chat_tool_call& call : std::exchange(message.tool_calls, {})) {
       if (!message.content.empty()) message.content += "\n";
       message.content += CallInWords(call);
@@ -96,12 +94,20 @@ common_chat_templates_inputs ToolForm::InWords(const common_chat_templates_input
       message.tool_call_id.clear();
     }
     if (after_result && message.role == "user") {
-      written.messages.back().content += (is_result ? "\n" : "\n\n") + message.content;
+      written.back().content += (is_result ? "\n" : "\n\n") + message.content;
     } else {
-      written.messages.push_back(std::move(message));
+      written.push_back(std::move(message));
     }
     after_result = is_result;
   }
+  return written;
+}
+
+common_chat_templates_inputs ToolForm::InWords(const common_chat_templates_inputs& inputs) {
+  common_chat_templates_inputs written = inputs;
+  written.messages = HistoryInWords(inputs.messages);
+  written.tools.clear();
+  written.tool_choice = COMMON_CHAT_TOOL_CHOICE_NONE;
   if (inputs.tools.empty()) return written;
 
   const bool has_system = !written.messages.empty() && written.messages.front().role == "system";

@@ -6,6 +6,7 @@
 #include <common/chat.h>
 
 #include <string>
+#include <vector>
 
 class ToolForm {
  public:
@@ -15,6 +16,10 @@ class ToolForm {
   // What the model's template is given instead of `inputs`: the tools stand in the system message,
   // calls and results in the other messages, and nothing but text is left.
   static common_chat_templates_inputs InWords(const common_chat_templates_inputs& inputs);
+
+  // `messages` with calls and results as text. Results, and what the user says after them, are one
+  // message.
+  static std::vector<common_chat_msg> HistoryInWords(const std::vector<common_chat_msg>& messages);
 
   // The form of the reply to `inputs`, which `prompt` asks for: all but the prompt is of use.
   common_chat_params ReplyForm(common_chat_templates_inputs inputs,

@@ -1,7 +1,9 @@
 // Failures that travel to JavaScript, under the names of src/errors.ts.
 #pragma once
 
+#include <stdexcept>
 #include <string>
+#include <utility>
 
 enum class ErrorCode {
   // The sampling parameters were refused.
@@ -10,6 +12,19 @@ enum class ErrorCode {
   kSequenceFailed,
   // The engine failed; all its sequences are lost.
   kEngineFailed,
+};
+
+// A request that cannot be honoured, in one sentence for its client.
+class RequestRefusal : public std::invalid_argument {
+ public:
+  // `param` names the field of the request's body.
+  RequestRefusal(std::string param, const std::string& sentence)
+      : std::invalid_argument(sentence), param_(std::move(param)) {}
+
+  const std::string& param() const { return param_; }
+
+ private:
+  std::string param_;
 };
 
 inline const char* ErrorCodeName(ErrorCode code) {

@@ -1,4 +1,5 @@
-// Work on a thread of libuv's pool, as a JavaScript promise.
+// Work on a thread of libuv's pool, as a JavaScript promise. The error of a refused request has the
+// field that it is about as `param`.
 #pragma once
 
 #include <napi.h>
@@ -6,7 +7,10 @@
 #include <exception>
 #include <functional>
 #include <optional>
+#include <string>
 #include <utility>
+
+#include "core/error.h"
 
 template <class Result>
 class PromiseWorker : public Napi::AsyncWorker {
@@ -25,6 +29,9 @@ class PromiseWorker : public Napi::AsyncWorker {
   void Execute() override {
     try {
       result_ = work_();
+    } catch (const RequestRefusal& refusal) {
+      param_ = refusal.param();
+      SetError(refusal.what());
     } catch (const std::exception& error) {
       // An empty error would count as success.
       SetError(error.what()[0] == '\0' ? "no reason was given" : error.what());
@@ -39,13 +46,19 @@ class PromiseWorker : public Napi::AsyncWorker {
     deferred_.Resolve(to_js_(Env(), std::move(*result_)));
   }
 
-  void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
+  void OnError(const Napi::Error& error) override {
+    const Napi::HandleScope scope(Env());
+    if (!param_.empty()) error.Set("param", param_);
+    deferred_.Reject(error.Value());
+  }
 
  private:
   Napi::Promise::Deferred deferred_;
   Work work_;
   ToJs to_js_;
   std::optional<Result> result_;
+  // Of a refused request; else empty.
+  std::string param_;
 };
 
 // Runs `work` on a worker thread, where it and its captures are destroyed as well. `to_js` runs on
