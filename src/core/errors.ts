@@ -18,7 +18,7 @@ interface CatalogueEntry {
   readonly status: number;
   readonly type: ErrorType;
   readonly message: string;
-  /** Seconds a client should wait before it tries again; sent as `Retry-After`. */
+  /** Seconds after which another attempt may succeed. */
   readonly retryAfterSeconds?: number;
   /** The `code` that clients see, where several rows share one. */
   readonly wireCode?: string;
@@ -70,7 +70,7 @@ const catalogue = {
     wireCode: 'rate_limit_exceeded',
   },
   insufficient_quota: {
-    ...entry(429, 'insufficient_quota', 'The API key has used its tokens of today.', 3600),
+    ...entry(429, 'insufficient_quota', 'The API key has used its tokens of today.', 60),
     shouldRetry: false,
   },
   header_fields_too_large: entry(
@@ -116,8 +116,10 @@ export interface ErrorDetail {
   readonly message?: string;
   /** Path of the offending field, such as `messages[2].content`. */
   readonly param?: string;
-  /** Replaces the value of the row where the real wait is known. */
+  /** Replaces the value of the row by a better estimate. */
   readonly retryAfterSeconds?: number;
+  /** The exact wait, which the message may name as well. */
+  readonly retryAfterMs?: number;
   /** The caught error; logged, never sent. */
   readonly cause?: unknown;
 }
@@ -132,6 +134,9 @@ export interface ErrorBody {
   };
 }
 
+/** OpenAI's clients ignore a longer wait, and try again after a few seconds instead. */
+const maxRetryMs = 60_000;
+
 /**
  * A failure that is reported to the client. Thrown where it is detected and translated once, in
  * `http/error-handler.ts`.
@@ -141,7 +146,13 @@ export class GatewayError extends Error {
   readonly status: number;
   readonly type: ErrorType;
   readonly param: string | undefined;
-  readonly retryAfterSeconds: number | undefined;
+  /**
+   * Milliseconds after which the client should try again, at most {@link maxRetryMs}; undefined: nothing suggests that
+   * another attempt would succeed.
+   */
+  readonly retryAfterMs: number | undefined;
+  /** Whether the wait is an estimate, so that many clients may have received the same. */
+  readonly isRetryEstimated: boolean;
   /** Whether the client should try again; undefined: the status says so. */
   readonly shouldRetry: boolean | undefined;
   readonly #wireCode: string;
@@ -155,8 +166,11 @@ export class GatewayError extends Error {
     this.type = row.type;
     this.param = detail.param;
     this.#wireCode = row.wireCode ?? code;
-    this.retryAfterSeconds = detail.retryAfterSeconds ?? row.retryAfterSeconds;
-    this.shouldRetry = row.shouldRetry ?? (this.retryAfterSeconds === undefined ? undefined : true);
+    const estimate = detail.retryAfterSeconds ?? row.retryAfterSeconds;
+    const waitMs = detail.retryAfterMs ?? (estimate && estimate * 1000);
+    this.retryAfterMs = waitMs && Math.min(maxRetryMs, Math.ceil(waitMs));
+    this.isRetryEstimated = detail.retryAfterMs === undefined;
+    this.shouldRetry = row.shouldRetry ?? (this.retryAfterMs === undefined ? undefined : true);
   }
 
   /** The wire form of a plain reply and of an error frame in a stream. */

@@ -38,7 +38,7 @@ export const attemptLimit = fp<AttemptLimitOptions>(async (app, { failuresPerMin
     if (state.isAllowed || state.remaining > 0) return;
     throw new GatewayError('rate_limit_exceeded', {
       message: `Too many failed attempts to authenticate from this address; please try again in ${state.ttlInSeconds}s.`,
-      retryAfterSeconds: state.ttlInSeconds,
+      retryAfterMs: state.ttlInSeconds * 1000,
     });
   });
 });

@@ -47,18 +47,27 @@ function replyWithError(thrown: unknown, request: FastifyRequest, reply: Fastify
 }
 
 /**
- * OpenAI's clients read from these headers whether and when to try again. They prefer the milliseconds, which are
- * spread at random, so that clients that were refused together do not return together.
+ * OpenAI's clients read from these headers whether and when to try again. They prefer the milliseconds; `Retry-After` is
+ * the same time in whole seconds.
  */
-function retryHeaders({ retryAfterSeconds, shouldRetry }: GatewayError): Record<string, string> {
+function retryHeaders(error: GatewayError): Record<string, string> {
+  const { retryAfterMs, isRetryEstimated, shouldRetry } = error;
   const headers: Record<string, string> = {};
   if (shouldRetry !== undefined) headers['x-should-retry'] = String(shouldRetry);
-  if (retryAfterSeconds !== undefined) {
-    headers['retry-after'] = String(retryAfterSeconds);
-    const spreadMs = Math.random() * retryAfterSeconds * 500;
-    headers['retry-after-ms'] = String(Math.round(retryAfterSeconds * 1000 + spreadMs));
+  if (retryAfterMs !== undefined) {
+    const waitMs = Math.max(1, isRetryEstimated ? spread(retryAfterMs) : retryAfterMs);
+    headers['retry-after'] = String(Math.ceil(waitMs / 1000));
+    headers['retry-after-ms'] = String(waitMs);
   }
   return headers;
+}
+
+/**
+ * Shortens a wait at random, by up to a second and at most by half: clients that were refused together do not return
+ * together.
+ */
+function spread(waitMs: number): number {
+  return Math.ceil(waitMs - Math.random() * Math.min(1000, waitMs / 2));
 }
 
 function toGatewayError(thrown: unknown, request: FastifyRequest): GatewayError {

@@ -65,7 +65,12 @@ const challengeHeader = {
 
 /** On the errors that a later attempt may not meet. */
 const retryHeader = {
-  'retry-after': { type: 'integer', description: 'The seconds to wait before another attempt.' },
+  'retry-after': {
+    type: 'integer',
+    description: 'The seconds to wait before another attempt, at most 60.',
+  },
+  'retry-after-ms': { type: 'integer', description: 'The same wait in milliseconds.' },
+  'x-should-retry': { type: 'boolean', description: 'Whether another attempt makes sense.' },
 } as const;
 
 /** The errors of every route. */
@@ -204,7 +209,7 @@ function errorResponses(codes: readonly ErrorCode[]): Record<string, object> {
     statuses.map((status) => {
       const same = errors.filter((error) => error.status === status);
       const examples = same.map((error) => [error.code, { value: error.toBody() }]);
-      const canRetry = same.some(({ retryAfterSeconds }) => retryAfterSeconds !== undefined);
+      const canRetry = same.some(({ retryAfterMs }) => retryAfterMs !== undefined);
       return [
         String(status),
         {

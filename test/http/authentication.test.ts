@@ -226,6 +226,9 @@ describe('an address that fails too often', () => {
     expect(waiting.statusCode).toBe(429);
     expect(Number(waiting.headers['retry-after'])).toBeGreaterThan(0);
     expect(Number(waiting.headers['retry-after'])).toBeLessThanOrEqual(60);
+    const seconds = waiting.headers['retry-after'];
+    expect(waiting.headers['retry-after-ms']).toBe(`${seconds}000`);
+    expect(waiting.json().error.message).toContain(`try again in ${seconds}s`);
     expect(waiting.json().error).toMatchObject({
       type: 'rate_limit_error',
       code: 'rate_limit_exceeded',

@@ -15,11 +15,6 @@ export function toAllowance(limit: number, { used, resetMs }: WindowState): Allo
   return { limit, remaining: Math.max(0, limit - used), resetMs };
 }
 
-/** For `Retry-After`: rounded up, at least one second. */
-export function wholeSeconds(durationMs: number): number {
-  return Math.max(1, Math.ceil(durationMs / 1000));
-}
-
 /** `1.574s` */
 export function inSeconds(durationMs: number): string {
   return `${Math.max(0.001, Math.ceil(durationMs) / 1000)}s`;

@@ -1,7 +1,7 @@
 /** Counts the requests of a key: how many in a minute, and how many run at the same time. */
 import { GatewayError } from '../../core/errors.ts';
 import type { Caller } from '../keys/caller.ts';
-import { type Allowance, inSeconds, minuteMs, toAllowance, wholeSeconds } from './allowance.ts';
+import { type Allowance, inSeconds, minuteMs, toAllowance } from './allowance.ts';
 import type { LimitStore } from './limit-store.ts';
 
 /** How long a server that dies keeps the places of its running requests from other servers. */
@@ -41,7 +41,7 @@ export class KeyRequestMeter {
       onChange({ limit, remaining: 0, resetMs: retryMs });
       throw new GatewayError('rate_limit_exceeded', {
         message: `Rate limit reached on requests per min (RPM): Limit ${limit}, Used ${limit}, Requested 1. Please try again in ${inSeconds(retryMs)}.`,
-        retryAfterSeconds: wholeSeconds(retryMs),
+        retryAfterMs: retryMs,
       });
     }
     this.#isCounted = true;

@@ -1,7 +1,7 @@
 import { GatewayError } from '../../core/errors.ts';
 import type { Caller } from '../keys/caller.ts';
 import type { Usage } from '../usage/usage-lines.ts';
-import { type Allowance, inSeconds, minuteMs, toAllowance, wholeSeconds } from './allowance.ts';
+import { type Allowance, inSeconds, minuteMs, toAllowance } from './allowance.ts';
 import type { LimitStore } from './limit-store.ts';
 import type { TokenMeter, TokenRequest } from './token-meter.ts';
 
@@ -119,7 +119,7 @@ export class KeyTokenMeter implements TokenMeter {
         : `Please try again in ${inSeconds(state.retryMs)}.`;
     throw new GatewayError('tokens_exceeded', {
       message: `Rate limit reached on tokens per min (TPM): Limit ${limit}, Used ${state.used}, Requested ${amount}. ${advice}`,
-      retryAfterSeconds: wholeSeconds(state.retryMs),
+      retryAfterMs: state.retryMs,
     });
   }
 
@@ -138,7 +138,7 @@ export class KeyTokenMeter implements TokenMeter {
     if (!granted) {
       throw new GatewayError('insufficient_quota', {
         message: `The API key has used its tokens of today: Limit ${limit}, Used ${total}, Requested ${promptTokenCount}. The next day begins at midnight UTC.`,
-        retryAfterSeconds: wholeSeconds(dayMs - (this.#now() % dayMs)),
+        retryAfterMs: dayMs - (this.#now() % dayMs),
       });
     }
     this.#reservedOfDay = Math.max(1, promptTokenCount);

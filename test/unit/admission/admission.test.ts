@@ -181,7 +181,7 @@ describe('admission', () => {
       for (let index = 0; index < 4; index++) void join(admission).permit(1);
       // Three wait, each for a turn of four seconds.
       expect(admission.retryAfterSeconds).toBe(12);
-      expect(() => join(admission)).toThrow(expect.objectContaining({ retryAfterSeconds: 12 }));
+      expect(() => join(admission)).toThrow(expect.objectContaining({ retryAfterMs: 12_000 }));
     });
 
     test('reports how long a sequence waited', async () => {

@@ -11,7 +11,7 @@ describe('a gateway error', () => {
       type: 'server_error',
       message: 'Too many requests are waiting.',
       param: undefined,
-      retryAfterSeconds: 5,
+      retryAfterMs: 5000,
     });
   });
 
@@ -61,7 +61,20 @@ describe('a gateway error', () => {
   test.each(['model_loading', 'model_failed', 'queue_full', 'shutting_down'] as const)(
     '%s says when to try again',
     (code) => {
-      expect(new GatewayError(code).retryAfterSeconds).toBeGreaterThan(0);
+      expect(new GatewayError(code).retryAfterMs).toBeGreaterThan(0);
     },
   );
+
+  test.each([
+    [{ retryAfterMs: 1573.2 }, 1574],
+    [{ retryAfterMs: 86_400_000 }, 60_000],
+    [{ retryAfterSeconds: 12 }, 12_000],
+    [{ retryAfterSeconds: 500 }, 60_000],
+    [{}, 5000],
+  ])('names a wait of at most a minute: %j', (detail, waitMs) => {
+    expect(new GatewayError('queue_full', detail)).toMatchObject({
+      retryAfterMs: waitMs,
+      isRetryEstimated: !('retryAfterMs' in detail),
+    });
+  });
 });
