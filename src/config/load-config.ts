@@ -89,8 +89,9 @@ export function loadConfigOrDefaults(argv: readonly string[], env: Environment =
 }
 
 function originWarnings(origin: string): ConfigWarning[] {
-  if (origin === '*' || /^https?:\/\//.test(origin)) return [];
-  const message = `CORS_ORIGINS has ${quote(origin)}, which no browser sends: an origin begins with http:// or https://`;
+  // Extensions and apps have schemes of their own; a page from a file has the origin `null`.
+  if (/^(\*|null|[a-z*][a-z0-9+.*-]*:\/\/[^/?#@]*)$/i.test(origin)) return [];
+  const message = `CORS_ORIGINS has ${quote(origin)}, which no browser sends: an origin is a scheme, a host and at most a port, such as https://app.example.com`;
   return [{ level: 'warn', message }];
 }
 

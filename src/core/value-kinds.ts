@@ -164,10 +164,17 @@ export function url(...protocols: readonly string[]): ValueKind<string> {
   };
 }
 
-/** Origins of web pages, `https://host[:port]`, without a slash at the end; `*` is every origin. */
+/** Origins of pages, `https://host[:port]` or of an app's own scheme, without a slash at the end; `*` is every origin. */
 export function origins(): ValueKind<readonly string[]> {
   const { parse, ...rest } = list('ORIGIN,...', (entry) => /^[\x21-\x7e]+$/.test(entry), 'origins');
-  return { ...rest, parse: (value) => parse(value)?.map((entry) => entry.replace(/\/$/, '')) };
+  return { ...rest, parse: (value) => parse(value)?.map(toOrigin) };
+}
+
+/** As browsers write an origin: host in lower case, no default port, no slash at the end (`file://` is an origin). */
+function toOrigin(entry: string): string {
+  const bare = entry.replace(/(?<!:\/)\/$/, '');
+  if (!/^https?:\/\/[^/*?#@]+$/i.test(bare) || !URL.canParse(bare)) return bare;
+  return new URL(bare).origin;
 }
 
 /** IP addresses, or networks such as `10.0.0.0/8`. */

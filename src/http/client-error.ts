@@ -5,9 +5,10 @@ import type { FastifyInstance } from 'fastify';
 import type { HttpLimits } from '../config/config.ts';
 import { type ErrorCode, GatewayError } from '../core/errors.ts';
 import type { RequestRecord } from '../observe/trace/request-trace.ts';
-import { type CorsOrigins, corsHeaders } from './cors.ts';
+import { corsHeaders } from './cors.ts';
 import { requestLineTooLong } from './http-limits.ts';
 import { endLingering } from './linger.ts';
+import type { CorsOrigins } from './origins.ts';
 import { newRequestId, requestIdHeader } from './request-id.ts';
 
 /** The parser errors of Node that have an error of their own; every other is a 400. */

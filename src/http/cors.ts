@@ -1,25 +1,16 @@
 /** Lets pages of other origins read replies. */
 import fastifyCors from '@fastify/cors';
 import fp from 'fastify-plugin';
+import { allowsEveryOrigin, type CorsOrigins, isAllowedOrigin } from './origins.ts';
 
-/** The origins whose pages may call the server; `*` allows every page, an empty list none. */
-export type CorsOrigins = readonly string[];
-
-/** Longer than any browser sends. */
-const maxOriginLength = 2048;
-
-const allowedHeaders = [
-  ...['Authorization', 'Content-Type', 'X-Api-Key', 'X-Request-Id'],
-  // Headers that the official clients add in a browser.
-  ...['OpenAI-Organization', 'OpenAI-Project', 'OpenAI-Beta', 'Idempotency-Key'],
-  ...['Anthropic-Version', 'Anthropic-Beta', 'Anthropic-Dangerous-Direct-Browser-Access'],
-  ...stainless('Arch', 'Custom-Poll-Interval', 'Helper-Method', 'Lang', 'OS', 'Package-Version'),
-  ...stainless('Poll-Helper', 'Retry-Count', 'Runtime', 'Runtime-Version', 'Timeout'),
-];
+/** Pages can read the refusal of a method that no route has. */
+const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
 /** Headers of a reply that a page may read. */
 const exposedHeaders = [
-  ...['Retry-After', 'X-Request-Id', 'X-Should-Retry', 'WWW-Authenticate'],
+  ...['X-Request-Id', 'OpenAI-Version', 'OpenAI-Processing-Ms'],
+  ...['Retry-After', 'Retry-After-Ms', 'X-Should-Retry', 'WWW-Authenticate'],
+  ...['Allow', 'Accept', 'Accept-Encoding'],
   ...['requests', 'tokens'].flatMap((kind) =>
     ['limit', 'remaining', 'reset'].map((part) => `X-RateLimit-${part}-${kind}`),
   ),
@@ -29,38 +20,54 @@ export interface CorsOptions {
   readonly origins: CorsOrigins;
 }
 
-/** Registered before the hooks that refuse, so that pages can read refusals; `preflight.ts` answers the preflight. */
+/**
+ * Registered before the hooks that refuse, so that pages can read refusals; `preflight.ts` answers the preflight. The
+ * headers that a page asks for are allowed: no header makes the server do what the key does not allow.
+ */
 export const cors = fp<CorsOptions>(async (app, { origins }) => {
   if (origins.length === 0) return;
   await app.register(fastifyCors, {
-    origin: origins.includes('*')
+    origin: allowsEveryOrigin(origins)
       ? '*'
-      : (origin, callback) => callback(null, isAllowed(origin, origins)),
-    methods: ['GET', 'POST', 'OPTIONS'],
-    allowedHeaders,
+      : (origin, callback) => callback(null, isAllowedOrigin(origin, origins)),
+    methods,
     exposedHeaders,
     maxAge: 86_400,
     preflightContinue: true,
     strictPreflight: false,
+  });
+  app.addHook('onRequest', async ({ headers }, reply) => {
+    const { origin } = headers;
+    if (!isAllowedOrigin(origin, origins)) return;
+    if (maySendCredentials(origin, origins)) {
+      reply.header('access-control-allow-credentials', 'true');
+    }
+    // A page of a public site asks before it calls a server of its own machine or network.
+    if (headers['access-control-request-private-network'] === 'true') {
+      reply.header('access-control-allow-private-network', 'true');
+    }
   });
 });
 
 /** The same headers for replies that are written without hooks. */
 export function corsHeaders(origins: CorsOrigins, origin: string | undefined): [string, string][] {
   if (origins.length === 0) return [];
-  if (origins.includes('*')) return [['Access-Control-Allow-Origin', '*']];
-  const allowed = origin !== undefined && isAllowed(origin, origins);
+  const credentials: [string, string] = ['Access-Control-Allow-Credentials', 'true'];
+  const exposed: [string, string] = ['Access-Control-Expose-Headers', exposedHeaders.join(', ')];
+  if (allowsEveryOrigin(origins)) return [['Access-Control-Allow-Origin', '*'], exposed];
+  if (origin === undefined || !isAllowedOrigin(origin, origins)) return [['Vary', 'Origin']];
   return [
     ['Vary', 'Origin'],
-    ...(allowed ? [['Access-Control-Allow-Origin', origin] as [string, string]] : []),
+    ['Access-Control-Allow-Origin', origin],
+    ...(maySendCredentials(origin, origins) ? [credentials] : []),
+    exposed,
   ];
 }
 
-function stainless(...names: readonly string[]): string[] {
-  return names.map((name) => `X-Stainless-${name}`);
-}
-
-/** Compares whole origins: a part of an origin is another origin. */
-function isAllowed(origin: string | undefined, origins: CorsOrigins): boolean {
-  return origin !== undefined && origin.length <= maxOriginLength && origins.includes(origin);
+/**
+ * Cookies, which a proxy in front of the server may read, are accepted from pages whose whole origin is listed, and not
+ * from pages that an `*` allows.
+ */
+function maySendCredentials(origin: string | undefined, origins: CorsOrigins): boolean {
+  return origin !== undefined && origins.includes(origin) && !allowsEveryOrigin(origins);
 }

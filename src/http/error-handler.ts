@@ -2,8 +2,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { type ErrorCode, GatewayError } from '../core/errors.ts';
-import { type CorsOrigins, corsHeaders } from './cors.ts';
+import { corsHeaders } from './cors.ts';
 import { lingerAfterReply } from './linger.ts';
+import type { CorsOrigins } from './origins.ts';
 import { requestIdHeader } from './request-id.ts';
 import { beginTrace } from './request-trace.ts';
 

@@ -27,18 +27,78 @@ describe('a preflight', () => {
     expect(reply.headers).toMatchObject({
       'content-length': '0',
       'access-control-allow-origin': origin,
-      'access-control-allow-methods': 'GET, POST, OPTIONS',
+      'access-control-allow-methods': 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS',
+      'access-control-allow-headers': 'authorization,content-type,x-stainless-lang',
+      'access-control-allow-credentials': 'true',
       'access-control-max-age': '86400',
-      vary: 'Origin',
+      vary: 'Origin, Access-Control-Request-Headers',
     });
-    const headers = String(reply.headers['access-control-allow-headers']).toLowerCase().split(', ');
-    expect(headers).toEqual(
-      expect.arrayContaining([
-        ...['authorization', 'content-type', 'x-api-key', 'x-request-id'],
-        ...['x-stainless-lang', 'x-stainless-retry-count', 'x-stainless-timeout'],
-      ]),
-    );
-    expect(reply.headers['access-control-allow-credentials']).toBeUndefined();
+    expect(reply.headers).not.toHaveProperty('access-control-allow-private-network');
+  });
+
+  test.each([
+    ['an SDK', 'dangerously-allow-browser,x-stainless-lang'],
+    ['a tracer', 'traceparent,tracestate,baggage,sentry-trace'],
+    ['a router’s client', 'http-referer,x-title'],
+    ['Azure', 'api-key,x-ms-useragent'],
+    ['a client of tomorrow', 'x-something-new'],
+  ])('is granted the headers of %s', async (_name, asked) => {
+    for (const allowed of [corsOrigins, ['*']]) {
+      const { app } = startGateway({ corsOrigins: allowed });
+      const headers = {
+        origin,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': asked,
+      };
+      const reply = await app.inject({ method: 'OPTIONS', url: chatPath, headers });
+      expect(reply.headers['access-control-allow-headers']).toBe(asked);
+    }
+  });
+
+  test.each([
+    [corsOrigins, origin, 'true'],
+    [['*'], origin, 'true'],
+    [corsOrigins, 'https://evil.example.com', undefined],
+    [[], origin, undefined],
+  ])('of a public page may reach a private network: %j, %s', async (allowed, from, granted) => {
+    const { app } = startGateway({ corsOrigins: allowed });
+    const headers = {
+      origin: from,
+      'access-control-request-method': 'POST',
+      'access-control-request-private-network': 'true',
+    };
+    const reply = await app.inject({ method: 'OPTIONS', url: chatPath, headers });
+    expect(reply.statusCode).toBe(204);
+    expect(reply.headers['access-control-allow-private-network']).toBe(granted);
+  });
+
+  test.each([
+    ['chrome-extension://abcdefgh', 'chrome-extension://abcdefgh', true],
+    ['app://obsidian.md', 'app://obsidian.md', true],
+    ['tauri://localhost', 'tauri://localhost', true],
+    ['null', 'null', true],
+    ['file://', 'file://', true],
+    ['moz-extension://*', 'moz-extension://2c127fa4-62c7-7e4f-90e5-472b45eecfdc', true],
+    ['moz-extension://*', 'chrome-extension://abcdefgh', false],
+    ['http://localhost:*', 'http://localhost:5173', true],
+    ['http://localhost:*', 'http://localhost', true],
+    ['http://localhost:*', 'http://localhost.evil.com', false],
+    ['http://localhost:*', 'http://localhost:1.evil.com', false],
+    ['https://*.example.com', 'https://a.b.example.com', true],
+    ['https://*.example.com', 'https://example.com', false],
+    ['https://*.example.com', 'https://evilexample.com', false],
+    ['https://*.example.com', 'https://a.example.com.evil.com', false],
+    ['https://*.example.com', 'https://a.exampleXcom', false],
+    ['https://*.example.com', 'http://a.example.com', false],
+    ['https://*.example.com', 'https://a.example.com:8443', false],
+    ['https://*.example.com:8443', 'https://a.example.com:8443', true],
+    ['*://localhost', 'capacitor://localhost', true],
+    ['*://localhost', 'capacitor://localhost.evil.com', false],
+  ])('with %s in the list is answered to %s: %s', async (allowed, from, isAllowed) => {
+    const reply = await ask([allowed], from);
+    expect(reply.headers['access-control-allow-origin']).toBe(isAllowed ? from : undefined);
+    const isListed = isAllowed && !allowed.includes('*');
+    expect(reply.headers['access-control-allow-credentials']).toBe(isListed ? 'true' : undefined);
   });
 
   test.each([
@@ -58,7 +118,8 @@ describe('a preflight', () => {
   test('of any origin is allowed by a star, also among others', async () => {
     const reply = await ask([origin, '*'], 'https://any.example.com');
     expect(reply.headers['access-control-allow-origin']).toBe('*');
-    expect(reply.headers.vary).toBeUndefined();
+    expect(reply.headers).not.toHaveProperty('access-control-allow-credentials');
+    expect(reply.headers.vary).toBe('Access-Control-Request-Headers');
   });
 
   test('is 204 without any of this where no origin is allowed', async () => {
@@ -67,9 +128,20 @@ describe('a preflight', () => {
     expect(Object.keys(reply.headers).filter((name) => name.startsWith('access-'))).toEqual([]);
   });
 
-  test('needs no path, and changes nothing for the open ones', async () => {
-    expect((await ask(corsOrigins, origin, '/nowhere')).statusCode).toBe(204);
-    const ping = await ask(corsOrigins, origin, '/ping');
+  test('needs neither a path nor a key', async () => {
+    const authentication = await withKeys(`alice:${secrets.alice}`, { protectedMetrics: true });
+    const { app } = startGateway({ corsOrigins, authentication });
+    for (const url of [chatPath, '/nowhere', '/ping', '/health', '/metrics']) {
+      const headers = { origin, 'access-control-request-method': 'GET' };
+      const reply = await app.inject({ method: 'OPTIONS', url, headers });
+      expect(reply.statusCode, url).toBe(204);
+      expect(reply.headers['access-control-allow-origin'], url).toBe(origin);
+    }
+  });
+
+  test('is not every OPTIONS: routes of any method answer the others', async () => {
+    const { app } = startGateway({ corsOrigins });
+    const ping = await app.inject({ method: 'OPTIONS', url: '/ping', headers: { origin } });
     expect(ping.statusCode).toBe(200);
     expect(ping.headers['access-control-allow-origin']).toBe(origin);
   });
@@ -86,7 +158,12 @@ describe('a reply to a page', () => {
     const replies = [
       await app.inject({ method: 'POST', url: chatPath, headers, payload: chatBody() }),
       await app.inject({ method: 'POST', url: chatPath, headers: { origin }, payload: '{}' }),
-      await app.inject({ method: 'POST', url: chatPath, headers, payload: '{}' }),
+      await app.inject({
+        method: 'POST',
+        url: chatPath,
+        headers: { ...headers, 'content-type': 'image/png' },
+        payload: '{}',
+      }),
       await app.inject({ url: '/nowhere', headers }),
       await app.inject({ method: 'DELETE', url: '/v1/models', headers }),
       await app.inject({ url: '/v1/models', headers }),
@@ -100,9 +177,15 @@ describe('a reply to a page', () => {
       expect(reply.headers['access-control-allow-origin'], String(reply.statusCode)).toBe(origin);
       expect(reply.headers.vary).toBe('Origin');
     }
-    expect(replies[0]?.headers['access-control-expose-headers']).toMatch(
-      /Retry-After, X-Request-Id.*X-RateLimit-remaining-tokens/,
+    const exposed = String(replies[0]?.headers['access-control-expose-headers']).toLowerCase();
+    const sent = replies.flatMap(({ headers }) => Object.keys(headers));
+    const own = new Set(
+      sent.filter((name) => /^(x-|retry-|openai-|allow$|www-auth|accept)/.test(name)),
     );
+    expect([...own].sort()).toEqual(
+      expect.arrayContaining(['allow', 'retry-after-ms', 'www-authenticate', 'x-request-id']),
+    );
+    expect(exposed.split(', ')).toEqual(expect.arrayContaining([...own]));
   });
 
   test('have the wildcard for every origin, and without one', async () => {
@@ -134,6 +217,7 @@ describe('a reply to a page', () => {
     );
     expect(head).toMatch(/^HTTP\/1.1 400 /);
     expect(head.toLowerCase()).toContain(header);
+    expect(head).toMatch(/access-control-expose-headers: x-request-id/i);
   });
 
   test('from elsewhere cannot, and says that it depends', async () => {

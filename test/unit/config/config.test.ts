@@ -178,6 +178,14 @@ describe('loadConfig', () => {
       { CORS_ORIGINS: ' https://a.b/ ,http://c:1' },
       { server: { corsOrigins: ['https://a.b', 'http://c:1'] } },
     ],
+    [
+      { CORS_ORIGINS: 'HTTPS://App.Example.com:443/,http://[::1]:80,file://,file:///,null' },
+      {
+        server: {
+          corsOrigins: ['https://app.example.com', 'http://[::1]', 'file://', 'file://', 'null'],
+        },
+      },
+    ],
     [{ REDIS_URL: 'rediss://u:p@h:1/2' }, { auth: { redisUrl: 'rediss://u:p@h:1/2' } }],
     [{ DATA_DIR: '/x', AUTH_KEYS_FILE: '' }, { auth: { keysFile: '/x/api_keys.txt' } }],
     [{ AUTH_KEYS_FILE: '/k', ADMIN_KEY_IDS: 'a, b_2' }, { auth: { adminKeyIds: ['a', 'b_2'] } }],
@@ -366,6 +374,28 @@ describe('loadConfig', () => {
   ])('warns about %s', (name, text) => {
     const { warnings } = load({ env: { [name]: '1' } });
     expect(warnings.map(({ message }) => message)).toEqual([expect.stringContaining(text)]);
+  });
+
+  it.each([
+    ...['chrome-extension://abcdef', 'moz-extension://*', 'app://obsidian.md', 'tauri://localhost'],
+    ...['vscode-webview://1a2b', 'capacitor://localhost', 'ionic://localhost', 'file://', 'null'],
+    ...['*', 'http://localhost:*', 'https://*.example.com', 'http://[::1]:3000', '*://localhost'],
+  ])('does not warn about the origin %s', (origin) => {
+    expect(load({ env: { CORS_ORIGINS: origin } }).warnings).toEqual([]);
+  });
+
+  it.each([
+    'example.com',
+    'localhost:3000',
+    'https://a.b/path',
+    'https://u@a.b',
+    '//a.b',
+    'https:a',
+  ])('warns about %s, which is no origin', (origin) => {
+    const { warnings } = load({ env: { CORS_ORIGINS: origin } });
+    expect(warnings.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/which no browser sends: an origin is a scheme, a host and/),
+    ]);
   });
 
   it('does not warn about variables of other programs', () => {
