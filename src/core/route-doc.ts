@@ -57,6 +57,7 @@ export interface PlainReply {
 
 /** Errors of any JSON body. */
 export const bodyErrors = [
+  'bad_request',
   'invalid_json',
   'invalid_value',
   'missing_required_parameter',
@@ -88,7 +89,6 @@ export const completionErrors = [
   ...bodyErrors,
   ...modelErrors,
   'unsupported_parameter',
-  'bad_request',
   'context_length_exceeded',
   'model_not_found',
   'sequence_failed',

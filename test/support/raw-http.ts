@@ -8,7 +8,7 @@ export interface RawReply {
 }
 
 /** Writes these bytes to a local port and reads until the server closes. */
-export function exchange(port: number, request: string): Promise<RawReply> {
+export function exchange(port: number, request: string | Buffer): Promise<RawReply> {
   const socket = connect(port, '127.0.0.1');
   socket.write(request);
   return readAll(socket);
