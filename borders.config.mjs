@@ -52,6 +52,7 @@ const doors = {
     'native-embedder',
     'native-engine',
     'sampling-params',
+    'token-rules',
     'tokenizer',
   ],
   config: [

@@ -2,9 +2,9 @@
 import type { ChatCapabilities } from './chat.ts';
 import type { Pooling } from './embedder.ts';
 import type { EngineStats, Statistic } from './engine-stats.ts';
-import type { ReplyDelta } from './generator.ts';
-import type { LogprobOptions } from './logprobs.ts';
+import type { EngineEvent, EngineRequest, ReplyDelta } from './generator.ts';
 import type { SamplingParams } from './sampling-params.ts';
+import type { TokenRules } from './token-rules.ts';
 
 /**
  * Options of the native engine, each by its name in `VisitOptions` of the C++ structs. Other properties have no effect,
@@ -23,12 +23,35 @@ export interface NativeSamplingParams extends Omit<SamplingParams, 'seed'> {
   readonly seed?: number;
 }
 
+/** Token rules as the addon takes them. */
+export interface NativeTokenRules extends Pick<TokenRules, 'minTokens'> {
+  readonly stopTokens?: Int32Array;
+  readonly allowedTokens?: Int32Array;
+  readonly badWords?: readonly Int32Array[];
+}
+
+/** One completion. Validated before. */
+export interface NativeRequest
+  extends Pick<
+    EngineRequest,
+    'maxDecodeMs' | 'showStops' | 'showControl' | 'logprobs' | 'reportTokens' | 'reportProgress'
+  > {
+  readonly maxTokens: number;
+  readonly stops: readonly string[];
+  readonly sampling: NativeSamplingParams;
+  readonly cacheScope: string;
+  readonly tokenRules?: NativeTokenRules;
+}
+
 /** A token of a text. Bytes are strings with one character for each byte. */
 export interface NativeTokenLogprob {
+  readonly id: number;
   readonly bytes: string;
   /** Absent for the first token of a prompt. */
   readonly logprob?: number;
-  /** The likeliest tokens: bytes, log probability, bytes, log probability … */
+  /** Only of tokens of a prompt. */
+  readonly rank?: number;
+  /** The likeliest tokens: id, bytes, log probability, id, bytes, log probability … */
   readonly top: readonly (string | number)[];
   readonly firstCharacter: number;
 }
@@ -43,15 +66,22 @@ export interface NativeRequestError {
 /** An event of a sequence: text, or an object. */
 export type NativeSequenceEvent =
   | string
+  | Extract<EngineEvent, { type: 'prompt-progress' }>
   | { readonly type: 'prompt-logprobs'; readonly tokens: readonly NativeTokenLogprob[] }
   | {
-      readonly type: 'text-logprobs';
+      readonly type: 'text-tokens';
       readonly text: string;
-      readonly tokens: readonly NativeTokenLogprob[];
+      /** Only with `logprobs`. */
+      readonly tokens?: readonly NativeTokenLogprob[];
+      /** Only with `reportTokens`. */
+      readonly ids?: Int32Array;
     }
   | {
       readonly type: 'sequence-end';
       readonly finishReason: 'stop' | 'length' | 'cancelled';
+      readonly stopText?: string;
+      readonly stopToken?: number;
+      readonly ids?: Int32Array;
       readonly promptTokenCount: number;
       readonly cachedTokenCount: number;
       readonly completionTokenCount: number;
@@ -156,16 +186,12 @@ export interface NativeEngineHandle extends NativeThreadHandle {
   prepareTokens(tokens: Int32Array): Promise<NativePrompt>;
   /** The text that `prepareChat` tokenizes. */
   renderChat(request: string): Promise<string>;
+  /** The tokens of a prepared prompt. */
+  promptTokens(prompt: object): Int32Array;
+  /** The tokens of each text, without a BOS token and without control tokens. */
+  tokenizeAll(texts: readonly string[]): Promise<readonly Int32Array[]>;
   /** @param id - a positive integer, never used before */
-  submit(
-    id: number,
-    prompt: object,
-    maxTokens: number,
-    stops: readonly string[],
-    sampling: NativeSamplingParams,
-    cacheScope: string,
-    logprobs: LogprobOptions | undefined,
-  ): void;
+  submit(id: number, prompt: object, request: NativeRequest): void;
   /** Back-pressure: a paused sequence computes nothing, and gives up its slot when others wait long. */
   pause(id: number, paused: boolean): void;
   stats(): Omit<EngineStats, 'awaitedCount'>;

@@ -2,6 +2,7 @@
 import type { ChatMessage, ChatOptions } from './chat.ts';
 import type { LogprobOptions, TokenLogprob } from './logprobs.ts';
 import type { SamplingParams } from './sampling-params.ts';
+import type { TokenRules } from './token-rules.ts';
 
 /** A prompt without a template: text, text with a gap to fill, or tokens. */
 export type PlainPrompt =
@@ -28,11 +29,25 @@ export interface EngineRequest {
    * sequence ends once its prompt is computed.
    */
   readonly maxTokens?: number;
-  /** Texts that end the completion. They match across token borders and never appear in the output. */
+  /** Milliseconds from the first token, after which the next line break ends the completion. Default: no limit. */
+  readonly maxDecodeMs?: number;
+  /**
+   * Texts that end the completion. They match across token borders and never appear in the output, unless
+   * `showStops` is set.
+   */
   readonly stop?: readonly string[];
+  /** The output includes the text that ends it: a stop text, or the text of an end token. */
+  readonly showStops?: boolean;
+  /** The output includes the text of control tokens. */
+  readonly showControl?: boolean;
   readonly sampling?: SamplingParams;
+  readonly tokenRules?: TokenRules;
   /** Default: none. */
   readonly logprobs?: LogprobOptions;
+  /** The pieces of the output and the end have the ids of their tokens. */
+  readonly reportTokens?: boolean;
+  /** There are `prompt-progress` events. */
+  readonly reportProgress?: boolean;
   /** Requests share cached prefixes only within one scope. Default: the scope of all requests without one. */
   readonly cacheScope?: string;
 }
@@ -71,10 +86,12 @@ export interface DraftUsage {
   readonly acceptedTokenCount: number;
 }
 
-/** The tokens behind a piece of a reply; only with `logprobs`. */
+/** The tokens behind a piece of a reply. */
 interface WithTokens {
-  /** Tokens whose text begins in the piece. All tokens of a reply, in order, make up its text. */
+  /** Only with `logprobs`: tokens whose text begins in the piece. In order they make up the text of the reply. */
   readonly tokens?: readonly TokenLogprob[];
+  /** Only with `reportTokens`: ids of all tokens that were sampled since the piece before. */
+  readonly ids?: readonly number[];
 }
 
 /** The next piece of a reply. Texts are whole UTF-8 characters and never empty. */
@@ -101,6 +118,17 @@ type ReplyPart =
 /** Events of a running sequence. `sequence-end` comes once, last. */
 export type EngineEvent =
   | {
+      /** How much of the prompt is in the cache; only with `reportProgress`. All precede the reply. */
+      readonly type: 'prompt-progress';
+      readonly promptTokenCount: number;
+      /** The tokens that were found in the cache. */
+      readonly cachedTokenCount: number;
+      /** All tokens that are in the cache by now. */
+      readonly processedTokenCount: number;
+      /** Milliseconds since the first step that worked on the sequence. */
+      readonly ms: number;
+    }
+  | {
       /** The next tokens of a prompt whose log probabilities were requested; all precede the reply. */
       readonly type: 'prompt-delta';
       readonly tokens: readonly TokenLogprob[];
@@ -109,6 +137,10 @@ export type EngineEvent =
   | (WithTokens & {
       readonly type: 'sequence-end';
       readonly finishReason: FinishReason;
+      /** The stop text that ended the completion. */
+      readonly stopText?: string;
+      /** The stop token of the request that ended the completion. */
+      readonly stopToken?: number;
       readonly usage: TokenUsage;
       readonly timings: SequenceTimings;
       /** Sum of the log probabilities of all sampled tokens; only with `logprobs`. */
@@ -130,6 +162,15 @@ export interface Generator {
    * @throws {GatewayError} `bad_request` for an empty prompt and for text that cannot be tokenized
    */
   prepare(prompt: PlainPrompt): Promise<PreparedPrompt>;
+
+  /** The tokens of a prepared prompt. */
+  promptTokens(prompt: PreparedPrompt): readonly number[];
+
+  /**
+   * Tokenizes texts on a worker thread, without a BOS token; texts of control tokens are plain text.
+   * @throws {GatewayError} `bad_request` for text that cannot be tokenized
+   */
+  tokenizeWords(texts: readonly string[]): Promise<readonly (readonly number[])[]>;
 
   /** The text that {@link prepareChat} tokenizes. Throws like it. */
   renderChat(messages: readonly ChatMessage[], options?: ChatOptions): Promise<string>;

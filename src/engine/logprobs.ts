@@ -8,8 +8,9 @@ export interface LogprobOptions {
   readonly prompt: boolean;
 }
 
-/** The bytes of a token and its log probability: log-softmax over the raw logits. */
+/** A token, its bytes and its log probability: log-softmax over the raw logits. */
 export interface TopLogprob {
+  readonly id: number;
   /** Not necessarily whole characters. */
   readonly bytes: Buffer;
   /** At most 0; −Infinity where the model excludes the token. */
@@ -20,6 +21,8 @@ export interface TopLogprob {
 export interface TokenLogprob extends Omit<TopLogprob, 'logprob'> {
   /** Undefined for the first token of a prompt, which has no prediction. */
   readonly logprob: number | undefined;
+  /** 1 for the likeliest token at this position; only of tokens of a prompt. */
+  readonly rank?: number;
   /** The likeliest tokens at this position, likeliest first. */
   readonly top: readonly TopLogprob[];
   /** Characters (code points) of the completion before this token; 0 for tokens of the prompt. */

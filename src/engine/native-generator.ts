@@ -5,9 +5,11 @@ import type {
   EngineStarted,
   NativeCapabilities,
   NativeEngineHandle,
+  NativeRequest,
   NativeRequestError,
   NativeSamplingParams,
   NativeSequenceEvent,
+  NativeTokenRules,
 } from './addon.ts';
 import type { ChatMessage, ChatOptions } from './chat.ts';
 import { completionLimit } from './completion-limit.ts';
@@ -26,6 +28,7 @@ import { toTokenLogprobs } from './native-logprobs.ts';
 import { NativeThread } from './native-thread.ts';
 import { ReplyReader } from './reply-reader.ts';
 import { TokenInterval } from './token-interval.ts';
+import type { TokenRules } from './token-rules.ts';
 import type { TokenizeOptions, Tokenizer } from './tokenizer.ts';
 
 /** Maximum events of one request that wait for their reader before its sequence is paused. */
@@ -105,6 +108,16 @@ export class NativeGenerator implements Generator, Tokenizer {
     return { ...prompt, field: 'prompt' };
   }
 
+  promptTokens(prompt: PreparedPrompt): readonly number[] {
+    return [...this.#thread.native.promptTokens(prompt.handle as object)];
+  }
+
+  async tokenizeWords(texts: readonly string[]): Promise<readonly (readonly number[])[]> {
+    if (texts.length === 0) return [];
+    const words = await this.#onWorker('text', (native) => native.tokenizeAll(texts));
+    return words.map((tokens) => [...tokens]);
+  }
+
   async tokenize(
     text: string,
     { addSpecial, parseSpecial }: TokenizeOptions,
@@ -151,11 +164,7 @@ export class NativeGenerator implements Generator, Tokenizer {
       this.#thread.native.submit(
         newId,
         prompt.handle as object,
-        maxTokens,
-        request.stop ?? [],
-        this.#samplingOf(request),
-        request.cacheScope ?? '',
-        request.logprobs,
+        this.#nativeRequest(request, maxTokens),
       );
     const id = this.#thread.submit(queue, send, signal);
     const reader = prompt.structured
@@ -213,6 +222,18 @@ export class NativeGenerator implements Generator, Tokenizer {
     return nativeChat(messages, { ...options, thinking });
   }
 
+  #nativeRequest(request: EngineRequest, maxTokens: number): NativeRequest {
+    const { prompt: _, stop, tokenRules, cacheScope, ...rest } = request;
+    return {
+      ...rest,
+      maxTokens,
+      stops: stop ?? [],
+      sampling: this.#samplingOf(request),
+      cacheScope: cacheScope ?? '',
+      ...(tokenRules && { tokenRules: toNativeRules(tokenRules) }),
+    };
+  }
+
   #samplingOf(request: EngineRequest): NativeSamplingParams {
     const { seed, ...rest } = { ...this.#options.samplingDefaults, ...request.sampling };
     return seed === undefined ? rest : { ...rest, seed: foldSeed(seed) };
@@ -235,11 +256,19 @@ export class NativeGenerator implements Generator, Tokenizer {
         this.#thread.request(id)?.push({ type: 'prompt-delta', tokens });
         return;
       }
-      case 'text-logprobs': {
-        const tokens = toTokenLogprobs(event.tokens);
-        this.#thread.request(id)?.push({ type: 'text-delta', text: event.text, tokens });
+      case 'text-tokens': {
+        const { text, tokens, ids } = event;
+        this.#thread.request(id)?.push({
+          type: 'text-delta',
+          text,
+          ...(tokens && { tokens: toTokenLogprobs(tokens) }),
+          ...(ids && { ids: [...ids] }),
+        });
         return;
       }
+      case 'prompt-progress':
+        this.#thread.request(id)?.push(event);
+        return;
       case 'sequence-end':
         this.#end(id)?.push(this.#toSequenceEnd(event));
         return;
@@ -260,9 +289,13 @@ export class NativeGenerator implements Generator, Tokenizer {
   #toSequenceEnd(event: Extract<NativeSequenceEvent, { type: 'sequence-end' }>): EngineEvent {
     const { promptTokenCount, cachedTokenCount, completionTokenCount, reasoningTokenCount } = event;
     const { finishReason, totalLogprob, draftedTokenCount, acceptedTokenCount } = event;
+    const { stopText, stopToken, ids } = event;
     return {
       type: 'sequence-end',
       finishReason,
+      ...(stopText !== undefined && { stopText }),
+      ...(stopToken !== undefined && { stopToken }),
+      ...(ids && { ids: [...ids] }),
       usage: { promptTokenCount, cachedTokenCount, completionTokenCount, reasoningTokenCount },
       timings: {
         queueMs: event.queueMs,
@@ -285,6 +318,16 @@ function* textIds(events: readonly unknown[]): Iterable<number> {
   for (let index = 0; index < events.length; index += 2) {
     if (typeof events[index + 1] === 'string') yield events[index] as number;
   }
+}
+
+function toNativeRules(rules: TokenRules): NativeTokenRules {
+  const { stopTokens, minTokens, allowedTokens, badWords } = rules;
+  return {
+    ...(stopTokens && { stopTokens: Int32Array.from(stopTokens) }),
+    ...(minTokens !== undefined && { minTokens }),
+    ...(allowedTokens && { allowedTokens: Int32Array.from(allowedTokens) }),
+    ...(badWords && { badWords: badWords.map((word) => Int32Array.from(word)) }),
+  };
 }
 
 /** The end of a request whose signal aborted before it was submitted. */

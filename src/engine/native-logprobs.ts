@@ -3,18 +3,21 @@ import type { TokenLogprob, TopLogprob } from './logprobs.ts';
 
 /** Converts the addon's tokens to the contract's. */
 export function toTokenLogprobs(tokens: readonly NativeTokenLogprob[]): TokenLogprob[] {
-  return tokens.map(({ bytes, logprob, top, firstCharacter }) => ({
+  return tokens.map(({ id, bytes, logprob, rank, top, firstCharacter }) => ({
+    id,
     bytes: toBytes(bytes),
     logprob,
+    ...(rank !== undefined && { rank }),
     top: toPieces(top),
     firstCharacter,
   }));
 }
 
 function toPieces(flat: readonly (string | number)[]): TopLogprob[] {
-  return Array.from({ length: flat.length / 2 }, (_, index) => ({
-    bytes: toBytes(flat[2 * index] as string),
-    logprob: flat[2 * index + 1] as number,
+  return Array.from({ length: flat.length / 3 }, (_, index) => ({
+    id: flat[3 * index] as number,
+    bytes: toBytes(flat[3 * index + 1] as string),
+    logprob: flat[3 * index + 2] as number,
   }));
 }
 

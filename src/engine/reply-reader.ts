@@ -13,6 +13,8 @@ export class ReplyReader {
   /** The arguments of each call so far. */
   readonly #calls: string[] = [];
   readonly #claims = new TokenClaims();
+  /** Of tokens whose texts are read, but are in no part yet. */
+  #ids: number[] = [];
 
   constructor(parser: NativeReplyParser) {
     this.#parser = parser;
@@ -25,16 +27,31 @@ export class ReplyReader {
   async read(events: readonly EngineEvent[]): Promise<readonly EngineEvent[]> {
     const pieces = events.filter((event) => event.type === 'text-delta');
     const text = pieces.map((piece) => piece.text).join('');
-    for (const { text, tokens } of pieces) this.#claims.add(text, tokens);
+    for (const { text, tokens, ids } of pieces) {
+      this.#claims.add(text, tokens);
+      if (ids !== undefined) this.#ids.push(...ids);
+    }
     const last = events.at(-1);
     const end = last?.type === 'sequence-end' ? last : undefined;
     const parts = (await this.#parser.push(text, end !== undefined))
       .flatMap((delta) => this.#toParts(delta))
-      .map((part) => this.#claims.claim(part));
-    if (end === undefined) return parts;
+      .map((part) => this.#withIds(this.#claims.claim(part)));
+    // What is known of the prompt comes before any text.
+    const before = events.filter((event) => event.type === 'prompt-progress');
+    if (end === undefined) return [...before, ...parts];
     const called = end.finishReason === 'stop' && this.#calls.length > 0 && this.#isComplete();
     const finishReason = called ? 'tool-calls' : end.finishReason;
-    return [...parts, { ...end, finishReason, ...this.#claims.rest() }];
+    this.#ids.push(...(end.ids ?? []));
+    const ended = this.#withIds({ ...end, finishReason, ...this.#claims.rest() });
+    return [...before, ...parts, ended];
+  }
+
+  /** The first part that follows some tokens has their ids, since the parser reads texts and not tokens. */
+  #withIds<Event extends { readonly ids?: readonly number[] }>(event: Event): Event {
+    if (this.#ids.length === 0) return event;
+    const ids = this.#ids;
+    this.#ids = [];
+    return { ...event, ids };
   }
 
   #toParts(delta: NativeReplyDelta): readonly ReplyDelta[] {

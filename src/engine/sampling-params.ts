@@ -10,6 +10,8 @@ export interface SamplingParams {
   readonly topK?: number;
   readonly minP?: number;
   readonly typicalP?: number;
+  /** Minimum number of tokens that the samplers which cut by probability leave; 0 is off. */
+  readonly minKeep?: number;
   /** In standard deviations of the logits; negative is off. */
   readonly topNSigma?: number;
   readonly xtcProbability?: number;

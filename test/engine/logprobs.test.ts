@@ -47,6 +47,7 @@ async function generate(
       promptTokens.push(...event.tokens);
       continue;
     }
+    if (event.type === 'prompt-progress') continue;
     tokens.push(...(event.tokens ?? []));
     if (event.type === 'text-delta') text += event.text;
     if (event.type === 'sequence-end') return { text, promptTokens, tokens, end: event };
@@ -292,7 +293,9 @@ test('a structured reply tells every token it was made of, marks included', asyn
     const sampling = { temperature: 1.5, seed };
     const request = { prompt, sampling, logprobs: completionOnly, maxTokens: 400 };
     for await (const event of engine.generator.generate(request)) {
-      if (event.type === 'prompt-delta') throw new Error('the prompt was not to be scored');
+      if (event.type === 'prompt-delta' || event.type === 'prompt-progress') {
+        throw new Error('nothing of the prompt was asked for');
+      }
       tokens.push(...(event.tokens ?? []));
       if (event.type === 'sequence-end') finishReason = event.finishReason;
       else if (event.tokens !== undefined) scoredDeltaCount += 1;

@@ -67,3 +67,13 @@ TEST_CASE("a row that says nothing is refused") {
     CHECK_THROWS_AS(Logprobs(logits, 1), std::runtime_error);
   }
 }
+
+TEST_CASE("a rank counts the likelier tokens") {
+  const std::vector<float> logits = {1, 3, 3, -INFINITY, 2};
+  const Logprobs logprobs(logits, 0);
+  CHECK(logprobs.RankOf(1) == 1);
+  CHECK(logprobs.RankOf(2) == 1);
+  CHECK(logprobs.RankOf(4) == 3);
+  CHECK(logprobs.RankOf(0) == 4);
+  CHECK(logprobs.RankOf(3) == 5);
+}

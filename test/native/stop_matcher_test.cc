@@ -92,3 +92,24 @@ TEST_CASE("random texts and cuts agree with the definition") {
     }
   }
 }
+
+TEST_CASE("a matcher that shows stop strings ends behind them and names them") {
+  StopMatcher matcher({"END", "D!"}, /*shows_stops=*/true);
+  CHECK(matcher.Push("the E").text == "the ");
+  const StopMatcher::Result last = matcher.Push("ND! and more");
+  CHECK(last.stopped);
+  CHECK(last.text == "END");
+  CHECK(last.stop == "END");
+}
+
+TEST_CASE("a stop string that completes too early is text, and the next may begin within it") {
+  StopMatcher matcher({"aba"});
+  CHECK(matcher.Push("xaba", /*may_stop=*/false).text == "xab");
+  const StopMatcher::Result last = matcher.Push("bab");
+  CHECK(last.stopped);
+  CHECK(last.text == "");
+  CHECK(last.stop == "aba");
+  StopMatcher later({"END"});
+  CHECK(later.Push("END", /*may_stop=*/false).text == "END");
+  CHECK(later.Push(" END").text == " ");
+}

@@ -144,6 +144,17 @@ export class FakeEngine implements Engine, Generator, Embedder, Tokenizer {
     return messages.map(({ role, content }) => `${role}: ${content}\n`).join('');
   }
 
+  promptTokens(prompt: PreparedPrompt): readonly number[] {
+    return Array.from({ length: prompt.tokenCount }, (_, index) => index + 1);
+  }
+
+  /** A word is its first byte; with a space before it, a hundred more. */
+  async tokenizeWords(texts: readonly string[]): Promise<readonly (readonly number[])[]> {
+    return texts.map((text) =>
+      words(text).map((word, at) => idOf(word) + (at === 0 && text.startsWith(' ') ? 100 : 0)),
+    );
+  }
+
   readonly tokenizeCalls: { text: string; addSpecial: boolean; parseSpecial: boolean }[] = [];
 
   /** Words, by their number. */
@@ -349,6 +360,11 @@ export function gate(): { readonly opened: Promise<void>; readonly open: () => v
   return { opened, open };
 }
 
+/** The fake vocabulary numbers its tokens by their first byte. */
+function idOf(text: string | Buffer): number {
+  return Buffer.from(text)[0] ?? 0;
+}
+
 /** A token as an engine scores it. */
 export function tokenLogprob(
   text: string | Buffer,
@@ -357,9 +373,10 @@ export function tokenLogprob(
   top: readonly (readonly [text: string | Buffer, logprob: number])[] = [],
 ): TokenLogprob {
   return {
+    id: idOf(text),
     bytes: Buffer.from(text),
     logprob,
     firstCharacter,
-    top: top.map(([each, value]) => ({ bytes: Buffer.from(each), logprob: value })),
+    top: top.map(([each, value]) => ({ id: idOf(each), bytes: Buffer.from(each), logprob: value })),
   };
 }

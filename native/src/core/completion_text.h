@@ -12,13 +12,16 @@
 
 class CompletionText {
  public:
-  explicit CompletionText(std::vector<std::string> stops) : stops_(std::move(stops)) {}
+  // Stop strings are part of the text if it `shows_stops`.
+  explicit CompletionText(std::vector<std::string> stops, bool shows_stops = false)
+      : stops_(std::move(stops), shows_stops) {}
 
-  // Appends the bytes of one token.
-  StopMatcher::Result Push(std::string_view bytes) {
+  // Appends the bytes of one token. Stop strings that it completes are ordinary text unless it
+  // `may_stop`.
+  StopMatcher::Result Push(std::string_view bytes, bool may_stop = true) {
     const std::string text = characters_.Push(bytes);
     n_characters_ += CountCharacters(text);
-    return stops_.Push(text);
+    return stops_.Push(text, may_stop);
   }
 
   // The completion ended without a stop string: returns the text that was held back.

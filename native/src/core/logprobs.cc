@@ -47,3 +47,9 @@ float Logprobs::Of(int32_t token) const {
   return static_cast<float>(
       std::min(0.0, double{logits_[static_cast<size_t>(token)]} - log_total_));
 }
+
+int32_t Logprobs::RankOf(int32_t token) const {
+  const float logit = logits_[static_cast<size_t>(token)];
+  return 1 + static_cast<int32_t>(
+                 std::ranges::count_if(logits_, [&](float each) { return each > logit; }));
+}

@@ -16,6 +16,8 @@ class Logprobs {
 
   // At most 0; -infinity for a token that the model excludes.
   float Of(int32_t token) const;
+  // 1 for the likeliest token, and 1 more for each token that is likelier than `token`.
+  int32_t RankOf(int32_t token) const;
 
   struct Candidate {
     int32_t token = 0;
@@ -31,17 +33,21 @@ class Logprobs {
   std::vector<Candidate> top_;
 };
 
-// The bytes of an alternative token, and its log probability.
+// An alternative token, its bytes and its log probability.
 struct PieceLogprob {
+  int32_t token = 0;
   std::string bytes = {};
   float logprob = 0;
 };
 
 // One token of a text, with log probabilities.
 struct TokenLogprob {
+  int32_t token = 0;
   std::string bytes = {};
   // None for the first token of a prompt, which has no context.
   std::optional<float> logprob = {};
+  // Only of tokens of a prompt.
+  std::optional<int32_t> rank = {};
   // The likeliest tokens at its position, the likeliest first.
   std::vector<PieceLogprob> top = {};
   // Characters (code points) of the text before it; for a token that only ends a character, the

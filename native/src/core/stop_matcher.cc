@@ -19,23 +19,31 @@ bool StopMatcher::Pattern::Feed(char byte) {
   return matched == text.size();
 }
 
-StopMatcher::StopMatcher(std::vector<std::string> stops) {
+StopMatcher::StopMatcher(std::vector<std::string> stops, bool shows_stops)
+    : shows_stops_(shows_stops) {
   for (auto& stop : stops) {
     if (!stop.empty()) patterns_.emplace_back(std::move(stop));
   }
 }
 
-StopMatcher::Result StopMatcher::Push(std::string_view text) {
+StopMatcher::Result StopMatcher::Push(std::string_view text, bool may_stop) {
   if (patterns_.empty()) return {std::string(text), false};
   for (const char byte : text) {
     held_.push_back(byte);
     size_t complete = 0;
     for (auto& pattern : patterns_) {
-      if (pattern.Feed(byte)) complete = std::max(complete, pattern.text.size());
+      if (!pattern.Feed(byte)) continue;
+      if (may_stop) {
+        complete = std::max(complete, pattern.text.size());
+      } else {
+        pattern.GoOn();
+      }
     }
     if (complete > 0) {
-      held_.resize(held_.size() - complete);
-      return {std::exchange(held_, {}), true};
+      const size_t begin = held_.size() - complete;
+      std::string stop = held_.substr(begin);
+      if (!shows_stops_) held_.resize(begin);
+      return {std::exchange(held_, {}), true, std::move(stop)};
     }
   }
   size_t possible = 0;

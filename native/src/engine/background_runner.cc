@@ -63,7 +63,7 @@ void BackgroundRunner::SetTargets(const BackgroundWork& work) {
 void BackgroundRunner::Begin(const BackgroundWork& work) {
   std::vector<BackgroundContext::Row> rows;
   for (const BackgroundShare& share : work.shares) {
-    completions_->at(share.id).MarkStarted(Clock::now());
+    completions_->at(share.id).MarkStarted(Clock::now(), share.first);
     rows.push_back({.id = share.id, .n_computed = share.first, .n_target = share.first});
   }
   if (!background_->Begin(std::move(rows), work.shares[0].cache_id)) Fail(work);

@@ -2,10 +2,12 @@
 // themselves are kept by the scheduler. Engine thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -29,8 +31,9 @@ class Completion {
   // Prompt tokens that were found in the cache instead of being computed.
   int32_t n_cached_tokens() const { return n_cached_tokens_; }
 
-  // The first step that works on the sequence begins; later calls change nothing.
-  void MarkStarted(Clock::time_point now);
+  // The first step that works on the sequence begins; later calls change nothing. It finds
+  // `n_found` tokens in the cache.
+  void MarkStarted(Clock::time_point now, int32_t n_found);
 
   struct Progress {
     // Prompt tokens computed for the first time.
@@ -44,6 +47,11 @@ class Completion {
   // The tokens [first, first + n) were computed; the tokens before them were cached.
   Progress MarkComputed(int32_t first, int32_t n);
 
+  // True while there may be more to report about the prompt.
+  bool reports_progress() const { return n_reported_ < n_prompt_tokens(); }
+  // What is new about the prompt since the last call.
+  std::optional<PromptProgress> TakeProgress(Clock::time_point now);
+
   // Cost of sampling a token, in passes over the vocabulary, approximately.
   int32_t sampling_effort() const;
   // The same for the log probability of a token.
@@ -53,6 +61,8 @@ class Completion {
   // all other functions belong to the engine thread. Throws std::exception if there is no token to
   // sample.
   llama_token Sample(llama_context* context, int32_t batch_index);
+  // True for an end token of the model and for a stop token of the request. Thread-safe.
+  bool IsEnd(llama_token token) const;
 
   // True while log probabilities of prompt tokens are missing. The next one is that of the token
   // n_prompt_logprobs().
@@ -73,6 +83,8 @@ class Completion {
     // Text to emit, possibly empty, and its tokens if their log probabilities are wanted.
     std::string text = {};
     std::optional<std::vector<TokenLogprob>> tokens = {};
+    // The tokens since the last text, if the request wants them.
+    std::vector<Token> ids = {};
     // True if no text came before this one.
     bool begins = false;
     bool ended = false;
@@ -86,22 +98,39 @@ class Completion {
   void CountDraft(int32_t n_drafted, int32_t n_accepted);
 
   // The final event of the sequence as it is now.
-  SequenceEnd End(FinishReason reason, Clock::time_point now) const;
+  SequenceEnd End(FinishReason reason, Clock::time_point now);
 
  private:
   // Grow, with log probabilities and without.
   Growth GrowWithLogprobs(llama_token token);
   Growth GrowText(llama_token token);
   TokenLogprob TokenWith(const Logprobs& logprobs, llama_token token, bool show_control) const;
+  // True if the text of a control token belongs to the completion.
+  bool ShowsControl(llama_token token) const;
+  bool IsStopToken(llama_token token) const;
+  // True if the time of the completion is over and `text`, the newest, is the place to end.
+  bool EndsInTime(std::string_view text) const;
 
   const Model* model_;
   SequenceId id_;
   std::shared_ptr<const Prompt> prompt_;
   int32_t max_tokens_;
+  int32_t min_tokens_;
+  std::chrono::milliseconds max_decode_;
+  bool show_stops_;
+  bool show_control_;
+  // Ascending.
+  std::vector<Token> stop_tokens_;
   Sampler sampler_;
   CompletionText text_;
   ReasoningCounter reasoning_;
   int32_t n_sampled_ = 0;
+  // What ended the completion.
+  std::string stop_text_;
+  std::optional<Token> stop_token_;
+  // Tokens that no text was emitted for yet, if they are reported.
+  bool report_tokens_;
+  std::vector<Token> unreported_;
   // True once text was emitted.
   bool has_begun_ = false;
 
@@ -117,6 +146,10 @@ class Completion {
   // The first `n_done_` tokens were computed, or found in the cache, at some time.
   int32_t n_done_ = 0;
   int32_t n_cached_tokens_ = 0;
+  // Tokens of the prompt that were in the cache at the start, and as reported last: -1 for none,
+  // all of them where nothing is reported.
+  int32_t n_found_ = 0;
+  int32_t n_reported_;
   int32_t n_drafted_tokens_ = 0;
   int32_t n_accepted_tokens_ = 0;
 

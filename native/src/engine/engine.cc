@@ -101,6 +101,7 @@ void Engine::Start(Submit submit) {
       link_.events->Emit(PromptDelta{id, {completion.FirstPromptToken()}});
       completion.MarkPromptLogprobs(1);
     }
+    if (completion.reports_progress()) reporting_.push_back(id);
     completions_.emplace(id, std::move(completion));
   } catch (const std::exception& error) {
     link_.events->Emit(RequestError{id, ErrorCode::kBadRequest, error.what()});
@@ -124,10 +125,11 @@ bool Engine::Step() {
     return false;
   }
 
-  // Waiting texts leave with the next step's, unless that step computes a prompt: it takes longer.
-  if (!plan.only_decodes()) link_.events->Flush();
   statistics_.CountStep();
   batch_.Fill(plan, *scheduler_, &completions_);
+  ReportProgress();
+  // Waiting texts leave with the next step's, unless that step computes a prompt: it takes longer.
+  if (!plan.only_decodes()) link_.events->Flush();
   if (Decode(plan)) {
     Commit(plan);
     Sample(plan);
@@ -199,6 +201,18 @@ void Engine::Commit(const StepPlan& plan) {
   for (const StepWork& work : plan.work) {
     statistics_.CountComputed(work.first, work.n_tokens, &completions_.at(work.id));
   }
+  ReportProgress();
+}
+
+void Engine::ReportProgress() {
+  if (reporting_.empty()) return;
+  const Clock::time_point now = Clock::now();
+  std::erase_if(reporting_, [&](SequenceId id) {
+    const auto found = completions_.find(id);
+    if (found == completions_.end()) return true;
+    if (auto progress = found->second.TakeProgress(now)) link_.events->Emit(std::move(*progress));
+    return !found->second.reports_progress();
+  });
 }
 
 void Engine::Sample(const StepPlan& plan) {
@@ -270,7 +284,7 @@ void Engine::TakeSamples() {
     while (n_grown < sample.tokens.size() && !growth.ended) {
       growth = completion->Grow(sample.tokens[n_grown++]);
       if (growth.text.empty()) continue;
-      TextDelta delta{id, std::move(growth.text), std::move(growth.tokens)};
+      TextDelta delta{id, std::move(growth.text), std::move(growth.tokens), std::move(growth.ids)};
       if (growth.begins) {
         link_.events->Emit(std::move(delta));
       } else {
@@ -328,7 +342,7 @@ void Engine::End(std::vector<Message> unhandled,
       link_.events->Emit(std::move(cancelled));
     }
   };
-  for (const auto& [id, completion] : completions_) {
+  for (auto& [id, completion] : completions_) {
     end(id, completion.End(FinishReason::kCancelled, now));
   }
   for (const Message& message : unhandled) {

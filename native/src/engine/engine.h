@@ -58,6 +58,9 @@ class Engine {
   void Start(Submit submit);
   void CancelSequence(SequenceId id);
 
+  // Emits what is new about the prompts whose readers want to know.
+  void ReportProgress();
+
   // The verbs of a step, in calling order.
   void Draft();
   // False if an edit failed, so that the plan is void.
@@ -97,6 +100,8 @@ class Engine {
   std::optional<Scheduler> scheduler_;
   std::optional<BackgroundRunner> background_runner_;
   Completions completions_;
+  // Sequences with more to report about their prompts.
+  std::vector<SequenceId> reporting_;
 
   // When the latest Decode began, and whether it also performed copies.
   Clock::time_point decode_begin_{};

@@ -13,6 +13,7 @@
 #include "chat/chat.h"
 #include "core/logprobs.h"
 #include "core/thread_loop.h"
+#include "core/token_rules.h"
 #include "engine/request.h"
 #include "schedule/scheduler.h"
 
@@ -33,13 +34,25 @@ struct Submit {
   // Maximum number of completion tokens; with 0 the sequence ends when its prompt is computed. The
   // caller has checked that prompt and completion fit the context.
   int32_t max_tokens = 1;
+  // Milliseconds from the first token, after which the next line break ends the completion; 0 for
+  // no limit.
+  int32_t max_decode_ms = 0;
   std::vector<std::string> stops;
+  // The text that ends a completion is part of it: a stop string, or the text of an end token.
+  bool show_stops = false;
+  // The text of control tokens is part of the completion.
+  bool show_control = false;
   // All sampling parameters, in the form of llama.cpp's samplers.
   common_params_sampling sampling;
+  TokenRuleOptions token_rules = {};
   // Sequences share computed prefixes only if their scopes are equal.
   std::string cache_scope;
   // Without it no log probabilities are computed.
   std::optional<LogprobOptions> logprobs;
+  // Texts come with the ids of their tokens.
+  bool report_tokens = false;
+  // There are events about the prompt while it is computed.
+  bool report_progress = false;
   Clock::time_point submitted_at;
 };
 
@@ -68,6 +81,18 @@ struct EngineFacts {
   std::string background_prefill_disabled_reason = {};
 };
 
+// How much of a prompt is in the cache. Emitted before any text: when the sequence starts, and
+// after each step that computed a part of it.
+struct PromptProgress {
+  SequenceId id = 0;
+  int32_t n_prompt_tokens = 0;
+  // Tokens that were found in the cache, and all tokens that are in it by now.
+  int32_t n_cached_tokens = 0;
+  int32_t n_done = 0;
+  // Since the start.
+  double ms = 0;
+};
+
 // The next tokens of a prompt whose log probabilities are wanted. Emitted before any text.
 struct PromptDelta {
   SequenceId id = 0;
@@ -80,6 +105,8 @@ struct TextDelta {
   std::string text;
   // With log probabilities: the tokens whose first character is in the text.
   std::optional<std::vector<TokenLogprob>> tokens = {};
+  // With reports of tokens: those that were sampled since the last text.
+  std::vector<Token> ids = {};
 };
 
 enum class FinishReason { kStop, kLength, kCancelled };
@@ -87,6 +114,9 @@ enum class FinishReason { kStop, kLength, kCancelled };
 struct SequenceEnd {
   SequenceId id = 0;
   FinishReason reason = FinishReason::kStop;
+  // The stop string, or the stop token of the request, that ended the completion.
+  std::string stop_text = {};
+  std::optional<Token> stop_token = {};
   int32_t n_prompt_tokens = 0;
   int32_t n_cached_tokens = 0;
   int32_t n_completion_tokens = 0;
@@ -100,7 +130,9 @@ struct SequenceEnd {
   double queue_ms = 0;
   double prefill_ms = 0;
   double decode_ms = 0;
+  // With reports of tokens: those that were sampled since the last text.
+  std::vector<Token> ids = {};
 };
 
-using EngineEvent = std::variant<Started<EngineFacts>, PromptDelta, TextDelta, SequenceEnd,
-                                 RequestError, Failed, Stopped>;
+using EngineEvent = std::variant<Started<EngineFacts>, PromptProgress, PromptDelta, TextDelta,
+                                 SequenceEnd, RequestError, Failed, Stopped>;

@@ -15,7 +15,7 @@ void StepBatch::Fill(const StepPlan& plan, const Scheduler& scheduler, Completio
   batch_.Clear();
   for (const size_t i : by_cache_id_) {
     const StepWork& work = plan.work[i];
-    completions->at(work.id).MarkStarted(now);
+    completions->at(work.id).MarkStarted(now, work.first);
     const auto tokens = scheduler.tokens(work.id).subspan(work.first, work.n_tokens);
     first_outputs_[i] = batch_.Add(work.cache_id, work.first, tokens, work.n_outputs());
     if (work.draft.empty()) continue;

@@ -90,7 +90,7 @@ void StepSampler::Choose(llama_context* context, Sample* sample) const {
       const int32_t batch_index = sample->batch_index + static_cast<int32_t>(i);
       const llama_token token = sample->completion->Sample(context, batch_index);
       sample->tokens.push_back(token);
-      if (i == draft.size() || token != draft[i] || model_->IsEndOfGeneration(token)) break;
+      if (i == draft.size() || token != draft[i] || sample->completion->IsEnd(token)) break;
     }
   } catch (const std::exception& error) {
     sample->error = ReasonOf(error);

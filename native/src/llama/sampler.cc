@@ -19,8 +19,10 @@ constexpr float kMinTemperature = 1e-6f;
 constexpr int32_t kSamplerPasses = 10;
 constexpr int32_t kGrammarPasses = 100;
 constexpr int32_t kTopPasses = 2;
+constexpr int32_t kRulePasses = 1;
 // All sequences wait while one is sampled: a grammar that needs so long is given up.
 constexpr std::chrono::seconds kMaxSample{3};
+constexpr char kNoTokenLeft[] = "no token is left that may follow";
 
 bool IsPenalised(const common_params_sampling& params) {
   return params.penalty_last_n != 0 &&
@@ -76,22 +78,36 @@ int32_t FirstCut(const common_params_sampling& params) {
   return 0;
 }
 
+struct NoTokenLeft : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 }  // namespace
 
 void Sampler::Deleter::operator()(common_sampler* sampler) const { common_sampler_free(sampler); }
 
 Sampler::Sampler(const Model* model, common_params_sampling params,
-                 const std::vector<llama_token>& prompt)
+                 const std::vector<llama_token>& prompt, TokenRuleOptions rules)
     : model_(model) {
+  PrepareSamplers(std::move(params), prompt);
+  auto token_rules =
+      std::make_unique<TokenRules>(std::move(rules), model->end_of_generation_tokens());
+  if (token_rules->is_empty()) return;
+  rules_ = std::move(token_rules);
+  effort_ += kRulePasses;
+}
+
+void Sampler::PrepareSamplers(common_params_sampling params,
+                              const std::vector<llama_token>& prompt) {
   // llama.cpp ends the process over a grammar of this kind, which it was built without.
   if (common_grammar_value(params.grammar).starts_with("%llguidance")) {
     throw std::invalid_argument("%llguidance grammars are not supported");
   }
   if (params.temp < kMinTemperature) params.temp = 0.0f;
   if (IsGreedy(params)) {
-    excluded_ = model->suppressed_tokens();
+    excluded_ = model_->suppressed_tokens();
     if (params.ignore_eos) {
-      const auto& ends = model->end_of_generation_tokens();
+      const auto& ends = model_->end_of_generation_tokens();
       excluded_.insert(excluded_.end(), ends.begin(), ends.end());
     }
     return;
@@ -99,7 +115,7 @@ Sampler::Sampler(const Model* model, common_params_sampling params,
   params.no_perf = true;
   // A grammar that is complete allows the end alone; forbidding it would leave nothing.
   if (params.ignore_eos && params.grammar.empty()) {
-    for (const llama_token token : model->end_of_generation_tokens()) {
+    for (const llama_token token : model_->end_of_generation_tokens()) {
       params.logit_bias.push_back({token, -INFINITY});
     }
   }
@@ -107,12 +123,12 @@ Sampler::Sampler(const Model* model, common_params_sampling params,
   n_top_ = FirstCut(params);
   if (n_top_ > 0) {
     effort_ = kTopPasses;
-    excluded_ = model->suppressed_tokens();
+    excluded_ = model_->suppressed_tokens();
     for (const llama_logit_bias& each : params.logit_bias) {
-      if (each.token >= 0 && each.token < model->n_vocab()) excluded_.push_back(each.token);
+      if (each.token >= 0 && each.token < model_->n_vocab()) excluded_.push_back(each.token);
     }
   }
-  sampler_.reset(common_sampler_init(model->get(), params));
+  sampler_.reset(common_sampler_init(model_->get(), params));
   if (!sampler_) throw std::runtime_error("the sampler could not be created");
   ShowPrompt(params, prompt);
 }
@@ -135,9 +151,7 @@ llama_token Sampler::SampleInTime(llama_context* context, int32_t batch_index) {
   // llama.cpp ends the process over an end of generation that its grammar does not allow.
   const llama_token_data_array* candidates =
       common_sampler_get_candidates(sampler_.get(), /*do_sort=*/false);
-  if (!(candidates->data[candidates->selected].logit > -INFINITY)) {
-    throw std::runtime_error("no token is left that may follow");
-  }
+  if (!(candidates->data[candidates->selected].logit > -INFINITY)) throw NoTokenLeft(kNoTokenLeft);
   if (std::chrono::steady_clock::now() - begin > kMaxSample) {
     throw std::runtime_error("the grammar takes too long for one token");
   }
@@ -145,12 +159,11 @@ llama_token Sampler::SampleInTime(llama_context* context, int32_t batch_index) {
 }
 
 llama_token Sampler::SampleFromTop(llama_context* context, int32_t batch_index) {
-  const float* logits = Logits(context, batch_index);
   candidates_.clear();
-  for (const auto& [token, logit] : top_.Find({logits, size_t(model_->n_vocab())}, n_top_)) {
+  for (const auto& [token, logit] : top_.Find(Logits(context, batch_index), n_top_)) {
     candidates_.push_back({token, logit, 0.0f});
   }
-  if (candidates_.empty()) throw std::runtime_error("no token is left that may follow");
+  if (candidates_.empty()) throw NoTokenLeft(kNoTokenLeft);
   llama_token_data_array candidates{candidates_.data(), candidates_.size(), -1, /*sorted=*/true};
   llama_sampler_apply(common_sampler_get(sampler_.get()), &candidates);
   const bool chosen =
@@ -159,24 +172,47 @@ llama_token Sampler::SampleFromTop(llama_context* context, int32_t batch_index) 
   return candidates.data[candidates.selected].id;
 }
 
-float* Sampler::Logits(llama_context* context, int32_t batch_index) const {
+llama_token Sampler::ChooseLikeliest(llama_context* context, int32_t batch_index) {
+  const auto best = top_.Find(Logits(context, batch_index), 1);
+  if (!best.empty()) return best.front().token;
+  throw NoTokenLeft(rules_ ? kNoTokenLeft : "the model computed no usable logits (NaN)");
+}
+
+std::span<float> Sampler::Row(llama_context* context, int32_t batch_index) const {
   float* logits = llama_get_logits_ith(context, batch_index);
   if (logits == nullptr) throw std::runtime_error("the step left no logits");
-  for (const llama_token token : excluded_) logits[token] = -INFINITY;
-  return logits;
+  return {logits, static_cast<size_t>(model_->n_vocab())};
+}
+
+std::span<float> Sampler::Logits(llama_context* context, int32_t batch_index) const {
+  const std::span<float> row = Row(context, batch_index);
+  for (const llama_token token : excluded_) row[static_cast<size_t>(token)] = -INFINITY;
+  return row;
 }
 
 Sampler::~Sampler() = default;
 Sampler::Sampler(Sampler&&) noexcept = default;
 
 llama_token Sampler::Sample(llama_context* context, int32_t batch_index) {
-  if (sampler_) {
-    const llama_token token =
-        n_top_ > 0 ? SampleFromTop(context, batch_index) : SampleInTime(context, batch_index);
-    common_sampler_accept(sampler_.get(), token, true);
-    return token;
+  if (!rules_) return Choose(context, batch_index);
+  const std::span<float> row = Row(context, batch_index);
+  rules_->Mask(row);
+  llama_token token = 0;
+  try {
+    token = Choose(context, batch_index);
+  } catch (const NoTokenLeft&) {
+    // A grammar that is complete allows the end alone.
+    if (!rules_->AllowEnds(row)) throw;
+    token = Choose(context, batch_index);
   }
-  const auto best = top_.Find({Logits(context, batch_index), size_t(model_->n_vocab())}, 1);
-  if (best.empty()) throw std::runtime_error("the model computed no usable logits (NaN)");
-  return best.front().token;
+  rules_->Accept(token);
+  return token;
+}
+
+llama_token Sampler::Choose(llama_context* context, int32_t batch_index) {
+  if (!sampler_) return ChooseLikeliest(context, batch_index);
+  const llama_token token =
+      n_top_ > 0 ? SampleFromTop(context, batch_index) : SampleInTime(context, batch_index);
+  common_sampler_accept(sampler_.get(), token, true);
+  return token;
 }

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
+#include "core/token_rules.h"
 #include "core/top_candidates.h"
 #include "llama.h"
 
@@ -15,8 +17,9 @@ class Sampler {
  public:
   // Throws std::exception when llama.cpp refuses the parameters, such as a grammar that does not
   // parse. `model` must outlive this object; `prompt` is what penalties see before the completion.
-  Sampler(const Model* model, common_params_sampling params,
-          const std::vector<llama_token>& prompt);
+  // `rules` hold for every token; an end token may follow all the same where nothing else may.
+  Sampler(const Model* model, common_params_sampling params, const std::vector<llama_token>& prompt,
+          TokenRuleOptions rules = {});
   ~Sampler();
   Sampler(Sampler&&) noexcept;
 
@@ -28,11 +31,17 @@ class Sampler {
   llama_token Sample(llama_context* context, int32_t batch_index);
 
  private:
-  // Throws std::runtime_error where nothing may follow, or the choice took far too long.
+  void PrepareSamplers(common_params_sampling params, const std::vector<llama_token>& prompt);
+  // These throw NoTokenLeft where nothing may follow.
+  llama_token Choose(llama_context* context, int32_t batch_index);
+  llama_token ChooseLikeliest(llama_context* context, int32_t batch_index);
+  // Throws std::runtime_error if the choice took far too long.
   llama_token SampleInTime(llama_context* context, int32_t batch_index);
   llama_token SampleFromTop(llama_context* context, int32_t batch_index);
-  // Those of the batch, without what is excluded.
-  float* Logits(llama_context* context, int32_t batch_index) const;
+  // Those of the batch.
+  std::span<float> Row(llama_context* context, int32_t batch_index) const;
+  // The same without what is excluded.
+  std::span<float> Logits(llama_context* context, int32_t batch_index) const;
   void ShowPrompt(const common_params_sampling& params, const std::vector<llama_token>& prompt);
 
   struct Deleter {
@@ -40,6 +49,8 @@ class Sampler {
   };
 
   const Model* model_;
+  // Null where every token may follow.
+  std::unique_ptr<TokenRules> rules_;
   int32_t effort_ = 1;
   // Null when the parameters amount to "the most likely token": then no sampler is needed, and the
   // step is spared a pass that sorts the vocabulary.

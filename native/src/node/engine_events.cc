@@ -5,6 +5,7 @@
 
 #include "node/event_writer.h"
 #include "node/events.h"
+#include "node/token_calls.h"
 
 namespace {
 
@@ -27,14 +28,24 @@ class EngineEventWriter : public EventWriter {
 
   void operator()(const TextDelta& delta) {
     const Napi::String text = Napi::String::New(env(), delta.text);
-    if (!delta.tokens) {
+    if (!delta.tokens && delta.ids.empty()) {
       Push(delta.id, text);
       return;
     }
-    Napi::Object object = NewPayload("text-logprobs");
+    Napi::Object object = NewPayload("text-tokens");
     object.Set("text", text);
-    object.Set("tokens", Tokens(*delta.tokens));
+    if (delta.tokens) object.Set("tokens", Tokens(*delta.tokens));
+    SetIds(delta.ids, &object);
     Push(delta.id, object);
+  }
+
+  void operator()(const PromptProgress& progress) {
+    Napi::Object object = NewPayload("prompt-progress");
+    object.Set("promptTokenCount", progress.n_prompt_tokens);
+    object.Set("cachedTokenCount", progress.n_cached_tokens);
+    object.Set("processedTokenCount", progress.n_done);
+    object.Set("ms", progress.ms);
+    Push(progress.id, object);
   }
 
   void operator()(const PromptDelta& delta) {
@@ -46,6 +57,9 @@ class EngineEventWriter : public EventWriter {
   void operator()(const SequenceEnd& end) {
     Napi::Object object = NewPayload("sequence-end");
     object.Set("finishReason", FinishReasonName(end.reason));
+    if (!end.stop_text.empty()) object.Set("stopText", end.stop_text);
+    if (end.stop_token) object.Set("stopToken", *end.stop_token);
+    SetIds(end.ids, &object);
     object.Set("promptTokenCount", end.n_prompt_tokens);
     object.Set("cachedTokenCount", end.n_cached_tokens);
     object.Set("completionTokenCount", end.n_completion_tokens);
@@ -72,18 +86,25 @@ class EngineEventWriter : public EventWriter {
   }
 
  private:
+  void SetIds(const std::vector<Token>& ids, Napi::Object* object) const {
+    if (!ids.empty()) object->Set("ids", TokensToJs(env(), ids));
+  }
+
   Napi::Array Tokens(const std::vector<TokenLogprob>& tokens) const {
     Napi::Array result = Napi::Array::New(env(), tokens.size());
     for (uint32_t i = 0; i < tokens.size(); ++i) {
       const TokenLogprob& token = tokens[i];
-      Napi::Array top = Napi::Array::New(env(), 2 * token.top.size());
+      Napi::Array top = Napi::Array::New(env(), 3 * token.top.size());
       for (uint32_t j = 0; j < token.top.size(); ++j) {
-        top.Set(2 * j, Bytes(token.top[j].bytes));
-        top.Set(2 * j + 1, static_cast<double>(token.top[j].logprob));
+        top.Set(3 * j, token.top[j].token);
+        top.Set(3 * j + 1, Bytes(token.top[j].bytes));
+        top.Set(3 * j + 2, static_cast<double>(token.top[j].logprob));
       }
       Napi::Object object = Napi::Object::New(env());
+      object.Set("id", token.token);
       object.Set("bytes", Bytes(token.bytes));
       if (token.logprob) object.Set("logprob", static_cast<double>(*token.logprob));
+      if (token.rank) object.Set("rank", *token.rank);
       object.Set("top", top);
       object.Set("firstCharacter", token.first_character);
       result.Set(i, object);

@@ -9,7 +9,7 @@
 #include "node/option_reader.h"
 #include "node/promise_worker.h"
 #include "node/prompt_handle.h"
-#include "node/sampling_params.h"
+#include "node/request_options.h"
 #include "node/stats_js.h"
 #include "node/token_calls.h"
 
@@ -38,6 +38,8 @@ Napi::Function EngineWrap::Define(Napi::Env env) {
                           InstanceMethod<&EngineWrap::PrepareInfill>("prepareInfill"),
                           InstanceMethod<&EngineWrap::PrepareTokens>("prepareTokens"),
                           InstanceMethod<&EngineWrap::RenderChat>("renderChat"),
+                          InstanceMethod<&EngineWrap::PromptTokens>("promptTokens"),
+                          InstanceMethod<&EngineWrap::TokenizeAll>("tokenizeAll"),
                           InstanceMethod<&EngineWrap::Submit>("submit"),
                           InstanceMethod<&EngineWrap::Pause>("pause"),
                           InstanceMethod<&EngineWrap::Stats>("stats"),
@@ -117,19 +119,29 @@ Napi::Value EngineWrap::RenderChat(const Napi::CallbackInfo& info) {
 
 void EngineWrap::Submit(const Napi::CallbackInfo& info) {
   Thread& engine = thread();
-  const std::shared_ptr<const Prompt> prompt = PromptOf(info[1]);
-  common_params_sampling sampling = SamplingFrom(info[4].As<Napi::Object>());
-  prompt->Constrain(&sampling);
-  engine.Send(::Submit{
-      .id = RequestIdFrom(info[0]),
-      .prompt = prompt,
-      .max_tokens = info[2].As<Napi::Number>().Int32Value(),
-      .stops = StringsFrom(info[3].As<Napi::Array>()),
-      .sampling = std::move(sampling),
-      .cache_scope = StringAt(info, 5),
-      .logprobs = LogprobOptionsFrom(info[6]),
-      .submitted_at = Clock::now(),
-  });
+  engine.Send(SubmitFrom(RequestIdFrom(info[0]), PromptOf(info[1]), info[2].As<Napi::Object>()));
+}
+
+Napi::Value EngineWrap::PromptTokens(const Napi::CallbackInfo& info) {
+  return TokensToJs(info.Env(), PromptOf(info[0])->tokens);
+}
+
+Napi::Value EngineWrap::TokenizeAll(const Napi::CallbackInfo& info) {
+  using TokenLists = std::vector<std::vector<llama_token>>;
+  return RunOnWorker<TokenLists>(
+      Env(),
+      [model = &resources().model, use = Use(), texts = StringsFrom(info[0].As<Napi::Array>())] {
+        TokenLists lists;
+        for (const std::string& text : texts) {
+          lists.push_back(model->Tokenize(text, /*add_special=*/false, /*parse_special=*/false));
+        }
+        return lists;
+      },
+      [](Napi::Env env, TokenLists lists) {
+        Napi::Array result = Napi::Array::New(env, lists.size());
+        for (uint32_t i = 0; i < lists.size(); ++i) result.Set(i, TokensToJs(env, lists[i]));
+        return result;
+      });
 }
 
 void EngineWrap::Pause(const Napi::CallbackInfo& info) {

@@ -39,6 +39,8 @@ class EngineWrap : public ThreadWrap<EngineWrap, Engine, EngineResources> {
   Napi::Value PrepareInfill(const Napi::CallbackInfo& info);
   Napi::Value PrepareTokens(const Napi::CallbackInfo& info);
   Napi::Value RenderChat(const Napi::CallbackInfo& info);
+  Napi::Value PromptTokens(const Napi::CallbackInfo& info);
+  Napi::Value TokenizeAll(const Napi::CallbackInfo& info);
   void Submit(const Napi::CallbackInfo& info);
   void Pause(const Napi::CallbackInfo& info);
   Napi::Value Stats(const Napi::CallbackInfo& info);

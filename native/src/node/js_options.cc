@@ -19,12 +19,3 @@ std::vector<std::string> EngineOptionNames() {
   EngineOptions().VisitOptions([&](const char* name, auto*) { names.emplace_back(name); });
   return names;
 }
-
-std::optional<LogprobOptions> LogprobOptionsFrom(const Napi::Value& value) {
-  if (value.IsUndefined()) return std::nullopt;
-  LogprobOptions logprobs;
-  const OptionReader read(value.As<Napi::Object>());
-  read("topCount", &logprobs.n_top);
-  read("prompt", &logprobs.prompt);
-  return logprobs;
-}

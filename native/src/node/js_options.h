@@ -4,13 +4,11 @@
 
 #include <napi.h>
 
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/embedder.h"
 #include "engine/engine.h"
-#include "engine/messages.h"
 
 // Reads the options that EngineOptions::VisitOptions names; other properties have no effect.
 EngineOptions EngineOptionsFrom(const Napi::Object& options);
@@ -20,6 +18,3 @@ std::vector<std::string> EngineOptionNames();
 
 // Reads the options that EmbedderOptions::VisitOptions names.
 EmbedderOptions EmbedderOptionsFrom(const Napi::Object& options);
-
-// None for undefined.
-std::optional<LogprobOptions> LogprobOptionsFrom(const Napi::Value& value);

@@ -12,6 +12,7 @@ common_params_sampling SamplingFrom(const Napi::Object& options) {
   read("topK", &params.top_k);
   read("minP", &params.min_p);
   read("typicalP", &params.typ_p);
+  read("minKeep", &params.min_keep);
   read("topNSigma", &params.top_n_sigma);
   read("xtcProbability", &params.xtc_probability);
   read("xtcThreshold", &params.xtc_threshold);

@@ -10,6 +10,12 @@ std::vector<llama_token> TokensFrom(const Napi::Int32Array& array) {
   return {array.Data(), array.Data() + array.ElementLength()};
 }
 
+Napi::Int32Array TokensToJs(Napi::Env env, const std::vector<llama_token>& tokens) {
+  auto array = Napi::Int32Array::New(env, tokens.size());
+  std::copy(tokens.begin(), tokens.end(), array.Data());
+  return array;
+}
+
 Napi::Promise TokenizeCall(const Napi::CallbackInfo& info, const Model* model,
                            std::shared_ptr<void> use) {
   using Tokens = std::vector<llama_token>;
@@ -20,11 +26,7 @@ Napi::Promise TokenizeCall(const Napi::CallbackInfo& info, const Model* model,
        parse_special = info[2].As<Napi::Boolean>().Value()] {
         return model->Tokenize(text, add_special, parse_special);
       },
-      [](Napi::Env env, Tokens tokens) {
-        auto array = Napi::Int32Array::New(env, tokens.size());
-        std::copy(tokens.begin(), tokens.end(), array.Data());
-        return array;
-      });
+      [](Napi::Env env, Tokens tokens) { return TokensToJs(env, tokens); });
 }
 
 Napi::Promise DetokenizeCall(const Napi::CallbackInfo& info, const Model* model,

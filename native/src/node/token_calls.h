@@ -10,6 +10,7 @@
 #include "llama/model.h"
 
 std::vector<llama_token> TokensFrom(const Napi::Int32Array& array);
+Napi::Int32Array TokensToJs(Napi::Env env, const std::vector<llama_token>& tokens);
 
 // `tokenize(text, addSpecial, parseSpecial)`: a promise of an Int32Array.
 Napi::Promise TokenizeCall(const Napi::CallbackInfo& info, const Model* model,

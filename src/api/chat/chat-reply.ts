@@ -1,6 +1,10 @@
 import type { ReplyDelta } from '../../engine/generator.ts';
 import type { TokenLogprob } from '../../engine/logprobs.ts';
-import type { CompletionEvent, CompletionFinishReason } from '../generation/choice.ts';
+import {
+  type CompletionEvent,
+  type CompletionFinishReason,
+  isOfPrompt,
+} from '../generation/choice.ts';
 import type { CompletionTotals } from '../generation/completion.ts';
 import { toChatLogprobs } from '../generation/logprobs.ts';
 import type { ReplyCollector } from '../generation/reply.ts';
@@ -84,8 +88,8 @@ export class ChatReply implements ReplyCollector {
 
   add(choice: number, event: CompletionEvent): void {
     const extended = this.#choices[choice];
-    // No chat returns the log probabilities of its prompt.
-    if (extended === undefined || event.type === 'prompt-delta') return;
+    // No chat returns the log probabilities of its prompt, and only a stream has its progress.
+    if (extended === undefined || isOfPrompt(event)) return;
     if (event.type === 'choice-end') extended.finishReason = event.finishReason;
     else extended.message.add(event);
     extended.tokens.push(...(event.tokens ?? []));

@@ -3,6 +3,7 @@ import { documented } from '../../core/route-doc.ts';
 import { generationFields } from '../fields/generation-fields.ts';
 import { optional } from '../fields/optional.ts';
 import { ChatLogprobs } from '../generation/logprobs.ts';
+import { PromptProgress } from '../generation/prompt-progress.ts';
 import { replyHeadFields } from '../generation/reply-head.ts';
 import { Timings } from '../generation/timings.ts';
 import { Usage } from '../generation/usage.ts';
@@ -185,6 +186,8 @@ export const ChatCompletionChunk = Type.Object({
   usage: Type.Optional(Type.Union([Usage, Type.Null()])),
   /** On the last chunk. */
   timings: Type.Optional(Timings),
+  /** On chunks before the reply, with `return_progress`. */
+  prompt_progress: Type.Optional(PromptProgress),
 });
 export type ChatCompletionChunk = Static<typeof ChatCompletionChunk>;
 

@@ -22,8 +22,15 @@ export interface ChoiceEnd {
   readonly meanLogprob?: number;
 }
 
-/** An event of one choice: the tokens of its prompt, then the pieces of its reply, then its end. */
+/** An event of one choice: the events of its prompt, then the pieces of its reply, then its end. */
 export type CompletionEvent = Exclude<EngineEvent, SequenceEnd> | ChoiceEnd;
+
+type PromptEvent = Extract<EngineEvent, { type: 'prompt-delta' | 'prompt-progress' }>;
+
+/** True for events before the reply. */
+export function isOfPrompt(event: CompletionEvent): event is PromptEvent {
+  return event.type === 'prompt-delta' || event.type === 'prompt-progress';
+}
 
 /**
  * Takes one event of a choice.
@@ -89,6 +96,10 @@ export async function runChoice(
       const event = next.value;
       if (event.type === 'sequence-end') {
         end = noteEnd(context, permit, index, event);
+        continue;
+      }
+      if (event.type === 'prompt-progress') {
+        await emit(index, event);
         continue;
       }
       trace.noteDelta();

@@ -46,7 +46,7 @@ export function toChatLogprobs(tokens: readonly TokenLogprob[]): ChatLogprobs {
 function toWirePiece({
   bytes,
   logprob,
-}: TopLogprob): ChatLogprobs['content'][number]['top_logprobs'][number] {
+}: Omit<TopLogprob, 'id'>): ChatLogprobs['content'][number]['top_logprobs'][number] {
   return { token: bytes.toString(), logprob: Math.max(logprob, minLogprob), bytes: [...bytes] };
 }
 
@@ -109,7 +109,8 @@ function toColumns(tokens: readonly TokenLogprob[], offsets: number[]): TextLogp
 function toMap({ bytes, logprob, top }: TokenLogprob): Record<string, number> | null {
   if (logprob === undefined) return null;
   const map = new Map<string, number>();
-  for (const piece of [...top, { bytes, logprob }]) {
+  const itself: Omit<TopLogprob, 'id'> = { bytes, logprob };
+  for (const piece of [...top, itself]) {
     const key = toKey(piece.bytes);
     if (!map.has(key)) map.set(key, Math.max(piece.logprob, minLogprob));
   }

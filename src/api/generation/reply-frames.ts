@@ -2,6 +2,7 @@ import type { ReplyDelta } from '../../engine/generator.ts';
 import type { TokenLogprob } from '../../engine/logprobs.ts';
 import type { ChoiceEnd, CompletionEvent } from './choice.ts';
 import type { CompletionTotals } from './completion.ts';
+import { type PromptProgress, toPromptProgress } from './prompt-progress.ts';
 import { type ReplyHead, wireFinishReasons } from './reply-head.ts';
 import type { ReplyFramer } from './reply-stream.ts';
 import { doneFrame, frame } from './sse.ts';
@@ -15,7 +16,7 @@ export interface ChunkForm<Part extends object> {
   /** The log probabilities of a piece of a choice's reply, and of its prompt. */
   readonly toLogprobs: (tokens: readonly TokenLogprob[], choice: number) => object;
   readonly toPromptLogprobs?: (tokens: readonly TokenLogprob[], choice: number) => object;
-  /** Stands beside the finish reason. */
+  /** Stands beside the finish reason, and where there is nothing to add to the choice. */
   readonly endPart: Part;
 }
 
@@ -81,6 +82,10 @@ export class ReplyFrames<Part extends object> implements ReplyFramer {
       case 'prompt-delta':
         this.#prompts.get(choice)?.push(...event.tokens);
         return '';
+      case 'prompt-progress':
+        return this.#choice(choice, this.#form.endPart, undefined, {
+          progress: toPromptProgress(event),
+        });
       case 'choice-end':
         return this.#promptOpening(choice) + this.#end(choice, event);
       default:
@@ -141,14 +146,19 @@ export class ReplyFrames<Part extends object> implements ReplyFramer {
     index: number,
     part: Part,
     logprobs: object | null = null,
-    end: { readonly finishReason?: string; readonly timings?: Timings } = {},
+    end: {
+      readonly finishReason?: string;
+      readonly timings?: Timings;
+      readonly progress?: PromptProgress;
+    } = {},
   ): string {
-    const { finishReason = null, timings } = end;
+    const { finishReason = null, timings, progress } = end;
     return frame({
       ...this.#start(),
       choices: [{ index, ...part, logprobs, finish_reason: finishReason }],
       ...(this.#includeUsage && { usage: null }),
       ...(timings && { timings }),
+      ...(progress && { prompt_progress: progress }),
     });
   }
 

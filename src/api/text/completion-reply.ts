@@ -63,6 +63,9 @@ export class TextReply implements ReplyCollector {
       case 'prompt-delta':
         extended.promptTokens.push(...event.tokens);
         return;
+      case 'prompt-progress':
+        // Only a stream has it.
+        return;
       case 'choice-end':
         extended.finishReason = event.finishReason;
         extended.meanLogprob = event.meanLogprob ?? -Infinity;

@@ -3,6 +3,7 @@ import { generationFields, maxChoiceCount } from '../fields/generation-fields.ts
 import { optional } from '../fields/optional.ts';
 import { TextLogprobs } from '../generation/logprobs.ts';
 import type { PromptParts } from '../generation/prompt.ts';
+import { PromptProgress } from '../generation/prompt-progress.ts';
 import { replyHeadFields } from '../generation/reply-head.ts';
 import { Timings } from '../generation/timings.ts';
 import { Usage } from '../generation/usage.ts';
@@ -69,5 +70,7 @@ export const CompletionChunk = Type.Object({
   usage: Type.Optional(Type.Union([Usage, Type.Null()])),
   /** On the last chunk. */
   timings: Type.Optional(Timings),
+  /** On chunks before the reply, with `return_progress`. */
+  prompt_progress: Type.Optional(PromptProgress),
 });
 export type CompletionChunk = Static<typeof CompletionChunk>;
