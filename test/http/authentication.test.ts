@@ -7,6 +7,10 @@ import { bearer, secrets, withKeys } from '../support/test-keys.ts';
 
 const chatPath = '/v1/chat/completions';
 
+function basic(text: string): string {
+  return `Basic ${Buffer.from(text).toString('base64')}`;
+}
+
 function chat(headers: Record<string, string>) {
   return { method: 'POST', url: chatPath, headers, payload: chatBody() } as const;
 }
@@ -23,12 +27,30 @@ describe('a request with a key', () => {
       { authorization: 'Bearer', 'x-api-key': secrets.alice },
     ],
     ['as bearer behind a tab', { authorization: `Bearer\t${secrets.alice}` }],
+    ['as Api-Key, which Azure’s clients send', { 'api-key': secrets.alice }],
+    ['beside a dummy', { ...bearer('sk-no-key-required'), 'x-api-key': secrets.alice }],
+    ['beside a dummy of one word', { authorization: 'none', 'api-key': secrets.alice }],
+    ['in the first header', { ...bearer(secrets.alice), 'x-api-key': 'dummy', 'api-key': '' }],
+    [
+      'in the last header',
+      { ...bearer(secrets.carol), 'x-api-key': 'none', 'api-key': secrets.alice },
+    ],
+    ['in both headers', { ...bearer(secrets.alice), 'x-api-key': secrets.alice }],
+    ['as a password', { authorization: basic(`anyone:${secrets.alice}`) }],
+    ['as a user without a password', { authorization: basic(`${secrets.alice}:`) }],
+    ['as a user alone', { authorization: basic(secrets.alice) }],
+    ['behind two schemes', { authorization: `Bearer Bearer ${secrets.alice}` }],
+    ['behind another scheme', { authorization: `Token ${secrets.alice}` }],
+    ['behind a scheme in X-Api-Key', { 'x-api-key': `Bearer ${secrets.alice}` }],
+    ['in quotes', { authorization: `Bearer "${secrets.alice}"` }],
+    ['in quotes by itself', { 'x-api-key': `'${secrets.alice}'` }],
     ['that is stored as a hash', bearer(secrets.bob)],
   ])('%s is answered', async (_name, headers) => {
     const file = `alice:${secrets.alice}\nbob:${hashOf(secrets.bob)}`;
     const { app } = startGateway({ authentication: await withKeys(file) });
     const reply = await app.inject(chat(headers));
     expect(reply.statusCode).toBe(200);
+    expect(reply.headers).not.toHaveProperty('www-authenticate');
   });
 
   test('says its key id in the log, and never the key', async () => {
@@ -66,11 +88,15 @@ describe('a request that is refused with 401', () => {
     ['with another scheme', { authorization: 'Basic YTpi' }, 'invalid format'],
     ['with an unknown key', bearer(secrets.carol), 'is not known'],
     ['with an expired key', bearer(secrets.bob), 'has expired'],
+    ['with a scheme alone', { authorization: 'Bearer' }, 'is empty'],
+    ['with an empty password', { authorization: basic(':') }, 'is empty'],
+    ['with a wrong password', { authorization: basic(`a:${secrets.carol}`) }, 'is not known'],
     [
-      'with an unknown key beside a valid one',
-      { ...bearer(secrets.carol), 'x-api-key': secrets.alice },
-      'is not known',
+      'with an expired key beside a dummy',
+      { ...bearer('sk-no-key-required'), 'x-api-key': secrets.bob },
+      'has expired',
     ],
+    ['with two dummies', { ...bearer('none'), 'x-api-key': secrets.carol }, 'is not known'],
   ] as const;
 
   test.each(causes)('%s says so', async (_name, headers, message) => {
@@ -105,6 +131,14 @@ describe('a request that is refused with 401', () => {
     expect(reply.statusCode).toBe(401);
     expect(reply.json().error.message).toContain('misconfigured');
     expect(new Set([...messages, reply.json()].map(({ error }) => error.message)).size).toBe(6);
+  });
+
+  test('may have its key in no URL, which proxies log', async () => {
+    const { app } = startGateway({ authentication: await withKeys(file) });
+    for (const name of ['api-key', 'api_key', 'key']) {
+      const reply = await app.inject(`/v1/models?${name}=${secrets.alice}`);
+      expect(reply.statusCode).toBe(401);
+    }
   });
 
   test('is refused before its body is read', async () => {
@@ -245,6 +279,19 @@ describe('an address that fails too often', () => {
       statuses.push((await app.inject({ url: '/v1/models', headers })).statusCode);
     }
     expect(statuses).toEqual([401, 429]);
+  });
+
+  test('spends an attempt for each key that it tries, and none for a dummy beside a valid key', async () => {
+    const authentication = await withKeys(file, { failuresPerMinute: 3 });
+    const { app } = startGateway({ authentication });
+    const ask = async (headers: Record<string, string>) =>
+      (await app.inject({ url: '/v1/models', headers })).statusCode;
+    for (let attempt = 0; attempt < 5; attempt++) {
+      expect(await ask({ ...bearer('dummy'), 'x-api-key': secrets.alice })).toBe(200);
+    }
+    expect(await ask({ ...bearer(secrets.carol), 'x-api-key': secrets.carol })).toBe(401);
+    expect(await ask({ ...bearer(secrets.carol), 'api-key': 'another' })).toBe(401);
+    expect(await ask(bearer(secrets.alice))).toBe(429);
   });
 
   test('may forget its key or let it expire as often as it likes', async () => {

@@ -39,13 +39,16 @@ export interface KeyPolicy {
 }
 
 /** Why a request is not authenticated, in the order of the checks. */
-export type AuthenticationReason =
-  | 'no-keys'
-  | 'missing'
-  | 'empty'
-  | 'malformed'
-  | 'unknown'
-  | 'expired';
+export const authenticationReasons = [
+  'no-keys',
+  'missing',
+  'empty',
+  'malformed',
+  'unknown',
+  'expired',
+] as const;
+
+export type AuthenticationReason = (typeof authenticationReasons)[number];
 
 const messages: Readonly<Record<AuthenticationReason, string>> = {
   'no-keys': 'Authentication is misconfigured: the server has no valid API key.',

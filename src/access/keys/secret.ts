@@ -33,15 +33,44 @@ const exampleWords = new Set([
   ...['placeholder', 'dummy', 'sample', 'insert', 'todo', 'secret', 'password', 'apikey'],
 ]);
 
+/** Characters that make a part of a secret random: examples have shorter words with letters and digits (`v2`, `key1`). */
+const randomPartLength = 10;
+
+/** Longer words of letters alone, or of digits alone, are no words of an example either. */
+const longWordLength = 16;
+const longNumberLength = 12;
+
 /**
- * Whether a secret is copied from an example and so publicly known: one of its words says so, or more than half of it is
- * runs such as `abc`, `123` and `000`. A random secret is practically never either.
+ * Whether a secret is copied from an example and so publicly known: one of its words says so and no other part of it is
+ * random, or more than half of it is runs such as `abc`, `123` and `000`. A random secret is practically never either.
  */
 export function isPlaceholder(secret: string): boolean {
-  const words = secret.toLowerCase().split(/[-_]+/);
-  if (words.some((word) => exampleWords.has(word))) return true;
+  const words = secret.split(/[-_]+/);
+  const isExample = words.some((word) => exampleWords.has(word.toLowerCase()));
+  if (isExample && !hasRandomPart(words)) return true;
   const body = secret.replace(/^sk-/, '').toLowerCase();
   return charactersInRuns(body) * 2 > body.length;
+}
+
+/** Whether some words are neither words of a language nor numbers that people choose. */
+function hasRandomPart(words: readonly string[]): boolean {
+  if (lengthWithoutRuns(words.filter(isIrregular).join('')) >= randomPartLength) return true;
+  return words
+    .flatMap((word) => word.split(/(?=[A-Z][a-z])/))
+    .some((word) => {
+      const minLength = /^\d+$/.test(word) ? longNumberLength : longWordLength;
+      return lengthWithoutRuns(word) >= minLength;
+    });
+}
+
+/** Whether a word mixes letters and digits, or cases in another way than `CamelCase`. */
+function isIrregular(word: string): boolean {
+  const mixesDigits = /\d/.test(word) && /[a-z]/i.test(word);
+  return mixesDigits || (/[A-Z][a-z]?[A-Z]/.test(word) && /[a-z]/.test(word));
+}
+
+function lengthWithoutRuns(text: string): number {
+  return text.length - charactersInRuns(text.toLowerCase());
 }
 
 /** Number of characters in runs of three or more equal or consecutive characters. */

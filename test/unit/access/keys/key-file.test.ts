@@ -202,8 +202,29 @@ describe('a secret', () => {
     'aaaaaaaaaaaaaaaaaaaa',
     'sk-1234567890123456',
     'sk-00000000000000000000',
+    'my-secret-key-2026-11-29',
+    'sk-your-key-v2-here1',
+    'dummy-gpt4-key-llm3',
+    'your-secret-production-gateway-key',
+    'Example-YourSecretKeyHere',
+    'secret-abcdefghijklmnopqrstuvwxyz',
+    'secret-1234567890123456',
   ])('%s is a placeholder', (text) => {
     expect(isPlaceholder(text)).toBe(true);
+  });
+
+  test.each([
+    'prod-secret-9f3ac77b1e5d42',
+    'secret_Xk9dLmQ2pR7w',
+    'sk-secret-a9-Xk_2pQ-9zLm4',
+    'example-com-7c1f09ab33de',
+    'sample-app-847201938475',
+    'password-correcthorsebatterystaple',
+    'todo-app-kQzXvBnMtRpLwJ',
+    'change-550e8400-e29b-41d4-a716-446655440000',
+    'SECRET-9F3AC77B1E5D42',
+  ])('%s is a key: a part of it is random', (text) => {
+    expect(isPlaceholder(text)).toBe(false);
   });
 
   test('has a hash that does not change', () => {
