@@ -33,10 +33,12 @@ function row({ name, type, labels, help }: MetricFamily): string {
 
 function allFamilies(): readonly MetricFamily[] {
   const models = new ModelRegistry();
+  const admission = new Admission({ waitingCount: 0, waitMs: 0 }, () => 0);
   const families = new Metrics({
     models,
     watch: new EngineWatch(models, 0),
-    admission: new Admission({ waitingCount: 0, waitMs: 0 }, () => 0),
+    admission,
+    inputAdmission: admission,
     modelName: '',
     version: '',
   }).families();

@@ -122,6 +122,13 @@ export const engineStatistics = [
     help: 'Draft tokens that were accepted, by their position in the draft, from 0.',
   },
   {
+    name: 'batchCountBySize',
+    kind: 'counter',
+    unit: 'count',
+    label: 'size',
+    help: 'Batches by their tokens: element i counts those of at most 2^i tokens, and of more than the elements before it.',
+  },
+  {
     name: 'runningCount',
     kind: 'gauge',
     unit: 'count',

@@ -68,6 +68,7 @@ function recordOf(request: FastifyRequest, status: number, trace: RequestTrace):
     sentBytes: trace.sentBytes,
     generation: trace.generation,
     inputTokenCount: trace.inputTokenCount,
+    inputMs: trace.inputMs,
     traceHeaders: traceHeadersOf(request),
   };
 }

@@ -9,6 +9,9 @@ import { nearest } from '../core/nearest.ts';
 
 /** The names of other servers for a route of this one, whose fields and reply serve their clients, too. */
 const otherNames: Readonly<Record<string, readonly string[]>> = {
+  '/ready': ['/health_generate'],
+  '/model_info': ['/get_model_info'],
+  '/server_info': ['/get_server_info'],
   '/v1/rerank': ['/rerank', '/reranking', '/v1/reranking', '/v2/rerank'],
 };
 

@@ -15,7 +15,9 @@ import { metricsRoute } from '../api/info/metrics.ts';
 import { models as modelRoutes } from '../api/info/models.ts';
 import { props } from '../api/info/props.ts';
 import { reload } from '../api/info/reload.ts';
+import { sglang } from '../api/info/sglang.ts';
 import { usage } from '../api/info/usage.ts';
+import { vllm } from '../api/info/vllm.ts';
 import { completions } from '../api/text/completions.ts';
 import { tokens } from '../api/text/tokens.ts';
 import { embeddings } from '../api/vectors/embeddings.ts';
@@ -194,6 +196,8 @@ function registerRoutes(app: Gateway, deps: GatewayDeps): void {
   app.register(chatPrompts, { models, strictModel });
   app.register(tokens, { models });
   app.register(props, { models, version });
+  app.register(vllm, { models, metrics, version });
+  app.register(sglang, { models, metrics, version });
 }
 
 /** The options of Node's server. Fastify types a server with TLS differently; the gateway treats both alike. */

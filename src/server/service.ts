@@ -32,17 +32,19 @@ export async function createService(
   const models = new ModelRegistry();
   // Without a model no request is admitted.
   const admission = new Admission(queue, () => models.current?.engine.info.slotCount ?? 0);
+  const inputAdmission = new Admission(queue, () => inputSlotCount);
   const watch = new EngineWatch(models, config.supervision.watchdogTimeoutMs);
   return {
     models,
     drain: new Drain(),
     admission,
-    inputAdmission: new Admission(queue, () => inputSlotCount),
+    inputAdmission,
     watch,
     metrics: new Metrics({
       models,
       watch,
       admission,
+      inputAdmission,
       modelName,
       version: programVersion,
       restartCount,

@@ -4,7 +4,12 @@ import { statisticsSource } from '../../scripts/statistics-source.ts';
 import type { GeneratingEngine } from '../../src/engine/engine.ts';
 import { zeroStats } from '../../src/engine/engine-stats.ts';
 import { loadAddon } from '../../src/engine/load-addon.ts';
-import { type LoadedModel, loadModel, startEngine } from '../../tools/fixtures/start-engine.ts';
+import {
+  complete,
+  type LoadedModel,
+  loadModel,
+  startEngine,
+} from '../../tools/fixtures/start-engine.ts';
 
 let loaded: LoadedModel;
 let engine: GeneratingEngine;
@@ -26,4 +31,16 @@ test('the list of statistics is the one of the addon: npm run docs:metrics write
 
 test('an engine that has done nothing has every statistic, and each is zero', () => {
   expect(engine.stats()).toEqual(zeroStats);
+});
+
+test('every batch is counted by its size', async () => {
+  await complete(engine, 'one two three four five six', { maxTokens: 5 });
+  const { batchCountBySize, decodedTokenCount, backgroundPrefilledTokenCount } = engine.stats();
+  // The prompt in one batch, then tokens one by one; the last one is sampled and not computed.
+  expect(batchCountBySize[0]).toBe(4);
+  expect(batchCountBySize.reduce((sum, count) => sum + count, 0)).toBe(5);
+  const promptCount = decodedTokenCount - backgroundPrefilledTokenCount - 4;
+  const size = batchCountBySize.findLastIndex((count) => count > 0);
+  expect(promptCount).toBeLessThanOrEqual(2 ** size);
+  expect(promptCount).toBeGreaterThan(2 ** (size - 1));
 });

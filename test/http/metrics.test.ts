@@ -168,6 +168,95 @@ test('tells which state the model is in', async () => {
   expect(ready.value('gateway_model_bytes')).toBe(1_185_376);
 });
 
+describe('what routers read', () => {
+  const vllm = { model_name: 'tiny/story model', engine: '0' };
+
+  test('is the size of the cache in blocks that tell long prompts apart', async () => {
+    const series = await scrape(startGateway());
+    const [size] = series.all('vllm:cache_config_info');
+    expect(size?.labels).toEqual({ ...vllm, block_size: '64', num_gpu_blocks: '128' });
+    const none = await scrape(startGateway({ loading: true }));
+    expect(none.all('vllm:cache_config_info')).toEqual([]);
+  });
+
+  test('are the adapters there are, none, and the use of the cache under both names', async () => {
+    const gateway = startGateway();
+    const stats = { ...gateway.engine.stats(), usedKvTokenCount: 2048 };
+    gateway.engine.stats = () => stats;
+    const series = await scrape(gateway);
+    const adapters = { max_lora: '0', waiting_lora_adapters: '', running_lora_adapters: '' };
+    expect(series.value('vllm:lora_requests_info', adapters)).toBeGreaterThan(1_700_000_000);
+    expect(series.value('vllm:kv_cache_usage_perc', vllm)).toBe(0.25);
+    expect(series.value('vllm:gpu_cache_usage_perc', vllm)).toBe(0.25);
+  });
+
+  test('are the sizes of batches, as a histogram', async () => {
+    const gateway = startGateway();
+    const large = Array.from({ length: 20 }, () => 0);
+    const stats = {
+      ...gateway.engine.stats(),
+      batchCountBySize: [3, 2, 0, 1, ...large, 4],
+      decodedTokenCount: 1000,
+      backgroundPrefilledTokenCount: 300,
+    };
+    gateway.engine.stats = () => stats;
+    for (const _ of ['first', 'second']) {
+      const series = await scrape(gateway);
+      const name = 'vllm:iteration_tokens_total';
+      const bucket = (le: string) => series.value(`${name}_bucket`, { ...vllm, le });
+      expect(['1', '2', '4', '8', '16384', '+Inf'].map(bucket)).toEqual([3, 5, 5, 6, 6, 10]);
+      expect(series.value(`${name}_count`, vllm)).toBe(10);
+      expect(series.value(`${name}_sum`, vllm)).toBe(700);
+    }
+    const { body } = await gateway.app.inject('/metrics');
+    expect(body).toContain('# TYPE vllm:iteration_tokens_total histogram');
+  });
+
+  test('are embedding requests too, while they run and after', async () => {
+    const gateway = startGateway();
+    const { app, engine } = gateway;
+    const gateOpen = gate();
+    engine.script.beforeVectors = () => gateOpen.opened;
+    // The fake counts them among its sequences, the native engine does not.
+    const { stats } = engine;
+    engine.stats = () => ({ ...stats.call(engine), runningCount: 0 });
+    const reply = app.inject({
+      method: 'POST',
+      url: '/v1/embeddings',
+      payload: { input: 'a b c' },
+    });
+    await engine.until(() => engine.preparedInputs.length === 1);
+    await expect
+      .poll(async () => (await scrape(gateway)).value('llamacpp:requests_processing'))
+      .toBe(1);
+    const running = await scrape(gateway);
+    expect(running.value('vllm:num_requests_running', vllm)).toBe(1);
+    expect(running.value('llamacpp:prompt_tokens_total')).toBe(0);
+    gateOpen.open();
+    await reply;
+    await expect
+      .poll(async () => (await scrape(gateway)).value('llamacpp:prompt_tokens_total'))
+      .toBe(3);
+    const ended = await scrape(gateway);
+    expect(ended.value('llamacpp:requests_processing')).toBe(0);
+    expect(ended.value('llamacpp:prompt_seconds_total')).toBeGreaterThan(0);
+    expect(ended.value('llamacpp:prompt_tokens_seconds')).toBeGreaterThan(0);
+  });
+
+  test('of a server that only embeds counts each request once', async () => {
+    const gateway = startGateway({ engineInfo: { generates: false } });
+    const { app, engine } = gateway;
+    const gateOpen = gate();
+    engine.script.beforeVectors = () => gateOpen.opened;
+    const reply = app.inject({ method: 'POST', url: '/v1/embeddings', payload: { input: 'a' } });
+    await expect
+      .poll(async () => (await scrape(gateway)).value('llamacpp:requests_processing'))
+      .toBe(1);
+    gateOpen.open();
+    await reply;
+  });
+});
+
 describe('what is counted', () => {
   test('guessed tokens, under the names of vLLM and of llama-server', async () => {
     const gateway = startGateway();
@@ -337,7 +426,12 @@ describe('series of single keys', () => {
     const models = new ModelRegistry();
     const watch = new EngineWatch(models, 0);
     const admission = new Admission({ waitingCount: 0, waitMs: 0 }, () => 1);
-    return new Metrics({ models, watch, admission, modelName: 'tiny', version: '0.0.0' });
+    const inputAdmission = admission;
+    return new Metrics({
+      ...{ models, watch, admission, inputAdmission },
+      modelName: 'tiny',
+      version: '0.0.0',
+    });
   };
 
   test('are left out where everyone may read', async () => {

@@ -9,6 +9,9 @@ const served = {
   object: 'model',
   created: card.created,
   owned_by: 'llama-gguf-inference',
+  root: card.id,
+  parent: null,
+  max_model_len: 2048,
   context_length: 2048,
   trained_context_length: 4096,
   architecture: 'llama',
@@ -25,6 +28,14 @@ const served = {
     infill: true,
     embeddings: true,
     rerank: false,
+  },
+  meta: {
+    n_vocab: 32_000,
+    n_ctx: 2048,
+    n_ctx_train: 4096,
+    n_embd: 8,
+    n_params: 260_000,
+    size: 1_185_376,
   },
 };
 

@@ -101,7 +101,11 @@ function assembleGateway(options: TestGatewayOptions): TestGateway {
   const admission = new Admission(queue, () => engine.info.slotCount);
   const inputAdmission = new Admission(queue, () => engine.info.slotCount);
   const watch = new EngineWatch(models, 0);
-  const metrics = new Metrics({ models, watch, admission, modelName: card.id, version: '0.0.0' });
+  const metrics = new Metrics({
+    ...{ models, watch, admission, inputAdmission },
+    modelName: card.id,
+    version: '0.0.0',
+  });
   const logLines: Record<string, unknown>[] = [];
   const logger = pino(
     { level: 'debug' },

@@ -41,6 +41,7 @@ struct EngineStats {
   uint64_t n_drafted_tokens = 0;
   uint64_t n_accepted_tokens = 0;
   std::vector<uint64_t> n_accepted_by_position = {};
+  std::vector<uint64_t> n_batches_by_size = {};
   int32_t n_running = 0;
   int32_t n_waiting = 0;
   int32_t n_used_kv_tokens = 0;
@@ -101,6 +102,11 @@ struct EngineStats {
     visit({"acceptedTokenCountByPosition", kCounter, kCount, nullptr,
            "Draft tokens that were accepted, by their position in the draft, from 0.", "position"},
           n_accepted_by_position);
+    visit({"batchCountBySize", kCounter, kCount, nullptr,
+           "Batches by their tokens: element i counts those of at most 2^i tokens, and of more than "
+           "the elements before it.",
+           "size"},
+          n_batches_by_size);
     visit({"runningCount", kGauge, kCount, nullptr, "Sequences that hold a slot."}, n_running);
     visit({"waitingCount", kGauge, kCount, nullptr, "Sequences that wait for a slot."}, n_waiting);
     visit({"usedKvTokenCount", kGauge, kCount, "gateway_kv_used_tokens",

@@ -1,10 +1,20 @@
 #include "engine/statistics.h"
 
 #include <algorithm>
+#include <bit>
 
 void Statistics::CountDecode(int32_t n_calls, double ms) {
   counted_.n_decode_calls += n_calls;
   counted_.decode_ms += ms;
+}
+
+void Statistics::CountBatch(int32_t n_tokens) {
+  if (n_tokens == 0) return;
+  counted_.n_decoded_tokens += n_tokens;
+  const auto size = static_cast<size_t>(std::bit_width(static_cast<uint32_t>(n_tokens - 1)));
+  auto& by_size = counted_.n_batches_by_size;
+  by_size.resize(std::max(by_size.size(), size + 1));
+  ++by_size[size];
 }
 
 void Statistics::CountBackground(int32_t n_tokens) {

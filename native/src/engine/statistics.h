@@ -18,7 +18,8 @@ class Statistics {
   void CountStepTime(double ms) { counted_.step_ms += ms; }
   // Calls of llama_decode that took `ms` together.
   void CountDecode(int32_t n_calls, double ms);
-  void CountBatch(int32_t n_tokens) { counted_.n_decoded_tokens += n_tokens; }
+  // A batch of `n_tokens`, possibly 0, was computed.
+  void CountBatch(int32_t n_tokens);
   void CountBackground(int32_t n_tokens);
   // The tokens [first, first + n_tokens) of a sequence were computed.
   void CountComputed(int32_t first, int32_t n_tokens, Completion* completion);

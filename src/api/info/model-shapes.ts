@@ -20,6 +20,11 @@ export const Model = Type.Object({
   object: Type.Literal('model'),
   created: Type.Integer(),
   owned_by: Type.String(),
+  /** The names of vLLM: the model itself, and none that it is an adapter of. */
+  root: Type.String(),
+  parent: Type.Null(),
+  /** vLLM's name of `context_length`. */
+  max_model_len: Type.Integer(),
   context_length: Type.Integer(),
   trained_context_length: Type.Union([Type.Integer(), Type.Null()]),
   architecture: Type.String(),
@@ -30,6 +35,15 @@ export const Model = Type.Object({
   /** Values of a vector; null without embeddings. */
   embedding_length: Type.Union([Type.Integer(), Type.Null()]),
   capabilities: Capabilities,
+  /** The same numbers under llama-server's names. */
+  meta: Type.Object({
+    n_vocab: Type.Integer(),
+    n_ctx: Type.Integer(),
+    n_ctx_train: Type.Union([Type.Integer(), Type.Null()]),
+    n_embd: Type.Integer(),
+    n_params: Type.Integer(),
+    size: Type.Integer(),
+  }),
 });
 export type Model = Static<typeof Model>;
 
@@ -40,13 +54,16 @@ export const ModelList = Type.Object({
 export type ModelList = Static<typeof ModelList>;
 
 export function toModel({ card, engine }: ServedModel): Model {
-  const { contextLength, embedding } = engine.info;
+  const { contextLength, embedding, vocabularySize } = engine.info;
   const capabilities = toCapabilities(engine);
   return {
     id: card.id,
     object: 'model',
     created: card.created,
     owned_by: 'llama-gguf-inference',
+    root: card.id,
+    parent: null,
+    max_model_len: contextLength,
     context_length: contextLength,
     trained_context_length: card.trainedContextLength ?? null,
     architecture: card.architecture,
@@ -56,6 +73,14 @@ export function toModel({ card, engine }: ServedModel): Model {
     bundled: card.bundled,
     embedding_length: capabilities.embeddings ? embedding.width : null,
     capabilities,
+    meta: {
+      n_vocab: vocabularySize,
+      n_ctx: contextLength,
+      n_ctx_train: card.trainedContextLength ?? null,
+      n_embd: embedding.width,
+      n_params: card.parameterCount,
+      size: card.sizeBytes,
+    },
   };
 }
 

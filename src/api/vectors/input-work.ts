@@ -66,11 +66,13 @@ export async function metered<T>(
   const promptTokenCount = tokenCounts.reduce((sum, count) => sum + count, 0);
   await meter.reserve({ promptTokenCount, completionTokenCount: 0 });
   trace.inputTokenCount = promptTokenCount;
+  const beganMs = performance.now();
   let spent = 0;
   let failed = true;
   try {
     const result = await compute();
     spent = promptTokenCount;
+    trace.inputMs = performance.now() - beganMs;
     failed = false;
     return result;
   } finally {

@@ -3,11 +3,11 @@
  * here export statistics under the names of vLLM and llama-server.
  */
 import { Counter, Gauge, type Registry } from 'prom-client';
-import type { Admission } from '../../admission/admission.ts';
 import { engineStatistics } from '../../engine/engine-statistics.ts';
 import { type EngineStats, type Statistic, zeroStats } from '../../engine/engine-stats.ts';
 import type { ModelRegistry } from '../../model/registry.ts';
-import { readCounter, readGauge, type SeriesOptions } from './series.ts';
+import { readCounter, readGauge, readHistogram, type SeriesOptions } from './series.ts';
+import { type LoadSources, loadOf } from './server-load.ts';
 
 type Reading = (stats: EngineStats) => number;
 type Row = readonly [name: string, help: string, read: Reading];
@@ -31,13 +31,20 @@ const vllmCounters: readonly Row[] = [
 ];
 
 const vllmGauges: readonly Row[] = [
-  ['vllm:num_requests_running', 'Sequences that hold a slot.', (stats) => stats.runningCount],
-  ['vllm:num_requests_waiting', 'Sequences that wait for a slot.', (stats) => stats.waitingCount],
+  [
+    'vllm:num_requests_running',
+    'Sequences that hold a slot, and requests that are embedded or ranked.',
+    (stats) => stats.runningCount,
+  ],
+  [
+    'vllm:num_requests_waiting',
+    'Sequences that wait for a slot, and requests that wait to be embedded or ranked.',
+    (stats) => stats.waitingCount,
+  ],
 ];
 
 /** llama-server's names, without labels. */
 const llamaCounters: readonly Row[] = [
-  ['llamacpp:prompt_tokens_total', 'Prompt tokens computed.', (stats) => stats.prefilledTokenCount],
   [
     'llamacpp:prompt_tokens_cached_total',
     'Prompt tokens found in the cache.',
@@ -49,8 +56,16 @@ const llamaCounters: readonly Row[] = [
 ];
 
 const llamaGauges: readonly Row[] = [
-  ['llamacpp:requests_processing', 'Sequences that hold a slot.', (stats) => stats.runningCount],
-  ['llamacpp:requests_deferred', 'Sequences that wait for a slot.', (stats) => stats.waitingCount],
+  [
+    'llamacpp:requests_processing',
+    'Sequences that hold a slot, and requests that are embedded or ranked.',
+    (stats) => stats.runningCount,
+  ],
+  [
+    'llamacpp:requests_deferred',
+    'Sequences that wait for a slot, and requests that wait to be embedded or ranked.',
+    (stats) => stats.waitingCount,
+  ],
 ];
 
 /** The statistics of one kind that have a series of their own. */
@@ -64,23 +79,30 @@ function ownRows(kind: Statistic['kind']): Row[] {
 }
 
 /** Where the numbers come from. */
-export interface EngineMetricsSources {
-  readonly models: ModelRegistry;
+export interface EngineMetricsSources extends LoadSources {
   /** `model_name` of vLLM's series. */
   readonly modelName: string;
-  /** Sequences wait here before they are submitted to the engine. */
-  readonly admission: Admission;
 }
+
+/**
+ * Routers count a prompt in blocks and take the size of the cache from them: with blocks of one token they would compare
+ * the first 256 tokens of prompts and no more. The KV cache itself has no blocks.
+ */
+const nominalBlockSize = 64;
+
+/** Bounds of the tokens of a batch: powers of two, as the engine counts. */
+const batchBounds = Array.from({ length: 15 }, (_, exponent) => 2 ** exponent);
 
 /** Adds series that a scrape reads from the engine. They are zero until the engine has started. */
 export function addEngineMetrics(
   registry: Registry,
-  { models, modelName, admission }: EngineMetricsSources,
+  { modelName, ...sources }: EngineMetricsSources,
 ): void {
+  const { models, inputs } = sources;
   const labels = { model_name: modelName, engine: '0' };
   const reading = (read: Reading) => () => {
     const stats = models.current?.engine.stats() ?? zeroStats;
-    return read({ ...stats, waitingCount: stats.waitingCount + admission.waitingCount });
+    return read({ ...stats, ...loadOf(sources) });
   };
   const add = (
     addOne: typeof readCounter,
@@ -98,6 +120,27 @@ export function addEngineMetrics(
   add(readCounter, ownRows('counter'));
   add(readGauge, ownRows('gauge'));
 
+  readCounter(
+    registry,
+    {
+      name: 'llamacpp:prompt_tokens_total',
+      help: 'Prompt tokens computed, and tokens of inputs that were embedded or ranked.',
+    },
+    () => reading((stats) => stats.prefilledTokenCount)() + inputs.tokenCount(),
+  );
+  readHistogram(
+    registry,
+    { name: 'vllm:iteration_tokens_total', help: 'Tokens of a batch.', labels },
+    batchBounds,
+    () => {
+      const stats = models.current?.engine.stats() ?? zeroStats;
+      return {
+        counts: stats.batchCountBySize,
+        sum: stats.decodedTokenCount - stats.backgroundPrefilledTokenCount,
+      };
+    },
+  );
+
   const waitingByReason = 'vllm:num_requests_waiting_by_reason';
   readGauge(
     registry,
@@ -109,15 +152,18 @@ export function addEngineMetrics(
     reading((stats) => stats.waitingCount),
   );
   const infoOf = () => models.current?.engine.info;
-  readGauge(
-    registry,
-    {
-      name: 'vllm:kv_cache_usage_perc',
-      help: 'Share of the KV cells that running sequences hold, 0 to 1. Cached prefixes do not count.',
-      labels,
-    },
-    () => reading((stats) => stats.usedKvTokenCount)() / (infoOf()?.kvTokenCount ?? 1),
-  );
+  // The second is vLLM's older name, which some routers still read.
+  for (const name of ['vllm:kv_cache_usage_perc', 'vllm:gpu_cache_usage_perc']) {
+    readGauge(
+      registry,
+      {
+        name,
+        help: 'Share of the KV cells that running sequences hold, 0 to 1. Cached prefixes do not count.',
+        labels,
+      },
+      () => reading((stats) => stats.usedKvTokenCount)() / (infoOf()?.kvTokenCount ?? 1),
+    );
+  }
   readGauge(
     registry,
     { name: 'gateway_kv_tokens', help: 'KV cells in total.' },
@@ -131,6 +177,15 @@ export function addEngineMetrics(
   addAcceptedByPosition(registry, models, 'vllm:', labels);
   addAcceptedByPosition(registry, models, 'llamacpp:');
   addCacheInfo(registry, models, labels);
+  readGauge(
+    registry,
+    {
+      name: 'vllm:lora_requests_info',
+      help: 'LoRA adapters: none. The value is the time in Unix seconds.',
+      labels: { max_lora: '0', waiting_lora_adapters: '', running_lora_adapters: '' },
+    },
+    () => Date.now() / 1000,
+  );
 }
 
 /** Speculative decoding; both servers use the same names for it. */
@@ -176,7 +231,7 @@ function addAcceptedByPosition(
   });
 }
 
-/** A block is one token here, which keeps the sums of vLLM's dashboards right. */
+/** Block size times blocks is the size of the cache, as dashboards compute it, up to a block. */
 function addCacheInfo(
   registry: Registry,
   models: ModelRegistry,
@@ -184,14 +239,16 @@ function addCacheInfo(
 ): void {
   new Gauge({
     name: 'vllm:cache_config_info',
-    help: 'Size of the KV cache; always 1. A block is one token.',
+    help: 'Size of the KV cache in nominal blocks of 64 tokens; always 1.',
     labelNames: [...Object.keys(labels), 'block_size', 'num_gpu_blocks'],
     registers: [registry],
     collect() {
       const info = models.current?.engine.info;
       this.reset();
       if (info === undefined) return;
-      this.set({ ...labels, block_size: '1', num_gpu_blocks: String(info.kvTokenCount) }, 1);
+      const blockCount = Math.floor(info.kvTokenCount / nominalBlockSize);
+      const size = { block_size: String(nominalBlockSize), num_gpu_blocks: String(blockCount) };
+      this.set({ ...labels, ...size }, 1);
     },
   });
 }

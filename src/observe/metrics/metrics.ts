@@ -9,6 +9,7 @@ import { KeyMetrics } from './key-metrics.ts';
 import { toOpenMetrics } from './open-metrics.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { readCounter, readGauge } from './series.ts';
+import { type LoadSources, loadOf, type ServerLoad } from './server-load.ts';
 
 /** The sources of the metrics, and their constant labels. */
 export interface MetricsOptions {
@@ -20,6 +21,8 @@ export interface MetricsOptions {
   readonly watch: EngineWatch;
   /** Sequences wait here before they are submitted to the engine. */
   readonly admission: Admission;
+  /** Requests for vectors and scores wait here. */
+  readonly inputAdmission: Admission;
   /** Gateway processes that crashed before this one. */
   readonly restartCount?: number;
   /**
@@ -57,6 +60,7 @@ export class Metrics implements TraceObserver {
   readonly #counts: GatewayCounts;
   readonly #requests: RequestMetrics;
   readonly #keys: KeyMetrics;
+  readonly #loadSources: LoadSources;
 
   constructor(options: MetricsOptions) {
     const {
@@ -65,6 +69,7 @@ export class Metrics implements TraceObserver {
       version,
       watch,
       admission,
+      inputAdmission,
       restartCount = 0,
       watchProcess = false,
     } = options;
@@ -73,7 +78,17 @@ export class Metrics implements TraceObserver {
     this.#counts.addTo(registry);
     this.#requests = new RequestMetrics(registry, modelName);
     this.#keys = new KeyMetrics(this.#keyRegistry);
-    addEngineMetrics(registry, { models, modelName, admission });
+    this.#loadSources = {
+      models,
+      admission,
+      inputs: {
+        runningCount: () =>
+          [...this.#running].filter(({ inputTokenCount }) => inputTokenCount !== undefined).length,
+        waitingCount: () => inputAdmission.waitingCount,
+        tokenCount: () => this.#requests.inputTokenCount,
+      },
+    };
+    addEngineMetrics(registry, { modelName, ...this.#loadSources });
     addModelState(registry, models);
     readGauge(
       registry,
@@ -127,6 +142,11 @@ export class Metrics implements TraceObserver {
   /** The Python gateway's numbers. */
   get counts(): GatewayCountValues {
     return this.#counts.values();
+  }
+
+  /** What runs and waits now. */
+  get load(): ServerLoad {
+    return loadOf(this.#loadSources);
   }
 
   /** Every family there is, for the documentation. */

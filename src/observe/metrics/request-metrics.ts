@@ -42,6 +42,7 @@ export class RequestMetrics {
   #cancelledCount = 0;
   #rejectedCount = 0;
   #inputTokenCount = 0;
+  #inputMs = 0;
 
   constructor(registry: Registry, modelName: string) {
     this.#registry = registry;
@@ -124,6 +125,11 @@ export class RequestMetrics {
     this.#addSums();
   }
 
+  /** Tokens of inputs that were embedded or ranked. */
+  get inputTokenCount(): number {
+    return this.#inputTokenCount;
+  }
+
   /** @param seconds - since the previous token of the same sequence */
   observeInterToken(seconds: number): void {
     this.#interToken.observe(this.#labels, seconds);
@@ -131,9 +137,10 @@ export class RequestMetrics {
 
   observe(record: RequestRecord): void {
     const { route = 'none', method, status, failure, keyFailure } = record;
-    const { generation, inputTokenCount } = record;
+    const { generation, inputTokenCount, inputMs = 0 } = record;
     this.#requests.inc({ route, method, status });
     if (inputTokenCount !== undefined) this.#inputTokenCount += inputTokenCount;
+    this.#inputMs += inputMs;
     if (keyFailure !== undefined) this.#keyFailures.inc({ reason: keyFailure });
     if (failure !== undefined) {
       this.#failures.inc({ code: failure });
@@ -213,8 +220,11 @@ export class RequestMetrics {
     );
     readCounter(
       registry,
-      { name: 'llamacpp:prompt_seconds_total', help: 'Time sequences spent in prefill.' },
-      () => sums.promptMs / 1000,
+      {
+        name: 'llamacpp:prompt_seconds_total',
+        help: 'Time sequences spent in prefill, and inputs until they were embedded or ranked.',
+      },
+      () => (sums.promptMs + this.#inputMs) / 1000,
     );
     readCounter(
       registry,
@@ -230,9 +240,9 @@ export class RequestMetrics {
       registry,
       {
         name: 'llamacpp:prompt_tokens_seconds',
-        help: 'Prompt tokens per second, averaged since the start.',
+        help: 'Prompt and input tokens per second, averaged since the start.',
       },
-      () => perSecond(sums.promptTokens, sums.promptMs),
+      () => perSecond(sums.promptTokens + this.#inputTokenCount, sums.promptMs + this.#inputMs),
     );
     readGauge(
       registry,

@@ -48,6 +48,8 @@ export interface RequestRecord {
   readonly generation: GenerationRecord | undefined;
   /** Tokens of inputs to embed or rank; undefined for other requests. */
   readonly inputTokenCount: number | undefined;
+  /** Milliseconds from the submission of the inputs to their vectors or scores; undefined without these. */
+  readonly inputMs?: number | undefined;
   /** The client's `traceparent` header (W3C trace context), unparsed; undefined without one. */
   readonly traceHeaders: Readonly<Record<string, string>> | undefined;
 }
@@ -77,6 +79,8 @@ export class RequestTrace {
   sentBytes = 0;
   /** Tokens of inputs that are submitted to the engine. */
   inputTokenCount: number | undefined;
+  /** How long the engine took for them, in milliseconds. */
+  inputMs: number | undefined;
 
   constructor(onEnd: () => void) {
     this.#onEnd = onEnd;
