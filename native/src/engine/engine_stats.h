@@ -102,11 +102,12 @@ struct EngineStats {
     visit({"acceptedTokenCountByPosition", kCounter, kCount, nullptr,
            "Draft tokens that were accepted, by their position in the draft, from 0.", "position"},
           n_accepted_by_position);
-    visit({"batchCountBySize", kCounter, kCount, nullptr,
-           "Batches by their tokens: element i counts those of at most 2^i tokens, and of more than "
-           "the elements before it.",
-           "size"},
-          n_batches_by_size);
+    visit(
+        {"batchCountBySize", kCounter, kCount, nullptr,
+         "Batches by their tokens: element i counts those of at most 2^i tokens, and of more than "
+         "the elements before it.",
+         "size"},
+        n_batches_by_size);
     visit({"runningCount", kGauge, kCount, nullptr, "Sequences that hold a slot."}, n_running);
     visit({"waitingCount", kGauge, kCount, nullptr, "Sequences that wait for a slot."}, n_waiting);
     visit({"usedKvTokenCount", kGauge, kCount, "gateway_kv_used_tokens",
