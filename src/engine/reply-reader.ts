@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 import type { NativeReplyDelta, NativeReplyParser } from './addon.ts';
 import type { EngineEvent, ReplyDelta } from './generator.ts';
 import { TokenClaims } from './token-claims.ts';
@@ -81,6 +81,9 @@ export class ReplyReader {
   }
 }
 
+const idLetters = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789';
+
+/** Nine letters and digits: Mistral's templates accept no other ids. */
 function newCallId(): string {
-  return `call_${randomBytes(12).toString('hex')}`;
+  return Array.from({ length: 9 }, () => idLetters[randomInt(idLetters.length)]).join('');
 }

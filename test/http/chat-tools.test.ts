@@ -193,8 +193,8 @@ describe('what reaches the engine', () => {
           { id: 'b', type: 'function', function: { name: 'get_time', arguments: '{}' } },
         ],
       },
-      { role: 'tool', content: 'noon', tool_call_id: 'b', name: 'get_time' },
       { role: 'tool', content: 'sun', tool_call_id: 'a', name: 'own' },
+      { role: 'tool', content: 'noon', tool_call_id: 'b', name: 'get_time' },
       { role: 'assistant', content: 'Sun.', reasoning_content: 'Said.' },
     ]);
   });
@@ -269,11 +269,6 @@ describe('what is refused', () => {
       'unsupported_parameter',
     ],
     [
-      { messages: [{ role: 'tool', content: 'x' }] },
-      'messages[0].tool_call_id',
-      'missing_required_parameter',
-    ],
-    [
       { messages: [{ role: 'user', content: 'x', tool_calls: [call] }] },
       'messages[0].tool_calls',
       'invalid_value',
@@ -284,16 +279,14 @@ describe('what is refused', () => {
       'invalid_value',
     ],
     [
-      {
-        messages: [
-          {
-            role: 'assistant',
-            tool_calls: [call, { ...call, function: { name: 'f', arguments: '{"cut' } }],
-          },
-        ],
-      },
-      'messages[0].tool_calls[1].function.arguments',
-      'invalid_value',
+      { messages: [{ role: 'assistant', tool_calls: [call, { id: 'b' }] }] },
+      'messages[0].tool_calls[1].function',
+      'missing_required_parameter',
+    ],
+    [
+      { messages: [{ role: 'assistant', tool_calls: [{ ...call, function: {} }] }] },
+      'messages[0].tool_calls[0].function.name',
+      'missing_required_parameter',
     ],
   ])('%j: %s', async (fields, param, code) => {
     const { app, engine } = startGateway();

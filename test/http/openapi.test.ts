@@ -178,7 +178,15 @@ describe('values', () => {
         tools: { items: { properties: { type: { enum: ['function'] } } } },
         messages: {
           items: {
-            properties: { content: { items: { properties: { type: { enum: ['text'] } } } } },
+            properties: {
+              content: {
+                items: {
+                  properties: {
+                    type: { enum: ['text', 'input_text', 'output_text', 'refusal'] },
+                  },
+                },
+              },
+            },
           },
         },
       },

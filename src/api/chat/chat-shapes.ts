@@ -8,35 +8,49 @@ import { replyHeadFields } from '../generation/reply-head.ts';
 import { Timings } from '../generation/timings.ts';
 import { Usage } from '../generation/usage.ts';
 
+/** A part of a content. Each text type has its text in `text`, a refusal in `refusal`. */
 const ContentPart = Type.Object({
-  type: Type.String(documented({ enum: ['text'] })),
-  text: Type.Optional(Type.String()),
+  type: Type.String(documented({ enum: ['text', 'input_text', 'output_text', 'refusal'] })),
+  text: optional(Type.String()),
+  refusal: optional(Type.String()),
 });
 export type ContentPart = Static<typeof ContentPart>;
 
+/** A called function. Any value is accepted as arguments: histories have cut ones. */
+const CalledFunction = Type.Object({
+  name: Type.String(),
+  arguments: Type.Optional(
+    Type.Unknown(documented({ description: 'A JSON object as text, or the object itself.' })),
+  ),
+});
+
 const RequestToolCall = Type.Object({
-  id: Type.String(),
-  type: Type.Literal('function'),
-  function: Type.Object({ name: Type.String(), arguments: Type.String() }),
+  id: optional(Type.String()),
+  type: optional(Type.String(documented({ enum: ['function', 'custom'] }))),
+  function: optional(CalledFunction),
+  /** OpenAI's call with a text instead of arguments. */
+  custom: optional(Type.Object({ name: Type.String(), input: Type.String() })),
 });
 export type RequestToolCall = Static<typeof RequestToolCall>;
 
 const RequestMessage = Type.Object({
-  role: Type.Enum(['system', 'developer', 'user', 'assistant', 'tool']),
+  role: Type.Enum(['system', 'developer', 'user', 'assistant', 'tool', 'function']),
   content: Type.Optional(
-    Type.Unsafe<string | ContentPart[] | null>({
+    Type.Unsafe<string | (string | ContentPart)[] | null>({
       type: ['string', 'array', 'null'],
-      minItems: 1,
-      items: ContentPart,
+      items: { ...ContentPart, type: ['object', 'string'] },
     }),
   ),
   name: optional(Type.String()),
   reasoning_content: optional(Type.String()),
   /** The name other servers give it. */
   reasoning: optional(Type.String()),
+  /** The content of a reply that refuses. */
+  refusal: optional(Type.String()),
   tool_calls: optional(Type.Array(RequestToolCall)),
   tool_call_id: optional(Type.String()),
-  function_call: Type.Optional(Type.Unknown()),
+  /** OpenAI's older form of a call. */
+  function_call: optional(CalledFunction),
   audio: Type.Optional(Type.Unknown()),
 });
 export type RequestMessage = Static<typeof RequestMessage>;
