@@ -37,6 +37,17 @@ export function subtractRanges(from: Ranges, taken: Ranges): Ranges {
   return left;
 }
 
+/** The same code points in ranges that neither overlap nor touch, in their order. */
+export function joinRanges(ranges: Ranges): Ranges {
+  const joined: [number, number][] = [];
+  for (const [low, high] of [...ranges].sort(([one], [other]) => one - other)) {
+    const last = joined.at(-1);
+    if (last !== undefined && low <= last[1] + 1) last[1] = Math.max(last[1], high);
+    else joined.push([low, high]);
+  }
+  return joined;
+}
+
 export function isInRanges(ranges: Ranges, code: number): boolean {
   return ranges.some(([low, high]) => low <= code && code <= high);
 }

@@ -1,5 +1,21 @@
-/** Parses regular expressions of JSON schemas into grammar nodes. */
-import { type GrammarNode, lastCodePoint, type Ranges, subtractRanges } from './grammar-node.ts';
+/** Parses regular expressions of JSON schemas. */
+import { joinRanges, lastCodePoint, type Ranges, subtractRanges } from './grammar-node.ts';
+import { scannedCharacters, unicodeClass } from './unicode-class.ts';
+
+/** A part of a regular expression. */
+export type PatternNode =
+  | { readonly type: 'set'; readonly ranges: Ranges }
+  | { readonly type: 'sequence'; readonly items: readonly PatternNode[] }
+  | { readonly type: 'choice'; readonly items: readonly PatternNode[] }
+  | {
+      readonly type: 'repeat';
+      readonly item: PatternNode;
+      readonly min: number;
+      /** Infinity without a bound. */
+      readonly max: number;
+    }
+  /** A lookahead: what follows must begin with the item, or must not. */
+  | { readonly type: 'look'; readonly item: PatternNode; readonly isNegated: boolean };
 
 /** Levels of groups. */
 const maxDepth = 20;
@@ -46,13 +62,26 @@ const controlEscapes: Readonly<Record<string, number>> = {
   r: 0x0d,
 };
 
+/** Any number of any characters. */
+export const anyText: PatternNode = {
+  type: 'repeat',
+  item: { type: 'set', ranges: anything },
+  min: 0,
+  max: Number.POSITIVE_INFINITY,
+};
+
 /**
- * Strings that match `source` as JSON schema defines it: anywhere, unless the pattern is anchored.
+ * Strings that match `source` as JSON schema defines it: anywhere, unless the pattern is anchored. Anchors and named
+ * groups of Python (`\A`, `\Z`, `(?P<name>`) are read as Python means them.
  * @throws {Error} for a pattern that no grammar can express; the message ends a sentence about it
  */
-export function parsePattern(source: string): GrammarNode {
-  checkSyntax(source);
-  return new Parser(source).parse();
+export function parsePattern(source: string): PatternNode {
+  const written = source
+    .replaceAll('(?P<', '(?<')
+    .replace(/^\\A/, '^')
+    .replace(/(^|[^\\])\\[Zz]$/, '$1$$');
+  checkSyntax(written);
+  return new Parser(written).parse();
 }
 
 function checkSyntax(source: string): void {
@@ -71,6 +100,13 @@ function complement(ranges: Ranges): Ranges {
   return subtractRanges(anything, ranges);
 }
 
+/** An alternative; `open` and `close`: not anchored at this end. */
+interface Branch {
+  readonly items: PatternNode[];
+  readonly open: boolean;
+  readonly close: boolean;
+}
+
 /** Parses a pattern that `RegExp` accepts; refuses what a grammar cannot express. */
 class Parser {
   readonly #characters: readonly string[];
@@ -81,32 +117,20 @@ class Parser {
     this.#characters = [...source];
   }
 
-  parse(): GrammarNode {
-    const branches = this.#branches((branch) => {
-      const { open, items, close } = branch;
-      const any: GrammarNode = {
-        type: 'repeat',
-        item: { type: 'set', ranges: anything },
-        min: 0,
-        max: Number.POSITIVE_INFINITY,
-      };
-      return {
-        type: 'sequence',
-        items: [...(open ? [any] : []), ...items, ...(close ? [any] : [])],
-      };
-    });
+  parse(): PatternNode {
+    const branches = this.#branches(({ open, items, close }) => ({
+      type: 'sequence',
+      items: [...(open ? [anyText] : []), ...items, ...(close ? [anyText] : [])],
+    }));
     if (this.#at < this.#characters.length) throw new Error('has an unbalanced parenthesis');
     return branches;
   }
 
-  /** Alternatives up to the end or a closing parenthesis; `open` and `close`: not anchored there. */
-  #branches(
-    finish: (branch: { items: GrammarNode[]; open: boolean; close: boolean }) => GrammarNode,
-    isNested = false,
-  ): GrammarNode {
-    const choices: GrammarNode[] = [];
+  /** Alternatives up to the end or a closing parenthesis. */
+  #branches(finish: (branch: Branch) => PatternNode, isNested = false): PatternNode {
+    const choices: PatternNode[] = [];
     do {
-      const items: GrammarNode[] = [];
+      const items: PatternNode[] = [];
       const open = !this.#take('^');
       let close = true;
       while (this.#next !== undefined && this.#next !== '|' && this.#next !== ')') {
@@ -121,7 +145,7 @@ class Parser {
       if (isNested && !(open && close)) throw new Error('has an anchor inside a group');
       choices.push(finish({ items, open, close }));
     } while (this.#take('|'));
-    return choices.length === 1 ? (choices[0] as GrammarNode) : { type: 'choice', items: choices };
+    return choices.length === 1 ? (choices[0] as PatternNode) : { type: 'choice', items: choices };
   }
 
   get #next(): string | undefined {
@@ -134,7 +158,7 @@ class Parser {
     return true;
   }
 
-  #term(): GrammarNode {
+  #term(): PatternNode {
     let node = this.#atom();
     for (;;) {
       const bounds = this.#quantifier();
@@ -145,7 +169,7 @@ class Parser {
     }
   }
 
-  #atom(): GrammarNode {
+  #atom(): PatternNode {
     const character = this.#characters[this.#at++];
     switch (character) {
       case '.':
@@ -165,20 +189,40 @@ class Parser {
     }
   }
 
-  #group(): GrammarNode {
-    if (this.#take('?') && !this.#take(':')) {
-      throw new Error('has a group other than `(…)` and `(?:…)`');
-    }
+  #group(): PatternNode {
+    const kind = this.#groupKind();
     this.#depth += 1;
     if (this.#depth > maxDepth) throw new Error(`has groups more than ${maxDepth} levels deep`);
-    const node = this.#branches(({ items }) => ({ type: 'sequence', items }), true);
+    const isLook = kind !== 'plain';
+    if (isLook && this.#next === '^') throw new Error('has an anchor inside a group');
+    // A lookahead is anchored where it stands; what it looks for may be anchored at the end.
+    const node = this.#branches(
+      ({ items, close }) => ({
+        type: 'sequence',
+        items: isLook && close ? [...items, anyText] : items,
+      }),
+      !isLook,
+    );
     this.#depth -= 1;
     if (!this.#take(')')) throw new Error('has an unbalanced parenthesis');
-    return node;
+    return isLook ? { type: 'look', item: node, isNegated: kind === '!' } : node;
   }
 
-  #class(): GrammarNode {
+  #groupKind(): 'plain' | '=' | '!' {
+    if (!this.#take('?')) return 'plain';
+    if (this.#take(':')) return 'plain';
+    if (this.#take('=')) return '=';
+    if (this.#take('!')) return '!';
+    if (this.#take('<') && this.#next !== '=' && this.#next !== '!') {
+      this.#at = this.#characters.indexOf('>', this.#at) + 1;
+      return 'plain';
+    }
+    throw new Error('has a group other than `(…)`, `(?:…)`, `(?<name>…)`, `(?=…)` and `(?!…)`');
+  }
+
+  #class(): PatternNode {
     const isNegated = this.#take('^');
+    const first = this.#at;
     const ranges: (readonly [number, number])[] = [];
     while (!this.#take(']')) {
       const low = this.#classMember();
@@ -194,7 +238,12 @@ class Parser {
         ranges.push([from, to]);
       }
     }
-    return { type: 'set', ranges: isNegated ? complement(ranges) : ranges };
+    if (!isNegated) return { type: 'set', ranges: joinRanges(ranges) };
+    const hasProperty = /\\p/i.test(this.#characters.slice(first, this.#at).join(''));
+    return {
+      type: 'set',
+      ranges: subtractRanges(hasProperty ? scannedCharacters : anything, ranges),
+    };
   }
 
   #classMember(): Ranges {
@@ -214,11 +263,20 @@ class Parser {
     if (character === 'b' && inClass) return [[0x08, 0x08]];
     if (character === 'x') return this.#hex(2);
     if (character === 'u') return this.#hex(4);
+    if (character === 'p' || character === 'P') return this.#property(character);
     if (/^[0-9a-z]$/i.test(character)) {
       throw new Error(`has the escape \`\\${character}\`, which a grammar has no form for`);
     }
     const code = character.codePointAt(0) ?? 0;
     return [[code, code]];
+  }
+
+  /** A Unicode property, as in `\p{L}`. */
+  #property(kind: string): Ranges {
+    const end = this.#characters.indexOf('}', this.#at);
+    const name = this.#characters.slice(this.#at + 1, end).join('');
+    this.#at = end + 1;
+    return unicodeClass(`\\${kind}{${name}}`);
   }
 
   #hex(length: number): Ranges {

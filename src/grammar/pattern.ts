@@ -11,7 +11,8 @@ import {
   type Ranges,
   subtractRanges,
 } from './grammar-node.ts';
-import { anything, parsePattern } from './pattern-parser.ts';
+import { lengthsOf } from './pattern-length.ts';
+import { anything } from './pattern-parser.ts';
 
 /** A pattern for llama.cpp's converter. */
 export interface JsonPattern {
@@ -45,26 +46,23 @@ const unwritable: Ranges = [
   [0xd800, 0xdfff],
 ];
 
+/** Repetitions that stand in one bracket; more become repetitions of repetitions, which need fewer rules. */
+const maxPlainRepetition = 128;
+const chunkSize = 64;
+
 /**
- * Strings that match `source` as JSON schema means it: anywhere, unless it is anchored.
+ * The pattern of `node`.
  * @throws {Error} for a pattern that cannot be enforced; the message ends a sentence about it
  */
-export function readPattern(source: string): JsonPattern {
-  return emit(parsePattern(source));
-}
-
-/**
- * Strings of `min` to `max` characters.
- * @throws {Error} like {@link readPattern}
- */
-export function patternOfLength(min: number, max: number): JsonPattern {
-  return emit({ type: 'repeat', item: { type: 'set', ranges: anything }, min, max });
-}
-
-function emit(node: GrammarNode): JsonPattern {
+export function emitPattern(node: GrammarNode): JsonPattern {
   const { source, ...facts } = emitNode(node);
   checkAmbiguity(new Map([['pattern', node]]));
   return { source: `^${source}$`, ...facts };
+}
+
+/** Strings of `min` to `max` characters. */
+export function textOfLength(min: number, max: number): GrammarNode {
+  return { type: 'repeat', item: { type: 'set', ranges: anything }, min, max };
 }
 
 function emitNode(node: GrammarNode): JsonPattern {
@@ -99,9 +97,6 @@ function emitNode(node: GrammarNode): JsonPattern {
 }
 
 function emitRepeat({ item, min, max }: Extract<GrammarNode, { type: 'repeat' }>): JsonPattern {
-  if ((Number.isFinite(max) ? max : min) > maxRepetition) {
-    throw new Error(`repeats more than ${maxRepetition} times`);
-  }
   const part = emitNode(item);
   if (max === 0 || part.maxLength === 0) {
     return { source: '', minLength: 0, maxLength: 0, cost: 0 };
@@ -109,13 +104,21 @@ function emitRepeat({ item, min, max }: Extract<GrammarNode, { type: 'repeat' }>
   if (!Number.isFinite(max) && part.minLength === 0) {
     throw new Error('repeats without end what may be empty');
   }
-  const group = `(${part.source})`;
-  return {
-    source: repeatedSource(group, min, max),
-    minLength: part.minLength * min,
-    maxLength: part.maxLength * max,
-    cost: part.cost * Math.max(min, 1) + (Number.isFinite(max) ? max - min : 1),
-  };
+  const lengths = lengthsOf(item);
+  const isFixed = lengths.min === lengths.max;
+  if ((Number.isFinite(max) ? max : min) > maxRepetition && !isFixed) {
+    throw new Error(`repeats more than ${maxRepetition} times`);
+  }
+  const group = { source: `(${part.source})`, cost: part.cost };
+  const { source, cost } = isFixed ? inChunks(group, min, max) : plainly(group, min, max);
+  return { source, cost, minLength: part.minLength * min, maxLength: part.maxLength * max };
+}
+
+type Source = Pick<JsonPattern, 'source' | 'cost'>;
+
+function plainly({ source: group, cost }: Source, min: number, max: number): Source {
+  const total = cost * Math.max(min, 1) + (Number.isFinite(max) ? max - min : 1);
+  return { source: repeatedSource(group, min, max), cost: total };
 }
 
 function repeatedSource(group: string, min: number, max: number): string {
@@ -124,6 +127,38 @@ function repeatedSource(group: string, min: number, max: number): string {
   if (min === 1 && max === 1) return group;
   if (min === 0 && max === 1) return `${group}?`;
   return min === max ? `${group}{${min}}` : `${group}{${min},${max}}`;
+}
+
+/** Repetitions of a group of one length. A text then has one reading for each size of chunk at most. */
+function inChunks(group: Source, min: number, max: number): Source {
+  const isShort = min <= maxPlainRepetition && (!Number.isFinite(max) || max <= maxPlainRepetition);
+  if (isShort) return plainly(group, min, max);
+  if (!Number.isFinite(max)) return joined(exactly(group, min), plainly(group, 0, max));
+  return joined(exactly(group, min), upTo(group, max - min));
+}
+
+function exactly(group: Source, count: number): Source {
+  if (count === 0) return { source: '', cost: 0 };
+  if (count <= maxPlainRepetition) return plainly(group, count, count);
+  return joined(exactly(chunkOf(group), Math.floor(count / chunkSize)), {
+    ...exactly(group, count % chunkSize),
+  });
+}
+
+function upTo(group: Source, count: number): Source {
+  if (count === 0) return { source: '', cost: 0 };
+  if (count <= maxPlainRepetition) return plainly(group, 0, count);
+  // The rest behind the chunks has at least one character less than a chunk, so that no length is left out.
+  const chunks = Math.floor((count - chunkSize + 1) / chunkSize);
+  return joined(upTo(chunkOf(group), chunks), plainly(group, 0, count - chunks * chunkSize));
+}
+
+function chunkOf({ source, cost }: Source): Source {
+  return { source: `(${source}{${chunkSize}})`, cost: cost + chunkSize };
+}
+
+function joined(one: Source, other: Source): Source {
+  return { source: one.source + other.source, cost: one.cost + other.cost };
 }
 
 /** The characters as a JSON string holds them. */

@@ -10,3 +10,16 @@ export class GrammarProblem extends Error {
     this.path = path;
   }
 }
+
+/** Everything in one schema that cannot be enforced. Path and message are those of the first problem. */
+export class SchemaProblems extends GrammarProblem {
+  /** Not empty, in the order of reading. */
+  readonly problems: readonly GrammarProblem[];
+
+  constructor(problems: readonly GrammarProblem[]) {
+    const [first = new GrammarProblem('', 'cannot be enforced')] = problems;
+    super(first.path, first.message);
+    this.name = 'SchemaProblems';
+    this.problems = problems;
+  }
+}

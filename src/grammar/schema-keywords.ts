@@ -28,32 +28,25 @@ export const annotations: ReadonlySet<string> = new Set([
   ...['contentEncoding', 'contentMediaType', 'contentSchema', 'externalDocs'],
 ]);
 
-/** Supported keywords by type; all other restricting keywords are refused. */
+/** The restricting keywords of each type. */
 export const typeKeywords: Readonly<Record<string, readonly string[]>> = {
-  object: ['properties', 'required', 'additionalProperties', 'unevaluatedProperties'],
-  array: ['items', 'prefixItems', 'additionalItems', 'unevaluatedItems', 'minItems', 'maxItems'],
+  object: [
+    ...['properties', 'required', 'additionalProperties', 'unevaluatedProperties'],
+    ...['patternProperties', 'propertyNames', 'minProperties', 'maxProperties'],
+    ...['dependencies', 'dependentRequired', 'dependentSchemas'],
+  ],
+  array: [
+    ...['items', 'prefixItems', 'additionalItems', 'unevaluatedItems', 'minItems', 'maxItems'],
+    ...['uniqueItems', 'contains', 'minContains', 'maxContains'],
+  ],
   string: ['minLength', 'maxLength', 'pattern', 'format'],
   number: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'],
 };
-export const refusedTypeKeywords: Readonly<Record<string, readonly string[]>> = {
-  object: [
-    'patternProperties',
-    'propertyNames',
-    'dependencies',
-    'dependentRequired',
-    'dependentSchemas',
-  ],
-  array: ['contains', 'minContains', 'maxContains'],
-  string: [],
-  number: [],
-};
-export const refusedKeywords = [
-  'not',
-  'if',
-  'then',
-  'else',
-  '$dynamicRef',
-  '$recursiveRef',
+
+/** Keywords of any type that combine or choose schemas. */
+export const combiningKeywords = [
+  ...['$ref', 'allOf', 'anyOf', 'oneOf', 'not', 'if', 'then', 'else'],
+  ...['$dynamicRef', '$recursiveRef'],
 ] as const;
 
 export const typeNames = [
@@ -67,14 +60,26 @@ export const typeNames = [
 ] as const;
 export type TypeName = (typeof typeNames)[number];
 
+/** Other names of types: of Python, of Gemini's API and of function-calling data sets. */
+const typeAliases: Readonly<Record<string, TypeName>> = {
+  ...{ int: 'integer', long: 'integer', float: 'number', double: 'number', decimal: 'number' },
+  ...{ bool: 'boolean', str: 'string', dict: 'object', map: 'object', list: 'array' },
+  ...{ tuple: 'array', none: 'null' },
+};
+
+/** The type that a schema names; undefined for an unknown one. */
+export function toTypeName(value: unknown): TypeName | undefined {
+  if (typeof value !== 'string') return undefined;
+  const name = value.toLowerCase();
+  return typeNames.find((type) => type === name) ?? typeAliases[name];
+}
+
 /** The restricting keywords of a schema; without any there is nothing to merge. */
 export function restrictions(schema: RawSchema): RawSchema {
   const known = new Set<string>([
-    ...['type', 'nullable', 'enum', 'const', '$ref', 'allOf', 'anyOf', 'oneOf'],
+    ...['type', 'nullable', 'enum', 'const'],
     ...Object.values(typeKeywords).flat(),
-    ...Object.values(refusedTypeKeywords).flat(),
-    ...refusedKeywords,
-    ...['minProperties', 'maxProperties', 'uniqueItems'],
+    ...combiningKeywords,
   ]);
   return Object.fromEntries(Object.entries(schema).filter(([key]) => known.has(key)));
 }

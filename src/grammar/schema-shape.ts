@@ -1,6 +1,7 @@
 /** Properties of a rewritten schema: whether its values are finite, and whether schemas exclude each other. */
 import { GrammarProblem } from './problem.ts';
 import type { RawSchema } from './schema-merge.ts';
+import { Written } from './written.ts';
 
 /** Rewritten targets of `$ref` by name, with the path of the first reference. */
 export type Definitions = Map<string, { readonly path: string; readonly schema: RawSchema }>;
@@ -172,7 +173,7 @@ function propertyOf(schema: RawSchema, name: string): RawSchema {
 }
 
 function valuesOf(schema: RawSchema): readonly unknown[] | undefined {
-  if ('const' in schema) return [schema.const];
+  if ('const' in schema && !(schema.const instanceof Written)) return [schema.const];
   return Array.isArray(schema.enum) ? schema.enum : undefined;
 }
 

@@ -9,7 +9,14 @@ const person = {
 };
 const unenforceable = {
   type: 'object',
-  properties: { a: { type: 'string', not: { const: 'x' } } },
+  properties: {
+    a: { type: 'array', items: { type: 'string' }, uniqueItems: true },
+    b: { type: 'string', pattern: '^(a)\\1$' },
+  },
+};
+const looser = {
+  type: 'object',
+  properties: { a: { type: 'array', items: { type: 'string' } }, b: { type: 'string' } },
 };
 const tool = { type: 'function', function: { name: 'f', parameters: person } };
 
@@ -29,6 +36,12 @@ describe('what reaches the engine', () => {
     [jsonSchema(person, { strict: true }), { jsonSchema: person }],
     [jsonSchema({ title: 'T', ...person }, { strict: false }), { jsonSchema: person }],
     [{ json_schema: person }, { jsonSchema: person }],
+    [{ response_format: { type: 'json_schema', schema: person } }, { jsonSchema: person }],
+    [{ json_schema: {} }, { jsonSchema: { anyOf: expect.any(Array) } }],
+    [jsonSchema(unenforceable), { jsonSchema: looser }],
+    [jsonSchema(unenforceable, { strict: false }), { jsonSchema: looser }],
+    [{ response_format: { type: 'json_object', schema: unenforceable } }, { jsonSchema: looser }],
+    [{ json_schema: unenforceable }, { jsonSchema: looser }],
     [{ grammar: 'root ::= "yes" | "no"' }, { grammar: 'root ::= "yes" | "no"' }],
     [
       { ...jsonSchema(person), tools: [tool] },
@@ -68,21 +81,15 @@ describe('what is refused', () => {
     [jsonSchema('x'), 'response_format.json_schema.schema', 'invalid_value'],
     [jsonSchema(person, { strict: 1 }), 'response_format.json_schema.strict', 'invalid_value'],
     [
-      jsonSchema(unenforceable),
-      'response_format.json_schema.schema.properties.a.not',
+      jsonSchema(unenforceable, { strict: true }),
+      'response_format.json_schema.schema.properties.a.uniqueItems',
       'unsupported_parameter',
     ],
     [
-      jsonSchema(unenforceable, { strict: false }),
-      'response_format.json_schema.schema.properties.a.not',
+      { response_format: { type: 'json_schema', strict: true, schema: unenforceable } },
+      'response_format.schema.properties.a.uniqueItems',
       'unsupported_parameter',
     ],
-    [
-      { response_format: { type: 'json_object', schema: unenforceable } },
-      'response_format.schema.properties.a.not',
-      'unsupported_parameter',
-    ],
-    [{ json_schema: unenforceable }, 'json_schema.properties.a.not', 'unsupported_parameter'],
     [{ json_schema: true }, 'json_schema', 'invalid_value'],
     [{ grammar: 5 }, 'grammar', 'invalid_value'],
     [{ grammar: `root ::=${' "a"'.repeat(20_000)}` }, 'grammar', 'invalid_value'],
@@ -112,7 +119,7 @@ describe('the parameters of a tool', () => {
     expect(engine.chatOptions[0]?.tools).toEqual([
       {
         ...odd,
-        enforced: { type: 'object', properties: { a: { type: 'string' } } },
+        enforced: looser,
       },
       { name: 'f', parameters: person },
     ]);
@@ -124,9 +131,11 @@ describe('the parameters of a tool', () => {
     const reply = await postChat(app, { tools: [strict] });
     expect(reply.statusCode).toBe(400);
     expect(reply.json().error).toMatchObject({
-      param: 'tools[0].function.parameters.properties.a.not',
+      param: 'tools[0].function.parameters.properties.a.uniqueItems',
       code: 'unsupported_parameter',
     });
+    // Everything that is wrong, in one message.
+    expect(reply.json().error.message).toContain('parameters.properties.b.pattern');
   });
 
   test('of a strict tool are enforced as they are read', async () => {
@@ -143,7 +152,7 @@ describe('the parameters of a tool', () => {
     });
   });
 
-  test('that are too large to enforce come to any object', async () => {
+  test('that list values of other types come to any object', async () => {
     const { app, engine } = startGateway();
     const parameters = { enum: Array.from({ length: 2000 }, (_, index) => index) };
     const reply = await postChat(app, {

@@ -8,6 +8,8 @@
 #include <map>
 #include <utility>
 
+#include "grammar/written_rules.h"
+
 namespace {
 
 enum class Notation {
@@ -151,7 +153,7 @@ class GemmaWriter {
   // NOLINTNEXTLINE(misc-no-recursion): schemas nest.
   std::string Value(const common_json& schema) {
     if (schema.contains("$ref")) return Reference(schema);
-    if (schema.contains("const")) return Literal(TextOf(schema.at("const")));
+    if (HasConst(schema)) return Literal(TextOf(schema.at("const")));
     if (schema.contains("enum")) {
       std::vector<std::string> texts;
       for (const common_json& value : schema.at("enum")) texts.push_back(Literal(TextOf(value)));

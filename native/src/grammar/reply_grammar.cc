@@ -5,6 +5,7 @@
 #include "grammar/call_arguments.h"
 #include "grammar/call_form.h"
 #include "grammar/call_grammar.h"
+#include "grammar/written_rules.h"
 
 CallFormat::CallFormat(std::string_view grammar, std::string_view value)
     : has_json_arguments_(grammar.find(value) != std::string_view::npos),
@@ -20,7 +21,7 @@ std::string CallFormat::WithStrictArguments(const std::string& grammar,
 }
 
 std::string StrictReply(const std::string& grammar, const ReplyRules& rules) {
-  std::string strict = FiniteNumbers(WithCallIds(grammar));
+  std::string strict = WithWrittenRules(FiniteNumbers(WithCallIds(grammar)));
   if (rules.must_call) strict = CallAtOnce(strict, rules.thinking_mark);
   return rules.single_call ? SingleCall(strict) : strict;
 }
@@ -30,5 +31,5 @@ std::string CallOrSchemaReply(const std::string& call, const std::string& schema
 }
 
 std::string SchemaReply(const common_json& schema) {
-  return FiniteNumbers(json_schema_to_grammar(schema));
+  return WithWrittenRules(FiniteNumbers(json_schema_to_grammar(schema)));
 }

@@ -9,6 +9,7 @@
 #include "grammar/call_grammar.h"
 #include "grammar/grammar_rules.h"
 #include "grammar/raw_string.h"
+#include "grammar/written_rules.h"
 
 namespace {
 
@@ -30,8 +31,11 @@ ToolSchema::ToolSchema(const std::string& parameters)
 
 common_json ToolSchema::Object() const {
   common_json object = FirstObject(root_, 0);
+  if (IsWritten(object)) object.erase("const");
   if (object.contains("properties")) {
     for (auto&& [name, property] : object.at("properties").items()) {
+      // Strings stand between tags as they are, not as JSON.
+      if (IsWritten(property) && MayBeString(property)) property.erase("const");
       const std::string type = TypeOf(property, 0);
       if (!type.empty()) property["type"] = type;
     }
@@ -49,8 +53,7 @@ common_json ToolSchema::FirstObject(const common_json& reference, int depth) con
       if (!object.is_null()) return object;
     }
   }
-  const bool is_other =
-      schema.contains("anyOf") || schema.contains("const") || schema.contains("enum");
+  const bool is_other = schema.contains("anyOf") || HasConst(schema) || schema.contains("enum");
   const bool is_object = !is_other && schema.value("type", "object") == "object";
   if (!is_object && depth == 0) RefuseToWrite("arguments that are no object");
   return is_object ? schema : common_json(nullptr);
@@ -64,7 +67,7 @@ std::string ToolSchema::TypeOf(const common_json& reference, int depth) const {
   if (MayBeString(schema)) return "";
   if (schema.contains("anyOf")) return TypeOf(schema.at("anyOf").at(0), depth + 1);
   const bool is_listed = schema.contains("enum");
-  if (!is_listed && !schema.contains("const")) return "";
+  if (!is_listed && !HasConst(schema)) return "";
   const common_json& value = is_listed ? schema.at("enum").at(0) : schema.at("const");
   if (value.is_object()) return "object";
   if (value.is_array()) return "array";
@@ -99,7 +102,7 @@ bool ToolSchema::MayBeString(const common_json& schema) const { return MayBeStri
 bool ToolSchema::MayBeString(const common_json& reference, int depth) const {
   if (depth == kMaxDepth) return false;
   const common_json schema = Resolved(reference);
-  if (schema.contains("const")) return schema.at("const").is_string();
+  if (HasConst(schema)) return schema.at("const").is_string();
   if (schema.contains("enum")) {
     for (const common_json& value : schema.at("enum")) {
       if (value.is_string()) return true;
@@ -139,7 +142,7 @@ bool ToolSchema::CollectStrings(const common_json& reference, const std::string&
     for (const common_json& choice : schema.at("anyOf")) {
       if (!CollectStrings(choice, closing, strings, depth + 1)) return false;
     }
-  } else if (schema.contains("const")) {
+  } else if (HasConst(schema)) {
     add(schema.at("const"));
   } else if (schema.contains("enum")) {
     for (const common_json& value : schema.at("enum")) add(value);

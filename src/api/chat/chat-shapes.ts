@@ -102,8 +102,9 @@ const ResponseFormat = Type.Object({
       schema: optional(Type.Object({})),
     }),
   ),
-  /** With `json_object`, as in llama-server and others. */
+  /** With `json_object` or `json_schema`, as in llama-server and others. */
   schema: optional(Type.Object({})),
+  strict: optional(Type.Boolean()),
 });
 export type ResponseFormat = Static<typeof ResponseFormat>;
 

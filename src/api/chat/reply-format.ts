@@ -1,8 +1,8 @@
 import { GatewayError } from '../../core/errors.ts';
 import type { ChatOptions, Tool } from '../../engine/chat.ts';
 import { checkGrammar } from '../../grammar/gbnf.ts';
-import { GrammarProblem } from '../../grammar/problem.ts';
-import { enforceableSchema } from '../../grammar/schema.ts';
+import { GrammarProblem, SchemaProblems } from '../../grammar/problem.ts';
+import { enforceableSchema, relaxedSchema } from '../../grammar/schema.ts';
 import { checkDepth, missing, unsupported } from '../fields/request-errors.ts';
 import type { ChatCompletionRequest, ResponseFormat } from './chat-shapes.ts';
 
@@ -36,16 +36,17 @@ export function readReplyFormat(body: ChatCompletionRequest, offersCalls: boolea
     });
   }
   if (body.grammar) return { grammar: readGrammar(body.grammar) };
-  if (body.json_schema) return { jsonSchema: readSchema(body.json_schema, 'json_schema') };
+  if (body.json_schema) return { jsonSchema: readSchema(body.json_schema, 'json_schema', false) };
   return { jsonSchema: readResponseFormat(body.response_format as ResponseFormat) };
 }
 
 /**
- * A schema in the form that can be enforced exactly.
- * @throws {GatewayError} `unsupported_parameter` with the path of the keyword that cannot
+ * A schema in the form that can be enforced. Unless it is strict, keywords that no grammar can enforce are left out.
+ * @throws {GatewayError} `unsupported_parameter` that names each keyword of a strict schema that cannot be enforced
  */
-export function readSchema(schema: object, param: string): object {
+export function readSchema(schema: object, param: string, strict: boolean): object {
   checkDepth(schema, param);
+  if (!strict) return relaxedSchema(schema, 'value').schema;
   return namingProblems(param, () => enforceableSchema(schema).schema);
 }
 
@@ -61,19 +62,26 @@ function readResponseFormat(format: ResponseFormat): object {
       // Any object, unless the client sends a schema of its own.
       return format.schema == null
         ? { type: 'object' }
-        : readSchema(format.schema, 'response_format.schema');
-    case 'json_schema': {
-      if (format.json_schema == null) throw missing('response_format.json_schema');
-      const { schema } = format.json_schema;
-      if (schema == null) throw missing('response_format.json_schema.schema');
-      return readSchema(schema, 'response_format.json_schema.schema');
-    }
+        : readSchema(format.schema, 'response_format.schema', format.strict === true);
+    case 'json_schema':
+      return readJsonSchema(format);
     default:
       throw unsupported(
         'response_format.type',
         `only \`text\`, \`json_object\` and \`json_schema\` are, received ${JSON.stringify(format.type.slice(0, 40))}`,
       );
   }
+}
+
+/** The schema stands within `json_schema`, as OpenAI has it, or beside the type. */
+function readJsonSchema({ json_schema: named, schema, strict }: ResponseFormat): object {
+  if (named != null) {
+    const param = 'response_format.json_schema.schema';
+    if (named.schema == null) throw missing(param);
+    return readSchema(named.schema, param, (named.strict ?? strict) === true);
+  }
+  if (schema == null) throw missing('response_format.json_schema');
+  return readSchema(schema, 'response_format.schema', strict === true);
 }
 
 function readGrammar(grammar: string): string {
@@ -86,10 +94,12 @@ function namingProblems<Result>(param: string, read: () => Result): Result {
     return read();
   } catch (error) {
     if (!(error instanceof GrammarProblem)) throw error;
-    const path = error.path === '' ? param : `${param}.${error.path}`;
+    const problems = error instanceof SchemaProblems ? error.problems : [error];
+    const paths = problems.map(({ path }) => (path === '' ? param : `${param}.${path}`));
+    const reasons = problems.map(({ message }, index) => `\`${paths[index]}\` ${message}`);
     throw new GatewayError('unsupported_parameter', {
-      param: path,
-      message: `\`${path}\` ${error.message}.`,
+      param: paths[0] ?? param,
+      message: `${reasons.join('; ')}.`,
       cause: error,
     });
   }

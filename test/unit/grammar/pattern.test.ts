@@ -1,5 +1,16 @@
 import { describe, expect, test } from 'vitest';
-import { patternOfLength, readPattern } from '../../../src/grammar/pattern.ts';
+import type { JsonPattern } from '../../../src/grammar/pattern.ts';
+import { shapeOfString } from '../../../src/grammar/string-shape.ts';
+import { SeededRandom, testSeed } from '../../../tools/fixtures/seeded-random.ts';
+import { sampleGrammar } from '../../support/sample-grammar.ts';
+
+/** The rewritten form of a pattern, between lengths. */
+function readPattern(source: string, min = 0, max = Number.POSITIVE_INFINITY): JsonPattern {
+  const patterns = source === '' ? [] : [source];
+  const shape = shapeOfString({ patterns, lengths: { min, max } });
+  if ('pattern' in shape) return shape.pattern;
+  throw new Error(shape.reason);
+}
 
 /** The rewritten pattern as JavaScript reads it; `\U` is of llama.cpp's grammars. */
 function jsonTexts(source: string): RegExp {
@@ -51,27 +62,61 @@ describe('a rewritten pattern', () => {
   test('knows how long its strings are', () => {
     expect(readPattern('^a{2,5}(b|cd)?$')).toMatchObject({ minLength: 2, maxLength: 7 });
     expect(readPattern('a')).toMatchObject({ minLength: 1, maxLength: Number.POSITIVE_INFINITY });
-    expect(patternOfLength(3, 7)).toMatchObject({ minLength: 3, maxLength: 7 });
+    expect(readPattern('', 3, 7)).toMatchObject({ minLength: 3, maxLength: 7 });
+  });
+});
+
+describe('a pattern with lookaheads or a length allows a part of its strings', () => {
+  test.each([
+    ['^(?=.*\\d)(?=.*[a-z])[a-z\\d]{4,}$', 0, 12, ['1abc', '1a23']],
+    ['^(?!x$)[a-z]{2,4}$', 0, 9, ['ab', 'abcd']],
+    ['^[a-z]+$', 3, 5, ['abc', 'abcde']],
+    ['^[a-z]+-[0-9]*$', 4, 8, ['abc-1', 'abc-']],
+    ['^(ab|cde)+$', 0, 6, ['ab', 'cde', 'abab']],
+    ['^a{1,9}$', 0, 5, ['a', 'aaaaa']],
+    ['^.*$', 300, 70_000, []],
+    ['^\\d+\\Z', 2, 3, ['12', '123']],
+    ['^(?P<year>\\d{4})$', 0, 9, ['2026']],
+    ['^\\p{Lu}[^\\p{L}]$', 0, 9, ['A1', 'Ü-']],
+  ])('%s, %i to %i', (source, min, max, matching) => {
+    const { source: pattern } = readPattern(source, min, max);
+    for (const value of matching) {
+      expect(jsonTexts(pattern).test(JSON.stringify(value).slice(1, -1)), value).toBe(true);
+    }
+    const random = new SeededRandom(testSeed());
+    const python = source.replace('\\Z', '$').replace('?P<', '?<');
+    for (let round = 0; round < 50; round++) {
+      const value = JSON.parse(
+        sampleGrammar(`root ::= "\\"" ${pattern.slice(1, -1)} "\\""`, random),
+      );
+      expect(new RegExp(python, 'u').test(value), value).toBe(true);
+      expect([...value].length, value).toBeGreaterThanOrEqual(min);
+      expect([...value].length, value).toBeLessThanOrEqual(max);
+    }
+  });
+
+  test('has as many rules as the logarithm of a long length', () => {
+    expect(readPattern('', 0, 60_000).cost).toBeLessThan(600);
   });
 });
 
 describe('a pattern is refused', () => {
   test.each([
     ['(', 'is not a regular expression'],
-    ['^a(?=b)$', 'group'],
-    ['^(?!a)$', 'group'],
-    ['^(?<x>a)$', 'group'],
+    ['^a(?=b)$', 'proved'],
+    ['^(?!a)', 'proved'],
+    ['^(?<=a)b$', 'group'],
     ['^(a)\\1$', '`\\1`'],
     ['^a\\b$', '`\\b`'],
-    ['^\\p{L}$', '`\\p`'],
+    ['^\\p{Script=Runic}$', 'property'],
     ['^a^b$', 'anchor'],
     ['a$b', 'anchor'],
     ['^(^a)$', 'anchor'],
     ['^(a|b$)$', 'anchor'],
     ['^(a*)*$', 'may be empty'],
     ['^(a?b?)+$', 'may be empty'],
-    ['^a{2001}$', 'more than 2000 times'],
-    ['^a{3000,}$', 'more than 2000 times'],
+    ['^(a|bc){2001}$', 'more than 2000 times'],
+    ['^(a|bc){3000,}$', 'more than 2000 times'],
     ['^\\x00$', 'cannot hold'],
     ['^\\uD83D$', 'surrogate'],
     ['^([a-z]{0,20}){0,20}$', 'ways'],

@@ -30,7 +30,7 @@ describe('a schema that can be enforced as it is', () => {
     [{ enum: ['a', 1, null] }],
     [{ anyOf: [text, { type: 'null' }] }],
   ])('%j stays', (schema) => {
-    expect(enforceableSchema(schema)).toEqual({ schema, changed: false });
+    expect(enforceableSchema(schema)).toMatchObject({ schema, changed: false });
     const noted = {
       ...schema,
       title: 'T',
@@ -39,7 +39,7 @@ describe('a schema that can be enforced as it is', () => {
       examples: [],
       $schema: 'x',
     };
-    expect(enforceableSchema(noted)).toEqual({ schema, changed: false });
+    expect(enforceableSchema(noted)).toMatchObject({ schema, changed: false });
   });
 });
 
@@ -167,7 +167,9 @@ describe('a schema that is rewritten', () => {
       { type: 'object', properties: { a: { type: 'array', items: text } } },
     ],
   ])('%s', (_name, schema, expected) => {
-    expect(enforceableSchema(schema)).toEqual({ schema: expected, changed: true });
+    const result = enforceableSchema(schema);
+    expect(result.schema).toEqual(expected);
+    expect(result.changed).toBe(true);
   });
 
   test('strings with a length or format come to patterns', () => {
@@ -201,79 +203,62 @@ describe('a schema that cannot be enforced', () => {
     levels === 0 ? text : { type: 'array', items: deep(levels - 1) };
   const properties = (count: number, value: unknown = text) =>
     Object.fromEntries(Array.from({ length: count }, (_, index) => [`p${index}`, value]));
-  const numbers = (count: number, from = 0) => Array.from({ length: count }, (_, i) => from + i);
 
   test.each([
-    [{ properties: { a: { not: {} } } }, 'properties.a.not'],
-    [{ if: {} }, 'if'],
-    [{ type: 'object', patternProperties: {} }, 'patternProperties'],
-    [{ type: 'object', propertyNames: {} }, 'propertyNames'],
-    [{ type: 'object', dependentRequired: {} }, 'dependentRequired'],
-    [{ type: 'object', minProperties: 1 }, 'minProperties'],
-    [{ type: 'object', maxProperties: 1 }, 'maxProperties'],
-    [{ type: 'object', properties: { a: text }, minProperties: 1 }, 'minProperties'],
+    [{ not: {} }, 'not'],
+    [{ type: 'string', not: { contentEncoding: 'x', pattern: 'a' } }, 'not'],
+    [{ if: { pattern: 'a' }, else: { minLength: 3 } }, 'if'],
+    [{ $dynamicRef: '#a' }, '$dynamicRef'],
+    [{ type: 'object', minProperties: 2 }, 'minProperties'],
+    [{ type: 'object', maxProperties: -1 }, 'maxProperties'],
+    [{ type: 'object', properties: { a: text }, minProperties: 2 }, 'minProperties'],
+    [{ type: 'object', patternProperties: { '^(?<=a)': text } }, 'patternProperties.^(?<=a)'],
+    [{ type: 'object', propertyNames: { type: 'integer' } }, 'propertyNames'],
     [{ type: 'object', required: 'a' }, 'required'],
     [{ type: 'object', required: ['a'], additionalProperties: false }, 'required'],
     [{ type: 'object', properties: { a: false }, required: ['a'] }, 'properties.a'],
     [{ type: 'object', properties: [] }, 'properties'],
     [{ type: 'array', uniqueItems: true }, 'uniqueItems'],
-    [{ type: 'array', contains: text }, 'contains'],
-    [{ type: 'array', items: [{ type: 'array', contains: text }] }, 'items[0].contains'],
-    [{ type: 'array', maxItems: 1e9 }, 'maxItems'],
+    [{ type: 'array', uniqueItems: true, items: { enum: [1, 2] }, minItems: 3 }, 'minItems'],
+    [{ type: 'array', prefixItems: [text], contains: text }, 'contains'],
+    [{ type: 'array', contains: text, minContains: 3, maxItems: 2 }, 'contains'],
+    [{ type: 'array', minItems: 1e9 }, 'minItems'],
     [{ type: 'array', minItems: -1 }, 'minItems'],
     [{ type: 'array', minItems: 2, maxItems: 1 }, 'minItems'],
-    [{ type: 'array', prefixItems: [text], minItems: 2 }, 'minItems'],
-    [{ type: 'array', prefixItems: [text, text], maxItems: 1 }, 'maxItems'],
+    [{ type: 'array', prefixItems: [text], items: false, minItems: 2 }, 'minItems'],
     [{ type: 'array', items: false, minItems: 1 }, 'minItems'],
-    [{ type: 'string', maxLength: 1e6 }, 'maxLength'],
+    [{ type: 'string', minLength: 1e6 }, 'minLength'],
     [{ type: 'string', maxLength: '5' }, 'maxLength'],
     [{ type: 'string', minLength: 5, maxLength: 4 }, 'minLength'],
-    [{ type: 'string', format: 'uri' }, 'format'],
-    [{ type: 'string', format: 'date', pattern: '^a$' }, 'format'],
-    [{ type: 'string', pattern: '^(?=a)b$' }, 'pattern'],
+    [{ type: 'string', format: 5 }, 'format'],
+    [{ type: 'string', pattern: '^(a)\\1$' }, 'pattern'],
     [{ type: 'string', pattern: '(' }, 'pattern'],
     [{ type: 'string', pattern: 5 }, 'pattern'],
-    [{ type: 'string', pattern: '^a{1,9}$', maxLength: 5 }, 'maxLength'],
     [{ type: 'string', pattern: '^a$', minLength: 2 }, 'minLength'],
-    [{ type: 'number', minimum: 0 }, 'minimum'],
-    [{ maximum: 0 }, 'maximum'],
-    [{ type: 'number', multipleOf: 0.5 }, 'multipleOf'],
+    [{ type: 'number', multipleOf: 0.123457 }, 'multipleOf'],
+    [{ type: 'number', multipleOf: 0 }, 'multipleOf'],
+    [{ type: 'integer', multipleOf: 7, minimum: 1, maximum: 6 }, 'multipleOf'],
     [{ type: 'integer', minimum: 5, maximum: 4 }, 'minimum'],
-    [{ type: 'integer', minimum: 1e16 }, 'minimum'],
+    [{ type: 'number', minimum: 0.2, exclusiveMaximum: 0.2 }, 'minimum'],
     [{ type: 'integer', exclusiveMinimum: true }, 'exclusiveMinimum'],
     [{ type: 'text' }, 'type'],
     [{ type: [] }, 'type'],
     [{ enum: [] }, 'enum'],
     [{ enum: 'x' }, 'enum'],
     [{ type: 'string', enum: [1] }, 'enum'],
-    [{ type: 'string', enum: ['a'], minLength: 1 }, 'minLength'],
-    [{ enum: numbers(257) }, 'enum'],
-    [{ properties: properties(5, { enum: numbers(250) }) }, 'properties.p4.enum'],
-    [{ enum: ['x'.repeat(20_000)] }, 'enum'],
+    [{ type: 'string', enum: ['a'], minLength: 2 }, 'enum'],
+    [{ enum: ['x'.repeat(600_000)] }, 'enum'],
     [{ anyOf: [] }, 'anyOf'],
-    [{ anyOf: [{ anyOf: [{ not: {} }] }] }, 'anyOf[0].anyOf[0].not'],
-    [{ oneOf: [text, { type: 'string', const: 'a' }] }, 'oneOf'],
+    [{ anyOf: [{ anyOf: [{ not: {} }] }] }, 'anyOf'],
+    [{ oneOf: [text, { type: 'string', pattern: 'a' }] }, 'oneOf'],
     [{ oneOf: [{ type: 'integer' }, { type: 'number' }] }, 'oneOf'],
-    [{ oneOf: [{ properties: {} }, text] }, 'oneOf'],
     [{ allOf: [] }, 'allOf'],
     [{ allOf: [text, { type: 'number' }] }, 'allOf'],
-    [{ allOf: [{ pattern: 'a' }, { pattern: 'b' }] }, 'allOf'],
-    [
-      {
-        allOf: [
-          { type: 'object', properties: { a: text }, additionalProperties: false },
-          { type: 'object', properties: { b: text } },
-        ],
-      },
-      'allOf',
-    ],
+    [{ allOf: [{ pattern: 'a' }, { pattern: 'b' }] }, 'allOf.pattern'],
     [{ $ref: 'https://example.com/schema' }, '$ref'],
     [{ $ref: '#/$defs/none' }, '$ref'],
     [{ $ref: '#' }, '$ref'],
-    [
-      { $ref: '#/$defs/a', $defs: { a: { $ref: '#/$defs/b' }, b: { $ref: '#/$defs/a' } } },
-      '$ref.$ref',
-    ],
+    [{ $ref: '#/$defs/a', $defs: { a: { $ref: '#/$defs/b' }, b: { $ref: '#/$defs/a' } } }, '$ref'],
     [
       {
         $ref: '#/$defs/a',
@@ -281,19 +266,14 @@ describe('a schema that cannot be enforced', () => {
       },
       '$ref',
     ],
-    [{ allOf: [{ $ref: '#' }, { minimum: 1 }] }, 'allOf'],
-    [{ properties: { a: { $id: 'x' } } }, 'properties.a.$id'],
     [{ properties: { a: 'text' } }, 'properties.a'],
-    [{ properties: { ['x'.repeat(129)]: text } }, 'properties'],
-    [{ type: 'object', properties: properties(101) }, 'properties'],
-    [{ properties: properties(90, { type: 'object', properties: properties(20) }) }, ''],
-    [{ properties: properties(10, { type: 'string', maxLength: 2000 }) }, 'properties.p4'],
+    [{ properties: { ['x'.repeat(300)]: text } }, 'properties'],
     [
-      { properties: properties(10, { type: 'string', pattern: 'x'.repeat(900) }) },
-      'properties.p9.pattern',
+      { properties: properties(50, { type: 'string', pattern: 'x'.repeat(900) }) },
+      'properties.p22.pattern',
     ],
-    [{ description: 'x'.repeat(140_000) }, ''],
-  ])('%j', (schema, path) => {
+    [{ properties: { a: { default: 'x'.repeat(1_100_000) } } }, ''],
+  ] as const)('%j', (schema, path) => {
     expect(problem(schema).path).toBe(path);
     // A schema that is only shown is never refused.
     expect(() => relaxedSchema(schema)).not.toThrow();

@@ -1,0 +1,193 @@
+/**
+ * The strings that `pattern`, `format` and lengths of a schema allow together, as one pattern. Where no grammar has
+ * exactly these strings, a candidate that has some of them is taken if it can be proved to have no others.
+ */
+import type { GrammarNode, Ranges } from './grammar-node.ts';
+import { isInRanges, subtractRanges } from './grammar-node.ts';
+import { emitPattern, type JsonPattern, textOfLength } from './pattern.ts';
+import { type Lengths, lengthsOf, withLength } from './pattern-length.ts';
+import { anything, type PatternNode, parsePattern } from './pattern-parser.ts';
+import { isWithin } from './regular.ts';
+import { formatPatterns } from './string-formats.ts';
+
+/** What a schema says of a string. */
+export interface StringLimits {
+  readonly patterns: readonly string[];
+  /** Known formats only. */
+  readonly format?: string | undefined;
+  readonly lengths: Lengths;
+  /** Lookaheads may be left out. */
+  readonly isLoose?: boolean;
+}
+
+export interface StringShape {
+  readonly pattern: JsonPattern;
+  /** False if strings that the schema allows are left out. */
+  readonly exact: boolean;
+}
+
+/** A shape, or the reason why there is none, as the end of a sentence about the last pattern or length. */
+export type StringShapeResult = StringShape | { readonly reason: string };
+
+/** Shapes by their limits: requests of one client repeat their schemas. */
+const cache = new Map<string, StringShapeResult>();
+const maxCacheSize = 500;
+
+export function shapeOfString(limits: StringLimits): StringShapeResult {
+  const { patterns, format, lengths, isLoose = false } = limits;
+  const key = JSON.stringify([patterns, format, lengths.min, String(lengths.max), isLoose]);
+  const known = cache.get(key);
+  if (known !== undefined) return known;
+  const shape = findShape(limits);
+  if (cache.size >= maxCacheSize) cache.clear();
+  cache.set(key, shape);
+  return shape;
+}
+
+function findShape({
+  patterns,
+  format,
+  lengths,
+  isLoose = false,
+}: StringLimits): StringShapeResult {
+  let exactOnes: PatternNode[];
+  try {
+    exactOnes = patterns.map(parsePattern);
+  } catch (error) {
+    return { reason: messageOf(error) };
+  }
+  const formatNode =
+    format === undefined ? undefined : parsePattern(formatPatterns.get(format) ?? '');
+  if (exactOnes.length === 0 && formatNode === undefined) {
+    return emitted(textOfLength(lengths.min, lengths.max), true);
+  }
+  let reason = 'allows no string that can be proved to fit';
+  for (const candidate of candidatesOf(exactOnes, formatNode)) {
+    const fitted = withLength(candidate.node, lengths);
+    if (fitted === undefined) {
+      reason = 'leaves no string of this length that can be found';
+      continue;
+    }
+    const others = exactOnes.filter((each) => each !== candidate.exactFor);
+    const isProved = isLoose || others.every((each) => isWithin(fitted.node as PatternNode, each));
+    if (!isProved) continue;
+    const isExact = candidate.exactFor !== undefined && others.length === 0 && fitted.exact;
+    const shape = emitted(fitted.node, isExact || exactOnes.length === 0);
+    if ('pattern' in shape) return shape;
+    reason = shape.reason;
+  }
+  return { reason };
+}
+
+function emitted(node: GrammarNode, exact: boolean): StringShapeResult {
+  try {
+    return { pattern: emitPattern(node), exact };
+  } catch (error) {
+    return { reason: messageOf(error) };
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+interface Candidate {
+  readonly node: GrammarNode;
+  /** The pattern that has exactly these strings. */
+  readonly exactFor?: PatternNode;
+}
+
+/** Languages that may lie within all patterns, the likeliest first. */
+function candidatesOf(
+  patterns: readonly PatternNode[],
+  format: PatternNode | undefined,
+): Candidate[] {
+  const candidates: Candidate[] = [];
+  for (const pattern of patterns) {
+    const plain = withoutLooks(pattern);
+    if (plain === pattern) candidates.push({ node: plain as GrammarNode, exactFor: pattern });
+    else candidates.push({ node: plain }, ...withLooksBefore(pattern));
+  }
+  if (format !== undefined) candidates.push({ node: format as GrammarNode });
+  return candidates;
+}
+
+/** The pattern as if each lookahead found what it looks for; itself if it has none. */
+function withoutLooks(node: PatternNode): GrammarNode {
+  switch (node.type) {
+    case 'set':
+      return node;
+    case 'look':
+      return { type: 'sequence', items: [] };
+    case 'repeat': {
+      const item = withoutLooks(node.item);
+      return item === node.item ? (node as GrammarNode) : { ...node, item };
+    }
+    default: {
+      const items = node.items.map(withoutLooks);
+      const isSame = items.every((item, index) => item === node.items[index]);
+      return isSame ? (node as GrammarNode) : { type: node.type, items };
+    }
+  }
+}
+
+/**
+ * Patterns that begin with lookaheads, as rules for passwords do (`^(?=.*\d)(?=.*[a-z]).{8,}$`): what each looks for is
+ * written first, in characters that the rest allows, one after the other.
+ */
+function withLooksBefore(pattern: PatternNode): Candidate[] {
+  if (pattern.type !== 'sequence') return [];
+  const looks = pattern.items.filter((item) => item.type === 'look');
+  const [rest, ...others] = pattern.items.filter((item) => item.type !== 'look');
+  if (looks.some(({ isNegated }) => isNegated) || others.length > 0) return [];
+  if (rest?.type !== 'repeat' || rest.item.type !== 'set') return [];
+  const allowed = rest.item.ranges;
+  const found: GrammarNode[] = [];
+  for (const { item } of looks) {
+    const needed = neededOf(item, allowed);
+    if (needed === undefined) return [];
+    found.push(needed);
+  }
+  const length = found.reduce((sum, node) => sum + lengthsOf(node).min, 0);
+  const min = Math.max(rest.min - length, 0);
+  if (rest.max < length) return [];
+  const tail: GrammarNode = {
+    ...rest,
+    item: { type: 'set', ranges: allowed },
+    min,
+    max: rest.max - length,
+  };
+  return [{ node: { type: 'sequence', items: [...found, tail] } }];
+}
+
+/** What a lookahead needs at least, in characters of `allowed`: repetitions that may be empty are left out. */
+function neededOf(node: PatternNode, allowed: Ranges): GrammarNode | undefined {
+  switch (node.type) {
+    case 'set': {
+      const ranges = intersection(node.ranges, allowed);
+      return ranges.length === 0 ? undefined : { type: 'set', ranges };
+    }
+    case 'look':
+      return undefined;
+    case 'repeat': {
+      if (node.min === 0) return { type: 'sequence', items: [] };
+      const item = neededOf(node.item, allowed);
+      return item && { type: 'repeat', item, min: node.min, max: node.min };
+    }
+    case 'choice': {
+      const items = node.items
+        .map((item) => neededOf(item, allowed))
+        .filter((item) => item !== undefined);
+      return items.length === 0 ? undefined : { type: 'choice', items };
+    }
+    case 'sequence': {
+      const items = node.items.map((item) => neededOf(item, allowed));
+      return items.every((item) => item !== undefined) ? { type: 'sequence', items } : undefined;
+    }
+  }
+}
+
+function intersection(one: Ranges, other: Ranges): Ranges {
+  const outside = subtractRanges(anything, other);
+  return subtractRanges(one, outside).filter(([low]) => isInRanges(one, low));
+}
