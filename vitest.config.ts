@@ -7,7 +7,7 @@ import { defineConfig } from 'vitest/config';
 const maxWorkers = Math.max(2, Math.min(4, availableParallelism()));
 
 /** Suites that hold a native engine or start servers: a process for each file. The limits are against a test that hangs. */
-const native = { pool: 'forks', testTimeout: 120_000, hookTimeout: 120_000 } as const;
+const native = { pool: 'forks', testTimeout: 300_000, hookTimeout: 300_000 } as const;
 
 /** `npm run test:long`: the files that have long cases, see test/support/long.ts. */
 const isLong = process.env.LONG === '1';

@@ -128,7 +128,7 @@ test('a busy port ends the start with exit code 1 and names the port and its set
 
 describe('while the model is loading', () => {
   test('both ports answer, generation is refused with Retry-After, and then it is ready', async () => {
-    const server = await startLoadingServer({ modelPath });
+    const { server, finishLoading } = await startLoadingServer({ modelPath });
     const { url, healthUrl } = server;
 
     const [chat, models, ping, health, live, ready, root] = await Promise.all([
@@ -150,6 +150,7 @@ describe('while the model is loading', () => {
     expect(await health.json()).toMatchObject({ code: 503, backend: { status: 'loading' } });
     expect(ready.status).toBe(503);
 
+    finishLoading();
     expect(await server.line('ready')).toMatchObject({
       address: url,
       model: 'tiny',
@@ -163,9 +164,13 @@ describe('while the model is loading', () => {
   });
 
   test('the health port answers /ping with 204 where readiness is asked for', async () => {
-    const server = await startLoadingServer({ modelPath, env: { HEALTH_READINESS: 'true' } });
+    const { server, finishLoading } = await startLoadingServer({
+      modelPath,
+      env: { HEALTH_READINESS: 'true' },
+    });
     expect((await fetch(`${server.healthUrl}/ping`)).status).toBe(204);
     expect(server.hasLogged('ready')).toBe(false);
+    finishLoading();
     await server.line('ready');
     expect((await fetch(`${server.healthUrl}/ping`)).status).toBe(200);
   });

@@ -150,12 +150,15 @@ describe('the client’s helpers', () => {
 });
 
 test('a client that may retry waits for the model to load', async () => {
-  const loading = await startLoadingServer({});
+  const { server: loading, finishLoading } = await startLoadingServer({});
   const patient = new OpenAI({ baseURL: `${loading.url}/v1`, apiKey: 'none', maxRetries: 8 });
-  const reply = await patient.chat.completions.create({
+  const answer = patient.chat.completions.create({
     model,
     messages: ask('Hello!'),
     max_tokens: 20,
   });
+  await loading.line('request completed', { status: 503 });
+  finishLoading();
+  const reply = await answer;
   expect(reply.choices[0]?.message.content).not.toBe('');
 });

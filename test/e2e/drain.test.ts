@@ -149,8 +149,9 @@ describe('a signal to stop, while the model is loading', () => {
   test.each(['SIGTERM', 'SIGINT'] as const)(
     '%s ends the process with exit code 0',
     async (signal) => {
-      const server = await startLoadingServer({ modelPath });
+      const { server, finishLoading } = await startLoadingServer({ modelPath });
       await stopping(server, signal);
+      finishLoading();
       expect(await server.exited).toEqual({ code: 0, signal: null });
       expect(server.hasLogged('ready')).toBe(false);
       expect(server.hasLogged('stopped')).toBe(true);

@@ -1,7 +1,7 @@
 /**
  * A server under test: the built command line on free ports, with the official client connected to it.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import OpenAI from 'openai';
@@ -142,10 +142,22 @@ const baseFlags = [
   ...['--gpu', 'off', '--threads', '1', '--flash-attention', 'off'],
 ];
 
-/** Starts a server for one test and waits until it listens: it goes on loading for more than half a second. */
-export async function startLoadingServer(options: ServerOptions): Promise<TestServer> {
-  const slowTrial = new URL('./slow-trial.mjs', import.meta.url).href;
-  return startListeningServer({ ...options, nodeFlags: ['--import', slowTrial] });
+/** A server whose model is not loaded before the test says so. */
+export interface LoadingServer {
+  readonly server: TestServer;
+  readonly finishLoading: () => void;
+}
+
+/** Starts a server for one test and waits until it listens; it goes on loading until `finishLoading` is called. */
+export async function startLoadingServer(options: ServerOptions): Promise<LoadingServer> {
+  const gate = join(temporaryFolder(), 'gate');
+  const heldTrial = new URL('./held-trial.mjs', import.meta.url).href;
+  const server = await startListeningServer({
+    ...options,
+    env: { ...options.env, TEST_TRIAL_GATE: gate },
+    nodeFlags: ['--import', heldTrial],
+  });
+  return { server, finishLoading: () => writeFileSync(gate, '') };
 }
 
 /** Starts a server for one test and waits until it is ready; it is killed when the test is over. */
