@@ -1,6 +1,7 @@
-/** Turns a failed validation into an error that names the field, the expectation and the value. */
+/** Turns a failed validation into an error that names each field, the expectation and the value. */
 import type { FastifySchemaValidationError } from 'fastify';
 import { GatewayError } from '../core/errors.ts';
+import { maxProblemCount, RequestRefusal, refusalOf } from '../core/request-refusal.ts';
 
 /** The keywords of a JSON Schema that appear in messages. */
 interface FieldSchema {
@@ -22,29 +23,47 @@ interface FieldSchema {
 interface VerboseError extends FastifySchemaValidationError {
   readonly data?: unknown;
   readonly parentSchema?: FieldSchema;
+  /** Set by `body-validator.ts`: the value behind this error was not checked. */
+  readonly isLast?: boolean;
 }
 
 /** Messages quote at most this many characters of a string. */
 const quotedLengthLimit = 40;
 
-/** Fastify's `schemaErrorFormatter`; only the first failure is reported. */
+/** Fastify's `schemaErrorFormatter`. A value that fails several keywords is one problem: its message names them all. */
 export function toValidationError(errors: FastifySchemaValidationError[]): GatewayError {
-  const [first] = errors as VerboseError[];
-  if (first === undefined) return new GatewayError('invalid_value');
-  const path = toPath(first.instancePath);
-  if (first.keyword === 'required') {
-    const param = joinPath(path, String(first.params.missingProperty));
+  const problems = new Map<string, GatewayError>();
+  for (const error of errors as VerboseError[]) {
+    const problem = toProblem(error);
+    if (error.isLast === true) return new RequestRefusal([problem], false);
+    const param = problem.param ?? '';
+    if (!problems.has(param)) problems.set(param, problem);
+    if (problems.size === maxProblemCount) break;
+  }
+  return refusalOf([...problems.values()]) ?? new GatewayError('invalid_value');
+}
+
+function toProblem({
+  instancePath,
+  keyword,
+  params,
+  data,
+  parentSchema = {},
+}: VerboseError): GatewayError {
+  const path = toPath(instancePath);
+  if (keyword === 'required') {
+    const param = joinPath(path, String(params.missingProperty));
     return new GatewayError('missing_required_parameter', {
       param,
       message: `\`${param}\` is required.`,
     });
   }
   if (path === '') {
-    return new GatewayError(first.data === null ? 'invalid_json' : 'invalid_value', {
-      message: `The request body must be a JSON object, received ${received(first.data)}.`,
+    return new GatewayError(data === null ? 'invalid_json' : 'invalid_value', {
+      message: `The request body must be a JSON object, received ${received(data)}.`,
     });
   }
-  return invalidValue(path, expectation(first.parentSchema ?? {}), first.data);
+  return invalidValue(path, expectation(parentSchema), data);
 }
 
 /** "`max_tokens` must be an integer of at least 1, received 0." */

@@ -28,6 +28,7 @@ import { anonymousAccess } from '../http/anonymous-access.ts';
 import { type AuthenticationOptions, authentication } from '../http/authentication.ts';
 import { authorization } from '../http/authorization.ts';
 import { bodyType } from '../http/body-type.ts';
+import { validatorBuilder } from '../http/body-validator.ts';
 import { callerLog } from '../http/caller-log.ts';
 import { clientErrorHandler } from '../http/client-error.ts';
 import { contentCoding } from '../http/content-coding.ts';
@@ -138,6 +139,7 @@ function openApp({ logger, settings, tls }: GatewayDeps, paths: RoutePaths) {
         keywords: [documentedKeyword],
       },
     },
+    schemaController: { compilersFactory: { buildValidator: validatorBuilder() } },
     schemaErrorFormatter: toValidationError,
     frameworkErrors: frameworkErrorHandler(corsOrigins),
     clientErrorHandler: clientErrorHandler(limits, corsOrigins),

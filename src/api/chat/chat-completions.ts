@@ -1,6 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { completionErrors, type RouteDoc } from '../../core/route-doc.ts';
-import { requireServable } from '../fields/served-model.ts';
 import { type GenerationDeps, type ReplyForm, replyWithCompletion } from '../generation/reply.ts';
 import { ReplyFrames } from '../generation/reply-frames.ts';
 import { newReplyHead, type ReplyHead } from '../generation/reply-head.ts';
@@ -14,10 +13,9 @@ import { ChatCompletion, ChatCompletionChunk, ChatCompletionRequest } from './ch
 export const chatCompletions: FastifyPluginAsyncTypebox<GenerationDeps> = async (app, deps) => {
   app.post(
     '/v1/chat/completions',
-    { schema: { body: ChatCompletionRequest }, config: { doc } },
+    { schema: { body: ChatCompletionRequest }, attachValidation: true, config: { doc } },
     async (request, reply) => {
-      const { parsed, model } = readChat(request.body, deps, request.log);
-      requireServable(parsed, model);
+      const { parsed, model } = readChat(request, deps);
       const head = newReplyHead('chatcmpl', model, deps.version, parsed.serviceTier);
       const { engine } = model;
       return replyWithCompletion(request, reply, { ...deps, engine }, parsed, formOf(parsed, head));

@@ -1,6 +1,7 @@
 import { GatewayError } from '../../core/errors.ts';
 import type { ChatMessage } from '../../engine/chat.ts';
 import { missing, unsupported } from '../fields/request-errors.ts';
+import type { RequestProblems } from '../fields/request-problems.ts';
 import { CallHistory } from './chat-calls.ts';
 import type { ContentPart, RequestMessage } from './chat-shapes.ts';
 
@@ -13,14 +14,17 @@ const otherMedia = /^(input_)?(image|audio|video|file)(_url)?$/;
 /**
  * Validates and normalises the messages of a body that fits the schema; the engine takes them as they are. Calls and
  * results may be in any state: a conversation stays answerable after a cut call or a lost result.
- * @throws {GatewayError} with the path of what is wrong, such as `messages[2].content`
+ * @param problems - receives what is wrong with a message, with its path, such as `messages[2].content`
  */
-export function readMessages(messages: readonly RequestMessage[]): ChatMessage[] {
+export function readMessages(
+  messages: readonly RequestMessage[],
+  problems: RequestProblems,
+): ChatMessage[] {
   const history = new CallHistory();
-  const read = messages.map((message, index) =>
-    toChatMessage(message, `messages[${index}]`, history),
+  const read = messages.flatMap((message, index) =>
+    problems.attempt([], () => [toChatMessage(message, `messages[${index}]`, history)]),
   );
-  return history.inCallOrder(read);
+  return problems.concerns('messages') ? [] : history.inCallOrder(read);
 }
 
 function toChatMessage(message: RequestMessage, path: string, history: CallHistory): ChatMessage {

@@ -11,13 +11,13 @@ import { ChatCompletionRequest, InputTokens, RenderedPrompt } from './chat-shape
  * same bodies.
  */
 export const chatPrompts: FastifyPluginAsyncTypebox<ModelChoice> = async (app, choice) => {
-  const schema = { body: ChatCompletionRequest };
+  const route = { schema: { body: ChatCompletionRequest }, attachValidation: true };
 
   app.post(
     '/apply-template',
-    { schema, config: { doc: renderingDoc } },
+    { ...route, config: { doc: renderingDoc } },
     async (request): Promise<RenderedPrompt> => {
-      const { parsed, model } = readChat(request.body, choice, request.log);
+      const { parsed, model } = readChat(request, choice);
       const [{ messages, options }] = parsed.prompts;
       return { prompt: await model.engine.generator.renderChat(messages, options) };
     },
@@ -25,9 +25,9 @@ export const chatPrompts: FastifyPluginAsyncTypebox<ModelChoice> = async (app, c
 
   app.post(
     '/v1/chat/completions/input_tokens',
-    { schema, config: { doc: countingDoc } },
+    { ...route, config: { doc: countingDoc } },
     async (request): Promise<InputTokens> => {
-      const { parsed, model } = readChat(request.body, choice, request.log);
+      const { parsed, model } = readChat(request, choice);
       const [chat] = parsed.prompts;
       const { tokenCount } = await preparePrompt(model.engine, chat);
       return { object: 'response.input_tokens', input_tokens: tokenCount };

@@ -1,11 +1,16 @@
-import type { FastifyBaseLogger } from 'fastify';
 import { GatewayError } from '../../core/errors.ts';
 import type { ChatOptions } from '../../engine/chat.ts';
 import type { LogprobOptions } from '../../engine/logprobs.ts';
 import { checkBodyFields } from '../fields/body-fields.ts';
 import { type ParsedRequest, readGenerationFields } from '../fields/generation-fields.ts';
 import { checkDepth, unsupported } from '../fields/request-errors.ts';
-import { chooseTextModel, type ModelChoice, type TextModel } from '../fields/served-model.ts';
+import { type BodyRequest, RequestProblems } from '../fields/request-problems.ts';
+import {
+  chooseTextModel,
+  type ModelChoice,
+  requireServable,
+  type TextModel,
+} from '../fields/served-model.ts';
 import type { ChatSource } from '../generation/prompt.ts';
 import { readMessages } from './chat-messages.ts';
 import { ChatCompletionRequest } from './chat-shapes.ts';
@@ -21,28 +26,38 @@ export interface ParsedChat extends ParsedRequest {
 const reservedVariables = ['messages', 'tools', 'bos_token', 'eos_token', 'add_generation_prompt'];
 
 /**
- * Reads a body that fits the schema, applies the rules that a schema cannot express, and chooses the model.
- * @throws {GatewayError} `unsupported_parameter`, `invalid_value`, `missing_required_parameter`, and what
- *   `chooseTextModel` throws
+ * Chooses the model, reads the body and applies the rules that a schema cannot express, all of them before anything is
+ * refused.
+ * @throws {GatewayError} what `chooseTextModel` throws; `unsupported_parameter`, `invalid_value`,
+ *   `missing_required_parameter`
  */
 export function readChat(
-  body: ChatCompletionRequest,
+  request: BodyRequest<ChatCompletionRequest>,
   choice: ModelChoice,
-  log: FastifyBaseLogger,
 ): { readonly parsed: ParsedChat; readonly model: TextModel } {
-  checkBodyFields(body, ChatCompletionRequest.properties, log);
-  const tools = readTools(body);
+  const problems = new RequestProblems(request.validationError);
+  const body = problems.soundFields(request.body);
+  checkBodyFields(request, ChatCompletionRequest.properties, problems);
+  const model = problems.essential(() => chooseTextModel(choice, body.model));
+  const messages = problems.read(['messages'], [], () => readMessages(body.messages, problems));
+  const tools = problems.read(['tools', 'tool_choice', 'parallel_tool_calls'], {}, () =>
+    readTools(body, problems),
+  );
   const offersCalls = tools.tools !== undefined && tools.toolChoice !== 'none';
-  const generation = readGenerationFields(body);
-  const logprobs = readLogprobs(body);
-  const options = { ...tools, ...readReplyFormat(body, offersCalls), ...readThinking(body) };
+  if (offersCalls && !model.engine.info.chat.tools) problems.add(noPlaceForTools());
+  const format = problems.read(['response_format', 'json_schema', 'grammar'], {}, () =>
+    readReplyFormat(body, offersCalls),
+  );
+  const thinking = problems.attempt({}, () => readThinking(body));
+  const logprobs = problems.read(['logprobs', 'top_logprobs'], undefined, () => readLogprobs(body));
+  const generation = readGenerationFields(body, problems);
   const parsed: ParsedChat = {
     ...generation,
     options: { ...generation.options, ...(logprobs && { logprobs }) },
-    prompts: [{ type: 'chat', messages: readMessages(body.messages), options }],
+    prompts: [{ type: 'chat', messages, options: { ...tools, ...format, ...thinking } }],
   };
-  const model = chooseTextModel(choice, parsed.model);
-  if (offersCalls && !model.engine.info.chat.tools) throw noPlaceForTools();
+  requireServable(parsed, model, problems);
+  problems.throwIfAny();
   return { parsed, model };
 }
 

@@ -2,6 +2,7 @@ import { GatewayError } from '../../core/errors.ts';
 import type { ChatOptions, Tool } from '../../engine/chat.ts';
 import { relaxedSchema } from '../../grammar/schema.ts';
 import { checkDepth, missing, unsupported } from '../fields/request-errors.ts';
+import type { RequestProblems } from '../fields/request-problems.ts';
 import type { ChatCompletionRequest, RequestTool, ToolChoice } from './chat-shapes.ts';
 import { requireEnforceable } from './reply-format.ts';
 
@@ -13,10 +14,14 @@ type Mode = (typeof modes)[number];
 /**
  * Reads the tools of a body that fits the schema, and the choice among them. A named function is the only one that
  * is offered.
- * @throws {GatewayError} `unsupported_parameter`, `invalid_value`, `missing_required_parameter`
+ * @param problems - receives what is wrong with a tool
+ * @throws {GatewayError} `unsupported_parameter`, `invalid_value`, `missing_required_parameter` for the choice
  */
-export function readTools(body: ChatCompletionRequest): ToolOptions {
-  const tools = (body.tools ?? []).map(toTool);
+export function readTools(body: ChatCompletionRequest, problems: RequestProblems): ToolOptions {
+  const given = body.tools ?? [];
+  const tools = given.flatMap((tool, index) => problems.attempt([], () => [toTool(tool, index)]));
+  // A choice of a tool that is refused itself is no second problem.
+  if (tools.length < given.length) return {};
   const choice = toChoice(body.tool_choice ?? (tools.length > 0 ? 'auto' : 'none'));
   if (tools.length === 0) {
     if (choice === 'none' || choice === 'auto') return {};

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { FastifyBaseLogger } from 'fastify';
 import { GatewayError } from '../../core/errors.ts';
+import type { BodyRequest, RequestProblems } from './request-problems.ts';
 
 /**
  * Fields that would change the result and are not honoured by every endpoint, each with its neutral values. Neutral
@@ -69,17 +69,20 @@ const harmlessFields: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Looks at every field of a body that its endpoint does not honour: refuses a field that would change the result,
- * and logs the names of unknown fields, which are ignored.
+ * Looks at every field of a body that its endpoint does not honour: a field that would change the result is a problem,
+ * `unsupported_parameter`; the names of unknown fields, which are ignored, are logged.
  * @param honoured - the properties of the endpoint's schema
- * @throws {GatewayError} `unsupported_parameter` for the first refused field
  */
-export function checkBodyFields(body: object, honoured: object, log: FastifyBaseLogger): void {
+export function checkBodyFields(
+  { body, log }: BodyRequest<object>,
+  honoured: object,
+  problems: RequestProblems,
+): void {
   const unknown: string[] = [];
   for (const [name, value] of Object.entries(body)) {
     if (Object.hasOwn(honoured, name) || harmlessFields.has(name)) continue;
-    if (Object.hasOwn(neutralValues, name)) refuseUnlessNeutral(name, value);
-    else unknown.push(name);
+    if (!Object.hasOwn(neutralValues, name)) unknown.push(name);
+    else problems.attempt(undefined, () => refuseUnlessNeutral(name, value));
   }
   if (unknown.length > 0) log.debug({ fields: unknown }, 'unknown fields ignored');
 }

@@ -3,6 +3,7 @@ import type { Priority } from '../../admission/fair-queue.ts';
 import { GatewayError } from '../../core/errors.ts';
 import type { EngineRequest } from '../../engine/generator.ts';
 import { optional } from './optional.ts';
+import type { RequestProblems } from './request-problems.ts';
 import { readSampling, samplingFields } from './sampling.ts';
 
 /** Maximum choices of one request, over all its prompts; OpenAI's limit to `n`. */
@@ -63,14 +64,19 @@ export interface ParsedRequest {
 /** OpenAI's words for the two priorities. */
 export type ServiceTier = 'default' | 'flex';
 
-/** @throws {GatewayError} `invalid_value` */
-export function readGenerationFields(body: GenerationBody): ParsedRequest {
+/** @param problems - receives `invalid_value` */
+export function readGenerationFields(
+  body: GenerationBody,
+  problems: RequestProblems,
+): ParsedRequest {
   const stream = body.stream ?? false;
-  if (body.stream_options != null && !stream) {
-    throw new GatewayError('invalid_value', {
-      param: 'stream_options',
-      message: '`stream_options` may only be sent together with `stream: true`.',
-    });
+  if (body.stream_options != null && !stream && !problems.concerns('stream')) {
+    problems.add(
+      new GatewayError('invalid_value', {
+        param: 'stream_options',
+        message: '`stream_options` may only be sent together with `stream: true`.',
+      }),
+    );
   }
   const maxTokens = body.max_completion_tokens ?? body.max_tokens ?? body.n_predict;
   return {
@@ -78,7 +84,7 @@ export function readGenerationFields(body: GenerationBody): ParsedRequest {
     options: {
       ...(maxTokens != null && { maxTokens }),
       ...(body.stop != null && { stop: [body.stop].flat() }),
-      sampling: readSampling(body),
+      sampling: readSampling(body, problems),
     },
     choiceCount: body.n ?? 1,
     stream,

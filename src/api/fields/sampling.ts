@@ -6,6 +6,7 @@ import { type Static, Type } from 'typebox';
 import { GatewayError } from '../../core/errors.ts';
 import type { SamplingParams } from '../../engine/sampling-params.ts';
 import { optional } from './optional.ts';
+import type { RequestProblems } from './request-problems.ts';
 
 /** llama.cpp's samplers in their default order, without `infill`, which requires another kind of prompt. */
 const samplerNames = [
@@ -127,21 +128,22 @@ const plainFields = {
 
 /**
  * The sampling parameters of a body. `repeat_penalty` overrides `repetition_penalty`.
- * @throws {GatewayError} `invalid_value` for an invalid `logit_bias`
+ * @param problems - receives `invalid_value` for an invalid `logit_bias`
  */
-export function readSampling(body: SamplingRequest): SamplingParams {
+export function readSampling(body: SamplingRequest, problems: RequestProblems): SamplingParams {
   const params: Record<string, unknown> = {};
   for (const [field, name] of Object.entries(plainFields)) {
     const value = body[field as keyof typeof plainFields];
     if (value != null) params[name] = value;
   }
   const repeatPenalty = body.repeat_penalty ?? body.repetition_penalty;
+  const bias = body.logit_bias;
   return {
     ...params,
     ...(repeatPenalty != null && { repeatPenalty }),
     ...(body.top_k != null && { topK: Math.max(body.top_k, 0) }),
     ...(body.seed != null && { seed: BigInt(body.seed) }),
-    ...(body.logit_bias != null && { logitBias: readBias(body.logit_bias) }),
+    ...(bias != null && { logitBias: problems.attempt([], () => readBias(bias)) }),
     ...(body.samplers != null && {
       samplers: body.samplers.map((name) => (name === 'typical_p' ? 'typ_p' : name)),
     }),

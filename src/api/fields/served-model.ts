@@ -4,6 +4,7 @@ import type { GeneratingEngine } from '../../engine/engine.ts';
 import type { ModelRegistry, ServedModel } from '../../model/registry.ts';
 import type { ParsedRequest } from './generation-fields.ts';
 import { missing } from './request-errors.ts';
+import type { RequestProblems } from './request-problems.ts';
 import { requireTokens } from './sampling.ts';
 
 /** How the model of a request is chosen. */
@@ -18,17 +19,17 @@ export type TextModel = ServedModel & { readonly engine: GeneratingEngine };
 
 /**
  * The model that answers a request.
- * @param requested - undefined when the request leaves the choice to the server
+ * @param requested - undefined or null when the request leaves the choice to the server
  * @throws {GatewayError} `model_loading`, `model_failed`; with strict models also `model_not_found` and
  *   `missing_required_parameter`
  */
 export function chooseModel(
   { models, strictModel }: ModelChoice,
-  requested: string | undefined,
+  requested: string | null | undefined,
 ): ServedModel {
   const model = models.require();
   if (!strictModel) return model;
-  if (requested === undefined) throw missing('model');
+  if (requested == null) throw missing('model');
   if (requested !== model.card.id) throw modelNotFound(requested, model);
   return model;
 }
@@ -37,7 +38,10 @@ export function chooseModel(
  * The model that answers a request for text.
  * @throws {GatewayError} what {@link chooseModel} throws, and `unsupported_model`
  */
-export function chooseTextModel(choice: ModelChoice, requested: string | undefined): TextModel {
+export function chooseTextModel(
+  choice: ModelChoice,
+  requested: string | null | undefined,
+): TextModel {
   const model = chooseModel(choice, requested);
   if (generatesText(model)) return model;
   const [use, url] = isRanker(model)
@@ -80,23 +84,26 @@ export function modelNotFound(requested: string, { card }: ServedModel): Gateway
 
 /**
  * Checks the values whose limits depend on the served model.
+ * @param problems - receives `invalid_value` for more choices of a prompt than slots, which could never run side by
+ *   side, and for tokens outside the vocabulary
  * @param choiceField - the field that names the number of choices
- * @throws {GatewayError} `invalid_value` for more choices of a prompt than slots, which could never run
- *   side by side, and for tokens outside the vocabulary
  */
 export function requireServable(
   { choiceCount, options }: ParsedRequest,
   { engine }: ServedModel,
+  problems: RequestProblems,
   choiceField: 'n' | 'best_of' = 'n',
 ): void {
   const { slotCount, vocabularySize } = engine.info;
-  if (choiceCount > slotCount) {
-    throw new GatewayError('invalid_value', {
-      param: choiceField,
-      message: `\`${choiceField}\` must be at most ${slotCount}, the number of this server's slots, received ${choiceCount}.`,
-    });
+  if (choiceCount > slotCount && !problems.concerns(choiceField)) {
+    problems.add(
+      new GatewayError('invalid_value', {
+        param: choiceField,
+        message: `\`${choiceField}\` must be at most ${slotCount}, the number of this server's slots, received ${choiceCount}.`,
+      }),
+    );
   }
-  requireTokens(options.sampling ?? {}, vocabularySize);
+  problems.attempt(undefined, () => requireTokens(options.sampling ?? {}, vocabularySize));
 }
 
 function generatesText(model: ServedModel): model is TextModel {

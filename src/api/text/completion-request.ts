@@ -1,5 +1,5 @@
-import type { FastifyBaseLogger } from 'fastify';
 import { GatewayError } from '../../core/errors.ts';
+import type { EngineInfo } from '../../engine/engine.ts';
 import { checkBodyFields } from '../fields/body-fields.ts';
 import {
   maxChoiceCount,
@@ -7,6 +7,14 @@ import {
   readGenerationFields,
 } from '../fields/generation-fields.ts';
 import { unsupported } from '../fields/request-errors.ts';
+import { type BodyRequest, RequestProblems } from '../fields/request-problems.ts';
+import {
+  chooseTextModel,
+  type ModelChoice,
+  requireServable,
+  type TextModel,
+} from '../fields/served-model.ts';
+import { checkTokenIds } from '../fields/token-ids.ts';
 import type { PlainSource } from '../generation/prompt.ts';
 import { CompletionRequest, type RequestPrompt } from './completion-shapes.ts';
 
@@ -22,34 +30,63 @@ export interface ParsedCompletion extends ParsedRequest {
 }
 
 /**
- * Reads a body that fits the schema, and applies the rules that a schema cannot express.
- * @throws {GatewayError} `unsupported_parameter`, `invalid_value`
+ * Chooses the model, reads the body and applies the rules that a schema cannot express, all of them before anything is
+ * refused.
+ * @throws {GatewayError} what `chooseTextModel` throws; `unsupported_parameter`, `invalid_value`,
+ *   `missing_required_parameter`
  */
-export function readCompletion(body: CompletionRequest, log: FastifyBaseLogger): ParsedCompletion {
-  checkBodyFields(body, CompletionRequest.properties, log);
-  const generation = readGenerationFields(body);
+export function readCompletion(
+  request: BodyRequest<CompletionRequest>,
+  choice: ModelChoice,
+): { readonly parsed: ParsedCompletion; readonly model: TextModel } {
+  const problems = new RequestProblems(request.validationError);
+  const body = problems.soundFields(request.body);
+  checkBodyFields(request, CompletionRequest.properties, problems);
+  const model = problems.essential(() => chooseTextModel(choice, body.model));
+  const prompts = problems.read(['prompt', 'suffix'], [], () =>
+    readPrompts(body.prompt, body.suffix),
+  );
+  requireVocabulary(prompts, model.engine.info, problems);
+  const parsed = readOptions(body, prompts, problems);
+  const choiceField = parsed.choiceCount > parsed.returnedCount ? 'best_of' : 'n';
+  requireServable(parsed, model, problems, choiceField);
+  problems.throwIfAny();
+  return { parsed, model };
+}
+
+function readOptions(
+  body: CompletionRequest,
+  prompts: readonly PlainSource[],
+  problems: RequestProblems,
+): ParsedCompletion {
+  const generation = readGenerationFields(body, problems);
   const returnedCount = generation.choiceCount;
-  const choiceCount = readBestOf(body, generation);
-  const prompts = readPrompts(body.prompt, body.suffix);
+  const choiceCount = problems.read(['n', 'best_of'], returnedCount, () =>
+    readBestOf(body, generation),
+  );
   const echo = body.echo ?? false;
-  if (generation.options.maxTokens === 0 && !echo) {
-    throw new GatewayError('invalid_value', {
-      param: 'max_tokens',
-      message: '`max_tokens` must be at least 1 unless `echo` is true, received 0.',
-    });
+  if (generation.options.maxTokens === 0 && !echo && !problems.concerns('echo')) {
+    problems.add(
+      new GatewayError('invalid_value', {
+        param: 'max_tokens',
+        message: '`max_tokens` must be at least 1 unless `echo` is true, received 0.',
+      }),
+    );
   }
   const withLogprobs = body.logprobs != null;
   const withPromptLogprobs = echo && withLogprobs;
   if (withPromptLogprobs && prompts.some(({ suffix }) => suffix !== undefined)) {
-    throw unsupported('suffix', 'leave it out, or leave out `echo` or `logprobs`');
+    problems.add(unsupported('suffix', 'leave it out, or leave out `echo` or `logprobs`'));
   }
   if (prompts.length * choiceCount > maxChoiceCount) {
-    throw new GatewayError('invalid_value', {
-      param: 'prompt',
-      message:
-        `\`prompt\` may ask for at most ${maxChoiceCount} choices in all, received ${prompts.length} prompts ` +
-        `with ${choiceCount} of each.`,
-    });
+    problems.add(
+      new GatewayError('invalid_value', {
+        param: 'prompt',
+        message:
+          `\`prompt\` may ask for at most ${maxChoiceCount} choices in all, received ${prompts.length} prompts ` +
+          `with ${choiceCount} of each.`,
+      }),
+    );
   }
   // With `best_of` the log probabilities decide which choices are returned.
   const logprobs = (withLogprobs || choiceCount > returnedCount) && {
@@ -65,6 +102,27 @@ export function readCompletion(body: CompletionRequest, log: FastifyBaseLogger):
     prompts,
     echo,
   };
+}
+
+/**
+ * Checks the prompts against the vocabulary of the model.
+ * @param problems - receives `unsupported_parameter` for a gap the model cannot fill, `invalid_value` for unknown tokens
+ */
+function requireVocabulary(
+  prompts: readonly PlainSource[],
+  info: EngineInfo,
+  problems: RequestProblems,
+): void {
+  for (const { path, content, suffix } of prompts) {
+    if (suffix !== undefined && !info.infill) {
+      problems.add(
+        unsupported('suffix', 'this model cannot fill gaps: its vocabulary has no marks for them'),
+      );
+    }
+    if (typeof content !== 'string') {
+      problems.attempt(undefined, () => checkTokenIds(content, info.vocabularySize, path));
+    }
+  }
 }
 
 /** The number of choices generated for each prompt. */

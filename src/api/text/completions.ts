@@ -1,10 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { completionErrors, type RouteDoc } from '../../core/route-doc.ts';
-import type { EngineInfo } from '../../engine/engine.ts';
 import type { Tokenizer } from '../../engine/tokenizer.ts';
-import { unsupported } from '../fields/request-errors.ts';
-import { chooseTextModel, requireServable } from '../fields/served-model.ts';
-import { checkTokenIds } from '../fields/token-ids.ts';
 import { promptText } from '../generation/prompt.ts';
 import { type GenerationDeps, type ReplyForm, replyWithCompletion } from '../generation/reply.ts';
 import { ReplyFrames } from '../generation/reply-frames.ts';
@@ -17,13 +13,10 @@ import { Completion, CompletionChunk, CompletionRequest } from './completion-sha
 
 /** `POST /v1/completions`. */
 export const completions: FastifyPluginAsyncTypebox<GenerationDeps> = async (app, deps) => {
-  const route = { schema: { body: CompletionRequest }, config: { doc } };
+  const route = { schema: { body: CompletionRequest }, attachValidation: true, config: { doc } };
   app.post('/v1/completions', route, async (request, reply) => {
-    const parsed = readCompletion(request.body, request.log);
-    const model = chooseTextModel(deps, parsed.model);
+    const { parsed, model } = readCompletion(request, deps);
     const { engine } = model;
-    requireVocabulary(parsed, engine.info);
-    requireServable(parsed, model, parsed.choiceCount > parsed.returnedCount ? 'best_of' : 'n');
     const head = newReplyHead('cmpl', model, deps.version, parsed.serviceTier);
     const form = formOf(parsed, head, await openingsOf(parsed, engine.tokenizer));
     return replyWithCompletion(request, reply, { ...deps, engine }, parsed, form);
@@ -56,22 +49,6 @@ const doc: RouteDoc = {
   chunk: { name: 'CompletionChunk', schema: CompletionChunk },
   errors: completionErrors,
 };
-
-/**
- * Checks the prompts against the vocabulary of the model.
- * @throws {GatewayError} `unsupported_parameter` for a gap the model cannot fill, `invalid_value` for unknown tokens
- */
-function requireVocabulary({ prompts }: ParsedCompletion, info: EngineInfo): void {
-  for (const { path, content, suffix } of prompts) {
-    if (suffix !== undefined && !info.infill) {
-      throw unsupported(
-        'suffix',
-        'this model cannot fill gaps: its vocabulary has no marks for them',
-      );
-    }
-    if (typeof content !== 'string') checkTokenIds(content, info.vocabularySize, path);
-  }
-}
 
 /** The beginning of each choice's text: nothing, or its prompt. */
 async function openingsOf(

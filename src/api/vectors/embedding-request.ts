@@ -1,7 +1,11 @@
-import type { FastifyBaseLogger } from 'fastify';
 import { GatewayError } from '../../core/errors.ts';
-import type { EmbeddingInput } from '../../engine/embedder.ts';
+import type { Embedder, EmbeddingInput } from '../../engine/embedder.ts';
+import type { EngineInfo } from '../../engine/engine.ts';
+import type { ServedModel } from '../../model/registry.ts';
 import { checkBodyFields } from '../fields/body-fields.ts';
+import { type BodyRequest, RequestProblems } from '../fields/request-problems.ts';
+import { chooseModel, type ModelChoice, requireEmbedder } from '../fields/served-model.ts';
+import { checkTokenIds } from '../fields/token-ids.ts';
 import {
   EmbeddingRequest,
   type EncodingFormat,
@@ -18,8 +22,6 @@ export interface InputContent {
 
 /** A request for embeddings whose body is validated and normalised. */
 export interface ParsedEmbedding {
-  /** Undefined when the request leaves the choice to the server. */
-  readonly model: string | undefined;
   readonly inputs: readonly InputContent[];
   readonly encodingFormat: EncodingFormat;
   /** Values of each vector; undefined: all. */
@@ -29,18 +31,63 @@ export interface ParsedEmbedding {
 }
 
 /**
- * Reads a body that fits the schema, and applies the rules that a schema cannot express.
- * @throws {GatewayError} `unsupported_parameter`, `invalid_value`
+ * Chooses the model, reads the body and applies the rules that a schema cannot express, all of them before anything is
+ * refused.
+ * @throws {GatewayError} what `chooseModel` and `requireEmbedder` throw; `unsupported_parameter`, `invalid_value`,
+ *   `missing_required_parameter`
  */
-export function readEmbedding(body: EmbeddingRequest, log: FastifyBaseLogger): ParsedEmbedding {
-  checkBodyFields(body, EmbeddingRequest.properties, log);
-  return {
-    model: body.model ?? undefined,
-    inputs: readInputs(body.input),
+export function readEmbedding(
+  request: BodyRequest<EmbeddingRequest>,
+  choice: ModelChoice,
+): { readonly parsed: ParsedEmbedding; readonly model: ServedModel; readonly embedder: Embedder } {
+  const problems = new RequestProblems(request.validationError);
+  const body = problems.soundFields(request.body);
+  checkBodyFields(request, EmbeddingRequest.properties, problems);
+  const model = problems.essential(() => chooseModel(choice, body.model));
+  const embedder = problems.essential(() => requireEmbedder(model));
+  const parsed: ParsedEmbedding = {
+    inputs: problems.read(['input'], [], () => readInputs(body.input)),
     encodingFormat: body.encoding_format ?? 'float',
     dimensions: body.dimensions ?? undefined,
     truncation: body.truncate_prompt_tokens ?? (body.truncate === true ? 'context' : undefined),
   };
+  requireEmbeddable(parsed, model.engine.info, problems);
+  problems.throwIfAny();
+  return { parsed, model, embedder };
+}
+
+/** @param problems - receives `invalid_value` for values beyond this model's limits */
+function requireEmbeddable(
+  { inputs, dimensions, truncation }: ParsedEmbedding,
+  { embedding, vocabularySize }: EngineInfo,
+  problems: RequestProblems,
+): void {
+  problems.attempt(undefined, () =>
+    requireAtMost('dimensions', dimensions, embedding.width, 'values of a vector'),
+  );
+  if (typeof truncation === 'number') {
+    const { contextLength } = embedding;
+    problems.attempt(undefined, () =>
+      requireAtMost('truncate_prompt_tokens', truncation, contextLength, 'tokens of one input'),
+    );
+  }
+  for (const { path, content } of inputs) {
+    if (typeof content === 'string') continue;
+    problems.attempt(undefined, () => checkTokenIds(content, vocabularySize, path));
+  }
+}
+
+function requireAtMost(
+  param: string,
+  value: number | undefined,
+  max: number,
+  meaning: string,
+): void {
+  if (value === undefined || value <= max) return;
+  throw new GatewayError('invalid_value', {
+    param,
+    message: `\`${param}\` must be between 1 and ${max}, this model's number of ${meaning}, received ${value}.`,
+  });
 }
 
 function readInputs(input: RequestInput): InputContent[] {

@@ -1,16 +1,15 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { inputErrors, type RouteDoc } from '../../core/route-doc.ts';
-import { chooseModel, requireRanker } from '../fields/served-model.ts';
 import { toInputUsage } from './embedding-shapes.ts';
 import { type InputDeps, metered, prepared, replyWithInputs } from './input-work.ts';
 import { toResults } from './rerank-reply.ts';
-import { readDocuments } from './rerank-request.ts';
+import { readRanking } from './rerank-request.ts';
 import { RerankReply, RerankRequest } from './rerank-shapes.ts';
 
 /** `POST /v1/rerank` of Jina's and Cohere's APIs. */
 export const rerank: FastifyPluginAsyncTypebox<InputDeps> = async (app, deps) => {
-  const route = { schema: { body: RerankRequest }, config: { doc } };
+  const route = { schema: { body: RerankRequest }, attachValidation: true, config: { doc } };
   app.post('/v1/rerank', route, (request, reply) => rank(request, reply, deps));
 };
 
@@ -20,9 +19,7 @@ async function rank(
   deps: InputDeps,
 ): Promise<RerankReply | FastifyReply> {
   const { body, log } = request;
-  const documents = readDocuments(body, log);
-  const model = chooseModel(deps, body.model ?? undefined);
-  const ranker = requireRanker(model);
+  const { documents, model, ranker } = readRanking(request, deps);
   const { card, engine } = model;
   const { contextLength } = engine.info.embedding;
   return replyWithInputs(request, reply, deps, async (signal) => {

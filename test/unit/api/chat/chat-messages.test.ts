@@ -1,9 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import { readMessages } from '../../../../src/api/chat/chat-messages.ts';
 import type { RequestMessage } from '../../../../src/api/chat/chat-shapes.ts';
+import { RequestProblems } from '../../../../src/api/fields/request-problems.ts';
 
 type Message = Partial<RequestMessage> & Pick<RequestMessage, 'role'>;
-const read = (...messages: Message[]) => readMessages(messages as RequestMessage[]);
+
+function read(...messages: Message[]) {
+  const problems = new RequestProblems();
+  const chat = readMessages(messages as RequestMessage[], problems);
+  problems.throwIfAny();
+  return chat;
+}
 const call = (id: string | undefined, name: string, ...text: unknown[]) => ({
   ...(id !== undefined && { id }),
   function: { name, ...(text.length > 0 && { arguments: text[0] }) },
