@@ -24,6 +24,9 @@ export interface QueryParameter {
   readonly description: string;
   /** All valid values, where they can be listed. */
   readonly values?: readonly string[];
+  /** A keyword of JSON Schema for the others: `date` is a day like 2026-11-24. */
+  readonly format?: 'date';
+  readonly pattern?: string;
 }
 
 /** The description of a route in the API document, besides its path and method. */
@@ -93,6 +96,7 @@ export const completionErrors = [
   'model_not_found',
   'sequence_failed',
   'engine_failed',
+  'completion_timeout',
   ...tokenErrors,
   ...admissionErrors,
 ] as const satisfies readonly ErrorCode[];
@@ -106,6 +110,7 @@ export const inputErrors = [
   'context_length_exceeded',
   'embeddings_unavailable',
   'model_not_found',
+  'completion_timeout',
   ...tokenErrors,
   ...admissionErrors,
 ] as const satisfies readonly ErrorCode[];

@@ -3,13 +3,17 @@ import fp from 'fastify-plugin';
 import { GatewayError } from '../core/errors.ts';
 import { pathOf } from './route-paths.ts';
 
+/** Its reply would repeat the request with its key; no route has it, also none of every method. */
+const forbiddenMethod = 'TRACE';
+
 /** Registered after {@link routePaths}; it refuses before the body is read. */
 export const notFound = fp(async (app) => {
   app.addHook('onRequest', async (request, reply) => {
-    if (!request.is404) return;
     const { method } = request;
+    if (!request.is404 && method !== forbiddenMethod) return;
     const path = pathOf(request.url);
-    const allowed = app.routePaths.methodsOf(path)?.join(', ');
+    const methods = app.routePaths.methodsOf(path)?.filter((each) => each !== forbiddenMethod);
+    const allowed = methods?.join(', ');
     if (allowed === undefined) {
       const nearest = app.routePaths.nearest({ method, path });
       throw new GatewayError('not_found', {

@@ -73,8 +73,14 @@ const retryHeader = {
   'x-should-retry': { type: 'boolean', description: 'Whether another attempt makes sense.' },
 } as const;
 
-/** The errors of every route. */
-const commonErrors = ['internal_error'] as const satisfies readonly ErrorCode[];
+/** The errors of every route: HTTP that is malformed, too slow or too large, and faults of the server. */
+const commonErrors = [
+  'bad_request',
+  'request_timeout',
+  'uri_too_long',
+  'header_fields_too_large',
+  'internal_error',
+] as const satisfies readonly ErrorCode[];
 
 /** The errors of a route that requires a key, by its access. */
 function accessErrors(access: Access): readonly ErrorCode[] {
@@ -139,9 +145,9 @@ function parametersOf({ pathParameter, queryParameters }: RouteDoc): FastifySche
 }
 
 function parameters(named: Readonly<Record<string, QueryParameter>>) {
-  const properties = Object.entries(named).map(([name, { description, values }]) => [
+  const properties = Object.entries(named).map(([name, { values, ...keywords }]) => [
     name,
-    { type: 'string', description, ...(values && { enum: values }) },
+    { type: 'string', ...keywords, ...(values && { enum: values }) },
   ]);
   return { type: 'object', properties: Object.fromEntries(properties) };
 }
@@ -175,7 +181,12 @@ function descriptionOf(
 
 function plainContent({ mediaType, otherMediaTypes = [] }: PlainReply): object {
   const mediaTypes = [mediaType, ...otherMediaTypes];
-  return Object.fromEntries(mediaTypes.map((each) => [each, { schema: { type: 'string' } }]));
+  return Object.fromEntries(
+    mediaTypes.map((each) => [
+      each,
+      { schema: { type: each === 'application/json' ? 'object' : 'string' } },
+    ]),
+  );
 }
 
 function jsonContent(
@@ -189,15 +200,26 @@ function jsonContent(
     },
     ...(chunk && {
       'text/event-stream': {
-        schema: {
-          type: 'string',
-          description:
-            'With `stream: true`: one `data:` line for each chunk, then `data: [DONE]`. If the completion fails, the last `data:` line holds an error instead. Clients skip lines that begin with a colon.',
-          contentMediaType: 'application/json',
-          contentSchema: reference(chunk),
-        },
+        schema: toEvent(chunk),
       },
     }),
+  };
+}
+
+/** One event of a stream: OpenAPI 3.1 has no words for a sequence of events, so tools read the schema as that of each. */
+function toEvent(chunk: NamedSchema): object {
+  return {
+    type: 'object',
+    description:
+      'One event. With `stream: true` the reply has one for each chunk, then one with `[DONE]`. If the completion fails, the last event holds an error instead. Clients skip lines that begin with a colon.',
+    required: ['data'],
+    properties: {
+      data: {
+        type: 'string',
+        contentMediaType: 'application/json',
+        contentSchema: reference(chunk),
+      },
+    },
   };
 }
 

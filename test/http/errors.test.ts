@@ -170,6 +170,19 @@ describe('a path or method that does not exist', () => {
   });
 });
 
+describe('TRACE', () => {
+  test.each(['/ping', '/health', '/metrics', '/v1/models', '/docs'])(
+    'is 405 on %s, whose reply would show a key',
+    async (url) => {
+      const { app } = startGateway();
+      const reply = await app.inject({ method: 'TRACE' as 'GET', url });
+      expect(reply.statusCode).toBe(405);
+      expect(String(reply.headers.allow).split(', ')).toContain('GET');
+      expect(reply.headers.allow).not.toContain('TRACE');
+    },
+  );
+});
+
 describe('a failing engine', () => {
   test.each([
     ['context_length_exceeded', 400, 'invalid_request_error', undefined],

@@ -97,8 +97,8 @@ describe('the API document', () => {
     expect(exampleCount).toBeGreaterThan(30);
     const chat = paths['/v1/chat/completions']?.post;
     const statuses = Object.keys(chat?.responses ?? {});
-    const refusals = ['400', '401', '403', '404', '413', '415', '429'];
-    expect(statuses).toEqual(['200', ...refusals, '500', '503']);
+    const refusals = ['400', '401', '403', '404', '408', '413', '414', '415', '429', '431'];
+    expect(statuses).toEqual(['200', ...refusals, '500', '503', '504']);
     const refused = chat?.responses['400']?.content?.['application/json']?.examples;
     expect(refused).toHaveProperty('context_length_exceeded.value.error.type');
   });
@@ -160,7 +160,9 @@ describe('security', () => {
       'rate_limit_exceeded',
       'tokens_exceeded',
     ]);
-    expect(Object.keys(paths['/ping']?.get?.responses ?? {})).toEqual(['200', '500']);
+    expect(Object.keys(paths['/ping']?.get?.responses ?? {})).toEqual([
+      ...['200', '400', '408', '414', '431', '500'],
+    ]);
     expect(JSON.stringify(responses['429'])).toContain('`rate_limit_exceeded` (`tokens`)');
     expect(responses['401']).toHaveProperty('headers.www-authenticate');
     expect(responses['429']).toHaveProperty('headers.retry-after');

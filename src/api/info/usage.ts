@@ -37,10 +37,13 @@ const doc: RouteDoc = {
   description:
     'Covers all servers that share the data folder. Requires a key with the scope `admin`; while authentication is off, a client on this machine.',
   queryParameters: {
-    day: { description: 'One day, such as 2026-11-24; excludes `from` and `to`.' },
-    from: { description: 'The first day.' },
-    to: { description: 'The last day.' },
-    key_id: { description: 'One key.' },
+    day: {
+      description: 'One day, such as 2026-11-24; excludes `from` and `to`.',
+      format: 'date',
+    },
+    from: { description: 'The first day.', format: 'date' },
+    to: { description: 'The last day.', format: 'date' },
+    key_id: { description: 'One key.', pattern: '^[A-Za-z0-9_-]{1,64}$' },
   },
   reply: { name: 'UsageList', schema: UsageList, example: exampleUsageList },
   errors: ['invalid_value', 'insufficient_scope'],
