@@ -1,4 +1,4 @@
-import { GatewayError } from '../core/errors.ts';
+import { contextLengthExceeded } from '../core/context-overflow.ts';
 
 /** Token counts that limit a completion. */
 export interface CompletionBounds {
@@ -14,24 +14,17 @@ export interface CompletionBounds {
 }
 
 /**
- * Maximum tokens of a completion, at least 1. A request without a limit gets the default or the remaining context,
- * whichever is less. A limit that does not fit is refused, never clamped.
- * The message satisfies the overflow patterns that agents and SDKs look for.
- * @throws {GatewayError} `context_length_exceeded`
+ * Maximum tokens of a completion: the limit in the request, else the default, and never more than the prompt leaves of
+ * the context. 0 only where the request asks for no completion.
+ * @throws {GatewayError} `context_length_exceeded` for a prompt that leaves no room for a token that the request may have
  */
 export function completionLimit(bounds: CompletionBounds): number {
   const { promptField, promptTokenCount, requestedTokenCount, defaultTokenCount, contextLength } =
     bounds;
   const room = contextLength - promptTokenCount;
-  const wanted = requestedTokenCount ?? Math.max(1, Math.min(defaultTokenCount, room));
-  if (wanted > room) {
-    throw new GatewayError('context_length_exceeded', {
-      param: promptField,
-      message:
-        `This model's maximum context length is ${contextLength} tokens. However, you requested ` +
-        `${promptTokenCount + wanted} tokens (${promptTokenCount} in the ${promptField}, ${wanted} in the ` +
-        `completion). Please reduce the length of the ${promptField} or completion.`,
-    });
+  const wanted = requestedTokenCount ?? defaultTokenCount;
+  if (room < Math.min(1, wanted)) {
+    throw contextLengthExceeded(promptField, { tokenCount: promptTokenCount, contextLength });
   }
-  return wanted;
+  return Math.min(wanted, room);
 }

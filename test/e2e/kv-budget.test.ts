@@ -51,8 +51,8 @@ test('a request that can never fit is refused at once', async () => {
     flags: ['--parallel', '4', '--ctx', '2048', '--kv-tokens', '512'],
   });
   const reply = await server.chat({
-    messages: [{ role: 'user', content: promptOf(0) }],
-    max_tokens: 200,
+    messages: [{ role: 'user', content: promptOf(0).repeat(2) }],
+    max_tokens: 1,
   });
   expect(reply.status).toBe(400);
   const { error } = (await reply.json()) as { readonly error: { readonly code: string } };

@@ -158,7 +158,7 @@ describe('a KV cache smaller than slots × context', () => {
     const tight = await startEngine(loaded.model, { contextLength: 512, kvTokenCount: 300 });
     try {
       expect(tight.info.contextLength).toBe(300);
-      await expect(complete(tight, 'x', { maxTokens: 300 })).rejects.toMatchObject({
+      await expect(complete(tight, 'x '.repeat(300), { maxTokens: 1 })).rejects.toMatchObject({
         code: 'context_length_exceeded',
       });
     } finally {

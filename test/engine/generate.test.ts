@@ -123,13 +123,20 @@ describe('the context', () => {
     expect(failure).toBeInstanceOf(GatewayError);
     expect(failure.code).toBe('context_length_exceeded');
     expect(failure.message).toContain('512 tokens');
-    expect(failure.message).toContain(`${prompt.tokenCount} in the messages`);
+    expect(failure.message).toContain(`messages resulted in ${prompt.tokenCount} tokens`);
     expect(engine.stats()).toEqual(before);
   });
 
-  test('refuses an explicit limit that does not fit beside the prompt', async () => {
-    const attempt = complete(engine, 'short', { maxTokens: 512 });
-    await expect(attempt).rejects.toMatchObject({ code: 'context_length_exceeded' });
+  test('ends a completion whose limit is above it, with `length`', async () => {
+    const limits = [512, 1e30];
+    for (const maxTokens of limits) {
+      const { end } = await complete(engine, 'short', {
+        maxTokens,
+        sampling: { temperature: 0, ignoreEos: true },
+      });
+      expect(end.finishReason).toBe('length');
+      expect(end.usage.promptTokenCount + end.usage.completionTokenCount).toBe(512);
+    }
   });
 
   test('can be filled to its last token', async () => {

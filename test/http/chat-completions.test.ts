@@ -74,11 +74,11 @@ describe('what reaches the engine', () => {
     ],
     ['a single stop string', { stop: 'END' }, { stop: ['END'] }],
     ['several stop strings', { stop: ['a', 'b'] }, { stop: ['a', 'b'] }],
-    ['no stop strings from an empty array', { stop: [] }, { stop: [] }],
+    ['no stop strings from an empty array', { stop: [] }, {}],
     [
       'sampling parameters',
-      { temperature: 0, top_p: 0.5, seed: -1, ignore_eos: true },
-      { sampling: { temperature: 0, topP: 0.5, seed: -1n, ignoreEos: true } },
+      { temperature: 0, top_p: 0.5, seed: -2, ignore_eos: true },
+      { sampling: { temperature: 0, topP: 0.5, seed: -2n, ignoreEos: true } },
     ],
   ])('is %s', async (_name, fields, expected) => {
     const { app, engine } = startGateway();
@@ -185,28 +185,25 @@ describe('values that are refused', () => {
     ['messages', [], 'must be a non-empty array, received an empty array'],
     ['messages', 'x', 'must be a non-empty array, received "x"'],
     ['messages', null, 'must be a non-empty array, received null'],
-    ['max_tokens', 0, 'must be an integer of at least 1 or null, received 0'],
-    ['max_tokens', -1, 'received -1'],
+    ['max_tokens', -3, 'must be an integer of at least -2 or null, received -3'],
     ['max_tokens', 1.5, 'received 1.5'],
     ['max_tokens', '5', 'received "5"'],
-    ['max_completion_tokens', 0, 'must be an integer of at least 1 or null, received 0'],
     ['max_completion_tokens', true, 'received true'],
-    ['temperature', -0.1, 'must be a number between 0 and 2 or null, received -0.1'],
-    ['temperature', 2.1, 'received 2.1'],
+    ['temperature', -0.1, 'must be a number between 0 and 100 or null, received -0.1'],
+    ['temperature', 100.1, 'received 100.1'],
     ['temperature', '1', 'received "1"'],
-    ['top_p', 0, 'must be a number above 0 and at most 1 or null, received 0'],
+    ['top_p', -0.1, 'must be a number between 0 and 1 or null, received -0.1'],
     ['top_p', 1.1, 'received 1.1'],
     ['top_p', [], 'received an empty array'],
-    ['stop', '', 'must be a non-empty string or an array of at most 16 items or null, received ""'],
-    ['stop', Array(17).fill('a'), 'received an array'],
-    ['stop', 5, 'received 5'],
+    ['stop', 5, 'must be a string or an array of at most 256 items or null, received 5'],
+    ['stop', Array(257).fill('a'), 'received an array'],
+    ['stop', 'x'.repeat(65_537), 'must have at most 65536 characters in all, received 65537'],
     ['seed', 1.5, 'must be a 64-bit integer or null, received 1.5'],
     ['seed', '1', 'received "1"'],
     ['seed', 1e30, 'received 1e+30'],
     ['ignore_eos', 1, 'must be a boolean or null, received 1'],
     ['stream', 'true', 'must be a boolean or null, received "true"'],
     ['stream_options', true, 'must be an object or null, received true'],
-    ['stream_options', {}, 'may only be sent together with `stream: true`'],
   ])('%s: %j', async (name, value, message) => {
     const { app, engine } = startGateway();
     const reply = await postChat(app, { [name]: value });
@@ -222,7 +219,6 @@ describe('values that are refused', () => {
   });
 
   test.each([
-    [{ stop: ['a', ''] }, 'stop[1]', 'invalid_value'],
     [{ stop: [['a']] }, 'stop[0]', 'invalid_value'],
     [
       { stream: true, stream_options: { include_usage: 1 } },
@@ -301,8 +297,6 @@ describe('values that are refused', () => {
     { modalities: ['text', 'audio'] },
     { audio: { voice: 'alloy', format: 'wav' } },
     { web_search_options: {} },
-    { prediction: { type: 'content', content: 'x' } },
-    { verbosity: 'low' },
   ])('%j is not supported yet', async (fields) => {
     const { app, engine } = startGateway();
     const [param = ''] = Object.keys(fields);

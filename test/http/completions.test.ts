@@ -65,8 +65,8 @@ describe('what reaches the engine', () => {
     ['stop strings', { stop: ['a', 'b'] }, { stop: ['a', 'b'] }],
     [
       'sampling parameters',
-      { temperature: 0, top_p: 0.5, seed: -1, ignore_eos: true },
-      { sampling: { temperature: 0, topP: 0.5, seed: -1n, ignoreEos: true } },
+      { temperature: 0, top_p: 0.5, seed: -2, ignore_eos: true },
+      { sampling: { temperature: 0, topP: 0.5, seed: -2n, ignoreEos: true } },
     ],
   ])('is %s', async (_name, fields, expected) => {
     const { app, engine } = startGateway();
@@ -389,9 +389,8 @@ describe('values that are refused', () => {
     [{ logprobs: true }, 'logprobs', 'invalid_value', 'received true'],
     [{ logprobs: 0, echo: true, suffix: 'z' }, 'suffix', 'unsupported_parameter', 'leave it out'],
     [{ top_logprobs: 3 }, 'top_logprobs', 'unsupported_parameter', 'leave it out'],
-    [{ max_tokens: 0 }, 'max_tokens', 'invalid_value', 'at least 1'],
-    [{ temperature: 3 }, 'temperature', 'invalid_value', 'between 0 and 2'],
-    [{ stream_options: {} }, 'stream_options', 'invalid_value', 'together with `stream: true`'],
+    [{ max_tokens: -3 }, 'max_tokens', 'invalid_value', 'at least -2'],
+    [{ temperature: 101 }, 'temperature', 'invalid_value', 'between 0 and 100'],
     [{ response_format: { type: 'json_object' } }, 'response_format', 'unsupported_parameter', ''],
     [{ grammar: 'root ::= "a"' }, 'grammar', 'unsupported_parameter', ''],
     [{ json_schema: {} }, 'json_schema', 'unsupported_parameter', ''],

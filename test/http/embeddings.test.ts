@@ -210,8 +210,10 @@ describe('an input that is too long', () => {
       param: 'input[1]',
       code: 'context_length_exceeded',
     });
-    expect(reply.json().error.message).toContain('17 tokens');
-    expect(reply.json().error.message).toContain('at most 16');
+    expect(reply.json().error.message).toBe(
+      "This model's maximum context length is 16 tokens. However, your input[1] resulted in 17 tokens. " +
+        'Please reduce the length of the input[1].',
+    );
     expect(engine.dimensions).toEqual([]);
   });
 

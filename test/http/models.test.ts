@@ -161,7 +161,7 @@ describe('before there is a model', () => {
 
   test('a request that is wrong anyway hears that first', async () => {
     const { app } = startGateway({ loading: true });
-    const reply = await postChat(app, { verbosity: 'low' });
+    const reply = await postChat(app, { audio: {} });
     expect(reply.statusCode).toBe(400);
   });
 

@@ -190,7 +190,8 @@ describe('the queue', () => {
     hold(gateway);
     void postChat(gateway.app);
     await gateway.engine.until(({ requests }) => requests.length === 1);
-    const reply = await postChat(gateway.app, { max_tokens: 100_000 });
+    const messages = [{ role: 'user', content: 'word '.repeat(3000) }];
+    const reply = await postChat(gateway.app, { messages });
     expect(reply.statusCode).toBe(400);
     expect(reply.json().error.code).toBe('context_length_exceeded');
   });

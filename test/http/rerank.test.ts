@@ -113,7 +113,9 @@ describe('a request for a ranking is refused', () => {
       param: 'documents[1]',
       code: 'context_length_exceeded',
     });
-    expect(reply.json().error.message).toMatch(/17 tokens.*at most 16/);
+    expect(reply.json().error.message).toMatch(
+      /^This model's maximum context length is 16 tokens\. .*documents\[1\] resulted in 17 tokens\./,
+    );
   });
 
   test('when a document cannot be made into tokens', async () => {

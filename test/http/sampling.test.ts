@@ -16,21 +16,13 @@ function number(field: string, name: keyof SamplingParams, [low, high]: [number,
   return { field, name, valid: [low, high, (low + high) / 2], wrong: [...beyond, '1', true, []] };
 }
 
-function positiveShare(field: string, name: keyof SamplingParams): Field {
-  return { field, name, valid: [1e-9, 0.5, 1], wrong: [0, -0.1, 1.001, '1', {}] };
-}
-
-function integer(field: string, name: keyof SamplingParams, [low, high]: [number, number]): Field {
-  return { field, name, valid: [low, high, low + 1], wrong: [low - 1, high + 1, low + 0.5, '1'] };
-}
-
 const fields: readonly Field[] = [
-  number('temperature', 'temperature', [0, 2]),
-  number('dynatemp_range', 'dynatempRange', [0, 2]),
+  number('temperature', 'temperature', [0, 100]),
+  number('dynatemp_range', 'dynatempRange', [0, 100]),
   number('dynatemp_exponent', 'dynatempExponent', [0, 4]),
-  positiveShare('top_p', 'topP'),
+  number('top_p', 'topP', [0, 1]),
   number('min_p', 'minP', [0, 1]),
-  positiveShare('typical_p', 'typicalP'),
+  number('typical_p', 'typicalP', [0, 1]),
   number('top_n_sigma', 'topNSigma', [-1, 100]),
   number('xtc_probability', 'xtcProbability', [0, 1]),
   number('xtc_threshold', 'xtcThreshold', [0, 1]),
@@ -38,11 +30,8 @@ const fields: readonly Field[] = [
   number('presence_penalty', 'presencePenalty', [-2, 2]),
   number('repeat_penalty', 'repeatPenalty', [0.01, 10]),
   number('repetition_penalty', 'repeatPenalty', [0.01, 10]),
-  integer('repeat_last_n', 'repeatLastN', [0, 65_536]),
   number('dry_multiplier', 'dryMultiplier', [0, 100]),
   number('dry_base', 'dryBase', [1, 100]),
-  integer('dry_allowed_length', 'dryAllowedLength', [0, 65_536]),
-  integer('dry_penalty_last_n', 'dryPenaltyLastN', [0, 65_536]),
   {
     field: 'dry_sequence_breakers',
     name: 'drySequenceBreakers',
@@ -118,7 +107,23 @@ describe.each(endpoints)('fields of %s that are read', (_endpoint, post) => {
     ],
     [{ seed: 0 }, { seed: 0n }],
     [{ seed: -(2 ** 63) }, { seed: -(2n ** 63n) }],
-    [{ seed: 2 ** 64 }, { seed: 2n ** 64n }],
+    [{ seed: 2 ** 64 }, { seed: 2n ** 64n - 1n }],
+    ...(
+      [
+        ['repeat_last_n', 'repeatLastN'],
+        ['dry_penalty_last_n', 'dryPenaltyLastN'],
+        ['dry_allowed_length', 'dryAllowedLength'],
+      ] as const
+    ).flatMap(([field, name]) =>
+      [0, 1, 65_536].map((value): [Record<string, unknown>, object] => [
+        { [field]: value },
+        { [name]: value },
+      ]),
+    ),
+    [{ repeat_last_n: -1 }, { repeatLastN: 65_536 }],
+    [{ repeat_last_n: 131_072 }, { repeatLastN: 65_536 }],
+    [{ dry_penalty_last_n: -1 }, { dryPenaltyLastN: 65_536 }],
+    [{ dry_allowed_length: 1e9 }, { dryAllowedLength: 65_536 }],
   ])('%j', async (body, expected) => {
     const { app, engine } = reuseGateway();
     expect((await post(app, body)).statusCode).toBe(200);
@@ -127,6 +132,11 @@ describe.each(endpoints)('fields of %s that are read', (_endpoint, post) => {
 
   test.each([
     [{ top_k: -2 }, 'top_k'],
+    [{ repeat_last_n: -2 }, 'repeat_last_n'],
+    [{ repeat_last_n: 0.5 }, 'repeat_last_n'],
+    [{ repeat_last_n: '1' }, 'repeat_last_n'],
+    [{ dry_penalty_last_n: -2 }, 'dry_penalty_last_n'],
+    [{ dry_allowed_length: -1 }, 'dry_allowed_length'],
     [{ top_k: 1.5 }, 'top_k'],
     [{ top_k: '1' }, 'top_k'],
     [{ top_k: true }, 'top_k'],
@@ -179,7 +189,15 @@ describe.each(endpoints)('fields of %s that are read', (_endpoint, post) => {
     expect(engine.requests[0]?.maxTokens).toBe(expected);
   });
 
-  test.each([-1, 0, 1.5, '5'])('n_predict of %j is refused', async (value) => {
+  test('a seed of -1 is another one each time', async () => {
+    const { app, engine } = reuseGateway();
+    for (let time = 0; time < 3; time++) await post(app, { seed: -1 });
+    const seeds = engine.requests.map(({ sampling }) => sampling?.seed);
+    expect(new Set(seeds).size).toBe(3);
+    expect(seeds.every((seed) => typeof seed === 'bigint' && seed >= 0n)).toBe(true);
+  });
+
+  test.each([-3, 1.5, '5'])('n_predict of %j is refused', async (value) => {
     const { app } = reuseGateway();
     const reply = await post(app, { n_predict: value });
     expect(reply.statusCode).toBe(400);

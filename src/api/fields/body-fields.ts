@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { GatewayError } from '../../core/errors.ts';
+import { ollamaOptions } from './ollama-options.ts';
 import type { BodyRequest, RequestProblems } from './request-problems.ts';
 
 /**
@@ -12,9 +13,12 @@ const neutralValues: Readonly<Record<string, readonly unknown[]>> = {
   audio: [],
   function_call: ['none', 'auto'],
   functions: [[]],
+  input: [''],
+  instructions: [''],
+  messages: [[]],
   modalities: [['text']],
-  prediction: [],
-  verbosity: ['medium'],
+  prompt: [''],
+  suffix: [''],
   web_search_options: [],
   // llama-server
   chat_template: [],
@@ -24,6 +28,13 @@ const neutralValues: Readonly<Record<string, readonly unknown[]>> = {
   min_keep: [0],
   n_probs: [0],
   reasoning_format: [],
+  system_prompt: [''],
+  // Ollama
+  context: [[]],
+  images: [[]],
+  raw: [false],
+  template: [''],
+  tfs_z: [1],
   // Honoured in chats only
   chat_template_kwargs: [{}],
   grammar: [''],
@@ -35,7 +46,7 @@ const neutralValues: Readonly<Record<string, readonly unknown[]>> = {
   top_logprobs: [0],
   tool_choice: ['none', 'auto'],
   tools: [[]],
-  // vLLM and others
+  // vLLM, OpenRouter and others
   add_generation_prompt: [true],
   allowed_token_ids: [],
   bad_words: [[]],
@@ -47,10 +58,14 @@ const neutralValues: Readonly<Record<string, readonly unknown[]>> = {
   guided_json: [],
   guided_regex: [],
   min_tokens: [0],
+  documents: [[]],
   prompt_logprobs: [],
   skip_special_tokens: [true],
   stop_token_ids: [[]],
   structured_outputs: [],
+  top_a: [0],
+  transforms: [[]],
+  truncate_prompt_tokens: [],
   use_beam_search: [false],
 };
 
@@ -59,6 +74,7 @@ const harmlessFields: ReadonlySet<string> = new Set([
   'cache_prompt',
   'metadata',
   'moderation',
+  'prediction',
   'prompt_cache_key',
   'prompt_cache_options',
   'prompt_cache_retention',
@@ -66,6 +82,7 @@ const harmlessFields: ReadonlySet<string> = new Set([
   'service_tier',
   'store',
   'user',
+  'verbosity',
 ]);
 
 /**
@@ -78,21 +95,44 @@ export function checkBodyFields(
   honoured: object,
   problems: RequestProblems,
 ): void {
-  const unknown: string[] = [];
-  for (const [name, value] of Object.entries(body)) {
-    if (Object.hasOwn(honoured, name) || harmlessFields.has(name)) continue;
-    if (!Object.hasOwn(neutralValues, name)) unknown.push(name);
-    else problems.attempt(undefined, () => refuseUnlessNeutral(name, value));
-  }
+  const unknown = [
+    ...checkFields(body, { honoured, path: '' }, problems),
+    ...checkOptions(body, honoured, problems),
+  ];
   if (unknown.length > 0) log.debug({ fields: unknown }, 'unknown fields ignored');
 }
 
-function refuseUnlessNeutral(name: string, value: unknown): void {
-  const neutral = neutralValues[name] ?? [];
-  if (value === null || neutral.some((accepted) => isDeepStrictEqual(accepted, value))) return;
+/** Ollama's options are fields, too. */
+function checkOptions(body: object, honoured: object, problems: RequestProblems): string[] {
+  const { options } = body as { readonly options?: unknown };
+  const isRead = Object.hasOwn(honoured, 'options') && !problems.concerns('options');
+  if (!isRead || typeof options !== 'object' || options === null) return [];
+  return checkFields(options, { honoured: ollamaOptions, path: 'options.' }, problems);
+}
+
+/** @returns the paths of unknown fields */
+function checkFields(
+  fields: object,
+  { honoured, path }: { readonly honoured: object; readonly path: string },
+  problems: RequestProblems,
+): string[] {
+  return Object.entries(fields).flatMap(([name, value]) => {
+    if (Object.hasOwn(honoured, name) || harmlessFields.has(name)) return [];
+    if (!Object.hasOwn(neutralValues, name)) return [path + name];
+    const neutral = neutralValues[name] ?? [];
+    if (!isNeutral(value, neutral)) problems.add(notSupported(path + name, neutral));
+    return [];
+  });
+}
+
+function isNeutral(value: unknown, neutral: readonly unknown[]): boolean {
+  return value === null || neutral.some((accepted) => isDeepStrictEqual(accepted, value));
+}
+
+function notSupported(param: string, neutral: readonly unknown[]): GatewayError {
   const choices = neutral.map((accepted) => ` or send ${JSON.stringify(accepted)}`).join('');
-  throw new GatewayError('unsupported_parameter', {
-    param: name,
-    message: `\`${name}\` is not supported; leave it out${choices}.`,
+  return new GatewayError('unsupported_parameter', {
+    param,
+    message: `\`${param}\` is not supported; leave it out${choices}.`,
   });
 }

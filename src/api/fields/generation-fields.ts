@@ -1,38 +1,27 @@
 import { type Static, Type } from 'typebox';
 import type { Priority } from '../../admission/fair-queue.ts';
-import { GatewayError } from '../../core/errors.ts';
 import type { EngineRequest } from '../../engine/generator.ts';
+import { optionsField, withOptions } from './ollama-options.ts';
 import { optional } from './optional.ts';
 import type { RequestProblems } from './request-problems.ts';
 import { readSampling, samplingFields } from './sampling.ts';
+import { readStops, stopFields } from './stops.ts';
+import { readTokenLimit, tokenLimitFields } from './token-limit.ts';
 
 /** Maximum choices of one request, over all its prompts; OpenAI's limit to `n`. */
 export const maxChoiceCount = 128;
-
-const serviceTiers = ['auto', 'default', 'flex', 'scale', 'priority'] as const;
 
 /** The fields of every endpoint that generates text. */
 export const generationFields = {
   model: optional(Type.String()),
   n: optional(Type.Integer({ minimum: 1, maximum: maxChoiceCount })),
-  max_tokens: optional(Type.Integer({ minimum: 1 })),
-  max_completion_tokens: optional(Type.Integer({ minimum: 1 })),
-  /** llama-server's name of the limit; its −1, a completion without end, is refused. */
-  n_predict: optional(Type.Integer({ minimum: 1 })),
+  ...tokenLimitFields,
   ...samplingFields,
-  stop: Type.Optional(
-    Type.Unsafe<string | string[] | null>({
-      type: ['string', 'array', 'null'],
-      minLength: 1,
-      maxItems: 16,
-      items: Type.String({ minLength: 1 }),
-    }),
-  ),
-  /** `flex` waits until no interactive request does; all other values are equal here. */
-  service_tier: Type.Optional(
-    Type.Unsafe<(typeof serviceTiers)[number] | null>({
-      type: ['string', 'null'],
-      enum: [...serviceTiers, null],
+  ...stopFields,
+  ...optionsField,
+  service_tier: optional(
+    Type.String({
+      description: '`flex` waits until no other request does; all other tiers are equal.',
     }),
   ),
   stream: optional(Type.Boolean()),
@@ -66,28 +55,21 @@ export type ServiceTier = 'default' | 'flex';
 
 /** @param problems - receives `invalid_value` */
 export function readGenerationFields(
-  body: GenerationBody,
+  given: GenerationBody,
   problems: RequestProblems,
 ): ParsedRequest {
-  const stream = body.stream ?? false;
-  if (body.stream_options != null && !stream && !problems.concerns('stream')) {
-    problems.add(
-      new GatewayError('invalid_value', {
-        param: 'stream_options',
-        message: '`stream_options` may only be sent together with `stream: true`.',
-      }),
-    );
-  }
-  const maxTokens = body.max_completion_tokens ?? body.max_tokens ?? body.n_predict;
+  const body = withOptions(given);
+  const maxTokens = readTokenLimit(body);
+  const stop = readStops(body, problems);
   return {
     model: body.model ?? undefined,
     options: {
-      ...(maxTokens != null && { maxTokens }),
-      ...(body.stop != null && { stop: [body.stop].flat() }),
+      ...(maxTokens !== undefined && { maxTokens }),
+      ...(stop.length > 0 && { stop }),
       sampling: readSampling(body, problems),
     },
     choiceCount: body.n ?? 1,
-    stream,
+    stream: body.stream ?? false,
     includeUsage: body.stream_options?.include_usage ?? false,
     ...readServiceTier(body),
   };

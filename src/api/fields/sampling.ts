@@ -1,7 +1,8 @@
 /**
- * The sampling fields of every endpoint that generates text. Values are never clamped: a range ends where llama.cpp
- * would clamp the value, silently switch a sampler off, or compute with infinities.
+ * The sampling fields of every endpoint that generates text. A range ends where llama.cpp would silently switch a sampler
+ * off, or compute with infinities; no value is clamped, but the look-backs of penalties.
  */
+import { randomInt } from 'node:crypto';
 import { type Static, Type } from 'typebox';
 import { GatewayError } from '../../core/errors.ts';
 import type { SamplingParams } from '../../engine/sampling-params.ts';
@@ -25,7 +26,7 @@ const samplerNames = [
 /** llama.cpp calls the field `typical_p` and the sampler `typ_p`; clients send either as a sampler. */
 const acceptedSamplers = [...samplerNames, 'typical_p'] as const;
 
-/** Maximum tokens that a penalty looks back over; llama.cpp allocates memory for all of them. */
+/** Tokens that a penalty looks back over at most; llama.cpp allocates memory for all of them. */
 const maxLookBack = 65_536;
 
 /** More than OpenAI's limit (300); each entry costs time for every sampled token. */
@@ -35,23 +36,26 @@ const maxBiasCount = 1024;
 const maxBreakerCount = 16;
 
 const Share = Type.Number({ minimum: 0, maximum: 1 });
-const PositiveShare = Type.Number({ exclusiveMinimum: 0, maximum: 1 });
 const Penalty = Type.Number({ minimum: -2, maximum: 2 });
 // Logits are divided by the penalty and would overflow near 0.
 const RepeatPenalty = Type.Number({ minimum: 0.01, maximum: 10 });
-const LookBack = Type.Integer({ minimum: 0, maximum: maxLookBack });
+// −1 is the whole context.
+const LookBack = Type.Integer({ minimum: -1 });
+// OpenAI's maximum is 2. Far above it every token is equally likely, and no float overflows.
+const Temperature = Type.Number({ minimum: 0, maximum: 100 });
 
 /** The sampling fields, as properties of a request's schema. */
 export const samplingFields = {
-  temperature: optional(Type.Number({ minimum: 0, maximum: 2 })),
-  dynatemp_range: optional(Type.Number({ minimum: 0, maximum: 2 })),
+  temperature: optional(Temperature),
+  dynatemp_range: optional(Temperature),
   // The exponent of the entropy, which is 0 to 1; a negative exponent would give infinity.
   dynatemp_exponent: optional(Type.Number({ minimum: 0, maximum: 4 })),
-  top_p: optional(PositiveShare),
+  // 0 keeps the likeliest token.
+  top_p: optional(Share),
   // −1 means the whole vocabulary in other servers, like 0 in llama.cpp.
   top_k: optional(Type.Integer({ minimum: -1, maximum: 2 ** 31 - 1 })),
   min_p: optional(Share),
-  typical_p: optional(PositiveShare),
+  typical_p: optional(Share),
   // −1 is off.
   top_n_sigma: optional(Type.Number({ minimum: -1, maximum: 100 })),
   xtc_probability: optional(Share),
@@ -65,7 +69,7 @@ export const samplingFields = {
   dry_multiplier: optional(Type.Number({ minimum: 0, maximum: 100 })),
   // Below 1 llama.cpp would switch the sampler off.
   dry_base: optional(Type.Number({ minimum: 1, maximum: 100 })),
-  dry_allowed_length: optional(LookBack),
+  dry_allowed_length: optional(Type.Integer({ minimum: 0 })),
   dry_penalty_last_n: optional(LookBack),
   dry_sequence_breakers: optional(
     Type.Array(Type.String({ minLength: 1, maxLength: 40 }), { maxItems: maxBreakerCount }),
@@ -79,13 +83,14 @@ export const samplingFields = {
   adaptive_target: optional(Type.Number({ minimum: -1, maximum: 1 })),
   // At 1 the moving average would have infinite weight.
   adaptive_decay: optional(Type.Number({ minimum: 0, maximum: 0.99 })),
-  // Signed or unsigned; a JSON number above 2^53 arrives rounded, to 2^64 at most.
+  // Signed or unsigned; a JSON number above 2^53 arrives rounded, to 2^64 at most. −1 is random.
   seed: optional(
     Type.Integer({
       format: 'int64',
       minimum: -(2 ** 63),
       maximum: 2 ** 64,
-      description: 'A signed or unsigned 64-bit integer; above 2^53 it may arrive rounded.',
+      description:
+        'A signed or unsigned 64-bit integer; -1 is random. Above 2^53 it may be rounded: 2^64 is read as 2^64 - 1.',
     }),
   ),
   ignore_eos: optional(Type.Boolean()),
@@ -112,11 +117,8 @@ const plainFields = {
   xtc_threshold: 'xtcThreshold',
   frequency_penalty: 'frequencyPenalty',
   presence_penalty: 'presencePenalty',
-  repeat_last_n: 'repeatLastN',
   dry_multiplier: 'dryMultiplier',
   dry_base: 'dryBase',
-  dry_allowed_length: 'dryAllowedLength',
-  dry_penalty_last_n: 'dryPenaltyLastN',
   dry_sequence_breakers: 'drySequenceBreakers',
   mirostat: 'mirostat',
   mirostat_tau: 'mirostatTau',
@@ -124,6 +126,13 @@ const plainFields = {
   adaptive_target: 'adaptiveTarget',
   adaptive_decay: 'adaptiveDecay',
   ignore_eos: 'ignoreEos',
+} as const satisfies Partial<Record<keyof SamplingRequest, keyof SamplingParams>>;
+
+/** Fields that count tokens. */
+const lookBackFields = {
+  repeat_last_n: 'repeatLastN',
+  dry_allowed_length: 'dryAllowedLength',
+  dry_penalty_last_n: 'dryPenaltyLastN',
 } as const satisfies Partial<Record<keyof SamplingRequest, keyof SamplingParams>>;
 
 /**
@@ -136,18 +145,28 @@ export function readSampling(body: SamplingRequest, problems: RequestProblems): 
     const value = body[field as keyof typeof plainFields];
     if (value != null) params[name] = value;
   }
+  for (const [field, name] of Object.entries(lookBackFields)) {
+    const value = body[field as keyof typeof lookBackFields];
+    if (value != null) params[name] = value < 0 ? maxLookBack : Math.min(value, maxLookBack);
+  }
   const repeatPenalty = body.repeat_penalty ?? body.repetition_penalty;
   const bias = body.logit_bias;
   return {
     ...params,
     ...(repeatPenalty != null && { repeatPenalty }),
     ...(body.top_k != null && { topK: Math.max(body.top_k, 0) }),
-    ...(body.seed != null && { seed: BigInt(body.seed) }),
+    ...(body.seed != null && { seed: readSeed(body.seed) }),
     ...(bias != null && { logitBias: problems.attempt([], () => readBias(bias)) }),
     ...(body.samplers != null && {
       samplers: body.samplers.map((name) => (name === 'typical_p' ? 'typ_p' : name)),
     }),
   };
+}
+
+/** A random seed instead of −1 also where the operator has set one. 2^64 is how 2^64 − 1 arrives. */
+function readSeed(seed: number): bigint {
+  if (seed === -1) return BigInt(randomInt(2 ** 48 - 1));
+  return seed === 2 ** 64 ? 2n ** 64n - 1n : BigInt(seed);
 }
 
 /**

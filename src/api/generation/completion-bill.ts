@@ -6,8 +6,8 @@ import type { PreparedPrompt, TokenUsage } from '../../engine/generator.ts';
 interface BillDeps {
   readonly meter: TokenMeter;
   readonly recorder: UsageRecorder;
-  /** Completion tokens to set aside for each choice. */
-  readonly assumedTokenCount: number;
+  /** Completion tokens to set aside for each choice of a prompt. */
+  readonly assumedTokenCountOf: (prompt: PreparedPrompt) => number;
 }
 
 /** The tokens that one job sets aside, uses and is charged for. */
@@ -33,7 +33,7 @@ export class CompletionBill {
   ): Promise<CompletionBill> {
     await deps.meter.reserve({
       promptTokenCount: sum(prompts, ({ tokenCount }) => tokenCount),
-      completionTokenCount: prompts.length * choiceCount * deps.assumedTokenCount,
+      completionTokenCount: choiceCount * sum(prompts, deps.assumedTokenCountOf),
     });
     return new CompletionBill(new CompletionUsage(prompts, choiceCount), deps);
   }

@@ -93,7 +93,12 @@ export async function runCompletion(
     bill = await CompletionBill.open(prompts, choiceCount, {
       meter,
       recorder,
-      assumedTokenCount: maxTokens ?? assumedCompletionTokenCount,
+      // A limit above the room that a prompt leaves is never used up.
+      assumedTokenCountOf: ({ tokenCount }) =>
+        Math.min(
+          maxTokens ?? assumedCompletionTokenCount,
+          Math.max(0, engine.info.contextLength - tokenCount),
+        ),
     });
     const { usage } = bill;
     const run = { controller, entry, deadline, trace, usage, choiceCount, emit, log };

@@ -65,14 +65,6 @@ function readOptions(
     readBestOf(body, generation),
   );
   const echo = body.echo ?? false;
-  if (generation.options.maxTokens === 0 && !echo && !problems.concerns('echo')) {
-    problems.add(
-      new GatewayError('invalid_value', {
-        param: 'max_tokens',
-        message: '`max_tokens` must be at least 1 unless `echo` is true, received 0.',
-      }),
-    );
-  }
   const withLogprobs = body.logprobs != null;
   const withPromptLogprobs = echo && withLogprobs;
   if (withPromptLogprobs && prompts.some(({ suffix }) => suffix !== undefined)) {

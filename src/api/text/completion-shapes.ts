@@ -17,8 +17,6 @@ export type RequestPrompt = string | readonly (string | number | PromptParts)[];
 /** The honoured fields; `body-fields.ts` lists the refused ones. */
 export const CompletionRequest = Type.Object({
   ...generationFields,
-  /** 0 only together with `echo`: the prompt and its tokens. */
-  max_tokens: optional(Type.Integer({ minimum: 0 })),
   prompt: Type.Unsafe<RequestPrompt>({
     type: ['string', 'array'],
     minItems: 1,

@@ -3,6 +3,7 @@ import { unlimitedMeter } from '../../access/limits/token-meter.ts';
 import { noRecorder } from '../../access/usage/usage-recorder.ts';
 import type { Admission, Permit, QueueEntry } from '../../admission/admission.ts';
 import type { Drain } from '../../admission/drain.ts';
+import { contextLengthExceeded } from '../../core/context-overflow.ts';
 import { GatewayError } from '../../core/errors.ts';
 import { InputError, type PreparedInputs } from '../../engine/embedder.ts';
 import type { ModelChoice } from '../fields/served-model.ts';
@@ -110,9 +111,6 @@ export async function prepared(
   }
   const index = inputs.tokenCounts.findIndex((count) => count > contextLength);
   if (index === -1) return inputs;
-  const param = pathOf(index);
-  throw new GatewayError('context_length_exceeded', {
-    param,
-    message: `\`${param}\` has ${inputs.tokenCounts[index]} tokens; this model takes at most ${contextLength} in one input.`,
-  });
+  const tokenCount = inputs.tokenCounts[index] ?? 0;
+  throw contextLengthExceeded(pathOf(index), { tokenCount, contextLength });
 }

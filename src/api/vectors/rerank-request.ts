@@ -30,7 +30,7 @@ export function readRanking(
   const body = problems.soundFields(request.body);
   checkBodyFields(request, RerankRequest.properties, problems);
   for (const name of refusedFields) {
-    if ((body as Record<string, unknown>)[name] == null) continue;
+    if ((body as Record<string, unknown>)[name] == null || problems.concerns(name)) continue;
     problems.add(unsupported(name, 'leave it out and shorten the documents'));
   }
   const model = problems.essential(() => chooseModel(choice, body.model));

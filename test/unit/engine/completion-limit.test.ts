@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import { GatewayError } from '../../../src/core/errors.ts';
 import { type CompletionBounds, completionLimit } from '../../../src/engine/completion-limit.ts';
 
 const bounds: CompletionBounds = {
@@ -18,39 +17,55 @@ describe('the completion limit', () => {
     ['what is asked for', { requestedTokenCount: 7 }, 7],
     ['what is asked for, above the default', { requestedTokenCount: 99 }, 99],
     ['exactly the room left', { requestedTokenCount: 100 }, 100],
+    ['the room left where more is asked for', { requestedTokenCount: 101 }, 100],
+    [
+      'the room left where more is asked for than any context has',
+      { requestedTokenCount: 1e30 },
+      100,
+    ],
+    ['nothing where nothing is asked for', { requestedTokenCount: 0 }, 0],
+    [
+      'nothing beside a prompt that fills the context',
+      { promptTokenCount: 200, requestedTokenCount: 0 },
+      0,
+    ],
   ])('is %s', (_name, change, expected) => {
     expect(completionLimit({ ...bounds, ...change })).toBe(expected);
   });
 
   test.each([
-    ['one token more than there is room for', { requestedTokenCount: 101 }, 201, 100, 101],
-    ['a prompt that fills the context', { promptTokenCount: 200 }, 201, 200, 1],
-    ['a prompt longer than the context', { promptTokenCount: 300 }, 301, 300, 1],
-    ['a limit that could never fit', { requestedTokenCount: 2 ** 40 }, 2 ** 40 + 100, 100, 2 ** 40],
-  ])('refuses %s, with the numbers', (_name, change, total, prompt, completion) => {
-    const attempt = () => completionLimit({ ...bounds, ...change });
-    expect(attempt).toThrow(GatewayError);
-    expect(attempt).toThrow(
+    [
+      'a prompt that fills the context',
+      { promptTokenCount: 200 },
+      200,
+      ', which leaves no room for a completion',
+    ],
+    ['a prompt longer than the context', { promptTokenCount: 300 }, 300, ''],
+    [
+      'a prompt longer than the context without a completion',
+      { promptTokenCount: 201, requestedTokenCount: 0 },
+      201,
+      '',
+    ],
+  ])('refuses %s, with the numbers', (_name, change, count, more) => {
+    expect(() => completionLimit({ ...bounds, ...change })).toThrow(
       expect.objectContaining({
         code: 'context_length_exceeded',
         param: 'messages',
         message:
-          `This model's maximum context length is 200 tokens. However, you requested ${total} tokens ` +
-          `(${prompt} in the messages, ${completion} in the completion). Please reduce the length of ` +
-          'the messages or completion.',
+          `This model's maximum context length is 200 tokens. However, your messages resulted in ${count} ` +
+          `tokens${more}. Please reduce the length of the messages.`,
       }),
     );
   });
 
   test('names the field that holds the prompt', () => {
-    const attempt = () =>
-      completionLimit({ ...bounds, promptField: 'prompt', requestedTokenCount: 101 });
-    expect(attempt).toThrow(
+    expect(() =>
+      completionLimit({ ...bounds, promptField: 'prompt', promptTokenCount: 201 }),
+    ).toThrow(
       expect.objectContaining({
         param: 'prompt',
-        message: expect.stringContaining(
-          '(100 in the prompt, 101 in the completion). Please reduce the length of the prompt or completion.',
-        ),
+        message: expect.stringContaining('your prompt resulted in 201 tokens'),
       }),
     );
   });

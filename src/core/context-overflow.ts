@@ -1,0 +1,19 @@
+import { GatewayError } from './errors.ts';
+
+/**
+ * The refusal of a prompt or an input that is too long: one text everywhere, because agents recognise OpenAI's sentences
+ * and shorten the conversation.
+ * @param param - the field, such as `messages` or `input[3]`
+ */
+export function contextLengthExceeded(
+  param: string,
+  { tokenCount, contextLength }: { readonly tokenCount: number; readonly contextLength: number },
+): GatewayError {
+  const full = tokenCount === contextLength ? ', which leaves no room for a completion' : '';
+  return new GatewayError('context_length_exceeded', {
+    param,
+    message:
+      `This model's maximum context length is ${contextLength} tokens. However, your ${param} resulted in ` +
+      `${tokenCount} tokens${full}. Please reduce the length of the ${param}.`,
+  });
+}
