@@ -135,7 +135,15 @@ describe('what reaches the engine', () => {
         tools: [weather, clock],
         tool_choice: { type: 'function', function: { name: 'get_time' } },
       },
-      { tools: [tools[1]], toolChoice: 'required' },
+      { tools: [tools[1]], toolChoice: 'required', parallelToolCalls: false },
+    ],
+    [
+      {
+        tools: [weather, clock],
+        tool_choice: { type: 'function', function: { name: 'get_time' } },
+        parallel_tool_calls: true,
+      },
+      { tools: [tools[1]], toolChoice: 'required', parallelToolCalls: true },
     ],
     [
       { tools: [clock], parallel_tool_calls: false },

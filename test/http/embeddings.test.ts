@@ -212,7 +212,7 @@ describe('an input that is too long', () => {
     });
     expect(reply.json().error.message).toBe(
       "This model's maximum context length is 16 tokens. However, your input[1] resulted in 17 tokens. " +
-        'Please reduce the length of the input[1].',
+        'Please reduce the length of the input[1]. (context_length_exceeded)',
     );
     expect(engine.dimensions).toEqual([]);
   });

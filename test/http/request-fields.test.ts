@@ -250,7 +250,7 @@ const chatRows: readonly Row[] = [
       ...['none', 'auto', 'required'].map(
         (value): Taken => [value, { tools: [tool], toolChoice: value }],
       ),
-      [named('clock'), { tools: [tool], toolChoice: 'required' }],
+      [named('clock'), { tools: [tool], toolChoice: 'required', parallelToolCalls: false }],
     ],
     wrongType: [true, [], 5],
     outOfRange: [

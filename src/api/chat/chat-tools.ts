@@ -13,7 +13,8 @@ type Mode = (typeof modes)[number];
 
 /**
  * Reads the tools of a body that fits the schema, and the choice among them. A named function is the only one that
- * is offered.
+ * is offered, and it is called once unless `parallel_tool_calls` asks for more: clients that force a function to get an
+ * object take one call, and a weak model would not end.
  * @param problems - receives what is wrong with a tool
  * @throws {GatewayError} `unsupported_parameter`, `invalid_value`, `missing_required_parameter` for the choice
  */
@@ -40,7 +41,7 @@ export function readTools(body: ChatCompletionRequest, problems: RequestProblems
       message: `\`tool_choice.function.name\` must be the name of one of the \`tools\`, received ${JSON.stringify(choice.name)}.`,
     });
   }
-  return { tools: chosen, toolChoice: 'required', ...options };
+  return { tools: chosen, toolChoice: 'required', parallelToolCalls: false, ...options };
 }
 
 function toTool({ type, function: definition }: RequestTool, index: number): Tool {

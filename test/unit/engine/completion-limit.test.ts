@@ -54,7 +54,7 @@ describe('the completion limit', () => {
         param: 'messages',
         message:
           `This model's maximum context length is 200 tokens. However, your messages resulted in ${count} ` +
-          `tokens${more}. Please reduce the length of the messages.`,
+          `tokens${more}. Please reduce the length of the messages. (context_length_exceeded)`,
       }),
     );
   });
