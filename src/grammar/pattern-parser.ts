@@ -62,6 +62,13 @@ const controlEscapes: Readonly<Record<string, number>> = {
   r: 0x0d,
 };
 
+/** The end of the string: nothing follows. */
+const end: PatternNode = {
+  type: 'look',
+  item: { type: 'repeat', item: { type: 'set', ranges: anything }, min: 1, max: Infinity },
+  isNegated: true,
+};
+
 /** Any number of any characters. */
 export const anyText: PatternNode = {
   type: 'repeat',
@@ -135,14 +142,13 @@ class Parser {
       let close = true;
       while (this.#next !== undefined && this.#next !== '|' && this.#next !== ')') {
         if (this.#take('$')) {
-          close = false;
           const after = this.#next;
-          if (after !== undefined && after !== '|' && after !== ')') {
-            throw new Error('has an anchor in its middle');
-          }
+          const isLast = after === undefined || after === '|' || after === ')';
+          if (isLast && !isNested) close = false;
+          else items.push(end);
         } else items.push(this.#term());
       }
-      if (isNested && !(open && close)) throw new Error('has an anchor inside a group');
+      if (isNested && !open) throw new Error('has an anchor inside a group');
       choices.push(finish({ items, open, close }));
     } while (this.#take('|'));
     return choices.length === 1 ? (choices[0] as PatternNode) : { type: 'choice', items: choices };
@@ -194,7 +200,8 @@ class Parser {
     this.#depth += 1;
     if (this.#depth > maxDepth) throw new Error(`has groups more than ${maxDepth} levels deep`);
     const isLook = kind !== 'plain';
-    if (isLook && this.#next === '^') throw new Error('has an anchor inside a group');
+    const isAtStart = /^\^?\(\?[=!]$/.test(this.#characters.slice(0, this.#at).join(''));
+    if (isLook && this.#next === '^' && !isAtStart) throw new Error('has an anchor inside a group');
     // A lookahead is anchored where it stands; what it looks for may be anchored at the end.
     const node = this.#branches(
       ({ items, close }) => ({

@@ -2,7 +2,9 @@
  * Regular languages with intersection and complement, by derivatives: what remains of a language after a character.
  * They decide whether one pattern allows only strings that another allows, with lookaheads and lengths.
  */
-import { isInRanges, lastCodePoint, type Ranges } from './grammar-node.ts';
+
+import { Automaton } from './automaton.ts';
+import { type GrammarNode, isInRanges, lastCodePoint, type Ranges } from './grammar-node.ts';
 import type { PatternNode } from './pattern-parser.ts';
 
 /** A language. Equal languages of one {@link Languages} are mostly, but not always, the same object. */
@@ -50,6 +52,20 @@ export function haveCommon(one: PatternNode, other: PatternNode): boolean {
     return !languages.isNone(languages.and([first as Language, second as Language]));
   } catch (error) {
     if (error instanceof TooLarge) return true;
+    throw error;
+  }
+}
+
+/**
+ * A pattern without lookaheads that has exactly the strings of `pattern`; undefined where it would be too large, or has
+ * no string.
+ */
+export function withoutLookaheads(pattern: PatternNode): GrammarNode | undefined {
+  const languages = new Languages();
+  try {
+    return patternOf(languages, languages.of(pattern, languages.empty));
+  } catch (error) {
+    if (error instanceof TooLarge) return undefined;
     throw error;
   }
 }
@@ -226,7 +242,7 @@ class Languages {
     const open = [language];
     for (let next = open.pop(); next !== undefined; next = open.pop()) {
       if (next.hasEmpty) return false;
-      for (const character of this.#firsts(next)) {
+      for (const character of this.firsts(next)) {
         const after = this.after(next, character);
         if (after === this.none || seen.has(after)) continue;
         seen.add(after);
@@ -237,8 +253,8 @@ class Languages {
     return true;
   }
 
-  /** One character of each kind that the beginning of a language distinguishes. */
-  #firsts(language: Language): readonly number[] {
+  /** One character of each kind that the beginning of a language distinguishes: the first of a range. */
+  firsts(language: Language): readonly number[] {
     const bounds = new Set([0]);
     const collect = ({ kind, ranges, parts }: Language) => {
       if (kind === 'set') {
@@ -274,4 +290,27 @@ function hasLook(node: PatternNode): boolean {
 function isAnything(ranges: Ranges): boolean {
   const [first] = ranges;
   return ranges.length === 1 && first?.[0] === 0 && first[1] === lastCodePoint;
+}
+
+/** Languages that one pattern is written from, and nodes of that pattern. */
+const maxWrittenStates = 250;
+
+/** The automaton of a language, whose states are what remains of it, as a pattern. */
+function patternOf(languages: Languages, start: Language): GrammarNode | undefined {
+  const ids = new Map([[start, 0]]);
+  const automaton = new Automaton();
+  for (const [language, id] of ids) {
+    if (language.hasEmpty) automaton.accept(id);
+    const firsts = [...languages.firsts(language)].sort((one, other) => one - other);
+    for (const [index, first] of firsts.entries()) {
+      const next = languages.after(language, first);
+      if (next === languages.none) continue;
+      const target = ids.get(next) ?? ids.size;
+      if (target >= maxWrittenStates) throw new TooLarge();
+      // A map gives its new entries to the loop that runs over it.
+      ids.set(next, target);
+      automaton.connect(id, target, [first, (firsts[index + 1] ?? lastCodePoint + 1) - 1]);
+    }
+  }
+  return automaton.toPattern();
 }

@@ -107,10 +107,11 @@ function uniqueArray(
   items: RawSchema | undefined,
   { min = 0, max }: Counts,
   path: string,
-  { reading }: NodeReader,
+  reader: NodeReader,
 ): RawSchema | undefined {
+  const { reading } = reader;
   const at = join(path, 'uniqueItems');
-  const values = items && listedValues(items);
+  const values = items && listedValues(reader.resolved(items));
   const texts = [...new Set(values?.map((value) => JSON.stringify(value)))];
   const most = Math.min(max ?? texts.length, texts.length);
   if (values === undefined || texts.length * Math.max(min, 1) > schemaLimits.items) {

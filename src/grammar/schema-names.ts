@@ -28,7 +28,7 @@ export function readNames(schema: RawSchema, at: NodeAt): Names | undefined {
     return undefined;
   }
   if (raw === false) return { listed: [], allows: () => false };
-  const node = reader.node(raw, where, depth + 1);
+  const node = reader.resolved(reader.node(raw, where, depth + 1));
   const values = listedValues(node);
   if (values !== undefined) {
     const listed = values.filter((value): value is string => typeof value === 'string');

@@ -24,8 +24,8 @@ const opposites: Readonly<Record<string, string>> = {
 };
 
 /**
- * Alternatives that together are all values `schema` does not allow: none where it allows all. Undefined where they
- * cannot be expressed.
+ * Alternatives of values that `schema` does not allow: none where it allows all. Where some of these values have no
+ * schema they are left out; undefined where none has one.
  * @param resolve - returns the target of a `$ref`; throws when there is none
  */
 export function negationOf(
@@ -38,15 +38,16 @@ export function negationOf(
   if (schema === false) return [{}];
   if (!isRecord(schema)) return undefined;
   const alternatives: RawSchema[] = [];
+  let isWhole = true;
+  const negate = (inner: unknown) => negationOf(inner, resolve, depth + 1);
   for (const [keyword, value] of Object.entries(schema)) {
     if (annotations.has(keyword) || (value === null && keyword !== 'const')) continue;
     const negated =
-      negatedKeyword(keyword, value, schema, (inner) => negationOf(inner, resolve, depth + 1)) ??
-      (keyword === '$ref' ? negationOf(resolve(value), resolve, depth + 1) : undefined);
-    if (negated === undefined) return undefined;
-    alternatives.push(...negated);
+      keyword === '$ref' ? negate(resolve(value)) : negatedKeyword(keyword, value, schema, negate);
+    isWhole &&= negated !== undefined;
+    alternatives.push(...(negated ?? []));
   }
-  return alternatives;
+  return isWhole || alternatives.length > 0 ? alternatives : undefined;
 }
 
 type Negate = (schema: unknown) => readonly RawSchema[] | undefined;
@@ -62,8 +63,10 @@ function negatedKeyword(
     case 'type': {
       const types = [value].flat();
       // Numbers that are no integers have no type of their own.
-      if (types.includes('integer') && !types.includes('number')) return undefined;
-      const others = typeNames.filter((type) => type !== 'integer' && !types.includes(type));
+      const isNumber = types.includes('integer') || types.includes('number');
+      const others = typeNames.filter(
+        (type) => type !== 'integer' && !types.includes(type) && !(isNumber && type === 'number'),
+      );
       return others.length === 0 ? [] : [{ type: others }];
     }
     case 'const':
@@ -89,6 +92,10 @@ function negatedKeyword(
     case 'maxItems':
     case 'maxProperties':
       return typeof value === 'number' ? negatedCount(keyword, value + 1) : undefined;
+    case 'pattern': {
+      const pattern = typeof value === 'string' ? negatedPattern(value) : undefined;
+      return pattern === undefined ? undefined : [{ type: 'string', pattern }];
+    }
     case 'not':
       return isRecord(value) || typeof value === 'boolean' ? [{ allOf: [value] }] : undefined;
     case 'anyOf': {
@@ -136,6 +143,12 @@ function negatedCount(keyword: string, bound: number): readonly RawSchema[] {
     : keyword.replace('max', 'min');
   const type = { Length: 'string', Items: 'array', Properties: 'object' }[keyword.slice(3)];
   return bound < 0 ? [] : [{ type, [opposite]: bound }];
+}
+
+/** A pattern of all strings that another does not match. */
+function negatedPattern(source: string): string | undefined {
+  if (!source.includes('^')) return `^(?![\\s\\S]*(?:${source}))`;
+  return source.startsWith('^') && !source.includes('|') ? `^(?!${source})` : undefined;
 }
 
 /** One schema for alternatives; false for none. */

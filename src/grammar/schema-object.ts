@@ -27,7 +27,8 @@ export function readObject(
   const isListed = schema.properties !== undefined || Object.keys(listed).length > 0;
   const limit = Number.MAX_SAFE_INTEGER;
   const counts = readCounts(schema, ['minProperties', 'maxProperties'], { limit, path, reading });
-  if (!isListed && !isClosed(schema)) return readMap(schema, names, counts, at);
+  const isMap = !isListed || (Object.keys(listed).length === 0 && (counts.min ?? 0) > 0);
+  if (isMap && !isClosed(schema)) return readMap(schema, names, counts, at);
 
   // llama.cpp's further names may be invalid JSON, or escaped forms of listed names.
   const isSaid = isClosed(schema) || schema.additionalProperties !== undefined;
@@ -38,7 +39,9 @@ export function readObject(
     ...(required.length > 0 && { required }),
     ...(isSaid && { additionalProperties: false }),
   };
-  return withCounts(plain, counts, at);
+  const node = withCounts(plain, counts, at);
+  if (isClosed(schema) && !isRecord(schema.patternProperties)) reader.closed.add(node);
+  return node;
 }
 
 /** `plain`, as a grammar of its own where the properties are counted, or too many to try them all. */

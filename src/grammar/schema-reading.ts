@@ -172,7 +172,11 @@ export class SchemaReading {
 /** Rewrites the schemas within a schema. */
 export interface NodeReader {
   readonly reading: SchemaReading;
+  /** Rewritten objects whose originals allow no properties but the listed ones. */
+  readonly closed: WeakSet<RawSchema>;
   node(raw: unknown, path: string, depth: number): RawSchema;
+  /** The rewritten schema that another refers to, or itself. */
+  resolved(node: RawSchema): RawSchema;
 }
 
 /** Where a schema stands, and what reads the schemas within it. */

@@ -31,16 +31,23 @@ const maxAlternatives = 1000;
 /** Comparisons after which two schemas count as overlapping. */
 const maxComparisons = 10_000;
 
+/** What the originals of rewritten schemas are like. */
+export interface Originals {
+  /** They allow every value of other types. */
+  readonly untyped: WeakSet<RawSchema>;
+  /** They allow no properties but the listed ones. */
+  readonly closed: WeakSet<RawSchema>;
+}
+
 /**
  * Whether no value that a grammar writes for one schema matches another.
- * @param untyped - schemas whose originals allow every value of other types
  */
 export function excludeEachOther(
   schemas: readonly RawSchema[],
   definitions: Definitions,
-  untyped: WeakSet<RawSchema>,
+  originals: Originals,
 ): boolean {
-  const comparison = new Comparison(definitions, untyped);
+  const comparison = new Comparison(definitions, originals);
   return schemas.every((schema, index) =>
     schemas.slice(index + 1).every((other) => comparison.areDisjoint(schema, other)),
   );
@@ -48,12 +55,12 @@ export function excludeEachOther(
 
 class Comparison {
   readonly #definitions: Definitions;
-  readonly #untyped: WeakSet<RawSchema>;
+  readonly #originals: Originals;
   #count = 0;
 
-  constructor(definitions: Definitions, untyped: WeakSet<RawSchema>) {
+  constructor(definitions: Definitions, originals: Originals) {
     this.#definitions = definitions;
-    this.#untyped = untyped;
+    this.#originals = originals;
   }
 
   areDisjoint(one: RawSchema, other: RawSchema): boolean {
@@ -71,11 +78,19 @@ class Comparison {
     const otherTypes = this.#typesOf(other);
     if (this.#typesOf(one).every((type) => !otherTypes.includes(type))) return true;
     if (one.type !== 'object' || other.type !== 'object') return false;
+    if (this.#needsOther(one, other) || this.#needsOther(other, one)) return true;
     const required = new Set((other.required ?? []) as readonly string[]);
     return ((one.required ?? []) as readonly string[]).some(
       (name) =>
         required.has(name) && this.#areDistinct(propertyOf(one, name), propertyOf(other, name)),
     );
+  }
+
+  /** True if `one` has a property that `other` does not allow. */
+  #needsOther(one: RawSchema, other: RawSchema): boolean {
+    if (!this.#originals.closed.has(other)) return false;
+    const names = Object.keys((other.properties ?? {}) as RawSchema);
+    return ((one.required ?? []) as readonly string[]).some((name) => !names.includes(name));
   }
 
   /** True if two properties have listed values and no value in common. */
@@ -97,7 +112,7 @@ class Comparison {
   }
 
   #typesOf(schema: RawSchema): readonly string[] {
-    return this.#untyped.has(schema) ? allTypes : typesOf(schema);
+    return this.#originals.untyped.has(schema) ? allTypes : typesOf(schema);
   }
 }
 

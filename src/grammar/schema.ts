@@ -96,6 +96,7 @@ class SchemaReader implements ChoiceReader {
   readonly #root: RawSchema;
   readonly #rootType: 'object' | 'value';
   readonly reading: SchemaReading;
+  readonly closed = new WeakSet<RawSchema>();
   /** Names of `$ref` targets by pointer; a target has its name before its schema is read. */
   readonly #names = new Map<string, string>();
   readonly #definitions: Definitions = new Map();
@@ -145,12 +146,17 @@ class SchemaReader implements ChoiceReader {
     return this.#rootType === 'value' ? { anyOf: anyValue } : { type: 'object' };
   }
 
-  #mayBeObject(node: RawSchema, depth = 0): boolean {
-    if (depth > schemaLimits.depth) return false;
-    if (typeof node.$ref === 'string') {
-      const target = this.#definitions.get(node.$ref.slice('#/$defs/'.length));
-      return target !== undefined && this.#mayBeObject(target.schema, depth + 1);
+  resolved(node: RawSchema): RawSchema {
+    let target = node;
+    for (let depth = 0; typeof target.$ref === 'string' && depth < schemaLimits.depth; depth++) {
+      target = this.#definitions.get(target.$ref.slice('#/$defs/'.length))?.schema ?? {};
     }
+    return target;
+  }
+
+  #mayBeObject(reference: RawSchema, depth = 0): boolean {
+    if (depth > schemaLimits.depth) return false;
+    const node = this.resolved(reference);
     if (Array.isArray(node.anyOf)) {
       return node.anyOf.some((each) => this.#mayBeObject(each, depth + 1));
     }
@@ -349,7 +355,10 @@ class SchemaReader implements ChoiceReader {
   }
 
   #excludeEachOther(nodes: readonly RawSchema[]): boolean {
-    return excludeEachOther(nodes, this.#definitions, this.#untyped);
+    return excludeEachOther(nodes, this.#definitions, {
+      untyped: this.#untyped,
+      closed: this.closed,
+    });
   }
 
   /** Alternatives of `oneOf`, each without the values of those that it overlaps. */

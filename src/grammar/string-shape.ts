@@ -6,8 +6,8 @@ import type { GrammarNode, Ranges } from './grammar-node.ts';
 import { isInRanges, subtractRanges } from './grammar-node.ts';
 import { emitPattern, type JsonPattern, textOfLength } from './pattern.ts';
 import { type Lengths, lengthsOf, withLength } from './pattern-length.ts';
-import { anything, type PatternNode, parsePattern } from './pattern-parser.ts';
-import { isWithin } from './regular.ts';
+import { anyText, anything, type PatternNode, parsePattern } from './pattern-parser.ts';
+import { isWithin, withoutLookaheads } from './regular.ts';
 import { formatPatterns } from './string-formats.ts';
 
 /** What a schema says of a string. */
@@ -47,15 +47,18 @@ export function shapeOfString(limits: StringLimits): StringShapeResult {
 function findShape({
   patterns,
   format,
-  lengths,
+  lengths: givenLengths,
   isLoose = false,
 }: StringLimits): StringShapeResult {
   let exactOnes: PatternNode[];
+  let limits: LengthLimits;
   try {
-    exactOnes = patterns.map(parsePattern);
+    limits = separateLengths(patterns.map(parsePattern), givenLengths);
+    exactOnes = limits.patterns;
   } catch (error) {
     return { reason: messageOf(error) };
   }
+  const { lengths, characters } = limits;
   const formatNode =
     format === undefined ? undefined : parsePattern(formatPatterns.get(format) ?? '');
   if (exactOnes.length === 0 && formatNode === undefined) {
@@ -64,11 +67,13 @@ function findShape({
   let reason = 'allows no string that can be proved to fit';
   for (const candidate of candidatesOf(exactOnes, formatNode)) {
     const fitted = withLength(candidate.node, lengths);
+    if (fitted !== undefined && !hasOnly(fitted.node, characters)) continue;
     if (fitted === undefined) {
       reason = 'leaves no string of this length that can be found';
       continue;
     }
-    const others = exactOnes.filter((each) => each !== candidate.exactFor);
+    const others =
+      candidate.exactFor === 'all' ? [] : exactOnes.filter((each) => each !== candidate.exactFor);
     const isProved = isLoose || others.every((each) => isWithin(fitted.node as PatternNode, each));
     if (!isProved) continue;
     const isExact = candidate.exactFor !== undefined && others.length === 0 && fitted.exact;
@@ -93,23 +98,31 @@ function messageOf(error: unknown): string {
 
 interface Candidate {
   readonly node: GrammarNode;
-  /** The pattern that has exactly these strings. */
-  readonly exactFor?: PatternNode;
+  /** The pattern that has exactly these strings, or all patterns together. */
+  readonly exactFor?: PatternNode | 'all';
 }
 
-/** Languages that may lie within all patterns, the likeliest first. */
-function candidatesOf(
+/** Languages that may lie within all patterns, the likeliest first; the last one is made from all of them. */
+function* candidatesOf(
   patterns: readonly PatternNode[],
   format: PatternNode | undefined,
-): Candidate[] {
-  const candidates: Candidate[] = [];
+): Generator<Candidate> {
   for (const pattern of patterns) {
     const plain = withoutLooks(pattern);
-    if (plain === pattern) candidates.push({ node: plain as GrammarNode, exactFor: pattern });
-    else candidates.push({ node: plain }, ...withLooksBefore(pattern));
+    const isPlain = plain === pattern;
+    yield isPlain ? { node: plain as GrammarNode, exactFor: pattern } : { node: plain };
   }
-  if (format !== undefined) candidates.push({ node: format as GrammarNode });
-  return candidates;
+  if (patterns.length > 0) yield* candidateOfAll(patterns);
+  for (const pattern of patterns) yield* withLooksBefore(pattern);
+  if (format !== undefined) yield { node: format as GrammarNode };
+}
+
+/** The strings of all patterns together, exactly. */
+function* candidateOfAll(patterns: readonly PatternNode[]): Generator<Candidate> {
+  // All patterns look at the same string.
+  const looks = patterns.map((item) => ({ type: 'look', item, isNegated: false }) as const);
+  const common = withoutLookaheads({ type: 'sequence', items: [...looks, anyText] });
+  if (common !== undefined) yield { node: common, exactFor: 'all' };
 }
 
 /** The pattern as if each lookahead found what it looks for; itself if it has none. */
@@ -190,4 +203,56 @@ function neededOf(node: PatternNode, allowed: Ranges): GrammarNode | undefined {
 function intersection(one: Ranges, other: Ranges): Ranges {
   const outside = subtractRanges(anything, other);
   return subtractRanges(one, outside).filter(([low]) => isInRanges(one, low));
+}
+
+interface LengthLimits {
+  readonly patterns: PatternNode[];
+  readonly lengths: Lengths;
+  /** What the lengths count; other characters are not allowed. */
+  readonly characters: Ranges;
+}
+
+/** Takes lookaheads that only count characters, as in `^(?=.{1,253}$)`, out of patterns: lengths are cheaper. */
+function separateLengths(patterns: readonly PatternNode[], given: Lengths): LengthLimits {
+  let { min, max } = given;
+  let characters = anything;
+  const rest = patterns.map((pattern): PatternNode => {
+    if (pattern.type !== 'sequence') return pattern;
+    const [look, ...items] = pattern.items;
+    const count = look?.type === 'look' && !look.isNegated ? countOf(look.item) : undefined;
+    if (count === undefined) return pattern;
+    min = Math.max(min, count.min);
+    max = Math.min(max, count.max);
+    characters = intersection(characters, count.ranges);
+    return { type: 'sequence', items };
+  });
+  return { patterns: rest, lengths: { min, max }, characters };
+}
+
+/** A number of characters of one class up to the end of the string, with at most optional parts behind them. */
+function countOf(
+  node: PatternNode,
+): { readonly ranges: Ranges; readonly min: number; readonly max: number } | undefined {
+  if (node.type !== 'sequence') return undefined;
+  const [first, ...others] = node.items;
+  const isOptional = (item: PatternNode) =>
+    item.type === 'look' || (item.type === 'repeat' && item.min === 0);
+  if (first?.type !== 'repeat' || first.item.type !== 'set' || !others.every(isOptional)) {
+    return undefined;
+  }
+  return { ranges: first.item.ranges, min: first.min, max: first.max };
+}
+
+/** True if all characters of a pattern are in `ranges`. */
+function hasOnly(node: GrammarNode, ranges: Ranges): boolean {
+  switch (node.type) {
+    case 'set':
+      return subtractRanges(node.ranges, ranges).length === 0;
+    case 'repeat':
+      return hasOnly(node.item, ranges);
+    case 'rule':
+      return false;
+    default:
+      return node.items.every((item) => hasOnly(item, ranges));
+  }
 }

@@ -3,7 +3,7 @@ import type { Ranges } from './grammar-node.ts';
 
 /** Properties of which patterns may have the characters; each is scanned once in a process. */
 const knownProperty =
-  /^\\[pP]\{(?:(?:gc=|General_Category=)?(?:L[ultmo]?|N[dlo]?|P[cdseifo]?|S[mcko]?|Z[slp]?|M[nce]?|Letter|Number|Punctuation|Symbol|Separator|Mark|Uppercase_Letter|Lowercase_Letter|Decimal_Number)|(?:sc=|Script=|scx=|Script_Extensions=)(?:Latin|Greek|Cyrillic|Han|Hiragana|Katakana|Hangul|Arabic|Hebrew|Thai|Devanagari)|Alphabetic|Uppercase|Lowercase|White_Space|Emoji|Emoji_Component|Emoji_Presentation|Extended_Pictographic|ASCII|ID_Start|ID_Continue)\}$/;
+  /^\\[pP]\{(?:(?:gc=|General_Category=)?(?:L[ultmo]?|N[dlo]?|P[cdseifo]?|S[mcko]?|Z[slp]?|M[nce]?|Letter|Number|Punctuation|Symbol|Separator|Mark|Uppercase_Letter|Lowercase_Letter|Decimal_Number)|(?:sc=|Script=|scx=|Script_Extensions=)(?:Latin|Greek|Cyrillic|Han|Hiragana|Katakana|Hangul|Arabic|Hebrew|Thai|Devanagari)|Alphabetic|Uppercase|Lowercase|White_Space|Emoji|Emoji_Component|Emoji_Presentation|Emoji_Modifier|Emoji_Modifier_Base|Regional_Indicator|RI|Extended_Pictographic|ASCII|ID_Start|ID_Continue)\}$/;
 
 /**
  * The scanned code points: the basic plane without surrogates and private characters, and the emoji. A class has only

@@ -3,8 +3,9 @@ import { GbnfParser } from '../../src/grammar/gbnf-parser.ts';
 import type { GrammarNode, GrammarRules } from '../../src/grammar/grammar-node.ts';
 import type { SeededRandom } from '../../tools/fixtures/seeded-random.ts';
 
-/** Levels of rules beyond which the shortest way to the end is taken. */
+/** Levels of rules, and characters, beyond which the shortest way to the end is taken. */
 const maxDepth = 40;
+const maxLength = 1000;
 
 /** Parsed grammars by their text. */
 const parsed = new Map<string, Sampler>();
@@ -34,10 +35,17 @@ class Sampler {
     }
   }
 
+  #length = 0;
+
   sample(random: SeededRandom): string {
+    this.#length = 0;
     const root = this.#rules.get('root');
     if (root === undefined) throw new Error('the grammar has no root');
     return this.#write(root, random, 0);
+  }
+
+  #isFree(depth: number): boolean {
+    return depth < maxDepth && this.#length < maxLength;
   }
 
   #depthOf(node: GrammarNode): number {
@@ -58,6 +66,7 @@ class Sampler {
   #write(node: GrammarNode, random: SeededRandom, depth: number): string {
     switch (node.type) {
       case 'set': {
+        this.#length += 1;
         const [low, high] = node.ranges[random.integer(0, node.ranges.length - 1)] ?? [0, 0];
         // Characters near the ends of a range are the likeliest to be wrong.
         const code =
@@ -74,12 +83,14 @@ class Sampler {
       case 'choice': {
         const depths = node.items.map((item) => this.#depthOf(item));
         const short = Math.min(...depths);
-        const open = node.items.filter((_, index) => depth < maxDepth || depths[index] === short);
+        const open = node.items.filter(
+          (_, index) => this.#isFree(depth) || depths[index] === short,
+        );
         return this.#write(open[random.integer(0, open.length - 1)] as GrammarNode, random, depth);
       }
       case 'repeat': {
-        const more = depth < maxDepth ? random.integer(0, 3) : 0;
-        const isLong = depth < maxDepth && random.next() < 0.03;
+        const more = this.#isFree(depth) ? random.integer(0, 3) : 0;
+        const isLong = this.#isFree(depth) && random.next() < 0.03;
         const max = Math.min(node.max, node.min + (isLong ? 300 : more));
         let text = '';
         for (let count = 0; count < max; count++) text += this.#write(node.item, random, depth);
