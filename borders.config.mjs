@@ -37,7 +37,7 @@ const strangers = [
 /** The files of a room that other rooms may import. A room that is not listed is open. */
 const doors = {
   log: ['log', 'log-output', 'log-settings'],
-  grammar: ['gbnf', 'problem', 'schema'],
+  grammar: ['gbnf', 'problem', 'schema', 'text-grammar'],
   engine: [
     'addon',
     'chat',

@@ -178,12 +178,15 @@ export interface NativeEngineHandle extends NativeThreadHandle {
    * @param request - JSON text, defined in chat.h
    */
   prepareChat(request: string): Promise<NativePrompt>;
-  /** Tokenizes the text, including control tokens. */
-  prepareText(text: string): Promise<NativePrompt>;
+  /**
+   * Tokenizes the text, including control tokens.
+   * @param format - JSON text, defined in plain_prompt.h; empty: any text may follow
+   */
+  prepareText(text: string, format: string): Promise<NativePrompt>;
   /** Prepares a prompt for the text between two others; only with `infill`. */
-  prepareInfill(prefix: string, suffix: string): Promise<NativePrompt>;
+  prepareInfill(prefix: string, suffix: string, format: string): Promise<NativePrompt>;
   /** @param tokens - each in the vocabulary */
-  prepareTokens(tokens: Int32Array): Promise<NativePrompt>;
+  prepareTokens(tokens: Int32Array, format: string): Promise<NativePrompt>;
   /** The text that `prepareChat` tokenizes. */
   renderChat(request: string): Promise<string>;
   /** The tokens of a prepared prompt. */

@@ -32,8 +32,15 @@ export interface Tool {
   readonly enforced?: object;
 }
 
+/** The format that a whole reply follows, validated; at most one of the two. */
+export interface ReplyFormat {
+  readonly jsonSchema?: object;
+  /** GBNF. */
+  readonly grammar?: string;
+}
+
 /** What the reply to a chat may and must contain. */
-export interface ChatOptions {
+export interface ChatOptions extends ReplyFormat {
   readonly tools?: readonly Tool[];
   /** `auto` (the default): the model decides; `none`: no calls; `required`: at least one call. */
   readonly toolChoice?: 'auto' | 'none' | 'required';
@@ -43,12 +50,13 @@ export interface ChatOptions {
   readonly thinking?: boolean;
   /** Maximum tokens of reasoning; the reasoning is then forced to end. */
   readonly thinkingBudget?: number;
-  /** JSON schema of the whole reply, already validated. */
-  readonly jsonSchema?: object;
-  /** GBNF grammar of the whole reply, already validated. */
-  readonly grammar?: string;
   /** Further variables of the chat template. */
   readonly templateArguments?: Readonly<Record<string, unknown>>;
+  /**
+   * How the prompt ends: with the beginning of a new message of the assistant, or with the last message. Default: a last
+   * message of the assistant is continued, and after any other one a new message begins.
+   */
+  readonly ending?: 'turn' | 'closed';
 }
 
 /** What the model's chat template supports. */

@@ -1,5 +1,5 @@
 /** The contract of text generation: prompts are prepared, completions are streamed from them. */
-import type { ChatMessage, ChatOptions } from './chat.ts';
+import type { ChatMessage, ChatOptions, ReplyFormat } from './chat.ts';
 import type { LogprobOptions, TokenLogprob } from './logprobs.ts';
 import type { SamplingParams } from './sampling-params.ts';
 import type { TokenRules } from './token-rules.ts';
@@ -159,9 +159,10 @@ export interface Generator {
 
   /**
    * Tokenizes on a worker thread. Tokens must be in the vocabulary; a gap requires `info.infill`.
+   * @param format - what the completion must follow
    * @throws {GatewayError} `bad_request` for an empty prompt and for text that cannot be tokenized
    */
-  prepare(prompt: PlainPrompt): Promise<PreparedPrompt>;
+  prepare(prompt: PlainPrompt, format?: ReplyFormat): Promise<PreparedPrompt>;
 
   /** The tokens of a prepared prompt. */
   promptTokens(prompt: PreparedPrompt): readonly number[];

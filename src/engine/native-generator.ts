@@ -11,7 +11,7 @@ import type {
   NativeSequenceEvent,
   NativeTokenRules,
 } from './addon.ts';
-import type { ChatMessage, ChatOptions } from './chat.ts';
+import type { ChatMessage, ChatOptions, ReplyFormat } from './chat.ts';
 import { completionLimit } from './completion-limit.ts';
 import { type EngineOptions, nativeOptions } from './engine-options.ts';
 import type { EngineStats } from './engine-stats.ts';
@@ -99,11 +99,12 @@ export class NativeGenerator implements Generator, Tokenizer {
     );
   }
 
-  async prepare(plain: PlainPrompt): Promise<PreparedPrompt> {
+  async prepare(plain: PlainPrompt, format: ReplyFormat = {}): Promise<PreparedPrompt> {
+    const form = Object.keys(format).length > 0 ? JSON.stringify(format) : '';
     const prompt = await this.#onWorker('prompt', (native) => {
-      if ('tokens' in plain) return native.prepareTokens(Int32Array.from(plain.tokens));
-      if ('text' in plain) return native.prepareText(plain.text);
-      return native.prepareInfill(plain.prefix, plain.suffix);
+      if ('tokens' in plain) return native.prepareTokens(Int32Array.from(plain.tokens), form);
+      if ('text' in plain) return native.prepareText(plain.text, form);
+      return native.prepareInfill(plain.prefix, plain.suffix, form);
     });
     return { ...prompt, field: 'prompt' };
   }

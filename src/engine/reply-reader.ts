@@ -37,7 +37,9 @@ export class ReplyReader {
       .flatMap((delta) => this.#toParts(delta))
       .map((part) => this.#withIds(this.#claims.claim(part)));
     // What is known of the prompt comes before any text.
-    const before = events.filter((event) => event.type === 'prompt-progress');
+    const before = events.filter(
+      (event) => event.type === 'prompt-progress' || event.type === 'prompt-delta',
+    );
     if (end === undefined) return [...before, ...parts];
     const called = end.finishReason === 'stop' && this.#calls.length > 0 && this.#isComplete();
     const finishReason = called ? 'tool-calls' : end.finishReason;

@@ -83,12 +83,21 @@ export const anyText: PatternNode = {
  * @throws {Error} for a pattern that no grammar can express; the message ends a sentence about it
  */
 export function parsePattern(source: string): PatternNode {
+  return new Parser(inOneForm(source)).parse();
+}
+
+/** The same for strings that match from their first character to their last, whether the pattern is anchored or not. */
+export function parseWholePattern(source: string): PatternNode {
+  return new Parser(inOneForm(source)).parse({ whole: true });
+}
+
+function inOneForm(source: string): string {
   const written = source
     .replaceAll('(?P<', '(?<')
     .replace(/^\\A/, '^')
     .replace(/(^|[^\\])\\[Zz]$/, '$1$$');
   checkSyntax(written);
-  return new Parser(written).parse();
+  return written;
 }
 
 function checkSyntax(source: string): void {
@@ -124,10 +133,10 @@ class Parser {
     this.#characters = [...source];
   }
 
-  parse(): PatternNode {
+  parse({ whole = false } = {}): PatternNode {
     const branches = this.#branches(({ open, items, close }) => ({
       type: 'sequence',
-      items: [...(open ? [anyText] : []), ...items, ...(close ? [anyText] : [])],
+      items: whole ? items : [...(open ? [anyText] : []), ...items, ...(close ? [anyText] : [])],
     }));
     if (this.#at < this.#characters.length) throw new Error('has an unbalanced parenthesis');
     return branches;

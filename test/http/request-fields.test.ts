@@ -3,8 +3,12 @@
  * the edges, of a wrong type, out of range. The last tests ask whether a field of the schemas has no row.
  */
 import { describe, expect, test } from 'vitest';
+import { chatEndingFields } from '../../src/api/chat/chat-ending.ts';
 import { ChatCompletionRequest } from '../../src/api/chat/chat-shapes.ts';
+import { replyExtraFields } from '../../src/api/fields/reply-extras.ts';
+import { replyFormatFields } from '../../src/api/fields/reply-format-fields.ts';
 import { samplingFields } from '../../src/api/fields/sampling.ts';
+import { tokenRuleFields } from '../../src/api/fields/token-rules.ts';
 import { CompletionRequest } from '../../src/api/text/completion-shapes.ts';
 import type { EngineRequest } from '../../src/engine/generator.ts';
 import type { FakeEngine } from '../support/fake-engine.ts';
@@ -186,9 +190,9 @@ const textRows: readonly Row[] = [
   },
   {
     field: 'logprobs',
-    taken: [0, 5].map((value) => [value, { logprobs: { topCount: value, prompt: false } }]),
+    taken: [0, 20].map((value) => [value, { logprobs: { topCount: value, prompt: false } }]),
     wrongType: [true, '2'],
-    outOfRange: [[-1], [1.5], [6]],
+    outOfRange: [[-1], [1.5], [21]],
   },
   { field: 'suffix', taken: [['end', {}]], wrongType: [5, []], outOfRange: [] },
 ];
@@ -537,23 +541,17 @@ const neutralRows: readonly (readonly [
   ['documents', [[]], [{}]],
   ['top_a', [0], 0.2],
   ['transforms', [[]], ['middle-out']],
-  ['truncate_prompt_tokens', [], 5],
-  ['min_keep', [0], 1],
-  ['n_probs', [0], 3],
   ['reasoning_format', [], 'none'],
-  ['add_generation_prompt', [true], false],
-  ['allowed_token_ids', [], [1]],
-  ['bad_words', [[]], ['x']],
-  ['continue_final_message', [false], true],
-  ['guided_choice', [], ['a']],
-  ['guided_grammar', [], 'x'],
-  ['guided_json', [], {}],
-  ['guided_regex', [], 'x'],
-  ['min_tokens', [0], 1],
-  ['prompt_logprobs', [], 1],
-  ['skip_special_tokens', [true], false],
-  ['stop_token_ids', [[]], [1]],
-  ['structured_outputs', [], {}],
+  ['custom_logit_processor', [], 'x'],
+  ['guided_whitespace_pattern', [], ' '],
+  ['logits_processors', [[]], ['x']],
+  ['n_indent', [0], 4],
+  ['post_sampling_probs', [false], true],
+  ['repetition_detection', [], {}],
+  ['return_hidden_states', [false], true],
+  ['stop_regex', [[]], 'x'],
+  ['structural_tag', [], {}],
+  ['truncate_prompt_tokens', [-1], 5],
   ['use_beam_search', [false], true],
 ];
 
@@ -565,7 +563,6 @@ describe.each([
       ['best_of', [1], 2],
       ['prompt', [''], 'x'],
       ['suffix', [''], 'x'],
-      ['echo', [false], true],
     ],
   ],
   [
@@ -573,12 +570,9 @@ describe.each([
     postText,
     [
       ['chat_template_kwargs', [{}], { a: 1 }],
-      ['grammar', [''], 'root ::= "a"'],
-      ['json_schema', [], {}],
       ['messages', [[]], [{}]],
       ['parallel_tool_calls', [true, false], 'yes'],
       ['reasoning_effort', ['none'], 'low'],
-      ['response_format', [{ type: 'text' }], { type: 'json_object' }],
       ['thinking_budget_tokens', [], 5],
       ['top_logprobs', [0], 1],
       ['tool_choice', ['none', 'auto'], 'required'],
@@ -609,6 +603,10 @@ test.each([
   const tried = new Set<string>([
     ...rows.map(({ field }) => field),
     ...Object.keys(samplingFields),
+    // These have tests of their own: token-rules, reply-extras, structured-outputs.
+    ...Object.keys({ ...tokenRuleFields, ...replyExtraFields, ...replyFormatFields }),
+    ...Object.keys(chatEndingFields),
+    ...['priority', 'cache_salt'],
     ...elsewhere,
   ]);
   expect(Object.keys(schema.properties).filter((name) => !tried.has(name))).toEqual([]);

@@ -46,7 +46,7 @@ describe('one refusal names every fault', () => {
       'of the schema and of rules beyond it',
       {
         top_p: 7,
-        logit_bias: { x: 1 },
+        logit_bias: { x: true },
         tools: [{ type: 'web_search' }, { type: 'function' }],
         messages: [
           { role: 'user', content: [{ type: 'image_url' }] },
@@ -59,7 +59,7 @@ describe('one refusal names every fault', () => {
         'messages[1].content[0].text',
         'tools[0].type',
         'tools[1].function',
-        'logit_bias',
+        'logit_bias.x',
       ],
     ],
     [

@@ -94,7 +94,24 @@ describe.each(endpoints)('fields of %s that are read', (_endpoint, post) => {
     [{ samplers: [] }, { samplers: [] }],
     [{ samplers: canonical }, { samplers: canonical }],
     [{ samplers: ['typical_p', 'temperature'] }, { samplers: ['typ_p', 'temperature'] }],
-    [{ logit_bias: {} }, { logitBias: [] }],
+    [{ logit_bias: {} }, {}],
+    [{ logit_bias: [] }, {}],
+    [
+      {
+        logit_bias: [
+          [5, 1],
+          ['7', -1],
+        ],
+      },
+      {
+        logitBias: [
+          [5, 1],
+          [7, -1],
+        ],
+      },
+    ],
+    [{ logit_bias: { '05': false } }, { logitBias: [[5, -Infinity]] }],
+    [{ min_keep: 3 }, { minKeep: 3 }],
     [
       { logit_bias: { 0: -100, 31999: 100, 5: 0.5 } },
       {
@@ -153,10 +170,16 @@ describe.each(endpoints)('fields of %s that are read', (_endpoint, post) => {
     [{ samplers: ['top_k', 'infill'] }, 'samplers[1]'],
     [{ samplers: ['nucleus'] }, 'samplers[0]'],
     [{ samplers: Array(12).fill('top_k') }, 'samplers'],
-    [{ logit_bias: [] }, 'logit_bias'],
-    [{ logit_bias: { x: 1 } }, 'logit_bias'],
-    [{ logit_bias: { '-1': 1 } }, 'logit_bias'],
-    [{ logit_bias: { '05': 1 } }, 'logit_bias'],
+    [{ logit_bias: { '': 1 } }, 'logit_bias.'],
+    [{ logit_bias: { '-1': 1 } }, 'logit_bias.-1'],
+    [{ logit_bias: { x: true } }, 'logit_bias.x'],
+    [{ logit_bias: [5] }, 'logit_bias[0]'],
+    [{ logit_bias: [[5, 1], [5]] }, 'logit_bias[1]'],
+    [{ logit_bias: [[1.5, 1]] }, 'logit_bias[0]'],
+    [{ logit_bias: [[-1, 1]] }, 'logit_bias[0]'],
+    [{ logit_bias: [['x'.repeat(257), 1]] }, 'logit_bias[0]'],
+    [{ logit_bias: [[32000, 1]] }, 'logit_bias'],
+    [{ min_keep: -1 }, 'min_keep'],
     [{ logit_bias: { 32000: 1 } }, 'logit_bias'],
     [{ logit_bias: { 5: 100.1 } }, 'logit_bias.5'],
     [{ logit_bias: { 5: '1' } }, 'logit_bias.5'],

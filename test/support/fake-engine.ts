@@ -1,4 +1,4 @@
-import type { ChatMessage, ChatOptions } from '../../src/engine/chat.ts';
+import type { ChatMessage, ChatOptions, ReplyFormat } from '../../src/engine/chat.ts';
 import { completionLimit } from '../../src/engine/completion-limit.ts';
 import type { Embedder, EmbeddingInput, PreparedInputs } from '../../src/engine/embedder.ts';
 import type { Engine, EngineInfo } from '../../src/engine/engine.ts';
@@ -25,6 +25,10 @@ export interface FakeScript {
   promptTokens?: readonly TokenLogprob[];
   /** What each request in its turn says instead of `parts`, and how likely that was in all. */
   takes?: readonly { readonly text: string; readonly totalLogprob: number }[];
+  /** Events of a prompt whose progress is to be reported. */
+  progress?: readonly Extract<EngineEvent, { type: 'prompt-progress' }>[];
+  /** What ended each sequence. */
+  ending?: { readonly stopText?: string; readonly stopToken?: number };
   /** Tokens that come with the end. */
   endTokens?: readonly TokenLogprob[];
   timings: SequenceTimings;
@@ -108,6 +112,7 @@ export class FakeEngine implements Engine, Generator, Embedder, Tokenizer {
       this.chatOptions,
       this.requests,
       this.plainPrompts,
+      this.plainFormats,
       this.tokenizeCalls,
       this.endings,
     ]) {
@@ -130,8 +135,12 @@ export class FakeEngine implements Engine, Generator, Embedder, Tokenizer {
 
   readonly plainPrompts: PlainPrompt[] = [];
 
-  async prepare(prompt: PlainPrompt): Promise<PreparedPrompt> {
+  /** The formats of the plain prompts. */
+  readonly plainFormats: (ReplyFormat | undefined)[] = [];
+
+  async prepare(prompt: PlainPrompt, format?: ReplyFormat): Promise<PreparedPrompt> {
     this.plainPrompts.push(prompt);
+    this.plainFormats.push(format);
     const failure = this.script.prepareFailure?.(this.plainPrompts.length - 1);
     await this.script.prepare?.();
     if (failure !== undefined) throw failure;
@@ -193,6 +202,7 @@ export class FakeEngine implements Engine, Generator, Embedder, Tokenizer {
     let ending: FinishReason | 'error' = 'cancelled';
     let index = 0;
     try {
+      if (request.reportProgress) yield* this.script.progress ?? [];
       for (const token of request.logprobs?.prompt ? (this.script.promptTokens ?? []) : []) {
         yield { type: 'prompt-delta', tokens: [token] };
       }
@@ -335,6 +345,7 @@ export class FakeEngine implements Engine, Generator, Embedder, Tokenizer {
         reasoningTokenCount: this.script.reasoningTokenCount,
       },
       timings: this.script.timings,
+      ...this.script.ending,
       ...(this.script.endTokens && { tokens: this.script.endTokens }),
     };
   }

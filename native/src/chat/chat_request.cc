@@ -24,6 +24,16 @@ std::vector<common_chat_msg> ReadMessages(const common_json& json) {
   return messages;
 }
 
+void ReadEnding(const std::string& ending, common_chat_templates_inputs* inputs) {
+  const common_chat_msg& last = inputs->messages.back();
+  if (ending == "closed") {
+    inputs->add_generation_prompt = false;
+  } else if (ending.empty() && last.role == "assistant" && last.tool_calls.empty()) {
+    inputs->continue_final_message = COMMON_CHAT_CONTINUATION_AUTO;
+    inputs->add_generation_prompt = false;
+  }
+}
+
 common_chat_templates_inputs ReadInputs(const common_json& request,
                                         const ChatTemplate& chat_template) {
   common_chat_templates_inputs inputs;
@@ -44,11 +54,7 @@ common_chat_templates_inputs ReadInputs(const common_json& request,
       inputs.chat_template_kwargs[name] = value.dump();
     }
   }
-  const common_chat_msg& last = inputs.messages.back();
-  if (last.role == "assistant" && last.tool_calls.empty()) {
-    inputs.continue_final_message = COMMON_CHAT_CONTINUATION_AUTO;
-    inputs.add_generation_prompt = false;
-  }
+  ReadEnding(request.value("ending", ""), &inputs);
   return inputs;
 }
 

@@ -18,7 +18,9 @@
 //   thinking            boolean; without it, the template's default
 //   thinkingBudget      maximum number of reasoning tokens
 //   templateArguments   object of further variables for the template
-// A last message of the assistant is continued.
+//   ending              "turn": the prompt ends with the beginning of a new message of the
+//                       assistant; "closed": with the last message. Without it, a last message of
+//                       the assistant is continued, and after any other one a new message begins
 struct ChatRequest {
   common_chat_templates_inputs inputs;
   // What calls have to follow, with the part of their schemas that can be enforced. Equal to

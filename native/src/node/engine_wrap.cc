@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "chat/plain_prompt.h"
 #include "node/js_options.h"
 #include "node/option_reader.h"
 #include "node/promise_worker.h"
@@ -17,13 +18,6 @@ namespace {
 
 std::string StringAt(const Napi::CallbackInfo& info, size_t index) {
   return info[index].As<Napi::String>().Utf8Value();
-}
-
-Prompt PlainPrompt(std::vector<llama_token> tokens) {
-  if (tokens.empty()) throw std::runtime_error("the prompt has no tokens");
-  Prompt prompt;
-  prompt.tokens = std::move(tokens);
-  return prompt;
 }
 
 }  // namespace
@@ -91,21 +85,22 @@ Napi::Value EngineWrap::PrepareChat(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value EngineWrap::PrepareText(const Napi::CallbackInfo& info) {
-  return PreparePrompt([model = &resources().model, text = StringAt(info, 0)] {
-    return PlainPrompt(model->Tokenize(text, true));
-  });
-}
-
-Napi::Value EngineWrap::PrepareInfill(const Napi::CallbackInfo& info) {
   return PreparePrompt(
-      [model = &resources().model, prefix = StringAt(info, 0), suffix = StringAt(info, 1)] {
-        return PlainPrompt(model->TokenizeInfill(prefix, suffix));
+      [model = &resources().model, text = StringAt(info, 0), format = StringAt(info, 1)] {
+        return PlainPrompt(model->Tokenize(text, true), format);
       });
 }
 
+Napi::Value EngineWrap::PrepareInfill(const Napi::CallbackInfo& info) {
+  return PreparePrompt([model = &resources().model, prefix = StringAt(info, 0),
+                        suffix = StringAt(info, 1), format = StringAt(info, 2)] {
+    return PlainPrompt(model->TokenizeInfill(prefix, suffix), format);
+  });
+}
+
 Napi::Value EngineWrap::PrepareTokens(const Napi::CallbackInfo& info) {
-  return PreparePrompt(
-      [tokens = TokensFrom(info[0].As<Napi::Int32Array>())] { return PlainPrompt(tokens); });
+  return PreparePrompt([tokens = TokensFrom(info[0].As<Napi::Int32Array>()),
+                        format = StringAt(info, 1)] { return PlainPrompt(tokens, format); });
 }
 
 Napi::Value EngineWrap::RenderChat(const Napi::CallbackInfo& info) {

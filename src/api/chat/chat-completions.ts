@@ -63,12 +63,10 @@ const doc: RouteDoc = {
   errors: completionErrors,
 };
 
-function formOf(
-  { stream, choiceCount, includeUsage, options }: ParsedChat,
-  head: ReplyHead,
-): ReplyForm {
-  const withLogprobs = options.logprobs !== undefined;
-  if (!stream) return { stream, collector: new ChatReply(head, { choiceCount, withLogprobs }) };
-  const openings = Array.from({ length: choiceCount }, () => chatOpening);
-  return { stream, framer: new ReplyFrames(head, chatChunks, { openings, includeUsage }) };
+function formOf(parsed: ParsedChat, head: ReplyHead): ReplyForm {
+  const { stream, choiceCount, includeUsage, extras, echo } = parsed;
+  if (!stream) return { stream, collector: new ChatReply(head, parsed) };
+  const openings = Array.from({ length: choiceCount }, () => chatOpening(echo));
+  const form = chatChunks(extras.tokenForm);
+  return { stream, framer: new ReplyFrames(head, form, { openings, includeUsage, extras }) };
 }

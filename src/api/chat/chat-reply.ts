@@ -1,12 +1,11 @@
 import type { ReplyDelta } from '../../engine/generator.ts';
 import type { TokenLogprob } from '../../engine/logprobs.ts';
-import {
-  type CompletionEvent,
-  type CompletionFinishReason,
-  isOfPrompt,
-} from '../generation/choice.ts';
+import type { ReplyExtras, TokenForm } from '../fields/reply-extras.ts';
+import type { CompletionEvent, CompletionFinishReason } from '../generation/choice.ts';
+import { ChoiceTokens } from '../generation/choice-tokens.ts';
 import type { CompletionTotals } from '../generation/completion.ts';
 import { toChatLogprobs } from '../generation/logprobs.ts';
+import { toPromptLogprobs } from '../generation/prompt-logprobs.ts';
 import type { ReplyCollector } from '../generation/reply.ts';
 import type { ChunkForm } from '../generation/reply-frames.ts';
 import { type ReplyHead, wireFinishReasons } from '../generation/reply-head.ts';
@@ -18,9 +17,13 @@ type Message = ChatCompletion['choices'][number]['message'];
 
 /** Collects the parts of one message. */
 class ChatMessageBuilder {
-  #content = '';
+  #content: string;
   #reasoning = '';
   readonly #calls: { id: string; name: string; arguments: string }[] = [];
+
+  constructor(content: string) {
+    this.#content = content;
+  }
 
   add(delta: ReplyDelta): void {
     switch (delta.type) {
@@ -62,48 +65,81 @@ class ChatMessageBuilder {
   }
 }
 
+interface ChatReplyOptions {
+  readonly choiceCount: number;
+  /** Include the log probabilities of each choice's tokens. */
+  readonly withLogprobs: boolean;
+  /** The beginning of each choice's content: nothing, or the message that the reply continues. */
+  readonly echo: string;
+  readonly extras: ReplyExtras;
+}
+
 /** The reply to a request that does not stream. */
 export class ChatReply implements ReplyCollector {
   readonly #head: ReplyHead;
-  readonly #withLogprobs: boolean;
+  readonly #options: ChatReplyOptions;
+  readonly #promptTokens: TokenLogprob[] = [];
   readonly #choices: readonly {
     readonly message: ChatMessageBuilder;
     readonly tokens: TokenLogprob[];
+    readonly ids: ChoiceTokens;
     finishReason: CompletionFinishReason;
+    stopReason: string | number | null;
   }[];
 
-  /** @param options.withLogprobs - include the log probabilities of each choice's tokens */
-  constructor(
-    head: ReplyHead,
-    { choiceCount, withLogprobs }: { readonly choiceCount: number; readonly withLogprobs: boolean },
-  ) {
+  constructor(head: ReplyHead, options: ChatReplyOptions) {
     this.#head = head;
-    this.#withLogprobs = withLogprobs;
-    this.#choices = Array.from({ length: choiceCount }, () => ({
-      message: new ChatMessageBuilder(),
+    this.#options = options;
+    this.#choices = Array.from({ length: options.choiceCount }, () => ({
+      message: new ChatMessageBuilder(options.echo),
       tokens: [],
+      ids: new ChoiceTokens(),
       finishReason: 'stop',
+      stopReason: null,
     }));
   }
 
   add(choice: number, event: CompletionEvent): void {
     const extended = this.#choices[choice];
-    // No chat returns the log probabilities of its prompt, and only a stream has its progress.
-    if (extended === undefined || isOfPrompt(event)) return;
-    if (event.type === 'choice-end') extended.finishReason = event.finishReason;
-    else extended.message.add(event);
+    if (extended === undefined) return;
+    switch (event.type) {
+      case 'choice-begin':
+        extended.ids.promptIds = event.promptIds;
+        return;
+      case 'prompt-progress':
+        // Only a stream has it.
+        return;
+      case 'prompt-delta':
+        if (choice === 0) this.#promptTokens.push(...event.tokens);
+        return;
+      case 'choice-end':
+        extended.finishReason = event.finishReason;
+        extended.stopReason = event.stopReason ?? null;
+        break;
+      default:
+        extended.message.add(event);
+    }
     extended.tokens.push(...(event.tokens ?? []));
+    extended.ids.add(event.ids);
   }
 
   build(totals: CompletionTotals): ChatCompletion {
+    const { withLogprobs, extras } = this.#options;
+    const { tokenForm, returnTokenIds, returnStopReason, promptLogprobCount } = extras;
     return {
       ...this.#head,
       object: 'chat.completion',
-      choices: this.#choices.map(({ message, tokens, finishReason }, index) => ({
+      ...(returnTokenIds && { prompt_token_ids: [...(this.#choices[0]?.ids.promptIds ?? [])] }),
+      ...(promptLogprobCount !== undefined && {
+        prompt_logprobs: toPromptLogprobs(this.#promptTokens, promptLogprobCount),
+      }),
+      choices: this.#choices.map(({ message, tokens, ids, finishReason, stopReason }, index) => ({
         index,
         message: message.build(),
-        logprobs: this.#withLogprobs ? toChatLogprobs(tokens) : null,
+        logprobs: withLogprobs ? toChatLogprobs(tokens, tokenForm) : null,
         finish_reason: wireFinishReasons[finishReason],
+        ...(returnStopReason && { stop_reason: stopReason }),
+        ...(returnTokenIds && { token_ids: ids.ids }),
       })),
       usage: toUsage(totals.usage),
       timings: toTimings(totals),
@@ -114,15 +150,23 @@ export class ChatReply implements ReplyCollector {
 type ChunkPart = Pick<ChatCompletionChunk['choices'][number], 'delta'>;
 
 /** The chunks of a chat completion. */
-export const chatChunks: ChunkForm<ChunkPart> = {
-  object: 'chat.completion.chunk',
-  toPart: (delta) => ({ delta: toWireDelta(delta) }),
-  toLogprobs: toChatLogprobs,
-  endPart: { delta: {} },
-};
+export function chatChunks(tokenForm: TokenForm): ChunkForm<ChunkPart> {
+  return {
+    object: 'chat.completion.chunk',
+    toPart: (delta) => ({ delta: toWireDelta(delta) }),
+    toLogprobs: (tokens) => toChatLogprobs(tokens, tokenForm),
+    endPart: { delta: {} },
+    promptIdsIn: 'chunk',
+  };
+}
 
-/** The first chunk of every choice. */
-export const chatOpening: ChunkPart = { delta: { role: 'assistant', content: '', refusal: null } };
+/**
+ * The first chunk of every choice.
+ * @param echo - the beginning of its content
+ */
+export function chatOpening(echo: string): ChunkPart {
+  return { delta: { role: 'assistant', content: echo, refusal: null } };
+}
 
 function toWireDelta(delta: ReplyDelta): ChunkPart['delta'] {
   switch (delta.type) {

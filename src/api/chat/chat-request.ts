@@ -1,8 +1,9 @@
 import { GatewayError } from '../../core/errors.ts';
 import type { ChatOptions } from '../../engine/chat.ts';
-import type { LogprobOptions } from '../../engine/logprobs.ts';
 import { checkBodyFields } from '../fields/body-fields.ts';
 import { type ParsedRequest, readGenerationFields } from '../fields/generation-fields.ts';
+import { logprobOptions } from '../fields/reply-extras.ts';
+import { readReplyFormat } from '../fields/reply-format.ts';
 import { checkDepth, unsupported } from '../fields/request-errors.ts';
 import { type BodyRequest, RequestProblems } from '../fields/request-problems.ts';
 import {
@@ -12,14 +13,18 @@ import {
   type TextModel,
 } from '../fields/served-model.ts';
 import type { ChatSource } from '../generation/prompt.ts';
+import { readEnding } from './chat-ending.ts';
 import { readMessages } from './chat-messages.ts';
 import { ChatCompletionRequest } from './chat-shapes.ts';
 import { readTools } from './chat-tools.ts';
-import { readReplyFormat } from './reply-format.ts';
 
 /** A chat request whose body is validated and normalised. */
 export interface ParsedChat extends ParsedRequest {
   readonly prompts: readonly [ChatSource];
+  /** Include the log probabilities of each choice's tokens. */
+  readonly withLogprobs: boolean;
+  /** The beginning of each choice's content: nothing, or the last message. */
+  readonly echo: string;
 }
 
 /** Template variables that are the request itself. */
@@ -45,16 +50,20 @@ export function readChat(
   );
   const offersCalls = tools.tools !== undefined && tools.toolChoice !== 'none';
   if (offersCalls && !model.engine.info.chat.tools) problems.add(noPlaceForTools());
-  const format = problems.read(['response_format', 'json_schema', 'grammar'], {}, () =>
-    readReplyFormat(body, offersCalls),
-  );
+  const format = problems.attempt({}, () => readReplyFormat(body, offersCalls));
+  const ending = problems.read(['messages'], {}, () => readEnding(body, messages));
   const thinking = problems.attempt({}, () => readThinking(body));
-  const logprobs = problems.read(['logprobs', 'top_logprobs'], undefined, () => readLogprobs(body));
+  const topCount = problems.read(['logprobs', 'top_logprobs'], undefined, () => readLogprobs(body));
   const generation = readGenerationFields(body, problems);
+  const { extras } = generation;
+  const last = messages.at(-1);
   const parsed: ParsedChat = {
     ...generation,
-    options: { ...generation.options, ...(logprobs && { logprobs }) },
-    prompts: [{ type: 'chat', messages, options: { ...tools, ...format, ...thinking } }],
+    options: { ...generation.options, ...logprobOptions(topCount, extras.promptLogprobCount) },
+    extras: { ...extras, tokenForm: { ...extras.tokenForm, topCount: topCount ?? 0 } },
+    prompts: [{ type: 'chat', messages, options: { ...tools, ...format, ...thinking, ...ending } }],
+    withLogprobs: topCount !== undefined,
+    echo: body.echo && last?.role === 'assistant' ? last.content : '',
   };
   requireServable(parsed, model, problems);
   problems.throwIfAny();
@@ -68,9 +77,13 @@ function noPlaceForTools(): GatewayError {
   });
 }
 
-function readLogprobs(body: ChatCompletionRequest): LogprobOptions | undefined {
+/** @returns the number of likeliest tokens at each position; undefined without log probabilities */
+function readLogprobs(body: ChatCompletionRequest): number | undefined {
   const topCount = body.top_logprobs ?? 0;
-  if (body.logprobs) return { topCount, prompt: false };
+  // llama-server's name asks for log probabilities by itself.
+  const probCount = body.n_probs ?? 0;
+  if (body.logprobs) return body.top_logprobs ?? probCount;
+  if (probCount > 0 && body.logprobs == null) return probCount;
   if (topCount === 0) return undefined;
   throw new GatewayError('invalid_value', {
     param: 'top_logprobs',

@@ -2,11 +2,15 @@ import { type Static, Type } from 'typebox';
 import { documented } from '../../core/route-doc.ts';
 import { generationFields } from '../fields/generation-fields.ts';
 import { optional } from '../fields/optional.ts';
+import { replyFormatFields } from '../fields/reply-format-fields.ts';
+import { choiceExtraFields, PromptTokenIds, RunningUsage } from '../generation/choice-tokens.ts';
 import { ChatLogprobs } from '../generation/logprobs.ts';
+import { PromptLogprobs } from '../generation/prompt-logprobs.ts';
 import { PromptProgress } from '../generation/prompt-progress.ts';
 import { replyHeadFields } from '../generation/reply-head.ts';
 import { Timings } from '../generation/timings.ts';
 import { Usage } from '../generation/usage.ts';
+import { chatEndingFields } from './chat-ending.ts';
 
 /** A part of a content. Each text type has its text in `text`, a refusal in `refusal`. */
 const ContentPart = Type.Object({
@@ -91,35 +95,14 @@ const documentedToolChoices = [
 
 export const reasoningEfforts = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh'] as const;
 
-/** The reader checks the type, so that an unknown type gets another error than an invalid one. */
-const ResponseFormat = Type.Object({
-  type: Type.String(documented({ enum: ['text', 'json_object', 'json_schema'] })),
-  json_schema: optional(
-    Type.Object({
-      name: optional(Type.String()),
-      description: optional(Type.String()),
-      strict: optional(Type.Boolean()),
-      schema: optional(Type.Object({})),
-    }),
-  ),
-  /** With `json_object` or `json_schema`, as in llama-server and others. */
-  schema: optional(Type.Object({})),
-  strict: optional(Type.Boolean()),
-});
-export type ResponseFormat = Static<typeof ResponseFormat>;
-
-/** In characters of a GBNF grammar. */
-const maxGrammarLength = 65_536;
-
 /** The honoured fields; `body-fields.ts` lists the refused ones. */
 export const ChatCompletionRequest = Type.Object({
   ...generationFields,
   messages: Type.Array(RequestMessage, { minItems: 1 }),
   logprobs: optional(Type.Boolean()),
   top_logprobs: optional(Type.Integer({ minimum: 0, maximum: 20 })),
-  response_format: optional(ResponseFormat),
-  json_schema: optional(Type.Object({})),
-  grammar: optional(Type.String({ maxLength: maxGrammarLength })),
+  ...replyFormatFields,
+  ...chatEndingFields,
   tools: optional(Type.Array(RequestTool, { maxItems: 128 })),
   tool_choice: Type.Optional(
     Type.Unsafe<ToolChoice | null>({
@@ -159,6 +142,9 @@ const ToolCallDelta = Type.Object({
 export const ChatCompletion = Type.Object({
   ...replyHeadFields,
   object: Type.Literal('chat.completion'),
+  prompt_token_ids: PromptTokenIds,
+  /** With `prompt_logprobs`. */
+  prompt_logprobs: Type.Optional(PromptLogprobs),
   choices: Type.Array(
     Type.Object({
       index: Type.Integer(),
@@ -172,6 +158,7 @@ export const ChatCompletion = Type.Object({
       }),
       logprobs: Type.Union([ChatLogprobs, Type.Null()]),
       finish_reason: ReplyFinishReason,
+      ...choiceExtraFields,
     }),
   ),
   usage: Usage,
@@ -183,6 +170,7 @@ export type ChatCompletion = Static<typeof ChatCompletion>;
 export const ChatCompletionChunk = Type.Object({
   ...replyHeadFields,
   object: Type.Literal('chat.completion.chunk'),
+  prompt_token_ids: PromptTokenIds,
   choices: Type.Array(
     Type.Object({
       index: Type.Integer(),
@@ -196,9 +184,11 @@ export const ChatCompletionChunk = Type.Object({
       }),
       logprobs: Type.Union([ChatLogprobs, Type.Null()]),
       finish_reason: Type.Union([ReplyFinishReason, Type.Null()]),
+      ...choiceExtraFields,
     }),
   ),
-  usage: Type.Optional(Type.Union([Usage, Type.Null()])),
+  /** With `include_usage`: null but on the last chunk; with `continuous_usage_stats`: the usage of the choice so far. */
+  usage: Type.Optional(Type.Union([Usage, RunningUsage, Type.Null()])),
   /** On the last chunk. */
   timings: Type.Optional(Timings),
   /** On chunks before the reply, with `return_progress`. */

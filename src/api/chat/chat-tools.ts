@@ -1,10 +1,10 @@
 import { GatewayError } from '../../core/errors.ts';
 import type { ChatOptions, Tool } from '../../engine/chat.ts';
 import { relaxedSchema } from '../../grammar/schema.ts';
+import { requireEnforceable } from '../fields/reply-format.ts';
 import { checkDepth, missing, unsupported } from '../fields/request-errors.ts';
 import type { RequestProblems } from '../fields/request-problems.ts';
 import type { ChatCompletionRequest, RequestTool, ToolChoice } from './chat-shapes.ts';
-import { requireEnforceable } from './reply-format.ts';
 
 type ToolOptions = Pick<ChatOptions, 'tools' | 'toolChoice' | 'parallelToolCalls'>;
 

@@ -25,8 +25,8 @@ const neutralValues: Readonly<Record<string, readonly unknown[]>> = {
   grammar_lazy: [false],
   grammar_triggers: [[]],
   lora: [[]],
-  min_keep: [0],
-  n_probs: [0],
+  n_indent: [0],
+  post_sampling_probs: [false],
   reasoning_format: [],
   system_prompt: [''],
   // Ollama
@@ -37,40 +37,41 @@ const neutralValues: Readonly<Record<string, readonly unknown[]>> = {
   tfs_z: [1],
   // Honoured in chats only
   chat_template_kwargs: [{}],
-  grammar: [''],
-  json_schema: [],
   parallel_tool_calls: [true, false],
   reasoning_effort: ['none'],
-  response_format: [{ type: 'text' }],
   thinking_budget_tokens: [],
   top_logprobs: [0],
   tool_choice: ['none', 'auto'],
   tools: [[]],
-  // vLLM, OpenRouter and others
-  add_generation_prompt: [true],
-  allowed_token_ids: [],
-  bad_words: [[]],
+  // vLLM, SGLang, OpenRouter and others
   best_of: [1],
-  continue_final_message: [false],
+  custom_logit_processor: [],
   echo: [false],
-  guided_choice: [],
-  guided_grammar: [],
-  guided_json: [],
-  guided_regex: [],
-  min_tokens: [0],
   documents: [[]],
-  prompt_logprobs: [],
-  skip_special_tokens: [true],
-  stop_token_ids: [[]],
-  structured_outputs: [],
+  guided_whitespace_pattern: [],
+  logits_processors: [[]],
+  repetition_detection: [],
+  return_hidden_states: [false],
+  stop_regex: [[]],
+  structural_tag: [],
   top_a: [0],
   transforms: [[]],
-  truncate_prompt_tokens: [],
+  truncate_prompt_tokens: [-1],
   use_beam_search: [false],
 };
 
 /** Fields without an effect on the result; they are not logged. */
 const harmlessFields: ReadonlySet<string> = new Set([
+  // Of chats: no other prompt has messages.
+  'add_generation_prompt',
+  'continue_final_message',
+  // Of the search over beams, which is refused.
+  'early_stopping',
+  'length_penalty',
+  // No vocabulary in a GGUF file has tokens that stand apart.
+  'spaces_between_special_tokens',
+  // Another engine's choice of means.
+  'guided_decoding_backend',
   'cache_prompt',
   'metadata',
   'moderation',

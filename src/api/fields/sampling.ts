@@ -4,10 +4,9 @@
  */
 import { randomInt } from 'node:crypto';
 import { type Static, Type } from 'typebox';
-import { GatewayError } from '../../core/errors.ts';
 import type { SamplingParams } from '../../engine/sampling-params.ts';
+import { LogitBiasField } from './logit-bias.ts';
 import { optional } from './optional.ts';
-import type { RequestProblems } from './request-problems.ts';
 
 /** llama.cpp's samplers in their default order, without `infill`, which requires another kind of prompt. */
 const samplerNames = [
@@ -28,9 +27,6 @@ const acceptedSamplers = [...samplerNames, 'typical_p'] as const;
 
 /** Tokens that a penalty looks back over at most; llama.cpp allocates memory for all of them. */
 const maxLookBack = 65_536;
-
-/** More than OpenAI's limit (300); each entry costs time for every sampled token. */
-const maxBiasCount = 1024;
 
 /** Each breaker is compared with every token of the vocabulary; llama.cpp reads 40 bytes of it at most. */
 const maxBreakerCount = 16;
@@ -56,6 +52,8 @@ export const samplingFields = {
   top_k: optional(Type.Integer({ minimum: -1, maximum: 2 ** 31 - 1 })),
   min_p: optional(Share),
   typical_p: optional(Share),
+  /** Tokens that the samplers which cut by probability leave at least. */
+  min_keep: optional(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 })),
   // −1 is off.
   top_n_sigma: optional(Type.Number({ minimum: -1, maximum: 100 })),
   xtc_probability: optional(Share),
@@ -94,7 +92,7 @@ export const samplingFields = {
     }),
   ),
   ignore_eos: optional(Type.Boolean()),
-  logit_bias: optional(Type.Object({})),
+  logit_bias: LogitBiasField,
   samplers: optional(
     Type.Array(Type.Enum([...acceptedSamplers]), { maxItems: acceptedSamplers.length }),
   ),
@@ -112,6 +110,7 @@ const plainFields = {
   top_p: 'topP',
   min_p: 'minP',
   typical_p: 'typicalP',
+  min_keep: 'minKeep',
   top_n_sigma: 'topNSigma',
   xtc_probability: 'xtcProbability',
   xtc_threshold: 'xtcThreshold',
@@ -135,11 +134,8 @@ const lookBackFields = {
   dry_penalty_last_n: 'dryPenaltyLastN',
 } as const satisfies Partial<Record<keyof SamplingRequest, keyof SamplingParams>>;
 
-/**
- * The sampling parameters of a body. `repeat_penalty` overrides `repetition_penalty`.
- * @param problems - receives `invalid_value` for an invalid `logit_bias`
- */
-export function readSampling(body: SamplingRequest, problems: RequestProblems): SamplingParams {
+/** The sampling parameters of a body, without its `logit_bias`. `repeat_penalty` overrides `repetition_penalty`. */
+export function readSampling(body: SamplingRequest): SamplingParams {
   const params: Record<string, unknown> = {};
   for (const [field, name] of Object.entries(plainFields)) {
     const value = body[field as keyof typeof plainFields];
@@ -150,13 +146,11 @@ export function readSampling(body: SamplingRequest, problems: RequestProblems): 
     if (value != null) params[name] = value < 0 ? maxLookBack : Math.min(value, maxLookBack);
   }
   const repeatPenalty = body.repeat_penalty ?? body.repetition_penalty;
-  const bias = body.logit_bias;
   return {
     ...params,
     ...(repeatPenalty != null && { repeatPenalty }),
     ...(body.top_k != null && { topK: Math.max(body.top_k, 0) }),
     ...(body.seed != null && { seed: readSeed(body.seed) }),
-    ...(bias != null && { logitBias: problems.attempt([], () => readBias(bias)) }),
     ...(body.samplers != null && {
       samplers: body.samplers.map((name) => (name === 'typical_p' ? 'typ_p' : name)),
     }),
@@ -167,44 +161,4 @@ export function readSampling(body: SamplingRequest, problems: RequestProblems): 
 function readSeed(seed: number): bigint {
   if (seed === -1) return BigInt(randomInt(2 ** 48 - 1));
   return seed === 2 ** 64 ? 2n ** 64n - 1n : BigInt(seed);
-}
-
-/**
- * Checks the token ids of the biases against the model's vocabulary.
- * @throws {GatewayError} `invalid_value` for an id outside of it
- */
-export function requireTokens(params: SamplingParams, vocabularySize: number): void {
-  for (const [id] of params.logitBias ?? []) {
-    if (id < vocabularySize) continue;
-    throw new GatewayError('invalid_value', {
-      param: 'logit_bias',
-      message: `\`logit_bias\` must name tokens of the model, 0 to ${vocabularySize - 1}, received ${id}.`,
-    });
-  }
-}
-
-function readBias(bias: object): [number, number][] {
-  const entries = Object.entries(bias);
-  if (entries.length > maxBiasCount) {
-    throw new GatewayError('invalid_value', {
-      param: 'logit_bias',
-      message: `\`logit_bias\` must have at most ${maxBiasCount} entries, received ${entries.length}.`,
-    });
-  }
-  return entries.map(([key, value]) => {
-    if (!/^(0|[1-9]\d{0,8})$/.test(key)) {
-      throw new GatewayError('invalid_value', {
-        param: 'logit_bias',
-        message: `\`logit_bias\` must have token ids as keys, received ${JSON.stringify(key.slice(0, 40))}.`,
-      });
-    }
-    if (typeof value !== 'number' || value < -100 || value > 100) {
-      const received = typeof value === 'number' ? value : JSON.stringify(value).slice(0, 40);
-      throw new GatewayError('invalid_value', {
-        param: `logit_bias.${key}`,
-        message: `\`logit_bias.${key}\` must be a number between -100 and 100, received ${received}.`,
-      });
-    }
-    return [Number(key), value];
-  });
 }

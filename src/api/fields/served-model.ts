@@ -5,7 +5,7 @@ import type { ModelRegistry, ServedModel } from '../../model/registry.ts';
 import type { ParsedRequest } from './generation-fields.ts';
 import { missing } from './request-errors.ts';
 import type { RequestProblems } from './request-problems.ts';
-import { requireTokens } from './sampling.ts';
+import { requireTokens } from './token-rules.ts';
 
 /** How the model of a request is chosen. */
 export interface ModelChoice {
@@ -103,7 +103,8 @@ export function requireServable(
       }),
     );
   }
-  problems.attempt(undefined, () => requireTokens(options.sampling ?? {}, vocabularySize));
+  const { sampling = {}, tokenRules } = options;
+  problems.attempt(undefined, () => requireTokens(sampling, tokenRules, vocabularySize));
 }
 
 function generatesText(model: ServedModel): model is TextModel {

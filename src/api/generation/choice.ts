@@ -18,19 +18,23 @@ export interface ChoiceEnd {
   readonly finishReason: CompletionFinishReason;
   /** Tokens whose text no delta contains; only with log probabilities. */
   readonly tokens?: readonly TokenLogprob[];
+  /** The stop text or the stop token of the request that ended the choice. */
+  readonly stopReason?: string | number;
+  /** Ids of the tokens behind the last piece; only where tokens are reported. */
+  readonly ids?: readonly number[];
   /** Over all sampled tokens; only with log probabilities. */
   readonly meanLogprob?: number;
 }
 
-/** An event of one choice: the events of its prompt, then the pieces of its reply, then its end. */
-export type CompletionEvent = Exclude<EngineEvent, SequenceEnd> | ChoiceEnd;
-
-type PromptEvent = Extract<EngineEvent, { type: 'prompt-delta' | 'prompt-progress' }>;
-
-/** True for events before the reply. */
-export function isOfPrompt(event: CompletionEvent): event is PromptEvent {
-  return event.type === 'prompt-delta' || event.type === 'prompt-progress';
+/** The first event of a choice, only where tokens are reported. */
+export interface ChoiceBegin {
+  readonly type: 'choice-begin';
+  /** The tokens of the prompt. */
+  readonly promptIds: readonly number[];
 }
+
+/** An event of one choice: the events of its prompt, then the pieces of its reply, then its end. */
+export type CompletionEvent = Exclude<EngineEvent, SequenceEnd> | ChoiceBegin | ChoiceEnd;
 
 /**
  * Takes one event of a choice.
@@ -58,6 +62,8 @@ export interface Choice {
   /** The first choice of a prompt computes the prompt; the others find it in the prefix cache. */
   readonly isFirst: boolean;
   readonly promptTokenCount: number;
+  /** The tokens of the prompt, where tokens are reported. */
+  readonly promptIds: (() => readonly number[]) | undefined;
   /** The sequence is submitted when the first event is awaited. */
   readonly events: AsyncGenerator<EngineEvent, void, undefined>;
   /** The other choices of a prompt wait here for the first one, which returns the prompt's log probabilities. */
@@ -83,17 +89,22 @@ export class Gate {
  */
 export async function runChoice(
   context: ChoiceContext,
-  { index, isFirst, promptTokenCount, events, promptGate }: Choice,
+  { index, isFirst, promptTokenCount, promptIds, events, promptGate }: Choice,
 ): Promise<SequenceEnd> {
   const { controller, entry, deadline, trace, usage, choiceCount, emit } = context;
   let permit: Permit | undefined;
   let end: SequenceEnd | undefined;
+  let hasBegun = promptIds === undefined;
   try {
     if (!isFirst && promptGate !== undefined) await promptGate.opened;
     permit = await entry.permit(isFirst ? promptTokenCount : 0);
     deadline.start();
     for (let next = await events.next(); next.done !== true; next = await events.next()) {
       const event = next.value;
+      if (!hasBegun) {
+        hasBegun = true;
+        await emit(index, { type: 'choice-begin', promptIds: promptIds?.() ?? [] });
+      }
       if (event.type === 'sequence-end') {
         end = noteEnd(context, permit, index, event);
         continue;
@@ -152,7 +163,7 @@ function noteEnd(
 
 /** @throws the signal's reason where the sequence was cancelled */
 function toChoiceEnd(
-  { finishReason, tokens, totalLogprob, usage }: SequenceEnd,
+  { finishReason, stopText, stopToken, tokens, ids, totalLogprob, usage }: SequenceEnd,
   signal: AbortSignal,
 ): ChoiceEnd {
   if (finishReason === 'cancelled') {
@@ -160,10 +171,13 @@ function toChoiceEnd(
     // Without an abort, the engine was closed while the sequence ran.
     throw new GatewayError('shutting_down');
   }
+  const stopReason = stopText ?? stopToken;
   return {
     type: 'choice-end',
     finishReason,
     ...(tokens && { tokens }),
+    ...(ids && { ids }),
+    ...(stopReason !== undefined && { stopReason }),
     ...(totalLogprob !== undefined && {
       meanLogprob: totalLogprob / Math.max(1, usage.completionTokenCount),
     }),

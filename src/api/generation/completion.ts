@@ -9,15 +9,19 @@ import type { GeneratingEngine } from '../../engine/engine.ts';
 import type { EngineRequest, Generator, TokenUsage } from '../../engine/generator.ts';
 import type { SamplingParams } from '../../engine/sampling-params.ts';
 import type { RequestTrace } from '../../observe/trace/request-trace.ts';
+import type { TokenTexts } from '../fields/token-rules.ts';
 import { type Choice, type Emit, Gate, runChoice, type SequenceEnd } from './choice.ts';
 import { CompletionBill } from './completion-bill.ts';
 import { Deadline } from './deadline.ts';
 import { type PromptSource, preparePrompt } from './prompt.ts';
+import { withTokenTexts } from './token-texts.ts';
 
 /** What one request asks the engine to generate. */
 export interface CompletionJob {
   readonly prompts: readonly PromptSource[];
   readonly options: Omit<EngineRequest, 'prompt'>;
+  /** Texts of the request that become rules about tokens. */
+  readonly tokenTexts?: TokenTexts | undefined;
   /** Choices of each prompt. */
   readonly choiceCount: number;
 }
@@ -65,13 +69,13 @@ const assumedCompletionTokenCount = 256;
  *   throw
  */
 export async function runCompletion(
-  { prompts: sources, options, choiceCount }: CompletionJob,
+  { prompts: sources, options: asked, tokenTexts, choiceCount }: CompletionJob,
   context: CompletionContext,
   emit: Emit,
 ): Promise<CompletionTotals> {
   const { engine, controller, meter, recorder, log } = context;
   const { signal } = controller;
-  const { maxTokens } = options;
+  const { maxTokens } = asked;
   const leaveDrain = context.drain.enter(controller);
   const trace = context.trace.beginGeneration({ choiceCount, maxTokens });
   const deadline = new Deadline(context.timeoutMs, controller);
@@ -83,7 +87,10 @@ export async function runCompletion(
     setMaxListeners(0, signal);
     const { fairShareKey, priority } = context;
     entry = context.admission.join({ fairShareKey, priority, signal });
-    const prompts = await Promise.all(sources.map((source) => preparePrompt(engine, source)));
+    const [options, ...prompts] = await Promise.all([
+      withTokenTexts(engine.generator, asked, tokenTexts),
+      ...sources.map((source) => preparePrompt(engine, source)),
+    ]);
     signal.throwIfAborted();
     // Refuses a prompt that never fits before the request waits for its turn.
     const choices = prompts.flatMap((prompt, index) =>
@@ -148,6 +155,7 @@ function choicesOf(
       index: of.index * of.choiceCount + sample,
       isFirst,
       promptTokenCount: request.prompt.tokenCount,
+      promptIds: request.reportTokens ? () => generator.promptTokens(request.prompt) : undefined,
       events: generator.generate(choiceRequest, of.signal),
       promptGate,
     };

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { type Static, Type } from 'typebox';
 import { characterCount } from '../../core/characters.ts';
 import type { TokenLogprob, TopLogprob } from '../../engine/logprobs.ts';
+import type { TokenForm } from '../fields/reply-extras.ts';
 
 const pieceFields = {
   /** Incomplete characters read as U+FFFD. */
@@ -31,23 +32,28 @@ export const TextLogprobs = Type.Object({
 export type TextLogprobs = Static<typeof TextLogprobs>;
 
 /** OpenAI's value for an excluded token; JSON has no infinity. */
-const minLogprob = -9999;
+export const minLogprob = -9999;
 
-export function toChatLogprobs(tokens: readonly TokenLogprob[]): ChatLogprobs {
+export function toChatLogprobs(
+  tokens: readonly TokenLogprob[],
+  { asIds, topCount }: TokenForm,
+): ChatLogprobs {
+  const toPiece = ({ id, bytes, logprob }: TopLogprob) => ({
+    token: asIds ? toIdText(id) : bytes.toString(),
+    logprob: Math.max(logprob, minLogprob),
+    bytes: [...bytes],
+  });
   return {
-    content: tokens.map(({ bytes, logprob = minLogprob, top }) => ({
-      ...toWirePiece({ bytes, logprob }),
-      top_logprobs: top.map(toWirePiece),
+    content: tokens.map(({ logprob = minLogprob, top, ...token }) => ({
+      ...toPiece({ ...token, logprob }),
+      top_logprobs: top.slice(0, topCount).map(toPiece),
     })),
     refusal: null,
   };
 }
 
-function toWirePiece({
-  bytes,
-  logprob,
-}: Omit<TopLogprob, 'id'>): ChatLogprobs['content'][number]['top_logprobs'][number] {
-  return { token: bytes.toString(), logprob: Math.max(logprob, minLogprob), bytes: [...bytes] };
+function toIdText(id: number): string {
+  return `token_id:${id}`;
 }
 
 /**
@@ -57,10 +63,12 @@ function toWirePiece({
 export function completionLogprobs(
   tokens: readonly TokenLogprob[],
   startCount: number,
+  form: TokenForm,
 ): TextLogprobs {
   return toColumns(
     tokens,
     tokens.map(({ firstCharacter }) => startCount + firstCharacter),
+    form,
   );
 }
 
@@ -68,7 +76,11 @@ export function completionLogprobs(
  * Log probabilities of all tokens of an echoed prompt. A BOS token, or a space that the vocabulary prepends, precedes
  * the text, so the offsets are counted from the end.
  */
-export function promptLogprobs(tokens: readonly TokenLogprob[], text: string): TextLogprobs {
+export function promptLogprobs(
+  tokens: readonly TokenLogprob[],
+  text: string,
+  form: TokenForm,
+): TextLogprobs {
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   let count = 0;
   const starts = tokens.map(({ bytes }) => {
@@ -81,6 +93,7 @@ export function promptLogprobs(tokens: readonly TokenLogprob[], text: string): T
   return toColumns(
     tokens,
     starts.map((start) => Math.max(0, start - surplus)),
+    form,
   );
 }
 
@@ -94,31 +107,39 @@ export function joinLogprobs(first: TextLogprobs, second: TextLogprobs): TextLog
   };
 }
 
-function toColumns(tokens: readonly TokenLogprob[], offsets: number[]): TextLogprobs {
+function toColumns(
+  tokens: readonly TokenLogprob[],
+  offsets: number[],
+  form: TokenForm,
+): TextLogprobs {
   return {
-    tokens: tokens.map(({ bytes }) => toKey(bytes)),
+    tokens: tokens.map((token) => toKey(token, form)),
     token_logprobs: tokens.map(({ logprob }) =>
       logprob === undefined ? null : Math.max(logprob, minLogprob),
     ),
-    top_logprobs: tokens.map(toMap),
+    top_logprobs: tokens.map((token) => toMap(token, form)),
     text_offset: offsets,
   };
 }
 
 /** The likeliest tokens, and the token itself if it is not among them. */
-function toMap({ bytes, logprob, top }: TokenLogprob): Record<string, number> | null {
+function toMap(
+  { id, bytes, logprob, top }: TokenLogprob,
+  form: TokenForm,
+): Record<string, number> | null {
   if (logprob === undefined) return null;
   const map = new Map<string, number>();
-  const itself: Omit<TopLogprob, 'id'> = { bytes, logprob };
-  for (const piece of [...top, itself]) {
-    const key = toKey(piece.bytes);
+  const itself: TopLogprob = { id, bytes, logprob };
+  for (const piece of [...top.slice(0, form.topCount), itself]) {
+    const key = toKey(piece, form);
     if (!map.has(key)) map.set(key, Math.max(piece.logprob, minLogprob));
   }
   return Object.fromEntries(map);
 }
 
 /** A token's text. Without a field for its bytes, parts of characters are written as escapes. */
-function toKey(bytes: Buffer): string {
+function toKey({ id, bytes }: Pick<TopLogprob, 'id' | 'bytes'>, { asIds }: TokenForm): string {
+  if (asIds) return toIdText(id);
   if (isUtf8(bytes)) return bytes.toString();
   return `bytes:${[...bytes].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}`;
 }

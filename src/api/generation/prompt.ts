@@ -1,5 +1,5 @@
 import { GatewayError } from '../../core/errors.ts';
-import type { ChatMessage, ChatOptions } from '../../engine/chat.ts';
+import type { ChatMessage, ChatOptions, ReplyFormat } from '../../engine/chat.ts';
 import type { GeneratingEngine } from '../../engine/engine.ts';
 import type { PreparedPrompt } from '../../engine/generator.ts';
 import type { Tokenizer } from '../../engine/tokenizer.ts';
@@ -25,6 +25,8 @@ export interface PlainSource {
   readonly content: string | PromptParts;
   /** Text after the gap to fill; undefined without a gap. */
   readonly suffix: string | undefined;
+  /** What the completion must follow. */
+  readonly format?: ReplyFormat;
 }
 
 /**
@@ -37,13 +39,13 @@ export async function preparePrompt(
   source: PromptSource,
 ): Promise<PreparedPrompt> {
   if (source.type === 'chat') return generator.prepareChat(source.messages, source.options);
-  const { path, content, suffix } = source;
+  const { path, content, suffix, format } = source;
   try {
     if (typeof content !== 'string') {
-      return await generator.prepare({ tokens: await tokensOf(tokenizer, content) });
+      return await generator.prepare({ tokens: await tokensOf(tokenizer, content) }, format);
     }
-    if (suffix === undefined) return await generator.prepare({ text: content });
-    return await generator.prepare({ prefix: content, suffix });
+    if (suffix === undefined) return await generator.prepare({ text: content }, format);
+    return await generator.prepare({ prefix: content, suffix }, format);
   } catch (error) {
     // The engine does not know the other prompts of the request, so its error names only the field.
     if (!(error instanceof GatewayError) || error.code !== 'bad_request') throw error;

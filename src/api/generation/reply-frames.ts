@@ -1,6 +1,8 @@
 import type { ReplyDelta } from '../../engine/generator.ts';
 import type { TokenLogprob } from '../../engine/logprobs.ts';
+import type { ReplyExtras } from '../fields/reply-extras.ts';
 import type { ChoiceEnd, CompletionEvent } from './choice.ts';
+import { ChoiceTokens } from './choice-tokens.ts';
 import type { CompletionTotals } from './completion.ts';
 import { type PromptProgress, toPromptProgress } from './prompt-progress.ts';
 import { type ReplyHead, wireFinishReasons } from './reply-head.ts';
@@ -18,6 +20,18 @@ export interface ChunkForm<Part extends object> {
   readonly toPromptLogprobs?: (tokens: readonly TokenLogprob[], choice: number) => object;
   /** Stands beside the finish reason, and where there is nothing to add to the choice. */
   readonly endPart: Part;
+  /** Where the token ids of a prompt are: in the chunk itself, or in its choice. */
+  readonly promptIdsIn: 'chunk' | 'choice';
+}
+
+/** What a chunk has beside the index, the part and the log probabilities of its choice. */
+interface ChunkExtras {
+  readonly finishReason?: string;
+  readonly stopReason?: string | number | null;
+  readonly timings?: Timings;
+  readonly progress?: PromptProgress;
+  readonly ids?: readonly number[] | undefined;
+  readonly promptIds?: readonly number[];
 }
 
 /** Stands for the text of a delta in a sample frame. JSON escapes it in ids and model names, so it occurs once. */
@@ -32,6 +46,9 @@ export class ReplyFrames<Part extends object> implements ReplyFramer {
   readonly #form: ChunkForm<Part>;
   readonly #openings: readonly (Part | undefined)[];
   readonly #includeUsage: boolean;
+  readonly #extras: ReplyExtras;
+  /** By choice. Empty unless tokens are reported; a choice then opens at its `choice-begin`. */
+  readonly #tokens: readonly ChoiceTokens[];
   /** By choice: the prompt's tokens so far, of choices that open when their prompt is complete. */
   readonly #prompts: Map<number, TokenLogprob[]>;
   #runningCount: number;
@@ -50,9 +67,14 @@ export class ReplyFrames<Part extends object> implements ReplyFramer {
     options: {
       readonly openings: readonly (Part | undefined)[];
       readonly includeUsage: boolean;
+      readonly extras: ReplyExtras;
       readonly withPromptLogprobs?: boolean;
     },
   ) {
+    const { extras } = options;
+    this.#extras = extras;
+    const reports = extras.returnTokenIds || extras.continuousUsage;
+    this.#tokens = reports ? options.openings.map(() => new ChoiceTokens()) : [];
     this.#head = head;
     this.#form = form;
     this.#openings = options.openings;
@@ -70,6 +92,7 @@ export class ReplyFrames<Part extends object> implements ReplyFramer {
 
   /** Opens the choices that need not wait for their prompt. */
   opening(): string {
+    if (this.#tokens.length > 0) return '';
     return this.#openings
       .map((part, index) =>
         part === undefined || this.#prompts.has(index) ? '' : this.#choice(index, part),
@@ -79,6 +102,8 @@ export class ReplyFrames<Part extends object> implements ReplyFramer {
 
   of(choice: number, event: CompletionEvent): string {
     switch (event.type) {
+      case 'choice-begin':
+        return this.#begin(choice, event.promptIds);
       case 'prompt-delta':
         this.#prompts.get(choice)?.push(...event.tokens);
         return '';
@@ -101,9 +126,24 @@ export class ReplyFrames<Part extends object> implements ReplyFramer {
     return this.#lastEndFrame() + frame(usage) + doneFrame;
   }
 
+  /** Only where tokens are reported. */
+  #begin(index: number, promptIds: readonly number[]): string {
+    const tokens = this.#tokens[index];
+    if (tokens !== undefined) tokens.promptIds = promptIds;
+    // A prompt with log probabilities opens the choice once it is complete.
+    const part = this.#prompts.has(index) ? this.#form.endPart : this.#openings[index];
+    const ids = this.#extras.returnTokenIds ? { promptIds } : {};
+    if (part === undefined && !this.#extras.returnTokenIds) return '';
+    return this.#choice(index, part ?? this.#form.endPart, undefined, ids);
+  }
+
   #delta(index: number, delta: ReplyDelta): string {
-    if (delta.type !== 'text-delta' || delta.tokens !== undefined) {
-      return this.#choice(index, this.#form.toPart(delta), this.#logprobs(index, delta.tokens));
+    const tokens = this.#tokens[index];
+    if (delta.type !== 'text-delta' || delta.tokens !== undefined || tokens !== undefined) {
+      const { ids } = delta;
+      tokens?.add(ids);
+      const logprobs = this.#logprobs(index, delta.tokens);
+      return this.#choice(index, this.#form.toPart(delta), logprobs, { ids });
     }
     const [before, after] = this.#aroundText[index] ?? ['', ''];
     return before + JSON.stringify(delta.text) + after;
@@ -130,9 +170,13 @@ export class ReplyFrames<Part extends object> implements ReplyFramer {
     return this.#endFrame(this.#lastEnd.choice, this.#lastEnd.end, timings);
   }
 
-  #endFrame(choice: number, { finishReason, tokens }: ChoiceEnd, timings?: Timings): string {
+  #endFrame(choice: number, end: ChoiceEnd, timings?: Timings): string {
+    const { finishReason, tokens, ids, stopReason = null } = end;
+    this.#tokens[choice]?.add(ids);
     return this.#choice(choice, this.#form.endPart, this.#logprobs(choice, tokens), {
       finishReason: wireFinishReasons[finishReason],
+      ids,
+      ...(this.#extras.returnStopReason && { stopReason }),
       ...(timings && { timings }),
     });
   }
@@ -146,17 +190,28 @@ export class ReplyFrames<Part extends object> implements ReplyFramer {
     index: number,
     part: Part,
     logprobs: object | null = null,
-    end: {
-      readonly finishReason?: string;
-      readonly timings?: Timings;
-      readonly progress?: PromptProgress;
-    } = {},
+    extras: ChunkExtras = {},
   ): string {
-    const { finishReason = null, timings, progress } = end;
+    const { finishReason = null, stopReason, timings, progress, ids, promptIds } = extras;
+    const { returnTokenIds, continuousUsage } = this.#extras;
+    const usage = continuousUsage ? (this.#tokens[index]?.usage() ?? null) : null;
+    const promptPart = promptIds && { prompt_token_ids: promptIds };
+    const isInChoice = this.#form.promptIdsIn === 'choice';
     return frame({
       ...this.#start(),
-      choices: [{ index, ...part, logprobs, finish_reason: finishReason }],
-      ...(this.#includeUsage && { usage: null }),
+      ...(!isInChoice && promptPart),
+      choices: [
+        {
+          index,
+          ...part,
+          logprobs,
+          finish_reason: finishReason,
+          ...(stopReason !== undefined && { stop_reason: stopReason }),
+          ...(isInChoice && promptPart),
+          ...(returnTokenIds && { token_ids: ids ?? [] }),
+        },
+      ],
+      ...(this.#includeUsage && { usage }),
       ...(timings && { timings }),
       ...(progress && { prompt_progress: progress }),
     });

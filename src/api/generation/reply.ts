@@ -57,9 +57,10 @@ export async function replyWithCompletion(
   form: ReplyForm,
 ): Promise<object> {
   const { caller, log, trace, meter = unlimitedMeter, recorder = noRecorder } = request;
-  const cacheScope = caller?.cacheScope;
+  const { prompts, choiceCount, tokenTexts, cacheSalt } = parsed;
+  const cacheScope = cacheScopeOf(caller?.cacheScope, cacheSalt);
   const options = { ...parsed.options, ...(cacheScope !== undefined && { cacheScope }) };
-  const job = { prompts: parsed.prompts, choiceCount: parsed.choiceCount, options };
+  const job = { prompts, choiceCount, tokenTexts, options };
   const context: CompletionContext = {
     engine,
     drain,
@@ -89,4 +90,9 @@ export async function replyWithCompletion(
     log.debug('client left');
     return reply.hijack();
   }
+}
+
+/** A scope of its own for each salt within a key's scope; no key id contains a line break. */
+function cacheScopeOf(scope: string | undefined, salt: string | undefined): string | undefined {
+  return salt === undefined ? scope : `${scope ?? ''}\n${salt}`;
 }

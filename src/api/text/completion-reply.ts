@@ -1,7 +1,9 @@
 import { characterCount } from '../../core/characters.ts';
 import type { ReplyDelta } from '../../engine/generator.ts';
 import type { TokenLogprob } from '../../engine/logprobs.ts';
+import type { ReplyExtras, TokenForm } from '../fields/reply-extras.ts';
 import type { CompletionEvent, CompletionFinishReason } from '../generation/choice.ts';
+import { ChoiceTokens } from '../generation/choice-tokens.ts';
 import type { CompletionTotals } from '../generation/completion.ts';
 import {
   completionLogprobs,
@@ -9,6 +11,7 @@ import {
   promptLogprobs,
   type TextLogprobs,
 } from '../generation/logprobs.ts';
+import { toPromptLogprobs } from '../generation/prompt-logprobs.ts';
 import type { ReplyCollector } from '../generation/reply.ts';
 import type { ChunkForm } from '../generation/reply-frames.ts';
 import type { ReplyHead } from '../generation/reply-head.ts';
@@ -21,8 +24,10 @@ interface Choice {
   readonly opening: string;
   readonly promptTokens: TokenLogprob[];
   readonly tokens: TokenLogprob[];
+  readonly ids: ChoiceTokens;
   text: string;
   finishReason: CompletionFinishReason;
+  stopReason: string | number | null;
   /** Mean over the sampled tokens; −Infinity without log probabilities. */
   meanLogprob: number;
 }
@@ -35,6 +40,9 @@ interface TextReplyOptions {
   readonly returnedCount: number;
   /** Include the log probabilities of each choice's tokens. */
   readonly withLogprobs: boolean;
+  /** The openings are the prompts, and are included in the log probabilities. */
+  readonly echo: boolean;
+  readonly extras: ReplyExtras;
 }
 
 /** The reply to a request that does not stream. */
@@ -50,8 +58,10 @@ export class TextReply implements ReplyCollector {
       opening,
       promptTokens: [],
       tokens: [],
+      ids: new ChoiceTokens(),
       text: opening,
       finishReason: 'stop',
+      stopReason: null,
       meanLogprob: -Infinity,
     }));
   }
@@ -60,6 +70,9 @@ export class TextReply implements ReplyCollector {
     const extended = this.#choices[choice];
     if (extended === undefined) return;
     switch (event.type) {
+      case 'choice-begin':
+        extended.ids.promptIds = event.promptIds;
+        return;
       case 'prompt-delta':
         extended.promptTokens.push(...event.tokens);
         return;
@@ -69,26 +82,46 @@ export class TextReply implements ReplyCollector {
       case 'choice-end':
         extended.finishReason = event.finishReason;
         extended.meanLogprob = event.meanLogprob ?? -Infinity;
+        extended.stopReason = event.stopReason ?? null;
+        extended.ids.add(event.ids);
         return;
       default:
         extended.text += toText(event);
         extended.tokens.push(...(event.tokens ?? []));
+        extended.ids.add(event.ids);
     }
   }
 
   build(totals: CompletionTotals): Completion {
+    const { withLogprobs, extras } = this.#options;
+    const { returnTokenIds, returnStopReason, promptLogprobCount } = extras;
     return {
       ...this.#head,
       object: 'text_completion',
       choices: this.#returned().map((choice, index) => ({
         index,
         text: choice.text,
-        logprobs: this.#options.withLogprobs ? toLogprobs(choice) : null,
+        logprobs: withLogprobs ? this.#logprobs(choice) : null,
         finish_reason: choice.finishReason === 'length' ? 'length' : 'stop',
+        ...(returnStopReason && { stop_reason: choice.stopReason }),
+        ...(promptLogprobCount !== undefined && {
+          prompt_logprobs: toPromptLogprobs(choice.promptTokens, promptLogprobCount),
+        }),
+        ...(returnTokenIds && {
+          prompt_token_ids: [...choice.ids.promptIds],
+          token_ids: choice.ids.ids,
+        }),
       })),
       usage: toUsage(totals.usage),
       timings: toTimings(totals),
     };
+  }
+
+  #logprobs({ opening, promptTokens, tokens }: Choice): TextLogprobs {
+    const { tokenForm } = this.#options.extras;
+    const reply = completionLogprobs(tokens, characterCount(opening), tokenForm);
+    if (!this.#options.echo) return reply;
+    return joinLogprobs(promptLogprobs(promptTokens, opening, tokenForm), reply);
   }
 
   /** The likeliest choices of each prompt, likeliest first; in their order where all are returned. */
@@ -104,27 +137,24 @@ export class TextReply implements ReplyCollector {
   }
 }
 
-function toLogprobs({ opening, promptTokens, tokens }: Choice): TextLogprobs {
-  return joinLogprobs(
-    promptLogprobs(promptTokens, opening),
-    completionLogprobs(tokens, characterCount(opening)),
-  );
-}
-
 type ChunkPart = Pick<CompletionChunk['choices'][number], 'text'>;
 
 /**
  * The chunks of a text completion.
  * @param openings - the beginning of each choice's text
  */
-export function textChunks(openings: readonly string[]): ChunkForm<ChunkPart> {
+export function textChunks(
+  openings: readonly string[],
+  tokenForm: TokenForm,
+): ChunkForm<ChunkPart> {
   const startCounts = openings.map(characterCount);
   return {
     object: 'text_completion',
     toPart: (delta) => ({ text: toText(delta) }),
-    toLogprobs: (tokens, choice) => completionLogprobs(tokens, startCounts[choice] ?? 0),
-    toPromptLogprobs: (tokens, choice) => promptLogprobs(tokens, openings[choice] ?? ''),
+    toLogprobs: (tokens, choice) => completionLogprobs(tokens, startCounts[choice] ?? 0, tokenForm),
+    toPromptLogprobs: (tokens, choice) => promptLogprobs(tokens, openings[choice] ?? '', tokenForm),
     endPart: { text: '' },
+    promptIdsIn: 'choice',
   };
 }
 

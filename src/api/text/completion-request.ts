@@ -6,6 +6,8 @@ import {
   type ParsedRequest,
   readGenerationFields,
 } from '../fields/generation-fields.ts';
+import { logprobOptions } from '../fields/reply-extras.ts';
+import { readReplyFormat } from '../fields/reply-format.ts';
 import { unsupported } from '../fields/request-errors.ts';
 import { type BodyRequest, RequestProblems } from '../fields/request-problems.ts';
 import {
@@ -43,8 +45,9 @@ export function readCompletion(
   const body = problems.soundFields(request.body);
   checkBodyFields(request, CompletionRequest.properties, problems);
   const model = problems.essential(() => chooseTextModel(choice, body.model));
+  const format = problems.attempt({}, () => readReplyFormat(body, false));
   const prompts = problems.read(['prompt', 'suffix'], [], () =>
-    readPrompts(body.prompt, body.suffix),
+    readPrompts(body.prompt, body.suffix).map((prompt) => ({ ...prompt, format })),
   );
   requireVocabulary(prompts, model.engine.info, problems);
   const parsed = readOptions(body, prompts, problems);
@@ -65,7 +68,9 @@ function readOptions(
     readBestOf(body, generation),
   );
   const echo = body.echo ?? false;
-  const withLogprobs = body.logprobs != null;
+  // llama-server's name asks for log probabilities by itself.
+  const topCount = body.logprobs ?? (body.n_probs || undefined);
+  const withLogprobs = topCount !== undefined;
   const withPromptLogprobs = echo && withLogprobs;
   if (withPromptLogprobs && prompts.some(({ suffix }) => suffix !== undefined)) {
     problems.add(unsupported('suffix', 'leave it out, or leave out `echo` or `logprobs`'));
@@ -81,13 +86,16 @@ function readOptions(
     );
   }
   // With `best_of` the log probabilities decide which choices are returned.
-  const logprobs = (withLogprobs || choiceCount > returnedCount) && {
-    topCount: body.logprobs ?? 0,
-    prompt: withPromptLogprobs,
-  };
+  const computesLogprobs = withLogprobs || choiceCount > returnedCount;
+  const { extras } = generation;
+  const promptTopCount = extras.promptLogprobCount ?? (withPromptLogprobs ? topCount : undefined);
   return {
     ...generation,
-    options: { ...generation.options, ...(logprobs && { logprobs }) },
+    options: {
+      ...generation.options,
+      ...logprobOptions(computesLogprobs ? (topCount ?? 0) : undefined, promptTopCount),
+    },
+    extras: { ...extras, tokenForm: { ...extras.tokenForm, topCount: topCount ?? 0 } },
     choiceCount,
     returnedCount,
     withLogprobs,

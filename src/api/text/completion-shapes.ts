@@ -1,8 +1,12 @@
 import { type Static, Type } from 'typebox';
 import { generationFields, maxChoiceCount } from '../fields/generation-fields.ts';
 import { optional } from '../fields/optional.ts';
+import { maxTopCount } from '../fields/reply-extras.ts';
+import { replyFormatFields } from '../fields/reply-format-fields.ts';
+import { choiceExtraFields, PromptTokenIds, RunningUsage } from '../generation/choice-tokens.ts';
 import { TextLogprobs } from '../generation/logprobs.ts';
 import type { PromptParts } from '../generation/prompt.ts';
+import { PromptLogprobs } from '../generation/prompt-logprobs.ts';
 import { PromptProgress } from '../generation/prompt-progress.ts';
 import { replyHeadFields } from '../generation/reply-head.ts';
 import { Timings } from '../generation/timings.ts';
@@ -17,6 +21,7 @@ export type RequestPrompt = string | readonly (string | number | PromptParts)[];
 /** The honoured fields; `body-fields.ts` lists the refused ones. */
 export const CompletionRequest = Type.Object({
   ...generationFields,
+  ...replyFormatFields,
   prompt: Type.Unsafe<RequestPrompt>({
     type: ['string', 'array'],
     minItems: 1,
@@ -30,7 +35,7 @@ export const CompletionRequest = Type.Object({
   suffix: optional(Type.String()),
   echo: optional(Type.Boolean()),
   best_of: optional(Type.Integer({ minimum: 1, maximum: maxChoiceCount })),
-  logprobs: optional(Type.Integer({ minimum: 0, maximum: 5 })),
+  logprobs: optional(Type.Integer({ minimum: 0, maximum: maxTopCount })),
 });
 export type CompletionRequest = Static<typeof CompletionRequest>;
 
@@ -46,6 +51,10 @@ export const Completion = Type.Object({
       text: Type.String(),
       logprobs: Type.Union([TextLogprobs, Type.Null()]),
       finish_reason: FinishReason,
+      ...choiceExtraFields,
+      prompt_token_ids: PromptTokenIds,
+      /** With `prompt_logprobs`. */
+      prompt_logprobs: Type.Optional(PromptLogprobs),
     }),
   ),
   usage: Usage,
@@ -63,9 +72,12 @@ export const CompletionChunk = Type.Object({
       text: Type.String(),
       logprobs: Type.Union([TextLogprobs, Type.Null()]),
       finish_reason: Type.Union([FinishReason, Type.Null()]),
+      ...choiceExtraFields,
+      prompt_token_ids: PromptTokenIds,
     }),
   ),
-  usage: Type.Optional(Type.Union([Usage, Type.Null()])),
+  /** With `include_usage`: null but on the last chunk; with `continuous_usage_stats`: the usage of the choice so far. */
+  usage: Type.Optional(Type.Union([Usage, RunningUsage, Type.Null()])),
   /** On the last chunk. */
   timings: Type.Optional(Timings),
   /** On chunks before the reply, with `return_progress`. */

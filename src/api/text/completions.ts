@@ -68,9 +68,10 @@ function formOf(parsed: ParsedCompletion, head: ReplyHead, openings: readonly st
   const parts = openings.map((text) => (text === '' && !withPromptLogprobs ? undefined : { text }));
   return {
     stream,
-    framer: new ReplyFrames(head, textChunks(openings), {
+    framer: new ReplyFrames(head, textChunks(openings, parsed.extras.tokenForm), {
       openings: parts,
       includeUsage,
+      extras: parsed.extras,
       withPromptLogprobs,
     }),
   };
