@@ -50,6 +50,8 @@ export const errorSchema = {
   },
 } as const;
 
+const errorReference = { $ref: '#/components/schemas/Error' };
+
 const replyHeaders = {
   'x-request-id': {
     type: 'string',
@@ -215,9 +217,14 @@ function toEvent(chunk: NamedSchema): object {
     required: ['data'],
     properties: {
       data: {
-        type: 'string',
-        contentMediaType: 'application/json',
-        contentSchema: reference(chunk),
+        anyOf: [
+          { const: '[DONE]' },
+          ...[reference(chunk), errorReference].map((contentSchema) => ({
+            type: 'string',
+            contentMediaType: 'application/json',
+            contentSchema,
+          })),
+        ],
       },
     },
   };
@@ -243,7 +250,7 @@ function errorResponses(codes: readonly ErrorCode[]): Record<string, object> {
           },
           content: {
             'application/json': {
-              schema: { $ref: '#/components/schemas/Error' },
+              schema: errorReference,
               examples: Object.fromEntries(examples),
             },
           },

@@ -1,0 +1,83 @@
+"""Checks of this server beside those of schemathesis, loaded by `SCHEMATHESIS_HOOKS`."""
+
+import json
+import re
+
+import jsonschema_rs
+import schemathesis
+
+# Codes of requests that are valid by the document and refused all the same: the served model or the size of its context
+# decides, or a chat template.
+DECIDED_BY_THE_MODEL = {
+    "context_length_exceeded",
+    "model_not_found",
+    "unsupported_model",
+    "unsupported_parameter",
+    "bad_request",
+}
+
+# Rules between fields, and limits of this server, which the document states in words.
+RULES = [
+    re.compile(pattern)
+    for pattern in (
+        r"^`tool_choice` asks for a call, but there are no `tools`",
+        r"must be a token id below \d+, the size of the vocabulary",
+        r"must be at most \d+, the number of this server's slots",
+        r"^`seed` must be a 64-bit integer",
+        r"^`day` must stand alone|^`from` must not be after the last day",
+    )
+]
+
+
+@schemathesis.hook
+def before_load_schema(ctx, raw_schema):
+    """Removes the border of 64-bit integers: JSON parsers round numbers of that size, also across it."""
+    pending = [raw_schema]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, dict):
+            if node.get("format") == "int64":
+                del node["format"]
+            pending.extend(node.values())
+        elif isinstance(node, list):
+            pending.extend(node)
+
+
+@schemathesis.check
+def refusal_is_documented(ctx, response, case):
+    """Every refusal has a code that the document names, and valid data is refused only for reasons above."""
+    status = response.status_code
+    if status < 400 or status == 405:
+        return
+    error = response.json()["error"]
+    documented = case.operation.definition.raw["responses"].get(str(status), {})
+    examples = documented.get("content", {}).get("application/json", {}).get("examples", {})
+    codes = {example["value"]["error"]["code"] for example in examples.values()}
+    assert error["code"] in codes, f"{status} {error['code']} is not documented: {error['message']}"
+    if case.meta is None or not case.meta.generation.mode.is_positive or status != 400:
+        return
+    problems = error["message"].split("\n")
+    for problem in problems:
+        assert error["code"] in DECIDED_BY_THE_MODEL or any(rule.search(problem) for rule in RULES), (
+            f"valid data is refused: {problem}"
+        )
+
+
+@schemathesis.check
+def events_follow_their_schema(ctx, response, case):
+    """Each event of a stream is a chunk, an error, or `[DONE]` at the end."""
+    if response.status_code != 200 or "text/event-stream" not in str(response.headers.get("content-type")):
+        return
+    raw = case.operation.schema.raw_schema
+    content = case.operation.definition.raw["responses"]["200"]["content"]["text/event-stream"]
+    done, *schemas = content["schema"]["properties"]["data"]["anyOf"]
+    chunk, failure = (
+        jsonschema_rs.Draft202012Validator({"components": raw["components"], **schema["contentSchema"]})
+        for schema in schemas
+    )
+    lines = [line for line in response.content.decode().split("\n") if line and not line.startswith(":")]
+    assert all(line.startswith("data: ") for line in lines), f"a line of no event: {lines}"
+    *events, last = [line.removeprefix("data: ") for line in lines]
+    assert last == done["const"] or failure.is_valid(json.loads(last)), f"the last event is {last}"
+    for event in events:
+        assert chunk.is_valid(json.loads(event)), f"no chunk: {event}"
