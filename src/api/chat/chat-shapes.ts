@@ -59,17 +59,20 @@ const RequestMessage = Type.Object({
 });
 export type RequestMessage = Static<typeof RequestMessage>;
 
-const RequestTool = Type.Object({
-  type: Type.String(documented({ enum: ['function'] })),
-  function: Type.Optional(
-    Type.Object({
-      name: Type.String({ pattern: '^[a-zA-Z0-9_-]{1,64}$' }),
-      description: optional(Type.String()),
-      parameters: optional(Type.Object({})),
-      strict: optional(Type.Boolean()),
-    }),
-  ),
-});
+const RequestTool = Type.Object(
+  {
+    type: Type.String(documented({ enum: ['function'] })),
+    function: Type.Optional(
+      Type.Object({
+        name: Type.String({ pattern: '^[a-zA-Z0-9_-]{1,64}$' }),
+        description: optional(Type.String()),
+        parameters: optional(Type.Object({})),
+        strict: optional(Type.Boolean()),
+      }),
+    ),
+  },
+  documented({ required: ['type', 'function'] }),
+);
 export type RequestTool = Static<typeof RequestTool>;
 
 /** A mode, or the one function that must be called. */

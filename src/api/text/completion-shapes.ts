@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox';
+import { documented } from '../../core/route-doc.ts';
 import { generationFields, maxChoiceCount } from '../fields/generation-fields.ts';
 import { optional } from '../fields/optional.ts';
 import { maxTopCount } from '../fields/reply-extras.ts';
@@ -31,6 +32,15 @@ export const CompletionRequest = Type.Object({
       minItems: 1,
       items: { type: ['string', 'integer'], minimum: 0 },
     },
+    ...documented({
+      anyOf: [
+        { type: 'string' },
+        ...['integer', 'array'].map((other) => ({
+          type: 'array',
+          items: { type: ['string', other] },
+        })),
+      ],
+    }),
   }),
   suffix: optional(Type.String()),
   echo: optional(Type.Boolean()),

@@ -23,6 +23,10 @@ RULES = [
         r"^`tool_choice` asks for a call, but there are no `tools`",
         r"must be a token id below \d+, the size of the vocabulary",
         r"must be at most \d+, the number of this server's slots",
+        r"may only be sent together with",
+        r"^`response_format\.json_schema\.schema` is required",
+        r"^`input\[\d+\]` must be a token id, because other items",
+        r"must be between 1 and \d+, this model's number of values of a vector",
         r"^`seed` must be a 64-bit integer",
         r"^`day` must stand alone|^`from` must not be after the last day",
     )
@@ -56,8 +60,7 @@ def refusal_is_documented(ctx, response, case):
     assert error["code"] in codes, f"{status} {error['code']} is not documented: {error['message']}"
     if case.meta is None or not case.meta.generation.mode.is_positive or status != 400:
         return
-    problems = error["message"].split("\n")
-    for problem in problems:
+    for problem in re.split(r"(?<=\.) (?=`)", error["message"]):
         assert error["code"] in DECIDED_BY_THE_MODEL or any(rule.search(problem) for rule in RULES), (
             f"valid data is refused: {problem}"
         )
