@@ -314,10 +314,12 @@ function isRefusal(cause: unknown): cause is Error & { readonly param: string } 
   return cause instanceof Error && 'param' in cause && typeof cause.param === 'string';
 }
 
-/** The sequence of each plain text of one crossing. */
+/** The sequence of each text of one crossing. */
 function* textIds(events: readonly unknown[]): Iterable<number> {
   for (let index = 0; index < events.length; index += 2) {
-    if (typeof events[index + 1] === 'string') yield events[index] as number;
+    const event = events[index + 1] as string | { readonly type: string };
+    const isText = typeof event === 'string' || event.type === 'text-tokens';
+    if (isText) yield events[index] as number;
   }
 }
 

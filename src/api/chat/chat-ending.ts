@@ -6,17 +6,25 @@ import { optional } from '../fields/optional.ts';
 
 /** How the prompt of a chat ends, as vLLM and llama-server name it. */
 export const chatEndingFields = {
-  /** False: the prompt ends with the last message. True: a last message of the assistant is not continued. */
-  add_generation_prompt: optional(Type.Boolean()),
-  /** True: the reply continues the last message, the assistant's. False: it is a message of its own. */
+  add_generation_prompt: optional(
+    Type.Boolean({
+      description:
+        'False: the prompt ends with the last message. True: a last message of the assistant is not continued.',
+    }),
+  ),
   continue_final_message: Type.Optional(
     Type.Unsafe<boolean | string | null>({
       type: ['boolean', 'string', 'null'],
+      description:
+        "True: the reply continues the last message, the assistant's. False: it is a message of its own.",
       ...documented({ enum: [true, false, 'content', 'reasoning_content', null] }),
     }),
   ),
-  /** The content begins with the last message, if it is the assistant's. */
-  echo: optional(Type.Boolean()),
+  echo: optional(
+    Type.Boolean({
+      description: "The content begins with the last message, if it is the assistant's.",
+    }),
+  ),
 };
 
 interface ChatEnding {

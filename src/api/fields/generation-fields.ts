@@ -41,17 +41,27 @@ export const generationFields = {
       description: '`flex` waits until no other request does; all other tiers are equal.',
     }),
   ),
-  /** vLLM's number: requests above 0 wait like those of the tier `flex`. A tier overrides it. */
-  priority: optional(Type.Integer()),
-  /** Only requests with the same salt share cached prefixes, besides the rules of the API keys. */
-  cache_salt: optional(Type.String({ maxLength: 512 })),
+  priority: optional(
+    Type.Integer({
+      description:
+        "vLLM's number: requests above 0 wait like those of the tier `flex`. A tier overrides it.",
+    }),
+  ),
+  cache_salt: optional(
+    Type.String({
+      maxLength: 512,
+      description:
+        'Only requests with the same salt share cached prefixes, besides the rules of the API keys.',
+    }),
+  ),
   stream: optional(Type.Boolean()),
   stream_options: optional(
     Type.Object({
       include_usage: optional(Type.Boolean()),
       include_obfuscation: optional(Type.Boolean()),
-      /** Every chunk has the usage of its choice so far. */
-      continuous_usage_stats: optional(Type.Boolean()),
+      continuous_usage_stats: optional(
+        Type.Boolean({ description: 'Every chunk has the usage of its choice so far.' }),
+      ),
     }),
   ),
 };

@@ -9,24 +9,52 @@ import { optional } from './optional.ts';
 export const maxTopCount = 20;
 
 export const replyExtraFields = {
-  /** The completion includes the stop string or the text of the end token that ended it. */
-  include_stop_str_in_output: optional(Type.Boolean()),
-  /** SGLang's name of the same. */
-  no_stop_trim: optional(Type.Boolean()),
-  /** False: the text of control tokens is part of the completion. */
-  skip_special_tokens: optional(Type.Boolean()),
-  /** Milliseconds from the first token, after which the next line break ends the completion; 0 and −1 are no limit. */
-  t_max_predict_ms: optional(Type.Integer({ minimum: -1, maximum: 2 ** 31 - 1 })),
-  /** A stream has chunks with `prompt_progress` while the prompt is computed. */
-  return_progress: optional(Type.Boolean()),
-  /** The reply has the ids of the tokens of prompt and completion. */
-  return_token_ids: optional(Type.Boolean()),
-  /** Log probabilities name their tokens `token_id:17`. */
-  return_tokens_as_token_ids: optional(Type.Boolean()),
-  /** Log probabilities of the prompt, with so many of the likeliest tokens at each position. Not in a stream. */
-  prompt_logprobs: optional(Type.Integer({ minimum: 0, maximum: maxTopCount })),
-  /** llama-server's name of the number of likeliest tokens; 0 is none. */
-  n_probs: optional(Type.Integer({ minimum: 0, maximum: maxTopCount })),
+  include_stop_str_in_output: optional(
+    Type.Boolean({
+      description:
+        'The completion includes the stop string or the text of the end token that ended it.',
+    }),
+  ),
+  no_stop_trim: optional(
+    Type.Boolean({ description: "SGLang's name of `include_stop_str_in_output`." }),
+  ),
+  skip_special_tokens: optional(
+    Type.Boolean({ description: 'False: the text of control tokens is part of the completion.' }),
+  ),
+  t_max_predict_ms: optional(
+    Type.Integer({
+      minimum: -1,
+      maximum: 2 ** 31 - 1,
+      description:
+        'Milliseconds from the first token, after which the next line break ends the completion; 0 and −1 are no limit.',
+    }),
+  ),
+  return_progress: optional(
+    Type.Boolean({
+      description: 'A stream has chunks with `prompt_progress` while the prompt is computed.',
+    }),
+  ),
+  return_token_ids: optional(
+    Type.Boolean({ description: 'The reply has the ids of the tokens of prompt and completion.' }),
+  ),
+  return_tokens_as_token_ids: optional(
+    Type.Boolean({ description: 'Log probabilities name their tokens `token_id:17`.' }),
+  ),
+  prompt_logprobs: optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: maxTopCount,
+      description:
+        'Log probabilities of the prompt, with so many of the likeliest tokens at each position. Not in a stream.',
+    }),
+  ),
+  n_probs: optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: maxTopCount,
+      description: "llama-server's name of the number of likeliest tokens; 0 is none.",
+    }),
+  ),
 };
 
 const ReplyExtraBody = Type.Object(replyExtraFields);

@@ -22,7 +22,12 @@ export type ResponseFormat = Static<typeof ResponseFormat>;
 
 /** In characters of a GBNF grammar. */
 const maxGrammarLength = 65_536;
-const Grammar = Type.String({ maxLength: maxGrammarLength });
+const Grammar = Type.String({
+  maxLength: maxGrammarLength,
+  description: 'GBNF whose rule `root` is the reply.',
+});
+
+const Pattern = Type.String({ description: 'A regular expression that the whole reply matches.' });
 
 /** A schema, or its JSON text. */
 const SchemaOrText = Type.Optional(
@@ -32,13 +37,15 @@ const SchemaOrText = Type.Optional(
   }),
 );
 
-/** Texts of which the reply is one. */
-const Choices = Type.Array(Type.String(), { minItems: 1 });
+const Choices = Type.Array(Type.String(), {
+  minItems: 1,
+  description: 'Texts of which the reply is one.',
+});
 
 /** vLLM's object of the same formats. */
 const StructuredOutputs = Type.Object({
   json: SchemaOrText,
-  regex: optional(Type.String()),
+  regex: optional(Pattern),
   choice: optional(Choices),
   grammar: optional(Grammar),
   /** Any JSON object. */
@@ -49,16 +56,15 @@ export type StructuredOutputs = Static<typeof StructuredOutputs>;
 export const replyFormatFields = {
   response_format: optional(ResponseFormat),
   json_schema: SchemaOrText,
-  /** GBNF whose rule `root` is the reply. */
   grammar: optional(Grammar),
   structured_outputs: optional(StructuredOutputs),
   /** Older names of vLLM. */
   guided_json: SchemaOrText,
-  guided_regex: optional(Type.String()),
+  guided_regex: optional(Pattern),
   guided_choice: optional(Choices),
   guided_grammar: optional(Grammar),
   /** SGLang's names. */
-  regex: optional(Type.String()),
+  regex: optional(Pattern),
   ebnf: optional(Grammar),
 };
 

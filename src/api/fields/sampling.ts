@@ -52,8 +52,13 @@ export const samplingFields = {
   top_k: optional(Type.Integer({ minimum: -1, maximum: 2 ** 31 - 1 })),
   min_p: optional(Share),
   typical_p: optional(Share),
-  /** Tokens that the samplers which cut by probability leave at least. */
-  min_keep: optional(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 })),
+  min_keep: optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: 2 ** 31 - 1,
+      description: 'Tokens that the samplers which cut by probability leave at least.',
+    }),
+  ),
   // −1 is off.
   top_n_sigma: optional(Type.Number({ minimum: -1, maximum: 100 })),
   xtc_probability: optional(Share),

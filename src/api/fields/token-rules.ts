@@ -14,16 +14,37 @@ const TokenIds = Type.Array(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 }), 
 const maxBadWordCount = 128;
 
 export const tokenRuleFields = {
-  /** These end the completion, and do not appear in it. */
-  stop_token_ids: optional(TokenIds),
-  /** No end token, no stop token and no stop string ends the completion before so many tokens. */
-  min_tokens: optional(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 })),
-  /** SGLang's name of the same. */
-  min_new_tokens: optional(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 })),
-  /** Only these may follow. The model ends the completion only if an end token is among them. */
-  allowed_token_ids: optional(Type.Array(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 }))),
-  /** Texts whose tokens never follow each other in the completion. */
-  bad_words: optional(Type.Array(Type.String({ maxLength: 256 }), { maxItems: maxBadWordCount })),
+  stop_token_ids: optional({
+    ...TokenIds,
+    description: 'These end the completion, and do not appear in it.',
+  }),
+  min_tokens: optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: 2 ** 31 - 1,
+      description:
+        'No end token, no stop token and no stop string ends the completion before so many tokens.',
+    }),
+  ),
+  min_new_tokens: optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: 2 ** 31 - 1,
+      description: "SGLang's name of `min_tokens`.",
+    }),
+  ),
+  allowed_token_ids: optional(
+    Type.Array(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 }), {
+      description:
+        'Only these may follow. The model ends the completion only if an end token is among them.',
+    }),
+  ),
+  bad_words: optional(
+    Type.Array(Type.String({ maxLength: 256 }), {
+      maxItems: maxBadWordCount,
+      description: 'Texts whose tokens never follow each other in the completion.',
+    }),
+  ),
 };
 
 const TokenRuleBody = Type.Object(tokenRuleFields);

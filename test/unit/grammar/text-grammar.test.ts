@@ -17,6 +17,7 @@ describe('the grammar of a pattern', () => {
     ['', 'root ::= ""\n'],
     ['"\\n', 'root ::= [\\U00000022] [\\U0000000a]\n'],
     ['é', 'root ::= [\\U000000e9]\n'],
+    ['[\\x00a]', 'root ::= [a]\n'],
   ])('%j', (pattern, grammar) => {
     expect(grammarOfPattern(pattern)).toBe(grammar);
   });
@@ -29,7 +30,8 @@ describe('the grammar of a pattern', () => {
   });
 
   test.each([
-    ['(?=a)b', /group/],
+    ['(?=a)b', /lookahead/],
+    ['(?<=a)b', /group/],
     ['(a', /regular expression/],
     ['\\bword\\b', /escape/],
     ['(a*)*', /without end|ways/],
