@@ -67,7 +67,12 @@ export interface AccessOptions extends AuthenticationOptions {
 /** The settings that the plugins and routes read. */
 export type GatewaySettings = Pick<
   Config['server'],
-  'limits' | 'trustedProxies' | 'corsOrigins' | 'strictModel' | 'generationTimeoutMs'
+  | 'limits'
+  | 'trustedProxies'
+  | 'corsOrigins'
+  | 'strictModel'
+  | 'reasoningField'
+  | 'generationTimeoutMs'
 >;
 
 /** What the gateway answers with, and how. */
@@ -174,7 +179,7 @@ function registerPlugins(app: Gateway, deps: GatewayDeps): void {
 
 function registerRoutes(app: Gateway, deps: GatewayDeps): void {
   const { models, drain, watch, admission, inputAdmission, metrics, ledger, version } = deps;
-  const { strictModel, generationTimeoutMs } = deps.settings;
+  const { strictModel, reasoningField, generationTimeoutMs } = deps.settings;
   const authenticationEnabled = deps.authentication !== undefined;
   app.decorate('generationTimeoutMs', generationTimeoutMs);
   const readiness = () => {
@@ -191,7 +196,14 @@ function registerRoutes(app: Gateway, deps: GatewayDeps): void {
   app.register(reload, { keys: deps.authentication?.keys });
   app.register(usage, { ledger, authenticationEnabled });
   app.register(modelRoutes, { models });
-  app.register(chatCompletions, { models, drain, admission, strictModel, version });
+  app.register(chatCompletions, {
+    models,
+    drain,
+    admission,
+    strictModel,
+    reasoningField,
+    version,
+  });
   app.register(completions, { models, drain, admission, strictModel, version });
   app.register(embeddings, { models, drain, inputAdmission, strictModel });
   app.register(rerank, { models, drain, inputAdmission, strictModel });

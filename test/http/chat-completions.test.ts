@@ -292,8 +292,6 @@ describe('values that are refused', () => {
   });
 
   test.each([
-    { functions: [{ name: 'f' }] },
-    { function_call: { name: 'f' } },
     { modalities: ['text', 'audio'] },
     { audio: { voice: 'alloy', format: 'wav' } },
     { web_search_options: {} },

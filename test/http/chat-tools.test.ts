@@ -43,7 +43,6 @@ describe('a reply with calls', () => {
           content: null,
           refusal: null,
           reasoning_content: 'I look it up.',
-          reasoning: 'I look it up.',
           tool_calls: [
             {
               id: 'call_1',
@@ -72,8 +71,8 @@ describe('a reply with calls', () => {
     expect(choices.map((choice) => choice?.delta)).toEqual([
       { role: 'assistant', content: '', refusal: null },
       { content: 'Hm.' },
-      { reasoning_content: 'I look ', reasoning: 'I look ' },
-      { reasoning_content: 'it up.', reasoning: 'it up.' },
+      { reasoning_content: 'I look ' },
+      { reasoning_content: 'it up.' },
       {
         tool_calls: [
           {
@@ -248,8 +247,8 @@ describe('what is refused', () => {
     [{ tools: [clock], tool_choice: 5 }, 'tool_choice', 'invalid_value'],
     [
       { tools: [clock], tool_choice: { type: 'allowed_tools' } },
-      'tool_choice.type',
-      'unsupported_parameter',
+      'tool_choice.tools',
+      'missing_required_parameter',
     ],
     [
       { tools: [clock], tool_choice: { type: 'function' } },
@@ -262,8 +261,8 @@ describe('what is refused', () => {
       'invalid_value',
     ],
     [{ parallel_tool_calls: 'yes' }, 'parallel_tool_calls', 'invalid_value'],
-    [{ reasoning_effort: 'extreme' }, 'reasoning_effort', 'invalid_value'],
-    [{ thinking_budget_tokens: -1 }, 'thinking_budget_tokens', 'invalid_value'],
+    [{ reasoning_effort: 5 }, 'reasoning_effort', 'invalid_value'],
+    [{ thinking_budget_tokens: -2 }, 'thinking_budget_tokens', 'invalid_value'],
     [{ chat_template_kwargs: [] }, 'chat_template_kwargs', 'invalid_value'],
     [{ chat_template_kwargs: { deep } }, 'chat_template_kwargs', 'invalid_value'],
     [

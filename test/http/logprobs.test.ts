@@ -126,7 +126,7 @@ describe('log probabilities of a chat', () => {
     ]);
     expect(pieces).toEqual([
       ['refusal', undefined],
-      ['reasoning', '<think>hm'],
+      ['reasoning_content', '<think>hm'],
       ['tool_calls', undefined],
       ['tool_calls', '{"name"'],
       [undefined, '}'],

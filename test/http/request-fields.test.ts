@@ -254,14 +254,138 @@ const chatRows: readonly Row[] = [
       ...['none', 'auto', 'required'].map(
         (value): Taken => [value, { tools: [tool], toolChoice: value }],
       ),
-      [named('clock'), { tools: [tool], toolChoice: 'required', parallelToolCalls: false }],
+      ...['any', 'required', { type: 'any' }, { type: 'required' }].map(
+        (value): Taken => [value, { tools: [tool], toolChoice: 'required' }],
+      ),
+      ...[
+        'clock',
+        named('clock'),
+        { type: 'function', name: 'clock' },
+        { type: 'tool', name: 'clock' },
+        { function: { name: 'clock' } },
+        { name: 'clock' },
+      ].map(
+        (value): Taken => [
+          value,
+          { tools: [tool], toolChoice: 'required', parallelToolCalls: false },
+        ],
+      ),
+      ...[
+        { type: 'allowed_tools', mode: 'required', tools: [{ type: 'function', name: 'clock' }] },
+        { type: 'allowed_tools', allowed_tools: { mode: 'required', tools: [named('clock')] } },
+      ].map((value): Taken => [value, { tools: [tool], toolChoice: 'required' }]),
+      [{ type: 'auto' }, { tools: [tool], toolChoice: 'auto' }],
+      [{ type: 'none' }, { tools: [tool], toolChoice: 'none' }],
+      [
+        { type: 'auto', disable_parallel_tool_use: true },
+        { tools: [tool], toolChoice: 'auto', parallelToolCalls: false },
+      ],
+      [
+        { type: 'allowed_tools', allowed_tools: { tools: ['clock'] } },
+        { tools: [tool], toolChoice: 'auto' },
+      ],
+      [
+        { type: 'allowed_tools', mode: 'auto', tools: [] },
+        { tools: [tool], toolChoice: 'none' },
+      ],
     ],
     wrongType: [true, [], 5],
     outOfRange: [
       ['maybe'],
+      ['__proto__'],
+      ['toString'],
       [named('other'), 'tool_choice.function.name'],
+      [{ type: 'tool', name: 'other' }, 'tool_choice.name'],
       [{ type: 'function' }, 'tool_choice.function.name', missing],
+      [{}, 'tool_choice.function.name', missing],
       [{ type: 'custom' }, 'tool_choice.type', unsupported],
+      [{ type: 5 }, 'tool_choice.type', unsupported],
+      [{ type: 'allowed_tools' }, 'tool_choice.tools', missing],
+      [{ type: 'allowed_tools', tools: [], mode: 'all' }, 'tool_choice.mode', unsupported],
+      [
+        { type: 'allowed_tools', allowed_tools: { tools: ['clock', 'other'] } },
+        'tool_choice.allowed_tools.tools[1]',
+      ],
+      [
+        { type: 'allowed_tools', allowed_tools: { tools: [5] } },
+        'tool_choice.allowed_tools.tools[0].function.name',
+        missing,
+      ],
+    ],
+  },
+  {
+    field: 'functions',
+    taken: [
+      [[], {}],
+      [[{ name: 'clock' }], { tools: [tool], toolChoice: 'auto', parallelToolCalls: false }],
+    ],
+    wrongType: [5, {}, 'clock'],
+    outOfRange: [
+      [[5], 'functions[0]'],
+      [[{}], 'functions[0].name', missing],
+      [[{ name: 'two words' }], 'functions[0].name'],
+      [[{ name: 'f', parameters: { type: 'string' } }], 'functions[0].parameters.type'],
+    ],
+  },
+  {
+    field: 'functions',
+    beside: { tools: [clock] },
+    taken: [],
+    wrongType: [],
+    outOfRange: [[[{ name: 'f' }]]],
+  },
+  {
+    field: 'function_call',
+    beside: { functions: [{ name: 'clock' }] },
+    taken: [
+      ...['none', 'auto'].map(
+        (value): Taken => [value, { tools: [tool], toolChoice: value, parallelToolCalls: false }],
+      ),
+      [{ name: 'clock' }, { tools: [tool], toolChoice: 'required', parallelToolCalls: false }],
+    ],
+    wrongType: [5, true, []],
+    outOfRange: [
+      [{ name: 'other' }, 'function_call.name'],
+      [{}, 'function_call.function.name', missing],
+    ],
+  },
+  {
+    field: 'function_call',
+    taken: [
+      ['none', {}],
+      ['auto', {}],
+    ],
+    wrongType: [],
+    outOfRange: [[{ name: 'clock' }]],
+  },
+  {
+    field: 'format',
+    taken: [
+      ['', {}],
+      ['json', { jsonSchema: { type: 'object' } }],
+      [{ type: 'integer' }, { jsonSchema: { type: 'integer' } }],
+    ],
+    wrongType: [5, []],
+    outOfRange: [['xml', 'format', unsupported], [nested(65)]],
+  },
+  {
+    field: 'format',
+    beside: { grammar: 'root ::= "a"' },
+    taken: [],
+    wrongType: [],
+    outOfRange: [['json']],
+  },
+  {
+    field: 'system',
+    taken: [
+      ['', {}],
+      ['Be brief.', {}],
+      [[{ type: 'text', text: 'Be brief.' }], {}],
+    ],
+    wrongType: [5, {}],
+    outOfRange: [
+      [[5], 'system[0]'],
+      [[{ type: 'image' }], 'system[0].text', missing],
     ],
   },
   {
@@ -329,8 +453,9 @@ const chatRows: readonly Row[] = [
   {
     field: 'reasoning_effort',
     taken: [
-      ['none', { thinking: false }],
-      ...['minimal', 'low', 'medium', 'high', 'xhigh'].map(
+      ['', {}],
+      ...['none', 'off', 'disabled'].map((value): Taken => [value, { thinking: false }]),
+      ...['minimal', 'low', 'medium', 'high', 'xhigh', 'max', 'extreme'].map(
         (value): Taken => [
           value,
           { thinking: true, templateArguments: { reasoning_effort: value } },
@@ -338,13 +463,108 @@ const chatRows: readonly Row[] = [
       ),
     ],
     wrongType: [5, true],
-    outOfRange: [[''], ['extreme']],
+    outOfRange: [['x'.repeat(65)]],
+  },
+  ...[
+    'thinking_budget_tokens',
+    'reasoning_budget_tokens',
+    'reasoning_budget',
+    'thinking_budget',
+    'thinking_token_budget',
+  ].map(
+    (field): Row => ({
+      field,
+      taken: [
+        ...[0, 5, 2 ** 31 - 1].map((value): Taken => [value, { thinkingBudget: value }]),
+        [-1, {}],
+      ],
+      wrongType: ['5', true],
+      outOfRange: [[-2], [1.5], [2 ** 31]],
+    }),
+  ),
+  {
+    field: 'enable_thinking',
+    taken: [
+      [true, { thinking: true }],
+      [false, { thinking: false }],
+    ],
+    wrongType: ['false', 0],
+    outOfRange: [],
   },
   {
-    field: 'thinking_budget_tokens',
-    taken: [0, 5, 2 ** 31 - 1].map((value) => [value, { thinkingBudget: value }]),
-    wrongType: ['5', true],
-    outOfRange: [[-1], [1.5], [2 ** 31]],
+    field: 'think',
+    taken: [
+      [true, { thinking: true }],
+      [false, { thinking: false }],
+      ['', {}],
+      ['none', { thinking: false }],
+      ['low', { thinking: true, templateArguments: { reasoning_effort: 'low' } }],
+    ],
+    wrongType: [5, {}],
+    outOfRange: [['x'.repeat(65)]],
+  },
+  {
+    field: 'thinking',
+    taken: [
+      [true, { thinking: true }],
+      [false, { thinking: false }],
+      [{}, {}],
+      [{ type: 'disabled' }, { thinking: false }],
+      [{ type: 'enabled' }, { thinking: true }],
+      [{ type: 'adaptive' }, {}],
+      [{ type: 'auto' }, {}],
+      [
+        { type: 'enabled', budget_tokens: 7 },
+        { thinking: true, thinkingBudget: 7 },
+      ],
+      [{ budget_tokens: 7 }, { thinking: true, thinkingBudget: 7 }],
+    ],
+    wrongType: [5, 'enabled', []],
+    outOfRange: [
+      [{ type: 'deep' }, 'thinking.type'],
+      [{ type: 5 }, 'thinking.type'],
+      [{ budget_tokens: -2 }, 'thinking.budget_tokens'],
+    ],
+  },
+  {
+    field: 'reasoning',
+    taken: [
+      [{}, {}],
+      [{ effort: 'none' }, { thinking: false }],
+      [{ effort: 'low' }, { thinking: true, templateArguments: { reasoning_effort: 'low' } }],
+      [{ enabled: false }, { thinking: false }],
+      [{ enabled: true }, { thinking: true }],
+      [{ enabled: null, effort: null, max_tokens: null, exclude: null }, {}],
+      [{ max_tokens: 9 }, { thinking: true, thinkingBudget: 9 }],
+      [{ max_tokens: 0 }, { thinking: false, thinkingBudget: 0 }],
+      [{ exclude: true }, {}],
+      [{ summary: 'auto' }, {}],
+    ],
+    wrongType: [5, 'low', true, []],
+    outOfRange: [
+      [{ effort: 5 }, 'reasoning.effort'],
+      [{ enabled: 'no' }, 'reasoning.enabled'],
+      [{ max_tokens: '9' }, 'reasoning.max_tokens'],
+      [{ exclude: 1 }, 'reasoning.exclude'],
+    ],
+  },
+  {
+    field: 'include_reasoning',
+    taken: [
+      [true, {}],
+      [false, {}],
+    ],
+    wrongType: ['no', 1],
+    outOfRange: [],
+  },
+  {
+    field: 'reasoning_format',
+    taken: ['', 'auto', 'deepseek', 'parsed', 'none', 'raw', 'hidden'].map((value) => [value, {}]),
+    wrongType: [5, true],
+    outOfRange: [
+      ['deepseek-legacy', 'reasoning_format', unsupported],
+      ['toString', 'reasoning_format', unsupported],
+    ],
   },
   {
     field: 'chat_template_kwargs',
@@ -353,6 +573,8 @@ const chatRows: readonly Row[] = [
       [{ a: 1 }, { templateArguments: { a: 1 } }],
       [{ enable_thinking: false }, { thinking: false }],
       [{ enable_thinking: null }, {}],
+      [{ thinking: false }, { thinking: false, templateArguments: { thinking: false } }],
+      [{ thinking: 'on' }, { templateArguments: { thinking: 'on' } }],
       [{ a: nested(63) }, { templateArguments: { a: nested(63) } }],
     ],
     wrongType: ['x', 5, []],
@@ -522,8 +744,6 @@ const neutralRows: readonly (readonly [
   asks: unknown,
 ])[] = [
   ['audio', [], {}],
-  ['function_call', ['none', 'auto'], { name: 'f' }],
-  ['functions', [[]], [{}]],
   ['modalities', [['text']], ['audio']],
   ['input', [''], 'x'],
   ['instructions', [''], 'x'],
@@ -541,7 +761,6 @@ const neutralRows: readonly (readonly [
   ['documents', [[]], [{}]],
   ['top_a', [0], 0.2],
   ['transforms', [[]], ['middle-out']],
-  ['reasoning_format', [], 'none'],
   ['custom_logit_processor', [], 'x'],
   ['guided_whitespace_pattern', [], ' '],
   ['logits_processors', [[]], ['x']],
@@ -570,10 +789,20 @@ describe.each([
     postText,
     [
       ['chat_template_kwargs', [{}], { a: 1 }],
+      ['enable_thinking', [false], true],
+      ['function_call', ['none', 'auto'], { name: 'f' }],
+      ['functions', [[]], [{}]],
+      ['include_reasoning', [true, false], 'yes'],
       ['messages', [[]], [{}]],
       ['parallel_tool_calls', [true, false], 'yes'],
+      ['reasoning', [{ effort: 'none' }, { enabled: false }], { effort: 'low' }],
+      ['reasoning_budget', [-1], 5],
       ['reasoning_effort', ['none'], 'low'],
-      ['thinking_budget_tokens', [], 5],
+      ['reasoning_format', ['auto', 'none', 'hidden'], 'deepseek-legacy'],
+      ['system', [''], 'x'],
+      ['think', [false], true],
+      ['thinking', [false, { type: 'disabled' }], { type: 'enabled' }],
+      ['thinking_budget_tokens', [-1], 5],
       ['top_logprobs', [0], 1],
       ['tool_choice', ['none', 'auto'], 'required'],
       ['tools', [[]], [clock]],
@@ -671,4 +900,60 @@ test.each([
 ])('the tier %s is answered as %s', async (asked, answered) => {
   const { app } = reuseGateway();
   expect((await postChat(app, { service_tier: asked })).json().service_tier).toBe(answered);
+});
+
+describe('of the switches of reasoning', () => {
+  const kwargs = (fields: Body) => ({ chat_template_kwargs: fields });
+  test.each<[Body, object]>([
+    [{ ...kwargs({ enable_thinking: true }), enable_thinking: false }, { thinking: true }],
+    [{ enable_thinking: true, think: false, reasoning_effort: 'none' }, { thinking: true }],
+    [{ think: false, thinking: { type: 'enabled' } }, { thinking: false }],
+    [{ thinking: { type: 'disabled' }, reasoning: { enabled: true } }, { thinking: false }],
+    [{ thinking: { type: 'auto' }, reasoning: { enabled: false } }, { thinking: false }],
+    [
+      { reasoning: { enabled: false, effort: 'high' } },
+      { thinking: false, templateArguments: { reasoning_effort: 'high' } },
+    ],
+    [
+      { reasoning_effort: 'low', reasoning: { effort: 'none' } },
+      { thinking: true, templateArguments: { reasoning_effort: 'low' } },
+    ],
+    [{ reasoning: { effort: 'none', max_tokens: 5 } }, { thinking: false, thinkingBudget: 5 }],
+    [
+      { ...kwargs({ reasoning_effort: 'mine' }), reasoning_effort: 'high' },
+      { thinking: true, templateArguments: { reasoning_effort: 'mine' } },
+    ],
+    [
+      { thinking_budget_tokens: 1, thinking: { budget_tokens: 2 } },
+      { thinking: true, thinkingBudget: 1 },
+    ],
+  ])('%j the first counts', async (fields, expected) => {
+    const { app, engine } = reuseGateway();
+    expect((await postChat(app, fields)).statusCode).toBe(200);
+    expect(engineOptionsOf(engine)).toEqual(expected);
+  });
+});
+
+test.each<[unknown, string | undefined]>([
+  ['Be brief.', 'Be brief.'],
+  [[{ type: 'text', text: 'Be' }, { text: 'brief.' }], 'Be\nbrief.'],
+  ['', undefined],
+  [[], undefined],
+  [null, undefined],
+])('the system message %j comes first', async (system, content) => {
+  const { app, engine } = reuseGateway();
+  await postChat(app, { system });
+  const first = content === undefined ? [] : [{ role: 'system', content }];
+  expect(engine.preparedChats[0]).toEqual([...first, { role: 'user', content: 'Tell a story' }]);
+});
+
+test('of several tools the allowed ones are offered', async () => {
+  const { app, engine } = reuseGateway();
+  const tools = ['a', 'b', 'c'].map(named);
+  const allowed_tools = { mode: 'required', tools: [named('c'), named('a')] };
+  await postChat(app, { tools, tool_choice: { type: 'allowed_tools', allowed_tools } });
+  expect(engine.chatOptions[0]).toEqual({
+    tools: [{ name: 'a' }, { name: 'c' }],
+    toolChoice: 'required',
+  });
 });

@@ -128,6 +128,7 @@ function assembleGateway(options: TestGatewayOptions): TestGateway {
       trustedProxies: options.trustedProxies ?? [],
       corsOrigins: options.corsOrigins ?? [],
       strictModel: options.strictModel ?? false,
+      reasoningField: options.reasoningField ?? 'reasoning_content',
       generationTimeoutMs: options.generationTimeoutMs ?? 0,
     },
     tls: options.tls,

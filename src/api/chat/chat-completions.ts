@@ -5,12 +5,20 @@ import { ReplyFrames } from '../generation/reply-frames.ts';
 import { newReplyHead, type ReplyHead } from '../generation/reply-head.ts';
 import { exampleTimings } from '../generation/timings.ts';
 import { exampleUsage } from '../generation/usage.ts';
-import { ChatReply, chatChunks, chatOpening } from './chat-reply.ts';
+import { type ChatForm, ChatReply, chatChunks, chatOpening } from './chat-reply.ts';
 import { type ParsedChat, readChat } from './chat-request.ts';
 import { ChatCompletion, ChatCompletionChunk, ChatCompletionRequest } from './chat-shapes.ts';
+import { withReasoningIn } from './reasoning-place.ts';
+
+/** The field in which replies have their reasoning. */
+export type ReasoningField = 'reasoning_content' | 'reasoning' | 'both';
+
+export interface ChatDeps extends GenerationDeps {
+  readonly reasoningField: ReasoningField;
+}
 
 /** `POST /v1/chat/completions`. */
-export const chatCompletions: FastifyPluginAsyncTypebox<GenerationDeps> = async (app, deps) => {
+export const chatCompletions: FastifyPluginAsyncTypebox<ChatDeps> = async (app, deps) => {
   app.post(
     '/v1/chat/completions',
     { schema: { body: ChatCompletionRequest }, attachValidation: true, config: { doc } },
@@ -18,7 +26,8 @@ export const chatCompletions: FastifyPluginAsyncTypebox<GenerationDeps> = async 
       const { parsed, model } = readChat(request, deps);
       const head = newReplyHead('chatcmpl', model, deps.version, parsed.serviceTier);
       const { engine } = model;
-      return replyWithCompletion(request, reply, { ...deps, engine }, parsed, formOf(parsed, head));
+      const form = formOf(parsed, head, deps.reasoningField);
+      return replyWithCompletion(request, reply, { ...deps, engine }, parsed, form);
     },
   );
 };
@@ -63,10 +72,18 @@ const doc: RouteDoc = {
   errors: completionErrors,
 };
 
-function formOf(parsed: ParsedChat, head: ReplyHead): ReplyForm {
+function formOf(parsed: ParsedChat, head: ReplyHead, reasoningField: ReasoningField): ReplyForm {
   const { stream, choiceCount, includeUsage, extras, echo } = parsed;
-  if (!stream) return { stream, collector: new ChatReply(head, parsed) };
+  const field = parsed.wantsReasoningField ? 'both' : reasoningField;
+  const form: ChatForm = {
+    reasoningFields: field === 'both' ? ['reasoning_content', 'reasoning'] : [field],
+    callsFunctions: parsed.callsFunctions,
+  };
+  const place = parsed.reasoningPlace;
+  if (!stream)
+    return withReasoningIn(place, { stream, collector: new ChatReply(head, form, parsed) });
   const openings = Array.from({ length: choiceCount }, () => chatOpening(echo));
-  const form = chatChunks(extras.tokenForm);
-  return { stream, framer: new ReplyFrames(head, form, { openings, includeUsage, extras }) };
+  const chunks = chatChunks(form, extras.tokenForm);
+  const framer = new ReplyFrames(head, chunks, { openings, includeUsage, extras });
+  return withReasoningIn(place, { stream, framer });
 }

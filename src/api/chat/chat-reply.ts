@@ -15,6 +15,21 @@ import type { ChatCompletion, ChatCompletionChunk } from './chat-shapes.ts';
 
 type Message = ChatCompletion['choices'][number]['message'];
 
+/** How a reply names its parts. */
+export interface ChatForm {
+  /** The fields of the reasoning: DeepSeek's name, OpenRouter's, or both. */
+  readonly reasoningFields: readonly ('reasoning_content' | 'reasoning')[];
+  /** A call has OpenAI's older form, `function_call`. */
+  readonly callsFunctions: boolean;
+}
+
+/** The words for the end of a choice. */
+function finishReasonsOf({ callsFunctions }: ChatForm) {
+  return callsFunctions
+    ? { ...wireFinishReasons, 'tool-calls': 'function_call' as const }
+    : wireFinishReasons;
+}
+
 /** Collects the parts of one message. */
 class ChatMessageBuilder {
   #content: string;
@@ -47,20 +62,22 @@ class ChatMessageBuilder {
   }
 
   /** A message that only calls tools has no content. */
-  build(): Message {
-    const reasoning = this.#reasoning;
+  build(form: ChatForm): Message {
     return {
       role: 'assistant',
       content: this.#content === '' && this.#calls.length > 0 ? null : this.#content,
       refusal: null,
-      ...(reasoning !== '' && { reasoning_content: reasoning, reasoning }),
-      ...(this.#calls.length > 0 && {
-        tool_calls: this.#calls.map(({ id, ...call }) => ({
-          id,
-          type: 'function' as const,
-          function: call,
-        })),
-      }),
+      ...(this.#reasoning !== '' && reasoningIn(form, this.#reasoning)),
+      ...this.#builtCalls(form),
+    };
+  }
+
+  #builtCalls({ callsFunctions }: ChatForm): Partial<Message> {
+    const [first] = this.#calls;
+    if (first === undefined) return {};
+    if (callsFunctions) return { function_call: { name: first.name, arguments: first.arguments } };
+    return {
+      tool_calls: this.#calls.map(({ id, ...call }) => ({ id, type: 'function', function: call })),
     };
   }
 }
@@ -77,6 +94,7 @@ interface ChatReplyOptions {
 /** The reply to a request that does not stream. */
 export class ChatReply implements ReplyCollector {
   readonly #head: ReplyHead;
+  readonly #form: ChatForm;
   readonly #options: ChatReplyOptions;
   readonly #promptTokens: TokenLogprob[] = [];
   readonly #choices: readonly {
@@ -87,8 +105,9 @@ export class ChatReply implements ReplyCollector {
     stopReason: string | number | null;
   }[];
 
-  constructor(head: ReplyHead, options: ChatReplyOptions) {
+  constructor(head: ReplyHead, form: ChatForm, options: ChatReplyOptions) {
     this.#head = head;
+    this.#form = form;
     this.#options = options;
     this.#choices = Array.from({ length: options.choiceCount }, () => ({
       message: new ChatMessageBuilder(options.echo),
@@ -126,6 +145,7 @@ export class ChatReply implements ReplyCollector {
   build(totals: CompletionTotals): ChatCompletion {
     const { withLogprobs, extras } = this.#options;
     const { tokenForm, returnTokenIds, returnStopReason, promptLogprobCount } = extras;
+    const finishReasons = finishReasonsOf(this.#form);
     return {
       ...this.#head,
       object: 'chat.completion',
@@ -135,9 +155,9 @@ export class ChatReply implements ReplyCollector {
       }),
       choices: this.#choices.map(({ message, tokens, ids, finishReason, stopReason }, index) => ({
         index,
-        message: message.build(),
+        message: message.build(this.#form),
         logprobs: withLogprobs ? toChatLogprobs(tokens, tokenForm) : null,
-        finish_reason: wireFinishReasons[finishReason],
+        finish_reason: finishReasons[finishReason],
         ...(returnStopReason && { stop_reason: stopReason }),
         ...(returnTokenIds && { token_ids: ids.ids }),
       })),
@@ -150,13 +170,14 @@ export class ChatReply implements ReplyCollector {
 type ChunkPart = Pick<ChatCompletionChunk['choices'][number], 'delta'>;
 
 /** The chunks of a chat completion. */
-export function chatChunks(tokenForm: TokenForm): ChunkForm<ChunkPart> {
+export function chatChunks(form: ChatForm, tokenForm: TokenForm): ChunkForm<ChunkPart> {
   return {
     object: 'chat.completion.chunk',
-    toPart: (delta) => ({ delta: toWireDelta(delta) }),
+    toPart: (delta) => ({ delta: toWireDelta(delta, form) }),
     toLogprobs: (tokens) => toChatLogprobs(tokens, tokenForm),
     endPart: { delta: {} },
     promptIdsIn: 'chunk',
+    finishReasons: finishReasonsOf(form),
   };
 }
 
@@ -168,17 +189,23 @@ export function chatOpening(echo: string): ChunkPart {
   return { delta: { role: 'assistant', content: echo, refusal: null } };
 }
 
-function toWireDelta(delta: ReplyDelta): ChunkPart['delta'] {
+function reasoningIn({ reasoningFields }: ChatForm, text: string) {
+  return Object.fromEntries(reasoningFields.map((field) => [field, text]));
+}
+
+function toWireDelta(delta: ReplyDelta, form: ChatForm): ChunkPart['delta'] {
   switch (delta.type) {
     case 'text-delta':
       return { content: delta.text };
     case 'reasoning-delta':
-      return { reasoning_content: delta.text, reasoning: delta.text };
+      return reasoningIn(form, delta.text);
     case 'tool-call': {
       const { index, id, name } = delta;
+      if (form.callsFunctions) return { function_call: { name, arguments: '' } };
       return { tool_calls: [{ index, id, type: 'function', function: { name, arguments: '' } }] };
     }
     case 'tool-call-delta':
+      if (form.callsFunctions) return { function_call: { arguments: delta.arguments } };
       return { tool_calls: [{ index: delta.index, function: { arguments: delta.arguments } }] };
     default:
       return delta satisfies never;

@@ -1,10 +1,9 @@
 import { GatewayError } from '../../core/errors.ts';
-import type { ChatOptions } from '../../engine/chat.ts';
+import type { ChatMessage } from '../../engine/chat.ts';
 import { checkBodyFields } from '../fields/body-fields.ts';
 import { type ParsedRequest, readGenerationFields } from '../fields/generation-fields.ts';
 import { logprobOptions } from '../fields/reply-extras.ts';
 import { readReplyFormat } from '../fields/reply-format.ts';
-import { checkDepth, unsupported } from '../fields/request-errors.ts';
 import { type BodyRequest, RequestProblems } from '../fields/request-problems.ts';
 import {
   chooseTextModel,
@@ -15,6 +14,7 @@ import {
 import type { ChatSource } from '../generation/prompt.ts';
 import { readEnding } from './chat-ending.ts';
 import { readMessages } from './chat-messages.ts';
+import { type ReasoningPlace, readReasoning } from './chat-reasoning.ts';
 import { ChatCompletionRequest } from './chat-shapes.ts';
 import { readTools } from './chat-tools.ts';
 
@@ -25,10 +25,15 @@ export interface ParsedChat extends ParsedRequest {
   readonly withLogprobs: boolean;
   /** The beginning of each choice's content: nothing, or the last message. */
   readonly echo: string;
+  readonly reasoningPlace: ReasoningPlace;
+  /** The request has fields of clients that read `reasoning` instead of `reasoning_content`. */
+  readonly wantsReasoningField: boolean;
+  /** The request has `functions` instead of `tools`: its calls have OpenAI's older form. */
+  readonly callsFunctions: boolean;
 }
 
-/** Template variables that are the request itself. */
-const reservedVariables = ['messages', 'tools', 'bos_token', 'eos_token', 'add_generation_prompt'];
+/** The fields that offer calls. */
+const callFields = ['tools', 'tool_choice', 'parallel_tool_calls', 'functions', 'function_call'];
 
 /**
  * Chooses the model, reads the body and applies the rules that a schema cannot express, all of them before anything is
@@ -45,14 +50,12 @@ export function readChat(
   checkBodyFields(request, ChatCompletionRequest.properties, problems);
   const model = problems.essential(() => chooseTextModel(choice, body.model));
   const messages = problems.read(['messages'], [], () => readMessages(body.messages, problems));
-  const tools = problems.read(['tools', 'tool_choice', 'parallel_tool_calls'], {}, () =>
-    readTools(body, problems),
-  );
+  const tools = problems.read(callFields, {}, () => readTools(body, problems));
   const offersCalls = tools.tools !== undefined && tools.toolChoice !== 'none';
   if (offersCalls && !model.engine.info.chat.tools) problems.add(noPlaceForTools());
   const format = problems.attempt({}, () => readReplyFormat(body, offersCalls));
   const ending = problems.read(['messages'], {}, () => readEnding(body, messages));
-  const thinking = problems.attempt({}, () => readThinking(body));
+  const reasoning = readReasoning(body, problems);
   const topCount = problems.read(['logprobs', 'top_logprobs'], undefined, () => readLogprobs(body));
   const generation = readGenerationFields(body, problems);
   const { extras } = generation;
@@ -61,13 +64,28 @@ export function readChat(
     ...generation,
     options: { ...generation.options, ...logprobOptions(topCount, extras.promptLogprobCount) },
     extras: { ...extras, tokenForm: { ...extras.tokenForm, topCount: topCount ?? 0 } },
-    prompts: [{ type: 'chat', messages, options: { ...tools, ...format, ...thinking, ...ending } }],
+    prompts: [
+      {
+        type: 'chat',
+        messages: [...systemMessages(body), ...messages],
+        options: { ...tools, ...format, ...reasoning.options, ...ending },
+      },
+    ],
     withLogprobs: topCount !== undefined,
     echo: body.echo && last?.role === 'assistant' ? last.content : '',
+    reasoningPlace: reasoning.place,
+    wantsReasoningField: reasoning.wantsReasoningField,
+    callsFunctions: body.functions != null && body.functions.length > 0,
   };
   requireServable(parsed, model, problems);
   problems.throwIfAny();
   return { parsed, model };
+}
+
+/** The message of the field `system`. */
+function systemMessages({ system }: ChatCompletionRequest): ChatMessage[] {
+  const content = typeof system === 'string' ? system : system?.map(({ text }) => text).join('\n');
+  return content === undefined || content === '' ? [] : [{ role: 'system', content }];
 }
 
 function noPlaceForTools(): GatewayError {
@@ -89,37 +107,4 @@ function readLogprobs(body: ChatCompletionRequest): number | undefined {
     param: 'top_logprobs',
     message: '`top_logprobs` may only be sent together with `logprobs: true`.',
   });
-}
-
-/** The effort also reaches templates that have a variable for it; `enable_thinking` overrides it. */
-function readThinking(
-  body: ChatCompletionRequest,
-): Pick<ChatOptions, 'thinking' | 'thinkingBudget' | 'templateArguments'> {
-  const effort = body.reasoning_effort;
-  const budget = body.thinking_budget_tokens;
-  const { enable_thinking: given, ...others } = (body.chat_template_kwargs ?? {}) as {
-    readonly [name: string]: unknown;
-  };
-  const enabled = given ?? undefined;
-  if (enabled !== undefined && typeof enabled !== 'boolean') {
-    throw new GatewayError('invalid_value', {
-      param: 'chat_template_kwargs.enable_thinking',
-      message: `\`chat_template_kwargs.enable_thinking\` must be a boolean, received ${JSON.stringify(enabled)}.`,
-    });
-  }
-  const reserved = reservedVariables.find((name) => Object.hasOwn(others, name));
-  if (reserved !== undefined) {
-    throw unsupported(`chat_template_kwargs.${reserved}`, 'the server sets this variable itself');
-  }
-  checkDepth(others, 'chat_template_kwargs');
-  const thinking = enabled ?? (effort == null ? undefined : effort !== 'none');
-  const templateArguments = {
-    ...(effort != null && effort !== 'none' && { reasoning_effort: effort }),
-    ...others,
-  };
-  return {
-    ...(thinking !== undefined && { thinking }),
-    ...(budget != null && { thinkingBudget: budget }),
-    ...(Object.keys(templateArguments).length > 0 && { templateArguments }),
-  };
 }

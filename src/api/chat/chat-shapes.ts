@@ -11,6 +11,7 @@ import { replyHeadFields } from '../generation/reply-head.ts';
 import { Timings } from '../generation/timings.ts';
 import { Usage } from '../generation/usage.ts';
 import { chatEndingFields } from './chat-ending.ts';
+import { reasoningFields } from './chat-reasoning.ts';
 
 /** A part of a content. Each text type has its text in `text`, a refusal in `refusal`. */
 const ContentPart = Type.Object({
@@ -59,44 +60,89 @@ const RequestMessage = Type.Object({
 });
 export type RequestMessage = Static<typeof RequestMessage>;
 
+const RequestFunction = Type.Object({
+  name: Type.String({ pattern: '^[a-zA-Z0-9_-]{1,64}$' }),
+  description: optional(Type.String()),
+  parameters: optional(Type.Object({})),
+  strict: optional(Type.Boolean()),
+});
+export type RequestFunction = Static<typeof RequestFunction>;
+
 const RequestTool = Type.Object(
   {
     type: Type.String(documented({ enum: ['function'] })),
-    function: Type.Optional(
-      Type.Object({
-        name: Type.String({ pattern: '^[a-zA-Z0-9_-]{1,64}$' }),
-        description: optional(Type.String()),
-        parameters: optional(Type.Object({})),
-        strict: optional(Type.Boolean()),
-      }),
-    ),
+    function: Type.Optional(RequestFunction),
   },
   documented({ required: ['type', 'function'] }),
 );
 export type RequestTool = Static<typeof RequestTool>;
 
-/** A mode, or the one function that must be called. */
+/** A mode, a name, or an object that `tool-choice.ts` reads. */
 export type ToolChoice = string | { readonly [key: string]: unknown };
 
-/** The choices that `chat-tools.ts` accepts. */
+const namedFunction = {
+  type: 'object',
+  required: ['type', 'function'],
+  properties: {
+    type: { type: 'string', enum: ['function'] },
+    function: {
+      type: 'object',
+      required: ['name'],
+      properties: { name: { type: 'string' } },
+    },
+  },
+};
+
+/** OpenAI's choices; `tool-choice.ts` reads those of other APIs, too. */
 const documentedToolChoices = [
   { type: 'string', enum: ['none', 'auto', 'required'] },
+  namedFunction,
   {
     type: 'object',
-    required: ['type', 'function'],
+    required: ['type', 'allowed_tools'],
     properties: {
-      type: { type: 'string', enum: ['function'] },
-      function: {
+      type: { type: 'string', enum: ['allowed_tools'] },
+      allowed_tools: {
         type: 'object',
-        required: ['name'],
-        properties: { name: { type: 'string' } },
+        required: ['mode', 'tools'],
+        properties: {
+          mode: { type: 'string', enum: ['auto', 'required'] },
+          tools: { type: 'array', items: namedFunction },
+        },
       },
     },
   },
   { type: 'null' },
 ];
 
-export const reasoningEfforts = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh'] as const;
+const ToolChoice = Type.Unsafe<ToolChoice | null>({
+  type: ['string', 'object', 'null'],
+  ...documented({ anyOf: documentedToolChoices }),
+});
+
+/** The choice of OpenAI's older form. */
+const FunctionChoice = Type.Unsafe<ToolChoice | null>({
+  type: ['string', 'object', 'null'],
+  ...documented({
+    anyOf: [
+      { type: 'string', enum: ['none', 'auto'] },
+      namedFunction.properties.function,
+      { type: 'null' },
+    ],
+  }),
+});
+
+const maxToolCount = 128;
+
+/** A text, or Anthropic's text blocks. */
+const System = Type.Unsafe<string | { readonly text: string }[] | null>({
+  type: ['string', 'array', 'null'],
+  items: {
+    type: 'object',
+    properties: { type: { type: 'string', enum: ['text'] }, text: { type: 'string' } },
+    required: ['text'],
+  },
+});
 
 /** The honoured fields; `body-fields.ts` lists the refused ones. */
 export const ChatCompletionRequest = Type.Object({
@@ -106,31 +152,31 @@ export const ChatCompletionRequest = Type.Object({
   top_logprobs: optional(Type.Integer({ minimum: 0, maximum: 20 })),
   ...replyFormatFields,
   ...chatEndingFields,
-  tools: optional(Type.Array(RequestTool, { maxItems: 128 })),
-  tool_choice: Type.Optional(
-    Type.Unsafe<ToolChoice | null>({
-      type: ['string', 'object', 'null'],
-      ...documented({ anyOf: documentedToolChoices }),
-    }),
-  ),
+  /** Anthropic's and Ollama's system message. */
+  system: Type.Optional(System),
+  tools: optional(Type.Array(RequestTool, { maxItems: maxToolCount })),
+  tool_choice: Type.Optional(ToolChoice),
   parallel_tool_calls: optional(Type.Boolean()),
-  reasoning_effort: Type.Optional(
-    Type.Unsafe<(typeof reasoningEfforts)[number] | null>({
-      type: ['string', 'null'],
-      enum: [...reasoningEfforts, null],
-    }),
-  ),
-  thinking_budget_tokens: optional(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 })),
-  chat_template_kwargs: optional(Type.Object({})),
+  /** OpenAI's older form of tools; the reply has the older form of a call. */
+  functions: optional(Type.Array(RequestFunction, { maxItems: maxToolCount })),
+  function_call: Type.Optional(FunctionChoice),
+  ...reasoningFields,
 });
 export type ChatCompletionRequest = Static<typeof ChatCompletionRequest>;
 
-const ReplyFinishReason = Type.Enum(['stop', 'length', 'tool_calls']);
+const ReplyFinishReason = Type.Enum(['stop', 'length', 'tool_calls', 'function_call']);
+
+const ReplyFunctionCall = Type.Object({ name: Type.String(), arguments: Type.String() });
 
 const ReplyToolCall = Type.Object({
   id: Type.String(),
   type: Type.Literal('function'),
-  function: Type.Object({ name: Type.String(), arguments: Type.String() }),
+  function: ReplyFunctionCall,
+});
+
+const FunctionCallDelta = Type.Object({
+  name: Type.Optional(Type.String()),
+  arguments: Type.String(),
 });
 
 /** The first delta of a call has everything except its arguments; all others have only arguments. */
@@ -138,7 +184,7 @@ const ToolCallDelta = Type.Object({
   index: Type.Integer(),
   id: Type.Optional(Type.String()),
   type: Type.Optional(Type.Literal('function')),
-  function: Type.Object({ name: Type.Optional(Type.String()), arguments: Type.String() }),
+  function: FunctionCallDelta,
 });
 
 /** The reply to a request that does not stream. */
@@ -158,6 +204,8 @@ export const ChatCompletion = Type.Object({
         reasoning_content: Type.Optional(Type.String()),
         reasoning: Type.Optional(Type.String()),
         tool_calls: Type.Optional(Type.Array(ReplyToolCall)),
+        /** Only if the request has `functions`. */
+        function_call: Type.Optional(ReplyFunctionCall),
       }),
       logprobs: Type.Union([ChatLogprobs, Type.Null()]),
       finish_reason: ReplyFinishReason,
@@ -184,6 +232,7 @@ export const ChatCompletionChunk = Type.Object({
         reasoning_content: Type.Optional(Type.String()),
         reasoning: Type.Optional(Type.String()),
         tool_calls: Type.Optional(Type.Array(ToolCallDelta)),
+        function_call: Type.Optional(FunctionCallDelta),
       }),
       logprobs: Type.Union([ChatLogprobs, Type.Null()]),
       finish_reason: Type.Union([ReplyFinishReason, Type.Null()]),

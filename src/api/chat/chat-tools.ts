@@ -4,54 +4,92 @@ import { relaxedSchema } from '../../grammar/schema.ts';
 import { requireEnforceable } from '../fields/reply-format.ts';
 import { checkDepth, missing, unsupported } from '../fields/request-errors.ts';
 import type { RequestProblems } from '../fields/request-problems.ts';
-import type { ChatCompletionRequest, RequestTool, ToolChoice } from './chat-shapes.ts';
+import type { ChatCompletionRequest, RequestFunction, RequestTool } from './chat-shapes.ts';
+import { type ChosenTool, type ParsedToolChoice, readToolChoice } from './tool-choice.ts';
 
 type ToolOptions = Pick<ChatOptions, 'tools' | 'toolChoice' | 'parallelToolCalls'>;
 
-const modes = ['none', 'auto', 'required'] as const;
-type Mode = (typeof modes)[number];
-
 /**
- * Reads the tools of a body that fits the schema, and the choice among them. A named function is the only one that
- * is offered, and it is called once unless `parallel_tool_calls` asks for more: clients that force a function to get an
- * object take one call, and a weak model would not end.
+ * Reads the tools of a body that fits the schema, and the choice among them. Only the tools that may be called are
+ * offered. A named function is called once unless `parallel_tool_calls` asks for more: clients that force a function to
+ * get an object take one call, and a weak model would not end. OpenAI's older `functions` are tools, of which a reply
+ * calls one at most.
  * @param problems - receives what is wrong with a tool
  * @throws {GatewayError} `unsupported_parameter`, `invalid_value`, `missing_required_parameter` for the choice
  */
 export function readTools(body: ChatCompletionRequest, problems: RequestProblems): ToolOptions {
-  const given = body.tools ?? [];
-  const tools = given.flatMap((tool, index) => problems.attempt([], () => [toTool(tool, index)]));
+  const functions = body.functions ?? [];
+  if (functions.length > 0 && body.tools != null && body.tools.length > 0) {
+    throw new GatewayError('invalid_value', {
+      param: 'functions',
+      message:
+        '`functions` and `tools` cannot be sent together: `functions` is the older form of `tools`.',
+    });
+  }
+  const offered = [
+    ...(body.tools ?? []).map((tool, index) => () => toTool(tool, `tools[${index}]`)),
+    ...functions.map((each, index) => () => toFunction(each, `functions[${index}]`)),
+  ];
+  const tools = offered.flatMap((read) => problems.attempt([], () => [read()]));
   // A choice of a tool that is refused itself is no second problem.
-  if (tools.length < given.length) return {};
-  const choice = toChoice(body.tool_choice ?? (tools.length > 0 ? 'auto' : 'none'));
+  if (tools.length < offered.length) return {};
+  const isOlderForm = functions.length > 0;
+  const { choice, param } = givenChoice(body, isOlderForm);
   if (tools.length === 0) {
-    if (choice === 'none' || choice === 'auto') return {};
+    if (choice.mode !== 'required') return {};
     throw new GatewayError('invalid_value', {
-      param: 'tool_choice',
-      message: '`tool_choice` asks for a call, but there are no `tools`.',
+      param,
+      message: `\`${param}\` asks for a call, but there are no \`${isOlderForm ? 'functions' : 'tools'}\`.`,
     });
   }
-  const parallel = body.parallel_tool_calls;
-  const options = { ...(parallel != null && { parallelToolCalls: parallel }) };
-  if (typeof choice === 'string') return { tools, toolChoice: choice, ...options };
-  const chosen = tools.filter(({ name }) => name === choice.name);
-  if (chosen.length === 0) {
-    throw new GatewayError('invalid_value', {
-      param: 'tool_choice.function.name',
-      message: `\`tool_choice.function.name\` must be the name of one of the \`tools\`, received ${JSON.stringify(choice.name)}.`,
-    });
-  }
-  return { tools: chosen, toolChoice: 'required', parallelToolCalls: false, ...options };
+  const parallel = isOlderForm ? false : (body.parallel_tool_calls ?? choice.parallel);
+  return {
+    tools: choice.allowed === undefined ? tools : allowedTools(tools, choice.allowed, param),
+    toolChoice: choice.mode,
+    ...(parallel != null && { parallelToolCalls: parallel }),
+  };
 }
 
-function toTool({ type, function: definition }: RequestTool, index: number): Tool {
-  const path = `tools[${index}]`;
+function givenChoice(
+  { tool_choice: choice, function_call: older }: ChatCompletionRequest,
+  isOlderForm: boolean,
+): { readonly choice: ParsedToolChoice; readonly param: string } {
+  const param = choice == null && (isOlderForm || older != null) ? 'function_call' : 'tool_choice';
+  const given = choice ?? older;
+  return { choice: given == null ? { mode: 'auto' } : readToolChoice(given, param), param };
+}
+
+/** @throws {GatewayError} `invalid_value` for a name that no tool has */
+function allowedTools(
+  tools: readonly Tool[],
+  allowed: readonly ChosenTool[],
+  param: string,
+): readonly Tool[] {
+  const unknown = allowed.find((chosen) => !tools.some(({ name }) => name === chosen.name));
+  if (unknown === undefined) {
+    return tools.filter(({ name }) => allowed.some((chosen) => chosen.name === name));
+  }
+  const { name, path } = unknown;
+  const words = path === param ? '`none`, `auto`, `required` or ' : '';
+  throw new GatewayError('invalid_value', {
+    param: path,
+    message: `\`${path}\` must be ${words}the name of one of the tools, received ${JSON.stringify(name.slice(0, 128))}.`,
+  });
+}
+
+function toTool({ type, function: definition }: RequestTool, path: string): Tool {
   if (type !== 'function') {
     throw unsupported(`${path}.type`, `only \`function\` is, received ${JSON.stringify(type)}`);
   }
   if (definition === undefined) throw missing(`${path}.function`);
-  const { name, description, parameters, strict } = definition;
-  const param = `${path}.function.parameters`;
+  return toFunction(definition, `${path}.function`);
+}
+
+function toFunction(
+  { name, description, parameters, strict }: RequestFunction,
+  path: string,
+): Tool {
+  const param = `${path}.parameters`;
   checkDepth(parameters, param);
   checkType(parameters, param);
   return {
@@ -76,24 +114,4 @@ function readEnforced(parameters: object, strict: boolean, param: string): Pick<
   if (strict) return requireEnforceable(parameters, param);
   const { schema, changed } = relaxedSchema(parameters);
   return changed ? { enforced: schema } : {};
-}
-
-function toChoice(choice: ToolChoice): Mode | { readonly name: string } {
-  if (typeof choice === 'string') {
-    const mode = modes.find((each) => each === choice);
-    if (mode !== undefined) return mode;
-    throw new GatewayError('invalid_value', {
-      param: 'tool_choice',
-      message: `\`tool_choice\` must be \`none\`, \`auto\`, \`required\` or a function to call, received ${JSON.stringify(choice)}.`,
-    });
-  }
-  if (choice.type !== 'function') {
-    throw unsupported(
-      'tool_choice.type',
-      `only \`function\` is, received ${JSON.stringify(choice.type)}`,
-    );
-  }
-  const { name } = (choice.function ?? {}) as { readonly name?: unknown };
-  if (typeof name !== 'string') throw missing('tool_choice.function.name');
-  return { name };
 }

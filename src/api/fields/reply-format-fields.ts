@@ -1,4 +1,4 @@
-/** Fields that ask for a format of the whole reply: OpenAI's, llama-server's, vLLM's and SGLang's. */
+/** Fields that ask for a format of the whole reply: OpenAI's, llama-server's, vLLM's, SGLang's and Ollama's. */
 import { type Static, Type } from 'typebox';
 import { documented } from '../../core/route-doc.ts';
 import { optional } from './optional.ts';
@@ -66,6 +66,14 @@ export const replyFormatFields = {
   /** SGLang's names. */
   regex: optional(Pattern),
   ebnf: optional(Grammar),
+  /** Ollama's field: `json`, or a schema. */
+  format: Type.Optional(
+    Type.Unsafe<object | string | null>({
+      type: ['object', 'string', 'null'],
+      maxLength: 64,
+      ...documented({ anyOf: [{ type: 'string', enum: ['json'] }, { type: ['object', 'null'] }] }),
+    }),
+  ),
 };
 
 const ReplyFormatBody = Type.Object(replyFormatFields);

@@ -52,6 +52,17 @@ function* askedFormats(body: ReplyFormatBody): Iterable<Asked> {
   yield* patterns('regex', body.regex);
   yield* choices('guided_choice', body.guided_choice);
   yield* structuredOutputs(body.structured_outputs);
+  const { format: ollama } = body;
+  if (ollama != null && ollama !== '') {
+    yield { param: 'format', read: () => ({ jsonSchema: readOllamaFormat(ollama) }) };
+  }
+}
+
+/** `json` is any object. */
+function readOllamaFormat(format: string | object): object {
+  if (typeof format === 'object') return readSchema(format, 'format', false);
+  if (format === 'json') return { type: 'object' };
+  throw unsupported('format', `only \`json\` and a schema are, received ${JSON.stringify(format)}`);
 }
 
 function* structuredOutputs(outputs: StructuredOutputs | null | undefined): Iterable<Asked> {

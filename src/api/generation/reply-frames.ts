@@ -1,7 +1,7 @@
 import type { ReplyDelta } from '../../engine/generator.ts';
 import type { TokenLogprob } from '../../engine/logprobs.ts';
 import type { ReplyExtras } from '../fields/reply-extras.ts';
-import type { ChoiceEnd, CompletionEvent } from './choice.ts';
+import type { ChoiceEnd, CompletionEvent, CompletionFinishReason } from './choice.ts';
 import { ChoiceTokens } from './choice-tokens.ts';
 import type { CompletionTotals } from './completion.ts';
 import { type PromptProgress, toPromptProgress } from './prompt-progress.ts';
@@ -22,6 +22,8 @@ export interface ChunkForm<Part extends object> {
   readonly endPart: Part;
   /** Where the token ids of a prompt are: in the chunk itself, or in its choice. */
   readonly promptIdsIn: 'chunk' | 'choice';
+  /** The words for the end of a choice. Default: OpenAI's. */
+  readonly finishReasons?: Readonly<Record<CompletionFinishReason, string>>;
 }
 
 /** What a chunk has beside the index, the part and the log probabilities of its choice. */
@@ -174,7 +176,7 @@ export class ReplyFrames<Part extends object> implements ReplyFramer {
     const { finishReason, tokens, ids, stopReason = null } = end;
     this.#tokens[choice]?.add(ids);
     return this.#choice(choice, this.#form.endPart, this.#logprobs(choice, tokens), {
-      finishReason: wireFinishReasons[finishReason],
+      finishReason: (this.#form.finishReasons ?? wireFinishReasons)[finishReason],
       ids,
       ...(this.#extras.returnStopReason && { stopReason }),
       ...(timings && { timings }),

@@ -73,4 +73,11 @@ export const modelSettings = {
     summary:
       'whether the model reasons before it answers, unless the request says; auto = the default of the chat template',
   }),
+  REASONING_FIELD: setting({
+    at: 'server.reasoningField',
+    kind: choice('reasoning_content', 'reasoning', 'both'),
+    fallback: 'reasoning_content',
+    summary:
+      'the field of the reasoning in replies; both also for requests in the form of OpenRouter',
+  }),
 };
