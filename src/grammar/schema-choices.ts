@@ -34,7 +34,11 @@ function withoutNot(schema: RawSchema, path: string, reader: ChoiceReader): RawS
       remaining.push(each);
       continue;
     }
-    const negation = negationOf(each, (reference) => reader.resolve(reference, path));
+    const negation = negationOf(
+      each,
+      (reference) => reader.resolve(reference, path),
+      () => reader.reading.tighten(join(path, 'not')),
+    );
     if (negation === undefined) reader.reading.refuse(join(path, 'not'), 'cannot be enforced');
     else parts.push(alternativesSchema(negation));
   }
@@ -49,7 +53,11 @@ function withoutNot(schema: RawSchema, path: string, reader: ChoiceReader): RawS
 function withoutIf(schema: RawSchema, path: string, reader: ChoiceReader): RawSchema {
   const { if: condition, then: consequence = true, else: alternative = true, ...rest } = schema;
   if (condition === undefined || (consequence === true && alternative === true)) return rest;
-  const negation = negationOf(condition, (reference) => reader.resolve(reference, path));
+  const negation = negationOf(
+    condition,
+    (reference) => reader.resolve(reference, path),
+    () => reader.reading.tighten(join(path, 'if')),
+  );
   if (negation === undefined) {
     reader.reading.refuse(join(path, 'if'), 'cannot be enforced: its opposite has no grammar');
     return rest;

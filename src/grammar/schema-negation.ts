@@ -24,13 +24,14 @@ const opposites: Readonly<Record<string, string>> = {
 };
 
 /**
- * Alternatives of values that `schema` does not allow: none where it allows all. Where some of these values have no
- * schema they are left out; undefined where none has one.
+ * Alternatives of values that `schema` does not allow: none where it allows all. Undefined where they have no schema.
  * @param resolve - returns the target of a `$ref`; throws when there is none
+ * @param leaveOut - called where some of the values have no schema, and are not among the alternatives
  */
 export function negationOf(
   schema: unknown,
   resolve: (reference: unknown) => unknown,
+  leaveOut: () => void,
   depth = 0,
 ): readonly RawSchema[] | undefined {
   if (depth > 16) return undefined;
@@ -39,14 +40,16 @@ export function negationOf(
   if (!isRecord(schema)) return undefined;
   const alternatives: RawSchema[] = [];
   let isWhole = true;
-  const negate = (inner: unknown) => negationOf(inner, resolve, depth + 1);
+  const negate = (inner: unknown) => negationOf(inner, resolve, leaveOut, depth + 1);
   for (const [keyword, value] of Object.entries(schema)) {
     if (annotations.has(keyword) || (value === null && keyword !== 'const')) continue;
+    if (keyword === 'type' && [value].flat().includes('integer')) leaveOut();
     const negated =
       keyword === '$ref' ? negate(resolve(value)) : negatedKeyword(keyword, value, schema, negate);
     isWhole &&= negated !== undefined;
     alternatives.push(...(negated ?? []));
   }
+  if (!isWhole && alternatives.length > 0) leaveOut();
   return isWhole || alternatives.length > 0 ? alternatives : undefined;
 }
 

@@ -379,7 +379,8 @@ class SchemaReader implements ChoiceReader {
       });
       const known = reading.problems.length;
       const exclusive = read(parts);
-      if (reading.problems.length === known) {
+      const hasValues = exclusive.some((node) => node !== undefined);
+      if (reading.problems.length === known && hasValues) {
         reading.tighten(at);
         return exclusive;
       }

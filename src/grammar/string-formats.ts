@@ -12,13 +12,14 @@ const ipv4 = `${byte}(\\.${byte}){3}`;
 const group = '[0-9a-fA-F]{1,4}';
 // All groups, or one gap for a few of them.
 const ipv6 = `(${group}(:${group}){7}|${group}(:${group}){0,3}::(${group}(:${group}){0,2})?|::(${group}(:${group}){0,5})?)`;
-const label = '[A-Za-z0-9]([A-Za-z0-9-]{0,20}[A-Za-z0-9])?';
+const label = '[A-Za-z0-9]{1,20}(-[A-Za-z0-9]{1,20}){0,2}';
 const topLabel = '[A-Za-z]{2,20}';
 const host = `(${label}\\.){1,4}${topLabel}`;
 const path = "[A-Za-z0-9._~!$&'()*+,;=:@-]";
 const query = "[A-Za-z0-9._~!$&'()*+,;=:@/?-]";
 const reference = `/?[A-Za-z0-9._~-]{1,60}(/${path}{0,60}){0,8}(\\?${query}{0,200})?(#${query}{0,60})?`;
-const uri = `(https?|ftp)://${host}(:[1-9][0-9]{0,3})?(/${path}{0,60}){0,8}(\\?${query}{0,200})?(#${query}{0,60})?`;
+const uri = `(https?|ftp)://${host}(:[1-9][0-9]{1,3})?(/${path}{0,60}){0,8}(\\?${query}{0,200})?(#${query}{0,60})?`;
+const url = `(https?|ftp)://${host}(:[1-9][0-9]{1,3})?((/${path}{0,60}){1,8}(\\?${query}{0,200})?(#${query}{0,60})?)?`;
 const digits = '[0-9]{1,4}';
 const dateDuration = `(${digits}Y(${digits}M(${digits}D)?)?|${digits}M(${digits}D)?|${digits}D)`;
 const timeDuration = `(${digits}H(${digits}M(${digits}S)?)?|${digits}M(${digits}S)?|${digits}S)`;
@@ -54,7 +55,7 @@ export const formatPatterns: ReadonlyMap<string, string> = new Map([
   ['hostname', `^(${label}\\.){0,4}${topLabel}$`],
   ['idn-hostname', `^(${label}\\.){0,4}${topLabel}$`],
   ['uri', `^${uri}$`],
-  ['url', `^${uri}$`],
+  ['url', `^${url}$`],
   ['iri', `^${uri}$`],
   ['uri-reference', `^(${uri}|${reference})$`],
   ['iri-reference', `^(${uri}|${reference})$`],
