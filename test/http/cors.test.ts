@@ -1,5 +1,7 @@
+import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { MemoryStore } from '../../src/access/limits/memory-store.ts';
+import { GatewayError } from '../../src/core/errors.ts';
 import { exchange } from '../support/raw-http.ts';
 import { chatBody, listen, postChat, startGateway } from '../support/start-gateway.ts';
 import { bearer, secrets, withKeys } from '../support/test-keys.ts';
@@ -186,6 +188,40 @@ describe('a reply to a page', () => {
       expect.arrayContaining(['allow', 'retry-after-ms', 'www-authenticate', 'x-request-id']),
     );
     expect(exposed.split(', ')).toEqual(expect.arrayContaining([...own]));
+  });
+
+  test.each([
+    ['internal_error', 500],
+    ['queue_full', 503],
+    ['completion_timeout', 504],
+  ] as const)('about a fault of the server can be read, too: %s', async (code, status) => {
+    const { app, engine } = startGateway({ corsOrigins });
+    engine.script.failure = { at: 0, error: new GatewayError(code) };
+    for (const stream of [false, true]) {
+      const payload = chatBody({ stream });
+      const reply = await app.inject({
+        method: 'POST',
+        url: chatPath,
+        headers: { origin },
+        payload,
+      });
+      expect(reply.statusCode).toBe(status);
+      expect(reply.headers['access-control-allow-origin']).toBe(origin);
+    }
+  });
+
+  test('about a body that is too large can be read, too', async () => {
+    const { app } = startGateway({ corsOrigins, limits: { bodyBytes: 1000 } });
+    const headers = { origin, 'content-type': 'application/json' };
+    for (const [payload, coding] of [
+      ['x'.repeat(2000), 'identity'],
+      [gzipSync('x'.repeat(2000)), 'gzip'],
+    ] as const) {
+      const coded = { ...headers, 'content-encoding': coding };
+      const reply = await app.inject({ method: 'POST', url: chatPath, headers: coded, payload });
+      expect(reply.statusCode).toBe(413);
+      expect(reply.headers['access-control-allow-origin']).toBe(origin);
+    }
   });
 
   test('have the wildcard for every origin, and without one', async () => {
