@@ -342,7 +342,7 @@ describe('log probabilities', () => {
 describe('a request that is refused', () => {
   test.each([
     ['a value out of range', { temperature: 101 }, 'invalid_value', 'temperature'],
-    ['what is not supported', { n_probs: 3 }, 'unsupported_parameter', 'n_probs'],
+    ['what is not supported', { lora: [{ id: 0 }] }, 'unsupported_parameter', 'lora'],
     ['no messages', { messages: [] }, 'invalid_value', 'messages'],
   ])('for %s is a BadRequestError with code and param', async (_what, fields, code, param) => {
     for (const stream of [false, true]) {
