@@ -110,6 +110,12 @@ const catalogue = {
 /** Every code a {@link GatewayError} can carry. */
 export type ErrorCode = keyof typeof catalogue;
 
+/** The `code` that clients see, which several causes may share. */
+export function wireCodeOf(code: ErrorCode): string {
+  const row: CatalogueEntry = catalogue[code];
+  return row.wireCode ?? code;
+}
+
 /** What an error may carry beyond its row of the catalogue. */
 export interface ErrorDetail {
   /** Replaces the row's default sentence; names the key, the expectation and the value received. */
@@ -155,7 +161,6 @@ export class GatewayError extends Error {
   readonly isRetryEstimated: boolean;
   /** Whether the client should try again; undefined: the status says so. */
   readonly shouldRetry: boolean | undefined;
-  readonly #wireCode: string;
 
   constructor(code: ErrorCode, detail: ErrorDetail = {}) {
     const row: CatalogueEntry = catalogue[code];
@@ -165,7 +170,6 @@ export class GatewayError extends Error {
     this.status = row.status;
     this.type = row.type;
     this.param = detail.param;
-    this.#wireCode = row.wireCode ?? code;
     const estimate = detail.retryAfterSeconds ?? row.retryAfterSeconds;
     const waitMs = detail.retryAfterMs ?? (estimate && estimate * 1000);
     this.retryAfterMs = waitMs && Math.min(maxRetryMs, Math.ceil(waitMs));
@@ -180,7 +184,7 @@ export class GatewayError extends Error {
         message: this.message,
         type: this.type,
         param: this.param ?? null,
-        code: this.#wireCode,
+        code: wireCodeOf(this.code),
       },
     };
   }

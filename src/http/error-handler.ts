@@ -94,7 +94,9 @@ function toGatewayError(thrown: unknown, request: FastifyRequest): GatewayError 
 
 /** The access log names refusals. Below 500 the message is left out, because it may quote the request. */
 function logFailure(error: GatewayError, request: FastifyRequest): void {
-  const fields = { status: error.status, code: error.code, param: error.param };
+  const { code } = error.toBody().error;
+  const reason = code === error.code ? undefined : error.code;
+  const fields = { status: error.status, code, reason, param: error.param };
   if (error.status === 500) {
     request.log.error({ ...fields, err: error.cause ?? error }, 'request failed');
   } else {

@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.ts';
+import { wireCodeOf } from '../core/errors.ts';
 import type { LogDestination, Logger } from '../log/log.ts';
 import type { RequestRecord, TraceObserver } from './trace/request-trace.ts';
 
@@ -41,10 +42,14 @@ export class AccessLog implements TraceObserver {
   }
 }
 
-/** Fields without a value are omitted; `reason` is why a key was refused. */
+/**
+ * Fields without a value are omitted. `code` is the one that the client saw; `reason` is why a key was refused, or which of
+ * the causes of the code it was.
+ */
 function toFields({ generation, inputTokenCount, ...record }: RequestRecord) {
   const { requestId, keyId, client, method, status, failure, durationMs, sentBytes } = record;
-  const reason = record.keyFailure;
+  const code = failure && wireCodeOf(failure);
+  const reason = record.keyFailure ?? (code === failure ? undefined : failure);
   const base = {
     requestId,
     keyId,
@@ -52,7 +57,7 @@ function toFields({ generation, inputTokenCount, ...record }: RequestRecord) {
     method,
     path: record.path.slice(0, pathLimit),
     status,
-    code: failure,
+    code,
     reason,
     durationMs: rounded(durationMs),
     sentBytes,

@@ -59,7 +59,7 @@ describe('a server with a folder for logs', () => {
     renameSync(accessPath, `${accessPath}.moved`);
     server.child.kill('SIGUSR2');
     await expect.poll(() => existsSync(accessPath), patience).toBe(true);
-    await server.chat({ temperature: 9 }, { requestId: 'second' });
+    await server.chat({ temperature: -9 }, { requestId: 'second' });
     await expect
       .poll(() => linesOf(accessPath), patience)
       .toMatchObject([{ status: 400, code: 'invalid_value', requestId: 'second' }]);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { MemoryStore } from '../../src/access/limits/memory-store.ts';
 import { GatewayError } from '../../src/core/errors.ts';
-import { chatBody, postChat, startGateway } from '../support/start-gateway.ts';
+import { chatBody, listen, postChat, startGateway } from '../support/start-gateway.ts';
 import { bearer, secrets, withKeys } from '../support/test-keys.ts';
 
 const secret = 'sk-very-secret';
@@ -59,7 +59,7 @@ describe('the access log', () => {
 
   test('has a line for what is refused, with its code', async () => {
     const { app, lines } = start();
-    await postChat(app, { temperature: 9 });
+    await postChat(app, { temperature: -9 });
     await app.inject('/nowhere?key=value');
     await app.inject({ method: 'DELETE', url: '/v1/models' });
     await app.inject('/%ff');
@@ -93,6 +93,40 @@ describe('the access log', () => {
     engine.script.failure = { at: 1, error: new GatewayError('sequence_failed') };
     await postChat(app, { stream: true });
     expect(lines()).toMatchObject([{ status: 200, code: 'sequence_failed', promptTokenCount: 3 }]);
+  });
+
+  test('has the code that the client saw, and which of its causes it was', async () => {
+    const { app, engine, lines, logLines } = start('json', { generationTimeoutMs: 20 });
+    engine.script.beforeEvent = () => new Promise(() => {});
+    const reply = await postChat(app);
+    expect(reply.statusCode).toBe(504);
+    const { code } = reply.json().error;
+    expect(code).toBe('request_timeout');
+    expect(lines()).toMatchObject([{ status: 504, code, reason: 'completion_timeout' }]);
+    expect(logLines.filter(({ msg }) => msg === 'request refused')).toMatchObject([
+      { code, reason: 'completion_timeout' },
+    ]);
+  });
+
+  test('has no longer wait of a cancelled request than the request itself', async () => {
+    const { app, engine, lines } = start();
+    engine.script.timings = { queueMs: 60_000, prefillMs: 1, decodeMs: 1 };
+    engine.script.beforeEvent = (index) => (index === 1 ? new Promise(() => {}) : undefined);
+    const { baseUrl } = await listen(app);
+    const controller = new AbortController();
+    const reply = await fetch(`${baseUrl}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(chatBody({ stream: true })),
+      signal: controller.signal,
+    });
+    await reply.body?.getReader().read();
+    controller.abort();
+    await engine.until(({ endings }) => endings.length === 1);
+    await expect.poll(() => lines().length).toBe(1);
+    const { queueMs, durationMs, finishReason } = lines()[0] as Record<string, number>;
+    expect(finishReason).toBe('cancelled');
+    expect(queueMs).toBeLessThanOrEqual(durationMs as number);
   });
 
   test('leaves out the probes of monitoring, except at level debug', async () => {

@@ -59,7 +59,7 @@ describe.each(paths)('%s', (path) => {
     [{ messages: [] }, 'messages', 'invalid_value'],
     [{ messages: [{ role: 'king', content: '' }] }, 'messages[0].role', 'invalid_value'],
     [{ messages: [{ role: 'user', content: '\ud800' }] }, 'messages[0].content', 'invalid_value'],
-    [{ temperature: 3 }, 'temperature', 'invalid_value'],
+    [{ temperature: 101 }, 'temperature', 'invalid_value'],
     [{ top_logprobs: 3 }, 'top_logprobs', 'invalid_value'],
     [
       { chat_template_kwargs: { messages: [] } },

@@ -76,6 +76,16 @@ describe('an embedding', () => {
         [1, 2],
       ],
     ],
+    // The fake engine numbers the words of each text from 0.
+    ['tokens and texts as one input', [9, 'a b', 7], [[[9, 0, 1, 7]], [4]]],
+    [
+      'the same within an array',
+      [['a', 9], 'b', [5, 'c']],
+      [
+        [[0, 9], 'b', [5, 0]],
+        [2, 1, 2],
+      ],
+    ],
     [
       'strings beside arrays',
       ['a', [6, 7]],
@@ -150,8 +160,8 @@ describe('fields of a request', () => {
     [{ input: ['a', ''] }, 'input[1]', 'invalid_value', 'non-empty'],
     [{ input: ['a', null] }, 'input[1]', 'invalid_value', 'received null'],
     [{ input: [[1], []] }, 'input[1]', 'invalid_value', 'an empty array'],
-    [{ input: [[1], ['a']] }, 'input[1][0]', 'invalid_value', 'an integer'],
-    [{ input: [1, 'a'] }, 'input[1]', 'invalid_value', 'received a string'],
+    [{ input: [[1], [[2]]] }, 'input[1][0]', 'invalid_value', 'a string or an integer'],
+    [{ input: [[1], [null]] }, 'input[1][0]', 'invalid_value', 'received null'],
     [{ input: [1, [2]] }, 'input[1]', 'invalid_value', 'received an array'],
     [{ input: [1.5] }, 'input[0]', 'invalid_value', '1.5'],
     [{ input: [-1] }, 'input[0]', 'invalid_value', '-1'],

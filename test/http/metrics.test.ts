@@ -336,7 +336,7 @@ describe('what is counted', () => {
 
   test('refusals, by code and not as requests', async () => {
     const gateway = startGateway();
-    await postChat(gateway.app, { temperature: 9 });
+    await postChat(gateway.app, { temperature: -9 });
     await gateway.app.inject('/nowhere/at/all');
     await gateway.app.inject('/%ff');
     const series = await scrape(gateway);

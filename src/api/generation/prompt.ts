@@ -69,7 +69,10 @@ export async function promptText(tokenizer: Tokenizer, { content }: PlainSource)
 }
 
 /** Only a text at the beginning gets a BOS token in front; tokens are taken as they are. */
-async function tokensOf(tokenizer: Tokenizer, content: PromptParts): Promise<readonly number[]> {
+export async function tokensOf(
+  tokenizer: Tokenizer,
+  content: PromptParts,
+): Promise<readonly number[]> {
   const runs = await Promise.all(
     runsOf(content).map((run, index) =>
       typeof run === 'string'

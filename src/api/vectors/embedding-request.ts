@@ -1,11 +1,12 @@
 import { GatewayError } from '../../core/errors.ts';
-import type { Embedder, EmbeddingInput } from '../../engine/embedder.ts';
+import type { Embedder } from '../../engine/embedder.ts';
 import type { EngineInfo } from '../../engine/engine.ts';
 import type { ServedModel } from '../../model/registry.ts';
 import { checkBodyFields } from '../fields/body-fields.ts';
 import { type BodyRequest, RequestProblems } from '../fields/request-problems.ts';
 import { chooseModel, type ModelChoice, requireEmbedder } from '../fields/served-model.ts';
 import { checkTokenIds } from '../fields/token-ids.ts';
+import type { PromptParts } from '../generation/prompt.ts';
 import {
   EmbeddingRequest,
   type EncodingFormat,
@@ -17,7 +18,7 @@ import {
 export interface InputContent {
   /** Path in the request's body, such as `input[2]`. */
   readonly path: string;
-  readonly content: EmbeddingInput;
+  readonly content: string | PromptParts;
 }
 
 /** A request for embeddings whose body is validated and normalised. */
@@ -93,7 +94,7 @@ function requireAtMost(
 function readInputs(input: RequestInput): InputContent[] {
   if (typeof input === 'string') return [{ path: 'input', content: input }];
   if (input.some((part) => typeof part === 'number')) {
-    return [{ path: 'input', content: input.map(requireToken) }];
+    return [{ path: 'input', content: input.map(requirePart) }];
   }
   if (input.length > maxInputCount) {
     throw new GatewayError('invalid_value', {
@@ -107,10 +108,10 @@ function readInputs(input: RequestInput): InputContent[] {
   }));
 }
 
-function requireToken(part: string | number | readonly number[], index: number): number {
-  if (typeof part === 'number') return part;
+function requirePart(part: string | number | PromptParts, index: number): string | number {
+  if (typeof part === 'string' || typeof part === 'number') return part;
   throw new GatewayError('invalid_value', {
     param: `input[${index}]`,
-    message: `\`input[${index}]\` must be a token id, because other items of \`input\` are; received ${typeof part === 'string' ? 'a string' : 'an array'}.`,
+    message: `\`input[${index}]\` must be a text or a token id, because other items of \`input\` are token ids; received an array.`,
   });
 }

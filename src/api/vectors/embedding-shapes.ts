@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox';
 import { optional } from '../fields/optional.ts';
+import type { PromptParts } from '../generation/prompt.ts';
 
 /** Maximum inputs of one request; OpenAI's limit. */
 export const maxInputCount = 2048;
@@ -7,8 +8,11 @@ export const maxInputCount = 2048;
 /** The form of a vector: numbers, or little-endian 32-bit floats in base64. */
 export type EncodingFormat = 'float' | 'base64';
 
-/** A text, an array of token ids, or an array of texts and such arrays. */
-export type RequestInput = string | readonly (string | number | readonly number[])[];
+/**
+ * A text, or an array. An array with token ids is one input of texts and tokens; any other array holds inputs, each a text or
+ * an array of texts and tokens.
+ */
+export type RequestInput = string | readonly (string | number | PromptParts)[];
 
 /** OpenAI's fields, and two for truncation. */
 export const EmbeddingRequest = Type.Object({
@@ -22,7 +26,7 @@ export const EmbeddingRequest = Type.Object({
       minLength: 1,
       minimum: 0,
       minItems: 1,
-      items: { type: 'integer', minimum: 0 },
+      items: { type: ['string', 'integer'], minimum: 0 },
     },
   }),
   encoding_format: Type.Optional(

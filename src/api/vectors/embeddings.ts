@@ -1,7 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { inputErrors, type RouteDoc } from '../../core/route-doc.ts';
+import type { EmbeddingInput } from '../../engine/embedder.ts';
+import type { Tokenizer } from '../../engine/tokenizer.ts';
+import { tokensOf } from '../generation/prompt.ts';
 import { embeddingListText } from './embedding-reply.ts';
-import { readEmbedding } from './embedding-request.ts';
+import { type InputContent, readEmbedding } from './embedding-request.ts';
 import { EmbeddingList, EmbeddingRequest, toInputUsage } from './embedding-shapes.ts';
 import { type InputDeps, metered, prepared, replyWithInputs } from './input-work.ts';
 
@@ -13,9 +16,12 @@ export const embeddings: FastifyPluginAsyncTypebox<InputDeps> = async (app, deps
     const { card, engine } = model;
     return replyWithInputs(request, reply, deps, async (signal) => {
       const { contextLength } = engine.info.embedding;
+      const contents = await Promise.all(
+        parsed.inputs.map(({ content }) => toEmbeddingInput(content, engine.tokenizer)),
+      );
       const inputs = await prepared(
         embedder.prepareInputs(
-          parsed.inputs.map(({ content }) => content),
+          contents,
           parsed.truncation === 'context' ? contextLength : parsed.truncation,
         ),
         { contextLength, pathOf: (index) => parsed.inputs[index]?.path ?? 'input' },
@@ -34,6 +40,16 @@ export const embeddings: FastifyPluginAsyncTypebox<InputDeps> = async (app, deps
     });
   });
 };
+
+/** Texts among tokens become tokens, too. */
+function toEmbeddingInput(
+  content: InputContent['content'],
+  tokenizer: Tokenizer,
+): EmbeddingInput | Promise<EmbeddingInput> {
+  if (typeof content === 'string') return content;
+  const isMixed = content.some((part) => typeof part === 'string');
+  return isMixed ? tokensOf(tokenizer, content) : (content as readonly number[]);
+}
 
 const doc: RouteDoc = {
   operationId: 'createEmbedding',

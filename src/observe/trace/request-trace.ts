@@ -96,7 +96,21 @@ export class RequestTrace {
   }
 
   get generation(): GenerationRecord | undefined {
-    return this.#generation?.submitted ? this.#generation.record : undefined;
+    if (this.#generation?.submitted !== true) return undefined;
+    const { record } = this.#generation;
+    const sequences = record.sequences.map((sequence) => this.#withinRequest(sequence));
+    return { ...record, sequences };
+  }
+
+  /** A cancelled sequence leaves the queue after the request is over: its wait counts up to there. */
+  #withinRequest(sequence: SequenceRecord): SequenceRecord {
+    if (sequence.finishReason !== 'cancelled') return sequence;
+    const { queueMs, prefillMs, decodeMs } = sequence.timings;
+    const roomMs = Math.max(0, this.durationMs - prefillMs - decodeMs);
+    return {
+      ...sequence,
+      timings: { ...sequence.timings, queueMs: Math.min(queueMs, roomMs) },
+    };
   }
 
   /** At most one call for each request. The caller ends the returned trace however the generation ends. */
