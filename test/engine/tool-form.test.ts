@@ -117,6 +117,7 @@ describe('tools, where the chat template knows none', () => {
       events.map((event) => (event.type === 'text-delta' ? event.text : '')).join(''),
     );
     expect(free).not.toBe('');
-    expect(free).toBe(none);
+    // Blanks before a reply that may call belong to its format.
+    expect(free?.trimStart()).toBe(none?.trimStart());
   });
 });

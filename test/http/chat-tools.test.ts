@@ -148,6 +148,31 @@ describe('what reaches the engine', () => {
       { tools: [clock], parallel_tool_calls: false },
       { tools: [tools[1]], toolChoice: 'auto', parallelToolCalls: false },
     ],
+    [{ tools: Array(500).fill(clock) }, { tools: Array(500).fill(tools[1]), toolChoice: 'auto' }],
+    [
+      { tools: [{ type: 'function', function: { name: 'mcp:github/repos.list@v2' } }] },
+      { tools: [{ name: 'mcp:github/repos.list@v2' }], toolChoice: 'auto' },
+    ],
+    [
+      {
+        tools: [
+          {
+            type: 'function',
+            function: { name: 'f', parameters: { type: 'object', properties: { a: true } } },
+          },
+        ],
+      },
+      {
+        tools: [
+          {
+            name: 'f',
+            parameters: { type: 'object', properties: { a: true } },
+            enforced: { type: 'object', properties: { a: {} } },
+          },
+        ],
+        toolChoice: 'auto',
+      },
+    ],
     [{ parallel_tool_calls: true }, {}],
     [{ reasoning_effort: 'none' }, { thinking: false }],
     [
@@ -213,7 +238,11 @@ describe('what is refused', () => {
 
   test.each([
     [{ tools: 'x' }, 'tools', 'invalid_value'],
-    [{ tools: Array(129).fill(clock) }, 'tools', 'invalid_value'],
+    [
+      { tools: [{ type: 'function', function: { name: 'x'.repeat(129) } }] },
+      'tools[0].function.name',
+      'invalid_value',
+    ],
     [{ tools: [{ type: 'custom', custom: {} }] }, 'tools[0].type', 'unsupported_parameter'],
     [{ tools: [clock, {}] }, 'tools[1].type', 'missing_required_parameter'],
     [{ tools: [{ type: 'function' }] }, 'tools[0].function', 'missing_required_parameter'],

@@ -58,7 +58,7 @@ Prompt Chat::Prepare(const std::string& request_text) const {
   Tokenize(rendered.prompt, mark, &prompt);
   prompt.stops = rendered.additional_stops;
   if (calls_tools || rendered.supports_thinking || !inputs.json_schema.empty()) {
-    SetFormat(*model_, rendered, inputs, &prompt);
+    SetFormat(*model_, rendered, inputs, request.tool_names, &prompt);
   }
   SetGrammar(*model_, rendered, inputs, &prompt.constraints);
   SetReasoning(*model_, rendered, request.thinking_budget, &prompt.constraints);

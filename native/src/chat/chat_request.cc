@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "grammar/reply_grammar.h"
 
 namespace {
 
@@ -71,6 +72,36 @@ std::vector<common_chat_tool> ReadEnforcedTools(const common_json& request,
   return tools;
 }
 
+std::vector<std::string> NamesOf(const std::vector<common_chat_tool>& tools) {
+  std::vector<std::string> names;
+  for (const common_chat_tool& tool : tools) names.push_back(tool.name);
+  return names;
+}
+
+// Gives tools names that the chat format can tell apart, in the history as well.
+void RenameTools(ChatRequest* request) {
+  common_chat_templates_inputs& inputs = request->inputs;
+  const std::vector<std::string> names = DistinctToolNames(NamesOf(inputs.tools));
+  std::map<std::string, std::string> renamed;
+  for (size_t i = 0; i < names.size(); ++i) {
+    std::string& name = inputs.tools[i].name;
+    if (name == names[i]) continue;
+    request->tool_names.emplace(names[i], name);
+    renamed.emplace(name, names[i]);
+    name = names[i];
+  }
+  // Of tools with the same name, the history means the first.
+  for (const std::string& name : names) renamed.erase(name);
+  if (renamed.empty()) return;
+  const auto rename = [&](std::string* name) {
+    if (const auto found = renamed.find(*name); found != renamed.end()) *name = found->second;
+  };
+  for (common_chat_msg& message : inputs.messages) {
+    for (common_chat_tool_call& call : message.tool_calls) rename(&call.name);
+    if (message.role == "tool") rename(&message.tool_name);
+  }
+}
+
 }  // namespace
 
 ChatRequest ReadChatRequest(const std::string& text, const ChatTemplate& chat_template) {
@@ -81,6 +112,10 @@ ChatRequest ReadChatRequest(const std::string& text, const ChatTemplate& chat_te
   if (request.calls_tools()) {
     request.enforced_tools =
         ReadEnforcedTools(json, request.inputs.tools, chat_template.call_format());
+  }
+  RenameTools(&request);
+  for (size_t i = 0; i < request.enforced_tools.size(); ++i) {
+    request.enforced_tools[i].name = request.inputs.tools[i].name;
   }
   return request;
 }

@@ -3,6 +3,7 @@
 
 #include <common/chat.h>
 
+#include <map>
 #include <string>
 
 #include "chat/chat_template.h"
@@ -26,6 +27,8 @@ struct ChatRequest {
   // What calls have to follow, with the part of their schemas that can be enforced. Equal to
   // `inputs.tools` where nothing else was asked for.
   std::vector<common_chat_tool> enforced_tools;
+  // The client's names of tools by the ones that the prompt and the reply have, where they differ.
+  std::map<std::string, std::string> tool_names;
   // -1 for no limit.
   int32_t thinking_budget = -1;
 

@@ -7,7 +7,9 @@
 #include <mutex>
 #include <optional>
 #include <utility>
+#include <vector>
 
+#include "chat/readable_tools.h"
 #include "chat/template_probe.h"
 #include "chat/template_refusal.h"
 #include "core/error.h"
@@ -40,6 +42,33 @@ auto WithOwnWords(const Render& render) {
   }
 }
 
+// True if the prompt of a tool with an unusual schema does not show its parameters.
+bool HidesSchemas(const LayoutFinder::Render& render) {
+  common_chat_templates_inputs inputs;
+  common_chat_msg question;
+  question.role = "user";
+  question.content = "Hello";
+  inputs.messages = {question};
+  for (const char* parameters :
+       {R"({"type": "object", "properties": {"probeProperty": {}}})",
+        R"({"anyOf": [{"type": "object", "properties": {"probeChoice": {}}}]})"}) {
+    inputs.tools = {{"probe", "A probe", parameters}};
+    try {
+      if (!ShowsParameters(render(inputs), inputs.tools)) return true;
+    } catch (const std::exception&) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool HaveSameTexts(const std::vector<common_chat_tool>& some,
+                   const std::vector<common_chat_tool>& others) {
+  return std::ranges::equal(some, others, [](const auto& one, const auto& other) {
+    return one.parameters == other.parameters && one.description == other.description;
+  });
+}
+
 }  // namespace
 
 ChatTemplate::ChatTemplate(const llama_model* model, const std::string& template_override) {
@@ -63,6 +92,7 @@ ChatTemplate::ChatTemplate(const llama_model* model, const std::string& template
     supports_tools_ = true;
     call_format_ = CallFormat();
   }
+  FindHistoryForm();
 }
 
 void ChatTemplate::FindCallFormat() {
@@ -83,10 +113,28 @@ void ChatTemplate::FindCallFormat() {
   if (call_grammar) call_format_ = CallFormat(*call_grammar, kProbeValue);
 }
 
+void ChatTemplate::FindHistoryForm() {
+  const auto render = [this](const common_chat_templates_inputs& inputs) {
+    return RenderArranged(inputs);
+  };
+  call_adapter_ = std::make_unique<const CallAdapter>(
+      render, common_chat_templates_get_caps(templates_.get()).at("supports_object_arguments"));
+  if (!supports_tools_ || tool_form_) return;
+  tool_display_ = std::make_unique<const ToolDisplay>(render);
+  hides_schemas_ = HidesSchemas(render);
+  const std::string with_tools = common_chat_templates_source(templates_.get(), "tool_use");
+  toolless_templates_ = common_chat_templates_init(
+      nullptr,
+      "{%- set tools = [] -%}" +
+          (with_tools.empty() ? common_chat_templates_source(templates_.get()) : with_tools));
+}
+
 common_chat_templates_inputs ChatTemplate::Arranged(
     const common_chat_templates_inputs& inputs) const {
   common_chat_templates_inputs arranged = inputs;
-  arranged.messages = layouts_->Find(inputs).Arrange(inputs.messages);
+  if (tool_display_) tool_display_->Show(&arranged);
+  arranged.messages = layouts_->Find(arranged).Arrange(arranged.messages);
+  call_adapter_->Adapt(&arranged.messages);
   return arranged;
 }
 
@@ -97,7 +145,19 @@ common_chat_params ChatTemplate::Apply(const common_chat_templates_inputs& input
 // The prompt of the model's template, with the reply's form of the same without its end token.
 common_chat_params ChatTemplate::ApplyArranged(const common_chat_templates_inputs& inputs) const {
   if (renders_plainly_ && IsPlain(inputs)) return ApplyPlainly(templates_.get(), inputs);
-  common_chat_params rendered = common_chat_templates_apply(templates_.get(), inputs);
+  common_chat_params rendered;
+  try {
+    rendered = common_chat_templates_apply(templates_.get(), inputs);
+  } catch (const std::exception&) {
+    if (inputs.tools.empty() || !toolless_templates_) throw;
+    std::string prompt = RenderArranged(inputs);
+    rendered = common_chat_templates_apply(toolless_templates_.get(), inputs);
+    rendered.prompt = std::move(prompt);
+    return rendered;
+  }
+  if (hides_schemas_ && !ShowsParameters(rendered.prompt, inputs.tools)) {
+    rendered.prompt = RenderArranged(inputs);
+  }
   if (!unmarked_templates_ || inputs.tools.empty()) return rendered;
   common_chat_params form = common_chat_templates_apply(unmarked_templates_.get(), inputs);
   form.prompt = std::move(rendered.prompt);
@@ -108,8 +168,32 @@ std::string ChatTemplate::RenderPrompt(const common_chat_templates_inputs& input
   return WithOwnWords([&] { return RenderArranged(Arranged(inputs)); });
 }
 
-// Without a call, llama.cpp builds no grammar of the tools' schemas.
 std::string ChatTemplate::RenderArranged(const common_chat_templates_inputs& inputs) const {
+  // A template that writes schemas in its own notation may fail on unusual ones, or leave them out.
+  std::optional<std::string> incomplete;
+  std::exception_ptr failure;
+  common_chat_templates_inputs shown = inputs;
+  for (const auto reader : {std::optional<SchemaReader>(), std::optional(SchemaReader::kTypes),
+                            std::optional(SchemaReader::kScalars)}) {
+    if (reader) {
+      std::vector<common_chat_tool> tools = ReadableTools(inputs.tools, *reader);
+      if (HaveSameTexts(tools, shown.tools)) continue;
+      shown.tools = std::move(tools);
+    }
+    try {
+      std::string prompt = RenderAsGiven(shown);
+      if (!hides_schemas_ || ShowsParameters(prompt, inputs.tools)) return prompt;
+      if (!incomplete) incomplete = std::move(prompt);
+    } catch (const std::exception&) {
+      if (!failure) failure = std::current_exception();
+    }
+  }
+  if (!incomplete) std::rethrow_exception(failure);
+  return *incomplete;
+}
+
+// Without a call, llama.cpp builds no grammar of the tools' schemas.
+std::string ChatTemplate::RenderAsGiven(const common_chat_templates_inputs& inputs) const {
   common_chat_templates_inputs shown = inputs;
   shown.tool_choice = COMMON_CHAT_TOOL_CHOICE_NONE;
   shown.force_pure_content = !has_own_code_;

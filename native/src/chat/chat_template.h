@@ -7,7 +7,9 @@
 #include <memory>
 #include <string>
 
+#include "chat/call_adapter.h"
 #include "chat/layout_finder.h"
+#include "chat/tool_display.h"
 #include "chat/tool_form.h"
 #include "grammar/reply_grammar.h"
 
@@ -38,14 +40,20 @@ class ChatTemplate {
 
  private:
   void FindCallFormat();
+  void FindHistoryForm();
   common_chat_templates_inputs Arranged(const common_chat_templates_inputs& inputs) const;
   common_chat_params ApplyArranged(const common_chat_templates_inputs& inputs) const;
   std::string RenderArranged(const common_chat_templates_inputs& inputs) const;
+  std::string RenderAsGiven(const common_chat_templates_inputs& inputs) const;
 
   common_chat_templates_ptr templates_;
   // Where an end token misleads the analysis of `templates_`: the same without one. Else null.
   common_chat_templates_ptr unmarked_templates_;
+  // The same without tools in the prompt, for schemas that the template cannot read.
+  common_chat_templates_ptr toolless_templates_;
   std::unique_ptr<const ToolForm> tool_form_;
+  std::unique_ptr<const ToolDisplay> tool_display_;
+  std::unique_ptr<const CallAdapter> call_adapter_;
   std::unique_ptr<const LayoutFinder> layouts_;
   CallFormat call_format_;
   bool supports_thinking_ = false;
@@ -53,6 +61,8 @@ class ChatTemplate {
   bool renders_plainly_ = false;
   // llama.cpp renders it without an analysis of how replies look.
   bool has_own_code_ = false;
+  // True for a template that leaves out, or refuses, what it does not know of a tool's schema.
+  bool hides_schemas_ = false;
   bool supports_tools_ = false;
   bool supports_parallel_calls_ = false;
 };

@@ -38,8 +38,10 @@ std::string ReplyGrammar(const common_chat_params& rendered,
 }
 
 void SetFormat(const Model& model, const common_chat_params& rendered,
-               const common_chat_templates_inputs& inputs, Prompt* prompt) {
+               const common_chat_templates_inputs& inputs,
+               const std::map<std::string, std::string>& tool_names, Prompt* prompt) {
   auto format = std::make_shared<ReplyFormat>();
+  format->tool_names = tool_names;
   format->params = common_chat_parser_params(rendered);
   format->params.reasoning_format = inputs.reasoning_format;
   format->params.is_continuation = inputs.continue_final_message != COMMON_CHAT_CONTINUATION_NONE;

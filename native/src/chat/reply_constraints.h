@@ -4,6 +4,7 @@
 
 #include <common/chat.h>
 
+#include <map>
 #include <string>
 
 #include "chat/prompt.h"
@@ -14,9 +15,11 @@ class Model;
 std::string ReplyGrammar(const common_chat_params& rendered,
                          const common_chat_templates_inputs& inputs);
 
-// Sets how to parse the reply.
+// Sets how to parse the reply. `tool_names` has the client's names of tools by those of the reply,
+// where they differ.
 void SetFormat(const Model& model, const common_chat_params& rendered,
-               const common_chat_templates_inputs& inputs, Prompt* prompt);
+               const common_chat_templates_inputs& inputs,
+               const std::map<std::string, std::string>& tool_names, Prompt* prompt);
 
 // Sets the grammar and what triggers it. Throws std::invalid_argument where the format has no place
 // for a schema.

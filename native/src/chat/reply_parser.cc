@@ -74,7 +74,8 @@ void ReplyParser::Emit(const common_chat_msg& message, bool is_last,
     const bool is_named = !call.arguments.empty() || i + 1 < calls.size() || is_last;
     if (!sent.announced && is_named && !call.name.empty()) {
       sent.announced = true;
-      delta.call_name = call.name;
+      const auto client_name = format_->tool_names.find(call.name);
+      delta.call_name = client_name == format_->tool_names.end() ? call.name : client_name->second;
       delta.call_id = call.id;
     }
     if (!sent.announced) break;

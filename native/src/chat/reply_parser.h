@@ -6,6 +6,7 @@
 #include <common/chat.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +14,8 @@
 // How a template family writes its replies.
 struct ReplyFormat {
   common_chat_parser_params params;
+  // Names of tools in a reply that are not the client's, and the client's.
+  std::map<std::string, std::string> tool_names;
 };
 
 // The next piece of a reply.

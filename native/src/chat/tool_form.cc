@@ -44,12 +44,14 @@ constexpr const char* kTemplate = R"({%- if tools -%}
     {%- endif -%}
 {%- endif -%})";
 
-void AppendParagraph(const std::string& text, std::string* content) {
-  if (!content->empty()) *content += "\n\n";
-  *content += text;
+std::string CallInWords(const common_chat_tool_call& call) {
+  return "<tool_call>\n{\"name\": " + common_json::make(call.name).dump() +
+         ", \"arguments\": " + (call.arguments.empty() ? "{}" : call.arguments) + "}\n</tool_call>";
 }
 
-std::string ToolsInWords(const std::vector<common_chat_tool>& tools) {
+}  // namespace
+
+std::string ToolsInWords(const std::vector<common_chat_tool>& tools, const std::string& example) {
   std::string text = "You can call these functions, one JSON description a line:\n<tools>\n";
   for (const common_chat_tool& tool : tools) {
     const common_json description = {
@@ -59,19 +61,20 @@ std::string ToolsInWords(const std::vector<common_chat_tool>& tools) {
     };
     text += description.dump() + "\n";
   }
-  return text +
-         "</tools>\n"
-         "To call one, write its name and arguments as JSON between these marks:\n"
-         "<tool_call>\n{\"name\": ..., \"arguments\": {...}}\n</tool_call>\n"
-         "Its result comes back between <tool_response> and </tool_response>.";
+  text += "</tools>";
+  if (example.empty()) return text;
+  return text + "\nTo call one, write its name and arguments in this form:\n" + example;
 }
 
-std::string CallInWords(const common_chat_tool_call& call) {
-  return "<tool_call>\n{\"name\": " + common_json::make(call.name).dump() +
-         ", \"arguments\": " + (call.arguments.empty() ? "{}" : call.arguments) + "}\n</tool_call>";
+void AddToSystemMessage(const std::string& text, std::vector<common_chat_msg>* messages) {
+  if (messages->empty() || messages->front().role != "system") {
+    common_chat_msg system;
+    system.role = "system";
+    messages->insert(messages->begin(), std::move(system));
+  }
+  std::string& content = messages->front().content;
+  content += (content.empty() ? "" : "\n\n") + text;
 }
-
-}  // namespace
 
 ToolForm::ToolForm(const llama_model* model)
     : templates_(common_chat_templates_init(model, kTemplate)) {}
@@ -109,14 +112,11 @@ common_chat_templates_inputs ToolForm::InWords(const common_chat_templates_input
   written.tools.clear();
   written.tool_choice = COMMON_CHAT_TOOL_CHOICE_NONE;
   if (inputs.tools.empty()) return written;
-
-  const bool has_system = !written.messages.empty() && written.messages.front().role == "system";
-  if (!has_system) {
-    common_chat_msg system;
-    system.role = "system";
-    written.messages.insert(written.messages.begin(), std::move(system));
-  }
-  AppendParagraph(ToolsInWords(inputs.tools), &written.messages.front().content);
+  const std::string tools =
+      ToolsInWords(inputs.tools,
+                   "<tool_call>\n{\"name\": ..., \"arguments\": {...}}\n</tool_call>") +
+      "\nIts result comes back between <tool_response> and </tool_response>.";
+  AddToSystemMessage(tools, &written.messages);
   return written;
 }
 
@@ -126,6 +126,11 @@ common_chat_params ToolForm::ReplyForm(common_chat_templates_inputs inputs,
   const bool opens_thought = end != std::string::npos &&
                              std::string_view(prompt).substr(0, end + 1).ends_with(kThinkingMark);
   inputs.chat_template_kwargs["opens_thought"] = opens_thought ? "true" : "false";
+  // The form depends on nothing before the last message.
+  inputs.messages.erase(inputs.messages.begin(), inputs.messages.end() - 1);
+  common_chat_msg& last = inputs.messages.front();
+  last.tool_calls.clear();
+  if (last.role != "assistant") last.role = "user";
   return common_chat_templates_apply(templates_.get(), inputs);
 }
 

@@ -8,6 +8,12 @@
 #include <string>
 #include <vector>
 
+// Descriptions of `tools`, and with a non-empty `example` how a call of one is written.
+std::string ToolsInWords(const std::vector<common_chat_tool>& tools, const std::string& example);
+
+// Adds a paragraph to the first message if it is a system message, else such a message before it.
+void AddToSystemMessage(const std::string& text, std::vector<common_chat_msg>* messages);
+
 class ToolForm {
  public:
   // `model` only has to outlive the constructor.

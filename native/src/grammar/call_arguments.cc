@@ -38,10 +38,12 @@ void TakeOnce(const std::vector<std::string>& arguments, std::string* body) {
 }
 
 // llama.cpp keeps one rule where names differ in nothing but signs.
-void CheckNames(const std::vector<std::string>& names, std::set<std::string> taken) {
-  for (const std::string& name : names) {
-    if (!taken.insert(RuleName(name)).second) {
-      RefuseToWrite(Concat({"`", name, "` beside other names that have the same letters"}));
+void CheckNames(const std::vector<Argument>& arguments) {
+  std::set<std::string> taken;
+  for (const Argument& argument : arguments) {
+    if (!taken.insert(RuleName(argument.name)).second) {
+      RefuseToWrite(
+          Concat({"`", argument.name, "` beside other names that have the same letters"}));
     }
   }
 }
@@ -196,16 +198,10 @@ void CloseWithoutBlanks(const std::string& tool, GrammarRules* rules) {
 std::string StrictArguments(const std::string& grammar, const CallForm* form,
                             const std::vector<common_chat_tool>& tools) {
   GrammarRules rules(grammar);
-  std::vector<std::string> names;
-  for (const common_chat_tool& tool : tools) names.push_back(tool.name);
-  // The names of llama.cpp's own rules without `tool-` before them.
-  CheckNames(names, {"call", "calls", "call-root", "call-first"});
   for (const common_chat_tool& tool : tools) {
     const ToolSchema schema(tool.parameters);
     const std::vector<Argument> arguments = ToolSchema::PropertiesOf(schema.Object());
-    names.clear();
-    for (const Argument& argument : arguments) names.push_back(argument.name);
-    CheckNames(names, {});
+    CheckNames(arguments);
     if (form != nullptr) {
       SetCallRule(*form, tool.name, arguments, schema, &rules);
       continue;

@@ -2,10 +2,28 @@
 
 #include <common/json-schema-to-grammar.h>
 
+#include <set>
+#include <utility>
+
 #include "grammar/call_arguments.h"
 #include "grammar/call_form.h"
 #include "grammar/call_grammar.h"
+#include "grammar/grammar_rules.h"
 #include "grammar/written_rules.h"
+
+std::vector<std::string> DistinctToolNames(const std::vector<std::string>& names) {
+  // llama.cpp's own rules, without `tool-` before them.
+  std::set<std::string> rules = {"call", "calls", "call-root", "call-first"};
+  std::vector<std::string> distinct;
+  for (const std::string& name : names) {
+    std::string other = name;
+    for (int number = 2; !rules.insert(RuleName(other)).second; ++number) {
+      other = Concat({name, "_", std::to_string(number)});
+    }
+    distinct.push_back(std::move(other));
+  }
+  return distinct;
+}
 
 CallFormat::CallFormat(std::string_view grammar, std::string_view value)
     : has_json_arguments_(grammar.find(value) != std::string_view::npos),

@@ -23,6 +23,10 @@
 
 struct CallForm;
 
+// `names` of tools in a form in which llama.cpp's grammars tell them apart: it makes one rule of
+// names that differ in nothing but signs. A name that looks like an earlier one gets a number.
+std::vector<std::string> DistinctToolNames(const std::vector<std::string>& names);
+
 // How the calls of one chat format hold their arguments.
 class CallFormat {
  public:

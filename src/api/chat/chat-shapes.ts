@@ -61,7 +61,8 @@ const RequestMessage = Type.Object({
 export type RequestMessage = Static<typeof RequestMessage>;
 
 const RequestFunction = Type.Object({
-  name: Type.String({ pattern: '^[a-zA-Z0-9_-]{1,64}$' }),
+  /** OpenAI's names, and those of MCP servers. */
+  name: Type.String({ pattern: '^[a-zA-Z0-9_.:/@-]{1,128}$' }),
   description: optional(Type.String()),
   parameters: optional(Type.Object({})),
   strict: optional(Type.Boolean()),
@@ -132,8 +133,6 @@ const FunctionChoice = Type.Unsafe<ToolChoice | null>({
   }),
 });
 
-const maxToolCount = 128;
-
 /** A text, or Anthropic's text blocks. */
 const System = Type.Unsafe<string | { readonly text: string }[] | null>({
   type: ['string', 'array', 'null'],
@@ -154,11 +153,11 @@ export const ChatCompletionRequest = Type.Object({
   ...chatEndingFields,
   /** Anthropic's and Ollama's system message. */
   system: Type.Optional(System),
-  tools: optional(Type.Array(RequestTool, { maxItems: maxToolCount })),
+  tools: optional(Type.Array(RequestTool)),
   tool_choice: Type.Optional(ToolChoice),
   parallel_tool_calls: optional(Type.Boolean()),
   /** OpenAI's older form of tools; the reply has the older form of a call. */
-  functions: optional(Type.Array(RequestFunction, { maxItems: maxToolCount })),
+  functions: optional(Type.Array(RequestFunction)),
   function_call: Type.Optional(FunctionChoice),
   ...reasoningFields,
 });

@@ -1,13 +1,16 @@
 import { GatewayError } from '../../core/errors.ts';
 import type { ChatOptions, Tool } from '../../engine/chat.ts';
 import { relaxedSchema } from '../../grammar/schema.ts';
-import { requireEnforceable } from '../fields/reply-format.ts';
+import { enforcedPart, requireEnforceable } from '../fields/reply-format.ts';
 import { checkDepth, missing, unsupported } from '../fields/request-errors.ts';
 import type { RequestProblems } from '../fields/request-problems.ts';
 import type { ChatCompletionRequest, RequestFunction, RequestTool } from './chat-shapes.ts';
 import { type ChosenTool, type ParsedToolChoice, readToolChoice } from './tool-choice.ts';
 
 type ToolOptions = Pick<ChatOptions, 'tools' | 'toolChoice' | 'parallelToolCalls'>;
+
+/** In characters of JSON: the work for them grows with their text, not with their number. */
+const maxToolsLength = 1_048_576;
 
 /**
  * Reads the tools of a body that fits the schema, and the choice among them. Only the tools that may be called are
@@ -26,6 +29,8 @@ export function readTools(body: ChatCompletionRequest, problems: RequestProblems
         '`functions` and `tools` cannot be sent together: `functions` is the older form of `tools`.',
     });
   }
+  checkLength('tools', body.tools ?? []);
+  checkLength('functions', functions);
   const offered = [
     ...(body.tools ?? []).map((tool, index) => () => toTool(tool, `tools[${index}]`)),
     ...functions.map((each, index) => () => toFunction(each, `functions[${index}]`)),
@@ -77,6 +82,15 @@ function allowedTools(
   });
 }
 
+function checkLength(param: string, tools: readonly object[]): void {
+  const length = tools.reduce((sum, tool) => sum + JSON.stringify(tool).length, 0);
+  if (length <= maxToolsLength) return;
+  throw new GatewayError('invalid_value', {
+    param,
+    message: `\`${param}\` must have at most ${maxToolsLength} characters of JSON, received ${length}.`,
+  });
+}
+
 function toTool({ type, function: definition }: RequestTool, path: string): Tool {
   if (type !== 'function') {
     throw unsupported(`${path}.type`, `only \`function\` is, received ${JSON.stringify(type)}`);
@@ -112,6 +126,5 @@ function checkType(parameters: object | null | undefined, param: string): void {
 /** A tool that is not strict is always offered; keywords that cannot be enforced are only shown to the model. */
 function readEnforced(parameters: object, strict: boolean, param: string): Pick<Tool, 'enforced'> {
   if (strict) return requireEnforceable(parameters, param);
-  const { schema, changed } = relaxedSchema(parameters);
-  return changed ? { enforced: schema } : {};
+  return enforcedPart(relaxedSchema(parameters).schema, parameters);
 }

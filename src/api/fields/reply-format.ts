@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { GatewayError } from '../../core/errors.ts';
 import type { ReplyFormat, Tool } from '../../engine/chat.ts';
 import { checkGrammar } from '../../grammar/gbnf.ts';
@@ -145,8 +146,13 @@ export function readSchema(schema: object, param: string, strict: boolean): obje
 
 /** The same for the parameters of a strict tool. */
 export function requireEnforceable(parameters: object, param: string): Pick<Tool, 'enforced'> {
-  const { schema, changed } = namingProblems(param, () => enforceableSchema(parameters));
-  return changed ? { enforced: schema } : {};
+  const { schema } = namingProblems(param, () => enforceableSchema(parameters));
+  return enforcedPart(schema, parameters);
+}
+
+/** The rewritten schema of a tool, where it is not the one that the model sees. */
+export function enforcedPart(schema: object, shown: object): Pick<Tool, 'enforced'> {
+  return isDeepStrictEqual(schema, shown) ? {} : { enforced: schema };
 }
 
 function readResponseFormat(format: ResponseFormat): object {
