@@ -103,7 +103,7 @@ describe('other formats', () => {
     const prompt = await engine.generator.prepareChat(messages, {});
     const beside = collect(engine.generator.generate({ prompt, maxTokens: 100, sampling: {} }));
     await expect(reply({ grammar: 'root ::= "a" "\\x00"' })).rejects.toMatchObject({
-      code: 'sequence_failed',
+      code: 'bad_request',
     });
     expect((await beside).end.finishReason).not.toBe('cancelled');
   });

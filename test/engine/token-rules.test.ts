@@ -216,7 +216,10 @@ describe('allowed tokens', () => {
         tokenRules: { allowedTokens: allowed ?? [] },
       }),
     );
-    await expect(failing).rejects.toMatchObject({ code: 'sequence_failed' });
+    await expect(failing).rejects.toMatchObject({
+      code: 'bad_request',
+      message: expect.stringContaining('exclude every token that may follow'),
+    });
     expect((await complete(engine, 'and the next', { maxTokens: 3 })).end.finishReason).toBe(
       'length',
     );

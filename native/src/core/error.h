@@ -6,7 +6,7 @@
 #include <utility>
 
 enum class ErrorCode {
-  // The sampling parameters were refused.
+  // What the request asks for is not possible.
   kBadRequest,
   // This sequence could not go on; the others do.
   kSequenceFailed,
@@ -25,6 +25,15 @@ class RequestRefusal : public std::invalid_argument {
 
  private:
   std::string param_;
+};
+
+// The format and the other rules of a request exclude every token that may follow.
+class NoTokenLeft : public std::runtime_error {
+ public:
+  NoTokenLeft()
+      : std::runtime_error(
+            "The completion cannot be continued: its format, `logit_bias` and other fields about "
+            "tokens exclude every token that may follow.") {}
 };
 
 inline const char* ErrorCodeName(ErrorCode code) {

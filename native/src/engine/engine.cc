@@ -300,7 +300,7 @@ void Engine::TakeSamples() {
     if (growth.ended) {
       EndSequence(id, completion->End(growth.reason, Clock::now()));
     } else if (!sample.error.empty()) {
-      EndSequence(id, RequestError{id, ErrorCode::kSequenceFailed, std::move(sample.error)});
+      EndSequence(id, RequestError{id, sample.error_code, std::move(sample.error)});
     }
   }
 }

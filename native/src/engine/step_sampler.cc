@@ -92,6 +92,9 @@ void StepSampler::Choose(llama_context* context, Sample* sample) const {
       sample->tokens.push_back(token);
       if (i == draft.size() || token != draft[i] || sample->completion->IsEnd(token)) break;
     }
+  } catch (const NoTokenLeft& error) {
+    sample->error = error.what();
+    sample->error_code = ErrorCode::kBadRequest;
   } catch (const std::exception& error) {
     sample->error = ReasonOf(error);
   }

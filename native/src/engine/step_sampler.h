@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/error.h"
 #include "core/worker_pool.h"
 #include "engine/completion.h"
 #include "engine/step_batch.h"
@@ -28,6 +29,7 @@ class StepSampler {
     std::vector<llama_token> tokens = {};
     // Why sampling ended early; empty if it did not.
     std::string error = {};
+    ErrorCode error_code = ErrorCode::kSequenceFailed;
   };
   // A prompt token whose log probability is computed in this step.
   struct PromptLogprob {

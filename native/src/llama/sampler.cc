@@ -7,6 +7,7 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "core/error.h"
 #include "llama/model.h"
 
 namespace {
@@ -22,7 +23,6 @@ constexpr int32_t kTopPasses = 2;
 constexpr int32_t kRulePasses = 1;
 // All sequences wait while one is sampled: a grammar that needs so long is given up.
 constexpr std::chrono::seconds kMaxSample{3};
-constexpr char kNoTokenLeft[] = "no token is left that may follow";
 
 bool IsPenalised(const common_params_sampling& params) {
   return params.penalty_last_n != 0 &&
@@ -77,10 +77,6 @@ int32_t FirstCut(const common_params_sampling& params) {
   }
   return 0;
 }
-
-struct NoTokenLeft : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 
 }  // namespace
 
@@ -151,7 +147,8 @@ llama_token Sampler::SampleInTime(llama_context* context, int32_t batch_index) {
   // llama.cpp ends the process over an end of generation that its grammar does not allow.
   const llama_token_data_array* candidates =
       common_sampler_get_candidates(sampler_.get(), /*do_sort=*/false);
-  if (!(candidates->data[candidates->selected].logit > -INFINITY)) throw NoTokenLeft(kNoTokenLeft);
+  if (!(candidates->data[candidates->selected].logit > -INFINITY))
+    ThrowNoToken(context, batch_index);
   if (std::chrono::steady_clock::now() - begin > kMaxSample) {
     throw std::runtime_error("the grammar takes too long for one token");
   }
@@ -163,7 +160,7 @@ llama_token Sampler::SampleFromTop(llama_context* context, int32_t batch_index) 
   for (const auto& [token, logit] : top_.Find(Logits(context, batch_index), n_top_)) {
     candidates_.push_back({token, logit, 0.0f});
   }
-  if (candidates_.empty()) throw NoTokenLeft(kNoTokenLeft);
+  if (candidates_.empty()) ThrowNoToken(context, batch_index);
   llama_token_data_array candidates{candidates_.data(), candidates_.size(), -1, /*sorted=*/true};
   llama_sampler_apply(common_sampler_get(sampler_.get()), &candidates);
   const bool chosen =
@@ -174,8 +171,16 @@ llama_token Sampler::SampleFromTop(llama_context* context, int32_t batch_index) 
 
 llama_token Sampler::ChooseLikeliest(llama_context* context, int32_t batch_index) {
   const auto best = top_.Find(Logits(context, batch_index), 1);
-  if (!best.empty()) return best.front().token;
-  throw NoTokenLeft(rules_ ? kNoTokenLeft : "the model computed no usable logits (NaN)");
+  if (best.empty()) ThrowNoToken(context, batch_index);
+  return best.front().token;
+}
+
+void Sampler::ThrowNoToken(llama_context* context, int32_t batch_index) const {
+  const std::span<float> row = Row(context, batch_index);
+  if (std::any_of(row.begin(), row.end(), [](float logit) { return std::isnan(logit); })) {
+    throw std::runtime_error("the model computed no usable logits (NaN)");
+  }
+  throw NoTokenLeft();
 }
 
 std::span<float> Sampler::Row(llama_context* context, int32_t batch_index) const {

@@ -38,6 +38,8 @@ class Sampler {
   // Throws std::runtime_error if the choice took far too long.
   llama_token SampleInTime(llama_context* context, int32_t batch_index);
   llama_token SampleFromTop(llama_context* context, int32_t batch_index);
+  // Throws NoTokenLeft, or std::runtime_error if the model computed no logits.
+  [[noreturn]] void ThrowNoToken(llama_context* context, int32_t batch_index) const;
   // Those of the batch.
   std::span<float> Row(llama_context* context, int32_t batch_index) const;
   // The same without what is excluded.

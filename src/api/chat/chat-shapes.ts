@@ -108,7 +108,7 @@ const documentedToolChoices = [
         required: ['mode', 'tools'],
         properties: {
           mode: { type: 'string', enum: ['auto', 'required'] },
-          tools: { type: 'array', items: namedFunction },
+          tools: { type: 'array', items: { type: 'object' } },
         },
       },
     },
