@@ -2,8 +2,8 @@
 import type { ChatCapabilities } from './chat.ts';
 import type { Pooling } from './embedder.ts';
 import type { EngineStats, Statistic } from './engine-stats.ts';
-import type { EngineEvent, EngineRequest, ReplyDelta } from './generator.ts';
-import type { SamplingParams } from './sampling-params.ts';
+import type { EngineEvent, EngineRequest, InfillPrompt, ReplyDelta } from './generator.ts';
+import type { SamplingDescription, SamplingParams } from './sampling-params.ts';
 import type { TokenRules } from './token-rules.ts';
 
 /**
@@ -34,7 +34,13 @@ export interface NativeTokenRules extends Pick<TokenRules, 'minTokens'> {
 export interface NativeRequest
   extends Pick<
     EngineRequest,
-    'maxDecodeMs' | 'showStops' | 'showControl' | 'logprobs' | 'reportTokens' | 'reportProgress'
+    | 'maxDecodeMs'
+    | 'minIndent'
+    | 'showStops'
+    | 'showControl'
+    | 'logprobs'
+    | 'reportTokens'
+    | 'reportProgress'
   > {
   readonly maxTokens: number;
   readonly stops: readonly string[];
@@ -148,6 +154,8 @@ export interface NativePrompt {
   readonly tokenCount: number;
   /** True if a {@link NativeReplyParser} must parse its replies. */
   readonly structured: boolean;
+  /** A part of the request was left out, for lack of room. */
+  readonly cut?: true;
   readonly handle: object;
 }
 
@@ -184,7 +192,7 @@ export interface NativeEngineHandle extends NativeThreadHandle {
    */
   prepareText(text: string, format: string): Promise<NativePrompt>;
   /** Prepares a prompt for the text between two others; only with `infill`. */
-  prepareInfill(prefix: string, suffix: string, format: string): Promise<NativePrompt>;
+  prepareInfill(text: InfillPrompt, format: string): Promise<NativePrompt>;
   /** @param tokens - each in the vocabulary */
   prepareTokens(tokens: Int32Array, format: string): Promise<NativePrompt>;
   /** The text that `prepareChat` tokenizes. */
@@ -300,6 +308,8 @@ export interface Addon {
    * @returns the name of their instruction set; null without such kernels
    */
   installCpuKernels(): string | null;
+  /** All parameters that result from the given ones, under the names of llama-server. */
+  describeSampling(sampling: NativeSamplingParams): SamplingDescription;
   readonly Engine: {
     new (
       options: NativeEngineOptions,

@@ -1,14 +1,36 @@
 /** The contract of text generation: prompts are prepared, completions are streamed from them. */
 import type { ChatMessage, ChatOptions, ReplyFormat } from './chat.ts';
 import type { LogprobOptions, TokenLogprob } from './logprobs.ts';
-import type { SamplingParams } from './sampling-params.ts';
+import type { SamplingDescription, SamplingParams } from './sampling-params.ts';
 import type { TokenRules } from './token-rules.ts';
 
 /** A prompt without a template: text, text with a gap to fill, or tokens. */
 export type PlainPrompt =
   | { readonly text: string }
-  | { readonly prefix: string; readonly suffix: string }
+  | InfillPrompt
   | { readonly tokens: readonly number[] };
+
+/** A text with a gap to fill. */
+export interface InfillPrompt {
+  readonly prefix: string;
+  readonly suffix: string;
+  /** Follows the prefix; control tokens in it are recognised. */
+  readonly prompt?: string;
+  /** Other texts of the same project, the most important last; with it the prompt has names of files. */
+  readonly extra?: readonly InfillChunk[];
+  /**
+   * Room for the whole prompt. What does not fit is left out: the first texts of `extra`, then the beginning of the
+   * prefix and the end of the suffix. Default: no limit.
+   */
+  readonly maxTokenCount?: number;
+}
+
+/** A text of a project. */
+export interface InfillChunk {
+  /** Default: `tmp`. */
+  readonly filename?: string;
+  readonly text: string;
+}
 
 /** A prompt that a worker thread rendered and tokenized. Opaque: the tokens stay native. */
 export interface PreparedPrompt {
@@ -17,6 +39,8 @@ export interface PreparedPrompt {
   readonly tokenCount: number;
   /** True if replies can have parts beside content: reasoning, tool calls. */
   readonly structured: boolean;
+  /** A part of the request was left out, for lack of room. */
+  readonly cut?: true;
   /** Valid only for the generator that prepared it. */
   readonly handle: unknown;
 }
@@ -31,6 +55,8 @@ export interface EngineRequest {
   readonly maxTokens?: number;
   /** Milliseconds from the first token, after which the next line break ends the completion. Default: no limit. */
   readonly maxDecodeMs?: number;
+  /** Blanks that each line behind the first must begin with; a line with less ends the completion. Default: 0. */
+  readonly minIndent?: number;
   /**
    * Texts that end the completion. They match across token borders and never appear in the output, unless
    * `showStops` is set.
@@ -163,6 +189,9 @@ export interface Generator {
    * @throws {GatewayError} `bad_request` for an empty prompt and for text that cannot be tokenized
    */
   prepare(prompt: PlainPrompt, format?: ReplyFormat): Promise<PreparedPrompt>;
+
+  /** All sampling parameters of a request with the given ones. */
+  describeSampling(sampling?: SamplingParams): SamplingDescription;
 
   /** The tokens of a prepared prompt. */
   promptTokens(prompt: PreparedPrompt): readonly number[];

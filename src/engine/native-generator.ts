@@ -27,6 +27,7 @@ import { nativeChat } from './native-chat.ts';
 import { toTokenLogprobs } from './native-logprobs.ts';
 import { NativeThread } from './native-thread.ts';
 import { ReplyReader } from './reply-reader.ts';
+import type { SamplingDescription, SamplingParams } from './sampling-params.ts';
 import { TokenInterval } from './token-interval.ts';
 import type { TokenRules } from './token-rules.ts';
 import type { TokenizeOptions, Tokenizer } from './tokenizer.ts';
@@ -104,9 +105,15 @@ export class NativeGenerator implements Generator, Tokenizer {
     const prompt = await this.#onWorker('prompt', (native) => {
       if ('tokens' in plain) return native.prepareTokens(Int32Array.from(plain.tokens), form);
       if ('text' in plain) return native.prepareText(plain.text, form);
-      return native.prepareInfill(plain.prefix, plain.suffix, form);
+      return native.prepareInfill(plain, form);
     });
     return { ...prompt, field: 'prompt' };
+  }
+
+  describeSampling(sampling?: SamplingParams): SamplingDescription {
+    return this.#addon.describeSampling(
+      this.#samplingOf(sampling === undefined ? {} : { sampling }),
+    );
   }
 
   promptTokens(prompt: PreparedPrompt): readonly number[] {
@@ -235,8 +242,8 @@ export class NativeGenerator implements Generator, Tokenizer {
     };
   }
 
-  #samplingOf(request: EngineRequest): NativeSamplingParams {
-    const { seed, ...rest } = { ...this.#options.samplingDefaults, ...request.sampling };
+  #samplingOf({ sampling }: Pick<EngineRequest, 'sampling'>): NativeSamplingParams {
+    const { seed, ...rest } = { ...this.#options.samplingDefaults, ...sampling };
     return seed === undefined ? rest : { ...rest, seed: foldSeed(seed) };
   }
 

@@ -45,3 +45,8 @@ export interface SamplingParams {
   /** A GBNF grammar, already validated. */
   readonly grammar?: string;
 }
+
+/** Parameters of llama.cpp's samplers under the names of llama-server, for replies that show them. */
+export type SamplingDescription = Readonly<
+  Record<string, number | string | boolean | readonly unknown[]>
+>;

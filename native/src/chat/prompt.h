@@ -16,6 +16,8 @@ struct ReplyFormat;
 struct Prompt {
   // Never empty.
   std::vector<llama_token> tokens;
+  // A part of the request was left out, for lack of room.
+  bool cut = false;
   // Texts that end a turn in this template's format although no token does.
   std::vector<std::string> stops;
   // Control tokens whose text belongs to the reply's format, such as the marks of a tool call.

@@ -47,6 +47,7 @@ Completion::Completion(const Model* model, Submit submit)
       sampler_(model, std::move(submit.sampling), submit.prompt->tokens,
                std::move(submit.token_rules)),
       text_(AllStops(submit), submit.show_stops),
+      indent_(submit.min_indent),
       reasoning_(submit.prompt->reasoning),
       report_tokens_(submit.report_tokens),
       n_reported_(submit.report_progress ? -1 : n_prompt_tokens()),
@@ -172,6 +173,10 @@ Completion::Growth Completion::GrowText(llama_token token) {
   model_->AppendPiece(token, ShowsControl(token), &bytes);
   reasoning_.Push(bytes);
   StopMatcher::Result shown = text_.Push(bytes, /*may_stop=*/n_sampled_ > min_tokens_);
+  if (const size_t n_kept = indent_.Push(shown.text); n_kept < shown.text.size()) {
+    shown.text.resize(n_kept);
+    return {.text = std::move(shown.text), .ended = true, .reason = FinishReason::kLength};
+  }
   if (shown.stopped) {
     stop_text_ = std::move(shown.stop);
     return {.text = std::move(shown.text), .ended = true, .reason = FinishReason::kStop};

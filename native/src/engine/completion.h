@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/completion_text.h"
+#include "core/line_indent.h"
 #include "core/token_trail.h"
 #include "engine/messages.h"
 #include "llama/sampler.h"
@@ -123,6 +124,7 @@ class Completion {
   std::vector<Token> stop_tokens_;
   Sampler sampler_;
   CompletionText text_;
+  LineIndent indent_;
   ReasoningCounter reasoning_;
   int32_t n_sampled_ = 0;
   // What ended the completion.

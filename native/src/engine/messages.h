@@ -37,6 +37,8 @@ struct Submit {
   // Milliseconds from the first token, after which the next line break ends the completion; 0 for
   // no limit.
   int32_t max_decode_ms = 0;
+  // Blanks that each line behind the first must begin with, or it ends the completion.
+  int32_t min_indent = 0;
   std::vector<std::string> stops;
   // The text that ends a completion is part of it: a stop string, or the text of an end token.
   bool show_stops = false;

@@ -87,21 +87,6 @@ bool Model::can_infill() const {
          llama_vocab_fim_mid(vocab_) != LLAMA_TOKEN_NULL;
 }
 
-std::vector<llama_token> Model::TokenizeInfill(std::string_view prefix,
-                                               std::string_view suffix) const {
-  std::vector<llama_token> tokens;
-  if (llama_vocab_get_add_bos(vocab_)) tokens.push_back(llama_vocab_bos(vocab_));
-  const auto append = [&](llama_token mark, std::string_view text) {
-    tokens.push_back(mark);
-    const std::vector<llama_token> part = Tokenize(text, false, /*parse_special=*/false);
-    tokens.insert(tokens.end(), part.begin(), part.end());
-  };
-  append(llama_vocab_fim_pre(vocab_), prefix);
-  append(llama_vocab_fim_suf(vocab_), suffix);
-  tokens.push_back(llama_vocab_fim_mid(vocab_));
-  return tokens;
-}
-
 void Model::AppendPiece(llama_token token, bool show_control, std::string* bytes) const {
   constexpr int32_t kTypicalPieceBytes = 32;
   const size_t old_size = bytes->size();

@@ -28,8 +28,6 @@ class Model {
 
   // Whether the vocabulary has the tokens that ask for text between two others.
   bool can_infill() const;
-  // Tokens that ask for what stands between `prefix` and `suffix`. Requires can_infill().
-  std::vector<llama_token> TokenizeInfill(std::string_view prefix, std::string_view suffix) const;
 
   // Appends the bytes of `token`; of a control token only with `show_control`.
   void AppendPiece(llama_token token, bool show_control, std::string* bytes) const;

@@ -9,6 +9,7 @@
 #include "node/engine_wrap.h"
 #include "node/js_options.h"
 #include "node/reply_parser_wrap.h"
+#include "node/sampling_params.h"
 #include "node/stats_js.h"
 
 static Napi::Value GetCudaDriver(const Napi::CallbackInfo& info) {
@@ -27,6 +28,10 @@ static Napi::Value GetCudaDriver(const Napi::CallbackInfo& info) {
 static Napi::Value CallInstallCpuKernels(const Napi::CallbackInfo& info) {
   const char* name = InstallCpuKernels();
   return name == nullptr ? info.Env().Null() : Napi::String::New(info.Env(), name);
+}
+
+static Napi::Value DescribeSampling(const Napi::CallbackInfo& info) {
+  return SamplingToJs(info.Env(), SamplingFrom(info[0].As<Napi::Object>()));
 }
 
 // Frozen, so that no caller can change them for another.
@@ -55,6 +60,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Engine", EngineWrap::Define(env));
   exports.Set("engineOptionNames", OptionNames(env));
   exports.Set("ReplyParser", ReplyParserWrap::Define(env));
+  exports.Set("describeSampling", Napi::Function::New<DescribeSampling>(env, "describeSampling"));
   exports.Set("cudaDriver", Napi::Function::New<GetCudaDriver>(env, "cudaDriver"));
   exports.Set("installCpuKernels",
               Napi::Function::New<CallInstallCpuKernels>(env, "installCpuKernels"));

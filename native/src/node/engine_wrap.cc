@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "chat/plain_prompt.h"
+#include "llama/infill.h"
 #include "node/js_options.h"
 #include "node/option_reader.h"
 #include "node/promise_worker.h"
@@ -88,6 +89,17 @@ Napi::Value EngineWrap::PrepareText(const Napi::CallbackInfo& info) {
   return PreparePrompt(
       [model = &resources().model, text = StringAt(info, 0), format = StringAt(info, 1)] {
         return PlainPrompt(model->Tokenize(text, true), format);
+      });
+}
+
+Napi::Value EngineWrap::PrepareInfill(const Napi::CallbackInfo& info) {
+  return PreparePrompt(
+      [model = &resources().model, text = InfillTextFrom(info[0].As<Napi::Object>()),
+       format = StringAt(info, 1)] {
+        InfillTokens infill = TokenizeInfill(*model, text);
+        Prompt prompt = PlainPrompt(std::move(infill.tokens), format);
+        prompt.cut = infill.cut;
+        return prompt;
       });
 }
 

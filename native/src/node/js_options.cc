@@ -19,3 +19,24 @@ std::vector<std::string> EngineOptionNames() {
   EngineOptions().VisitOptions([&](const char* name, auto*) { names.emplace_back(name); });
   return names;
 }
+
+InfillText InfillTextFrom(const Napi::Object& parts) {
+  InfillText text;
+  const OptionReader read(parts);
+  read("prefix", &text.prefix);
+  read("suffix", &text.suffix);
+  read("prompt", &text.prompt);
+  read("maxTokenCount", &text.max_tokens);
+  const Napi::Value extra = parts.Get("extra");
+  if (extra.IsUndefined()) return text;
+  const auto chunks = extra.As<Napi::Array>();
+  text.extra.emplace();
+  for (uint32_t i = 0; i < chunks.Length(); ++i) {
+    InfillText::Chunk chunk;
+    const OptionReader read_chunk(chunks.Get(i).As<Napi::Object>());
+    read_chunk("filename", &chunk.filename);
+    read_chunk("text", &chunk.text);
+    text.extra->push_back(std::move(chunk));
+  }
+  return text;
+}

@@ -9,6 +9,7 @@
 
 #include "engine/embedder.h"
 #include "engine/engine.h"
+#include "llama/infill.h"
 
 // Reads the options that EngineOptions::VisitOptions names; other properties have no effect.
 EngineOptions EngineOptionsFrom(const Napi::Object& options);
@@ -18,3 +19,6 @@ std::vector<std::string> EngineOptionNames();
 
 // Reads the options that EmbedderOptions::VisitOptions names.
 EmbedderOptions EmbedderOptionsFrom(const Napi::Object& options);
+
+// Reads the parts of a prompt with a gap.
+InfillText InfillTextFrom(const Napi::Object& parts);

@@ -55,6 +55,10 @@ void Read(const Napi::Value& value, const char* name, bool* field) {
   *field = value.As<Napi::Boolean>().Value();
 }
 
+void Read(const Napi::Value& value, const char* name, std::string* field) {
+  *field = StringFrom(value, name);
+}
+
 void Read(const Napi::Value& value, const char* name, std::vector<std::string>* field) {
   *field = StringsFrom(ArrayFrom(value, name));
 }

@@ -17,6 +17,7 @@ void Read(const Napi::Value& value, const char* name, double* field);
 void Read(const Napi::Value& value, const char* name, int32_t* field);
 void Read(const Napi::Value& value, const char* name, uint32_t* field);
 void Read(const Napi::Value& value, const char* name, bool* field);
+void Read(const Napi::Value& value, const char* name, std::string* field);
 void Read(const Napi::Value& value, const char* name, std::vector<std::string>* field);
 void Read(const Napi::Value& value, const char* name, std::vector<int32_t>* field);
 void Read(const Napi::Value& value, const char* name, ggml_type* field);

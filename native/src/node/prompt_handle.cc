@@ -28,6 +28,7 @@ Napi::Object WrapPrompt(Napi::Env env, Prompt prompt) {
   Napi::Object result = Napi::Object::New(env);
   result.Set("tokenCount", static_cast<double>(prompt.tokens.size()));
   result.Set("structured", prompt.format != nullptr);
+  if (prompt.cut) result.Set("cut", true);
   result.Set("handle", NewHandle(env, std::make_shared<const Prompt>(std::move(prompt))));
   return result;
 }

@@ -48,6 +48,7 @@ Submit SubmitFrom(RequestId id, std::shared_ptr<const Prompt> prompt, const Napi
   const OptionReader read(request);
   read("maxTokens", &submit.max_tokens);
   read("maxDecodeMs", &submit.max_decode_ms);
+  read("minIndent", &submit.min_indent);
   read("stops", &submit.stops);
   read("showStops", &submit.show_stops);
   read("showControl", &submit.show_control);

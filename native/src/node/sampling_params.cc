@@ -52,3 +52,53 @@ common_params_sampling SamplingFrom(const Napi::Object& options) {
   }
   return params;
 }
+
+Napi::Object SamplingToJs(Napi::Env env, const common_params_sampling& params) {
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("seed", params.seed);
+  result.Set("temperature", params.temp);
+  result.Set("dynatemp_range", params.dynatemp_range);
+  result.Set("dynatemp_exponent", params.dynatemp_exponent);
+  result.Set("top_k", params.top_k);
+  result.Set("top_p", params.top_p);
+  result.Set("min_p", params.min_p);
+  result.Set("top_n_sigma", params.top_n_sigma);
+  result.Set("xtc_probability", params.xtc_probability);
+  result.Set("xtc_threshold", params.xtc_threshold);
+  result.Set("typical_p", params.typ_p);
+  result.Set("repeat_last_n", params.penalty_last_n);
+  result.Set("repeat_penalty", params.penalty_repeat);
+  result.Set("presence_penalty", params.penalty_present);
+  result.Set("frequency_penalty", params.penalty_freq);
+  result.Set("dry_multiplier", params.dry_multiplier);
+  result.Set("dry_base", params.dry_base);
+  result.Set("dry_allowed_length", params.dry_allowed_length);
+  result.Set("dry_penalty_last_n", params.dry_penalty_last_n);
+  Napi::Array breakers = Napi::Array::New(env, params.dry_sequence_breakers.size());
+  for (uint32_t i = 0; i < breakers.Length(); ++i) {
+    breakers.Set(i, params.dry_sequence_breakers[i]);
+  }
+  result.Set("dry_sequence_breakers", breakers);
+  result.Set("mirostat", params.mirostat);
+  result.Set("mirostat_tau", params.mirostat_tau);
+  result.Set("mirostat_eta", params.mirostat_eta);
+  result.Set("adaptive_target", params.adaptive_target);
+  result.Set("adaptive_decay", params.adaptive_decay);
+  result.Set("ignore_eos", params.ignore_eos);
+  result.Set("min_keep", params.min_keep);
+  Napi::Array biases = Napi::Array::New(env, params.logit_bias.size());
+  for (uint32_t i = 0; i < biases.Length(); ++i) {
+    Napi::Object entry = Napi::Object::New(env);
+    entry.Set("bias", params.logit_bias[i].bias);
+    entry.Set("token", params.logit_bias[i].token);
+    biases.Set(i, entry);
+  }
+  result.Set("logit_bias", biases);
+  Napi::Array samplers = Napi::Array::New(env, params.samplers.size());
+  for (uint32_t i = 0; i < samplers.Length(); ++i) {
+    samplers.Set(i, common_sampler_type_to_str(params.samplers[i]));
+  }
+  result.Set("samplers", samplers);
+  result.Set("grammar", params.grammar.grammar);
+  return result;
+}

@@ -8,3 +8,6 @@
 
 // Fields that are absent keep llama.cpp's defaults.
 common_params_sampling SamplingFrom(const Napi::Object& options);
+
+// The parameters under the names of llama-server.
+Napi::Object SamplingToJs(Napi::Env env, const common_params_sampling& params);
