@@ -19,6 +19,7 @@ import { sglang } from '../api/info/sglang.ts';
 import { usage } from '../api/info/usage.ts';
 import { vllm } from '../api/info/vllm.ts';
 import { completions } from '../api/text/completions.ts';
+import { llamaCompletions } from '../api/text/llama-completions.ts';
 import { tokens } from '../api/text/tokens.ts';
 import { embeddings } from '../api/vectors/embeddings.ts';
 import { rerank } from '../api/vectors/rerank.ts';
@@ -205,6 +206,7 @@ function registerRoutes(app: Gateway, deps: GatewayDeps): void {
     version,
   });
   app.register(completions, { models, drain, admission, strictModel, version });
+  app.register(llamaCompletions, { models, drain, admission, strictModel, version });
   app.register(embeddings, { models, drain, inputAdmission, strictModel });
   app.register(rerank, { models, drain, inputAdmission, strictModel });
   app.register(chatPrompts, { models, strictModel });

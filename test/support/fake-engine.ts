@@ -14,6 +14,7 @@ import type {
   SequenceTimings,
 } from '../../src/engine/generator.ts';
 import type { TokenLogprob } from '../../src/engine/logprobs.ts';
+import type { SamplingDescription, SamplingParams } from '../../src/engine/sampling-params.ts';
 import type { TokenizeOptions, Tokenizer } from '../../src/engine/tokenizer.ts';
 
 /** What the fake does with each request; a test replaces any part of it. */
@@ -31,6 +32,8 @@ export interface FakeScript {
   ending?: { readonly stopText?: string; readonly stopToken?: number };
   /** Tokens that come with the end. */
   endTokens?: readonly TokenLogprob[];
+  /** What comes with the end: the text that stopped it, the ids of tokens without text. */
+  end?: { readonly stopText?: string; readonly ids?: readonly number[] };
   timings: SequenceTimings;
   cachedTokenCount: number;
   reasoningTokenCount: number;
@@ -42,6 +45,8 @@ export interface FakeScript {
   prepare?: () => Promise<void>;
   /** Bytes of the first tokens; others are their number. */
   pieces?: readonly Buffer[];
+  /** Prompts are as if a part of them had been left out. */
+  cutPrompts?: boolean;
   /** Thrown by the call of `prepare` of that index. */
   prepareFailure?: (index: number) => Error | undefined;
   /** Thrown by `prepareInputs` and `prepareRanking`. */
@@ -144,13 +149,21 @@ export class FakeEngine implements Engine, Generator, Embedder, Tokenizer {
     const failure = this.script.prepareFailure?.(this.plainPrompts.length - 1);
     await this.script.prepare?.();
     if (failure !== undefined) throw failure;
-    const tokens = 'tokens' in prompt ? prompt.tokens : words(Object.values(prompt).join(' '));
-    return { field: 'prompt', tokenCount: tokens.length, structured: false, handle: prompt };
+    const texts = Object.values(prompt).filter((value) => typeof value === 'string');
+    const tokens = 'tokens' in prompt ? prompt.tokens : words(texts.join(' '));
+    return {
+      ...{ field: 'prompt', tokenCount: tokens.length, structured: false, handle: prompt },
+      ...(this.script.cutPrompts === true && { cut: true }),
+    };
   }
 
   async renderChat(messages: readonly ChatMessage[], options?: ChatOptions): Promise<string> {
     this.chatOptions.push(options);
     return messages.map(({ role, content }) => `${role}: ${content}\n`).join('');
+  }
+
+  describeSampling(sampling: SamplingParams = {}): SamplingDescription {
+    return { temperature: sampling.temperature ?? 0.8, samplers: ['top_k', 'temperature'] };
   }
 
   promptTokens(prompt: PreparedPrompt): readonly number[] {
@@ -347,6 +360,7 @@ export class FakeEngine implements Engine, Generator, Embedder, Tokenizer {
       timings: this.script.timings,
       ...this.script.ending,
       ...(this.script.endTokens && { tokens: this.script.endTokens }),
+      ...this.script.end,
     };
   }
 }

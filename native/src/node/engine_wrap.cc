@@ -103,13 +103,6 @@ Napi::Value EngineWrap::PrepareInfill(const Napi::CallbackInfo& info) {
       });
 }
 
-Napi::Value EngineWrap::PrepareInfill(const Napi::CallbackInfo& info) {
-  return PreparePrompt([model = &resources().model, prefix = StringAt(info, 0),
-                        suffix = StringAt(info, 1), format = StringAt(info, 2)] {
-    return PlainPrompt(model->TokenizeInfill(prefix, suffix), format);
-  });
-}
-
 Napi::Value EngineWrap::PrepareTokens(const Napi::CallbackInfo& info) {
   return PreparePrompt([tokens = TokensFrom(info[0].As<Napi::Int32Array>()),
                         format = StringAt(info, 1)] { return PlainPrompt(tokens, format); });

@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify';
 import type { Permit, QueueEntry } from '../../admission/admission.ts';
 import { GatewayError } from '../../core/errors.ts';
-import type { EngineEvent } from '../../engine/generator.ts';
+import type { EngineEvent, SequenceTimings, TokenUsage } from '../../engine/generator.ts';
 import type { TokenLogprob } from '../../engine/logprobs.ts';
 import type { GenerationTrace } from '../../observe/trace/request-trace.ts';
 import type { CompletionUsage } from './completion-bill.ts';
@@ -24,6 +24,9 @@ export interface ChoiceEnd {
   readonly ids?: readonly number[];
   /** Over all sampled tokens; only with log probabilities. */
   readonly meanLogprob?: number;
+  readonly usage: TokenUsage;
+  /** Includes the wait for admission. */
+  readonly timings: SequenceTimings;
 }
 
 /** The first event of a choice, only where tokens are reported. */
@@ -163,7 +166,7 @@ function noteEnd(
 
 /** @throws the signal's reason where the sequence was cancelled */
 function toChoiceEnd(
-  { finishReason, stopText, stopToken, tokens, ids, totalLogprob, usage }: SequenceEnd,
+  { finishReason, stopText, stopToken, tokens, ids, totalLogprob, usage, timings }: SequenceEnd,
   signal: AbortSignal,
 ): ChoiceEnd {
   if (finishReason === 'cancelled') {
@@ -175,6 +178,8 @@ function toChoiceEnd(
   return {
     type: 'choice-end',
     finishReason,
+    usage,
+    timings,
     ...(tokens && { tokens }),
     ...(ids && { ids }),
     ...(stopReason !== undefined && { stopReason }),

@@ -6,7 +6,12 @@ import type { Admission, QueueEntry } from '../../admission/admission.ts';
 import type { Drain } from '../../admission/drain.ts';
 import type { Priority } from '../../admission/fair-queue.ts';
 import type { GeneratingEngine } from '../../engine/engine.ts';
-import type { EngineRequest, Generator, TokenUsage } from '../../engine/generator.ts';
+import type {
+  EngineRequest,
+  Generator,
+  PreparedPrompt,
+  TokenUsage,
+} from '../../engine/generator.ts';
 import type { SamplingParams } from '../../engine/sampling-params.ts';
 import type { RequestTrace } from '../../observe/trace/request-trace.ts';
 import type { TokenTexts } from '../fields/token-rules.ts';
@@ -24,6 +29,8 @@ export interface CompletionJob {
   readonly tokenTexts?: TokenTexts | undefined;
   /** Choices of each prompt. */
   readonly choiceCount: number;
+  /** Called with the prepared prompts, before the first choice begins. */
+  readonly onPrepared?: (prompts: readonly PreparedPrompt[]) => Promise<void>;
 }
 
 /** What a job runs with. */
@@ -69,7 +76,7 @@ const assumedCompletionTokenCount = 256;
  *   throw
  */
 export async function runCompletion(
-  { prompts: sources, options: asked, tokenTexts, choiceCount }: CompletionJob,
+  { prompts: sources, options: asked, tokenTexts, choiceCount, onPrepared }: CompletionJob,
   context: CompletionContext,
   emit: Emit,
 ): Promise<CompletionTotals> {
@@ -91,6 +98,7 @@ export async function runCompletion(
       withTokenTexts(engine.generator, asked, tokenTexts),
       ...sources.map((source) => preparePrompt(engine, source)),
     ]);
+    await onPrepared?.(prompts);
     signal.throwIfAborted();
     // Refuses a prompt that never fits before the request waits for its turn.
     const choices = prompts.flatMap((prompt, index) =>

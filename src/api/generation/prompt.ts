@@ -1,14 +1,14 @@
 import { GatewayError } from '../../core/errors.ts';
 import type { ChatMessage, ChatOptions, ReplyFormat } from '../../engine/chat.ts';
 import type { GeneratingEngine } from '../../engine/engine.ts';
-import type { PreparedPrompt } from '../../engine/generator.ts';
+import type { InfillPrompt, PreparedPrompt } from '../../engine/generator.ts';
 import type { Tokenizer } from '../../engine/tokenizer.ts';
 
 /** Texts and token ids in their order, as one prompt. */
 export type PromptParts = readonly (string | number)[];
 
 /** A prompt of a request, before the model's template and vocabulary are applied to it. */
-export type PromptSource = ChatSource | PlainSource;
+export type PromptSource = ChatSource | PlainSource | InfillSource;
 
 /** A chat, rendered by the model's template. */
 export interface ChatSource {
@@ -29,6 +29,14 @@ export interface PlainSource {
   readonly format?: ReplyFormat;
 }
 
+/** A text with a gap, and what stands around it. */
+export interface InfillSource {
+  readonly type: 'infill';
+  readonly text: InfillPrompt;
+  /** What the completion must follow. */
+  readonly format?: ReplyFormat;
+}
+
 /**
  * Renders and tokenizes a prompt.
  * @throws {GatewayError} `bad_request` with the prompt's path when the prompt is empty, cannot be tokenized, or is
@@ -39,6 +47,7 @@ export async function preparePrompt(
   source: PromptSource,
 ): Promise<PreparedPrompt> {
   if (source.type === 'chat') return generator.prepareChat(source.messages, source.options);
+  if (source.type === 'infill') return generator.prepare(source.text, source.format);
   const { path, content, suffix, format } = source;
   try {
     if (typeof content !== 'string') {

@@ -53,14 +53,14 @@ export async function replyWithCompletion(
   request: FastifyRequest,
   reply: FastifyReply,
   { engine, drain, admission }: GenerationDeps & { readonly engine: GeneratingEngine },
-  parsed: ParsedRequest & Pick<CompletionJob, 'prompts'>,
+  parsed: ParsedRequest & Pick<CompletionJob, 'prompts' | 'onPrepared'>,
   form: ReplyForm,
 ): Promise<object> {
   const { caller, log, trace, meter = unlimitedMeter, recorder = noRecorder } = request;
-  const { prompts, choiceCount, tokenTexts, cacheSalt } = parsed;
+  const { prompts, choiceCount, onPrepared, tokenTexts, cacheSalt } = parsed;
   const cacheScope = cacheScopeOf(caller?.cacheScope, cacheSalt);
   const options = { ...parsed.options, ...(cacheScope !== undefined && { cacheScope }) };
-  const job = { prompts, choiceCount, tokenTexts, options };
+  const job = { prompts, choiceCount, tokenTexts, options, ...(onPrepared && { onPrepared }) };
   const context: CompletionContext = {
     engine,
     drain,

@@ -162,7 +162,8 @@ function readPrompts(prompt: RequestPrompt, suffix: string | null | undefined): 
   });
 }
 
-function readContents(prompt: RequestPrompt): Pick<PlainSource, 'path' | 'content'>[] {
+/** The texts and tokens of each prompt, with its path in the body. */
+export function readContents(prompt: RequestPrompt): Pick<PlainSource, 'path' | 'content'>[] {
   if (typeof prompt === 'string') return [{ path: 'prompt', content: prompt }];
   if (prompt.some((part) => typeof part === 'number')) {
     return [{ path: 'prompt', content: prompt.map(requirePart) }];
