@@ -73,7 +73,6 @@ describe('POST /completion', () => {
     [{ n_predict: 5 }, { maxTokens: 5 }],
     [{ n_predict: 0 }, { maxTokens: 0 }],
     [{ max_tokens: 7 }, { maxTokens: 7 }],
-    [{ n_predict: 5, max_tokens: 7 }, { maxTokens: 5 }],
     [{ stop: ['a', 'b'] }, { stop: ['a', 'b'] }],
     [{ temperature: 0.5, top_k: 5 }, { sampling: { temperature: 0.5, topK: 5 } }],
     [{ grammar: 'root ::= "a"' }, { sampling: { grammar: 'root ::= "a"' } }],
@@ -215,7 +214,7 @@ describe('POST /completion', () => {
     [{ post_sampling_probs: true }, 'unsupported_parameter', 'post_sampling_probs'],
     [{ lora: [{ id: 0, scale: 1 }] }, 'unsupported_parameter', 'lora'],
     [{ grammar: 'root ::= missing' }, 'unsupported_parameter', 'grammar'],
-    [{ n_predict: -2 }, 'invalid_value', 'n_predict'],
+    [{ n_predict: -3 }, 'invalid_value', 'n_predict'],
     [{ n_cmpl: 5 }, 'invalid_value', 'n'],
     [{ n_probs: 101 }, 'invalid_value', 'n_probs'],
   ])('refuses %j', async (fields, code, param) => {

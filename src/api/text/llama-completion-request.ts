@@ -39,6 +39,8 @@ export interface ParsedLlamaCompletion extends ParsedRequest {
   readonly responseFields: readonly string[];
 }
 
+type LlamaOptions = Omit<ParsedLlamaCompletion, 'prompts'>;
+
 interface ReadResult {
   readonly parsed: ParsedLlamaCompletion;
   readonly model: TextModel;
@@ -68,7 +70,7 @@ export function readLlamaCompletion(
     const { vocabularySize } = model.engine.info;
     problems.attempt(undefined, () => checkTokenIds(content, vocabularySize, path));
   }
-  return finish(body, prompts, model, problems);
+  return finish(readOptions(body, problems), prompts, model, problems);
 }
 
 /**
@@ -82,6 +84,7 @@ export function readInfill(request: BodyRequest<InfillRequest>, choice: ModelCho
   if (prefix == null && suffix == null && prompt == null) {
     problems.add(missing('input_prefix'));
   }
+  const options = readOptions(body as LlamaFields, problems);
   const text: InfillPrompt = {
     prefix: prefix ?? '',
     suffix: suffix ?? '',
@@ -90,9 +93,9 @@ export function readInfill(request: BodyRequest<InfillRequest>, choice: ModelCho
       text,
       ...(filename != null && { filename }),
     })),
-    maxTokenCount: infillRoom(body, model.engine.info),
+    maxTokenCount: infillRoom(options, model.engine.info),
   };
-  return finish(body as LlamaFields, [{ type: 'infill', text }], model, problems);
+  return finish(options, [{ type: 'infill', text }], model, problems);
 }
 
 function begin<Body extends LlamaFields | InfillRequest>(
@@ -112,12 +115,12 @@ function begin<Body extends LlamaFields | InfillRequest>(
 }
 
 function finish(
-  body: LlamaFields,
+  options: LlamaOptions,
   prompts: ParsedLlamaCompletion['prompts'],
   model: TextModel,
   problems: RequestProblems,
 ): ReadResult {
-  const parsed = readOptions(body, prompts, problems);
+  const parsed = { ...options, prompts };
   if (prompts.length * parsed.choiceCount > maxChoiceCount) {
     problems.add(
       new GatewayError('invalid_value', {
@@ -131,13 +134,8 @@ function finish(
   return { parsed, model };
 }
 
-function readOptions(
-  body: LlamaFields,
-  prompts: ParsedLlamaCompletion['prompts'],
-  problems: RequestProblems,
-): ParsedLlamaCompletion {
-  const limit = limitOf(body);
-  const generation = readGenerationFields(withoutLimits(body), problems);
+function readOptions(body: LlamaFields, problems: RequestProblems): LlamaOptions {
+  const generation = readGenerationFields(body, problems);
   const probabilityCount = body.n_probs ?? 0;
   const returnTokens = body.return_tokens ?? false;
   const maxDecodeMs = Math.max(0, body.t_max_predict_ms ?? 0);
@@ -146,7 +144,6 @@ function readOptions(
     ...generation,
     options: {
       ...generation.options,
-      ...(limit !== undefined && { maxTokens: limit }),
       ...(maxDecodeMs > 0 && { maxDecodeMs }),
       ...(body.n_indent != null && { minIndent: body.n_indent }),
       ...(probabilityCount > 0 && { logprobs: { topCount: probabilityCount, prompt: false } }),
@@ -155,22 +152,10 @@ function readOptions(
       sampling: { ...generation.options.sampling, ...(grammar !== '' && { grammar }) },
     },
     choiceCount: body.n_cmpl ?? generation.choiceCount,
-    prompts,
     probabilityCount,
     returnTokens,
     responseFields: body.response_fields ?? [],
   };
-}
-
-/** llama-server's order of the three names; undefined leaves the limit to the server. */
-function limitOf(body: LlamaFields | InfillRequest): number | undefined {
-  const limit = body.n_predict ?? body.max_completion_tokens ?? body.max_tokens ?? -1;
-  return limit === -1 ? undefined : limit;
-}
-
-function withoutLimits(body: LlamaFields): LlamaFields {
-  const { n_predict: _, max_completion_tokens: _other, max_tokens: _third, ...rest } = body;
-  return rest;
 }
 
 function readGrammar(grammar: string): string {
@@ -210,8 +195,8 @@ function textOf({ prompt_string: text, multimodal_data: media }: PromptObject, p
 }
 
 /** Tokens of a prompt with a gap, so that the completion fits behind it. */
-function infillRoom(body: InfillRequest, { contextLength }: EngineInfo): number {
-  const wanted = limitOf(body) ?? assumedInfillTokenCount;
+function infillRoom({ options }: LlamaOptions, { contextLength }: EngineInfo): number {
+  const wanted = options.maxTokens ?? assumedInfillTokenCount;
   return contextLength - Math.max(1, Math.min(wanted, Math.floor(contextLength / 2)));
 }
 

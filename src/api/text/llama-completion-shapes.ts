@@ -10,15 +10,9 @@ import type { RequestPrompt } from './completion-shapes.ts';
 /** Maximum likeliest tokens at each position. */
 const maxProbabilityCount = 100;
 
-/** −1 leaves the limit to the server, 0 asks for the prompt alone. */
-const Limit = Type.Integer({ minimum: -1 });
-
 /** The fields of both endpoints. */
 const llamaFields = {
   ...generationFields,
-  n_predict: optional(Limit),
-  max_tokens: optional(Limit),
-  max_completion_tokens: optional(Limit),
   /** llama-server's name of `n`. */
   n_cmpl: optional(Type.Integer({ minimum: 1, maximum: maxChoiceCount })),
   n_probs: optional(Type.Integer({ minimum: 0, maximum: maxProbabilityCount })),
