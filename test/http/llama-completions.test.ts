@@ -75,7 +75,6 @@ describe('POST /completion', () => {
     [{ max_tokens: 7 }, { maxTokens: 7 }],
     [{ stop: ['a', 'b'] }, { stop: ['a', 'b'] }],
     [{ temperature: 0.5, top_k: 5 }, { sampling: { temperature: 0.5, topK: 5 } }],
-    [{ grammar: 'root ::= "a"' }, { sampling: { grammar: 'root ::= "a"' } }],
     [{ t_max_predict_ms: 500 }, { maxDecodeMs: 500 }],
     [{ n_indent: 4 }, { minIndent: 4 }],
     [{ n_probs: 3 }, { logprobs: { topCount: 3, prompt: false } }],
@@ -91,13 +90,24 @@ describe('POST /completion', () => {
     expect(engine.requests[0]).toMatchObject(expected);
   });
 
+  test.each<[fields: object, format: object]>([
+    [{ grammar: 'root ::= "a"' }, { grammar: 'root ::= "a"' }],
+    [{ json_schema: { type: 'object' } }, { jsonSchema: { type: 'object' } }],
+  ])('with %j has a format, and so has an infill', async (fields, format) => {
+    const { app, engine } = startGateway();
+    const reply = await post(app, '/completion', { prompt: 'x', ...fields });
+    expect(reply.statusCode, reply.body).toBe(200);
+    await post(app, '/infill', { input_prefix: 'x', ...fields });
+    expect(engine.plainFormats).toMatchObject([format, format]);
+  });
+
   test.each([
     {},
     { n_predict: -1 },
     { n_predict: null, max_tokens: -1 },
     { t_max_predict_ms: 0 },
     { t_max_predict_ms: -1 },
-    { n_probs: 0, n_indent: 0, return_tokens: false, return_progress: true, grammar: '' },
+    { n_probs: 0, n_indent: 0, return_tokens: false, return_progress: false, grammar: '' },
     { cache_prompt: true, id_slot: 3, n_keep: -1, n_discard: 0, n_cache_reuse: 256 },
     { lora: [], post_sampling_probs: false, min_keep: 0, timings_per_token: true },
     { sse_ping_interval: 5, 'speculative.n_max': 4, t_max_prompt_ms: 500 },

@@ -80,7 +80,8 @@ abstract class LlamaChoices {
   finished({ index, text, ids, tokens, end }: Choice, { inFrames }: { inFrames: boolean }): object {
     const { model, settings, contextLength, returnTokens, responseFields } = this.options;
     const prompt = this.promptOf(index);
-    const { finishReason = 'stop', stopText, usage = noUsage, timings = noTimings } = end ?? {};
+    const { finishReason = 'stop', stopReason, usage = noUsage, timings = noTimings } = end ?? {};
+    const stopText = typeof stopReason === 'string' ? stopReason : undefined;
     const isFull = usage.promptTokenCount + usage.completionTokenCount >= contextLength;
     const choice: LlamaChoice = {
       index,
@@ -109,8 +110,7 @@ abstract class LlamaChoices {
 /** The reply to a request that does not stream: an object, or an array of several choices. */
 export class LlamaReply extends LlamaChoices implements ReplyCollector {
   add(choice: number, event: CompletionEvent): void {
-    if (event.type === 'prompt-delta' || event.type === 'prompt-progress') return;
-    this.choices[choice]?.add(event);
+    if (isOfReply(event)) this.choices[choice]?.add(event);
   }
 
   build(): object {
@@ -131,10 +131,11 @@ export class LlamaFrames extends LlamaChoices implements ReplyFramer {
 
   of(index: number, event: CompletionEvent): string {
     const choice = this.choices[index];
-    if (choice === undefined || event.type === 'prompt-delta') return '';
+    if (choice === undefined) return '';
     if (event.type === 'prompt-progress') {
       return frame({ ...this.#piece(choice, '', {}), prompt_progress: toPromptProgress(event) });
     }
+    if (!isOfReply(event)) return '';
     choice.add(event);
     if (event.type !== 'choice-end') return frame(this.#piece(choice, textOf(event), event));
     // Tokens without text that is shown, such as the end of the generation.
@@ -167,6 +168,10 @@ export class LlamaFrames extends LlamaChoices implements ReplyFramer {
         tokens.length > 0 && { completion_probabilities: toProbabilities(tokens) }),
     };
   }
+}
+
+function isOfReply(event: CompletionEvent): event is ReplyDelta | ChoiceEnd {
+  return !['choice-begin', 'prompt-delta', 'prompt-progress'].includes(event.type);
 }
 
 const noUsage: TokenUsage = {

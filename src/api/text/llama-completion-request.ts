@@ -1,14 +1,13 @@
 import { GatewayError } from '../../core/errors.ts';
 import type { EngineInfo } from '../../engine/engine.ts';
 import type { InfillPrompt } from '../../engine/generator.ts';
-import { checkGrammar } from '../../grammar/gbnf.ts';
-import { GrammarProblem } from '../../grammar/problem.ts';
 import { checkBodyFields } from '../fields/body-fields.ts';
 import {
   maxChoiceCount,
   type ParsedRequest,
   readGenerationFields,
 } from '../fields/generation-fields.ts';
+import { readReplyFormat } from '../fields/reply-format.ts';
 import { missing, unsupported } from '../fields/request-errors.ts';
 import { type BodyRequest, RequestProblems } from '../fields/request-problems.ts';
 import {
@@ -64,7 +63,10 @@ export function readLlamaCompletion(
   choice: ModelChoice,
 ): ReadResult {
   const { problems, body, model } = begin(request, choice, LlamaCompletionRequest.properties);
-  const prompts = problems.read(['prompt'], [], () => readPrompts(body.prompt));
+  const format = problems.attempt({}, () => readReplyFormat(body, false));
+  const prompts = problems.read(['prompt'], [], () =>
+    readPrompts(body.prompt).map((prompt) => ({ ...prompt, format })),
+  );
   for (const { path, content } of prompts) {
     if (typeof content === 'string') continue;
     const { vocabularySize } = model.engine.info;
@@ -95,7 +97,8 @@ export function readInfill(request: BodyRequest<InfillRequest>, choice: ModelCho
     })),
     maxTokenCount: infillRoom(options, model.engine.info),
   };
-  return finish(options, [{ type: 'infill', text }], model, problems);
+  const format = problems.attempt({}, () => readReplyFormat(body, false));
+  return finish(options, [{ type: 'infill', text, format }], model, problems);
 }
 
 function begin<Body extends LlamaFields | InfillRequest>(
@@ -137,40 +140,20 @@ function finish(
 function readOptions(body: LlamaFields, problems: RequestProblems): LlamaOptions {
   const generation = readGenerationFields(body, problems);
   const probabilityCount = body.n_probs ?? 0;
-  const returnTokens = body.return_tokens ?? false;
-  const maxDecodeMs = Math.max(0, body.t_max_predict_ms ?? 0);
-  const grammar = problems.read(['grammar'], '', () => readGrammar(body.grammar ?? ''));
+  const returnTokens = body.return_tokens ?? generation.extras.returnTokenIds;
   return {
     ...generation,
     options: {
       ...generation.options,
-      ...(maxDecodeMs > 0 && { maxDecodeMs }),
       ...(body.n_indent != null && { minIndent: body.n_indent }),
       ...(probabilityCount > 0 && { logprobs: { topCount: probabilityCount, prompt: false } }),
       ...((returnTokens || generation.stream) && { reportTokens: true }),
-      ...(body.return_progress === true && generation.stream && { reportProgress: true }),
-      sampling: { ...generation.options.sampling, ...(grammar !== '' && { grammar }) },
     },
     choiceCount: body.n_cmpl ?? generation.choiceCount,
     probabilityCount,
     returnTokens,
     responseFields: body.response_fields ?? [],
   };
-}
-
-function readGrammar(grammar: string): string {
-  if (grammar === '') return grammar;
-  try {
-    checkGrammar(grammar);
-    return grammar;
-  } catch (error) {
-    if (!(error instanceof GrammarProblem)) throw error;
-    throw new GatewayError('unsupported_parameter', {
-      param: 'grammar',
-      message: `\`grammar\` ${error.message}.`,
-      cause: error,
-    });
-  }
 }
 
 function readPrompts(prompt: LlamaPrompt): PlainSource[] {

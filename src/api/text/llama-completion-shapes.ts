@@ -3,6 +3,7 @@ import { type Static, Type } from 'typebox';
 import { documented } from '../../core/route-doc.ts';
 import { generationFields, maxChoiceCount } from '../fields/generation-fields.ts';
 import { optional } from '../fields/optional.ts';
+import { replyFormatFields } from '../fields/reply-format-fields.ts';
 import { PromptProgress } from '../generation/prompt-progress.ts';
 import { Timings } from '../generation/timings.ts';
 import type { RequestPrompt } from './completion-shapes.ts';
@@ -10,18 +11,23 @@ import type { RequestPrompt } from './completion-shapes.ts';
 /** Maximum likeliest tokens at each position. */
 const maxProbabilityCount = 100;
 
+/** Fields of vLLM about a reply of another shape. */
+const {
+  prompt_logprobs: _promptLogprobs,
+  return_tokens_as_token_ids: _asIds,
+  ...sharedFields
+} = generationFields;
+
 /** The fields of both endpoints. */
 const llamaFields = {
-  ...generationFields,
+  ...sharedFields,
+  ...replyFormatFields,
   /** llama-server's name of `n`. */
   n_cmpl: optional(Type.Integer({ minimum: 1, maximum: maxChoiceCount })),
   n_probs: optional(Type.Integer({ minimum: 0, maximum: maxProbabilityCount })),
   /** Blanks that each line behind the first begins with. */
   n_indent: optional(Type.Integer({ minimum: 0, maximum: 1000 })),
-  t_max_predict_ms: optional(Type.Integer({ minimum: -1, maximum: 2 ** 31 - 1 })),
-  grammar: optional(Type.String()),
   return_tokens: optional(Type.Boolean()),
-  return_progress: optional(Type.Boolean()),
   /** Paths of the fields to return, such as `timings/predicted_n`; empty: all. */
   response_fields: optional(Type.Array(Type.String(), { maxItems: 100 })),
 };

@@ -71,12 +71,13 @@ function formOf(parsed: ParsedLlamaCompletion, model: TextModel): LlamaForm {
 
 /** `generation_settings`: what the request has set, and the defaults of everything else. */
 function settingsOf(
-  { options, stream, probabilityCount }: ParsedLlamaCompletion,
+  { options, prompts, stream, probabilityCount }: ParsedLlamaCompletion,
   { engine }: TextModel,
 ): Readonly<Record<string, unknown>> {
   const limit = options.maxTokens ?? -1;
   return {
     ...engine.generator.describeSampling(options.sampling),
+    grammar: prompts[0]?.format?.grammar ?? '',
     stop: options.stop ?? [],
     max_tokens: limit,
     n_predict: limit,
