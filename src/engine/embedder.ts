@@ -38,6 +38,12 @@ export class InputError extends Error {
   }
 }
 
+/** How scores are given. */
+export interface RankOptions {
+  /** The values of the head itself, any number, instead of 0 to 1. Default: false. */
+  readonly raw?: boolean;
+}
+
 /** Computes vectors, or with pooling `rank` scores. */
 export interface Embedder {
   /**
@@ -64,6 +70,10 @@ export interface Embedder {
     signal?: AbortSignal,
   ): Promise<readonly Float32Array[]>;
 
-  /** How well each document answers the query, 0 to 1. Throws like {@link embed}. */
-  rank(inputs: PreparedInputs, signal?: AbortSignal): Promise<readonly number[]>;
+  /** How well each document answers the query. Throws like {@link embed}. */
+  rank(
+    inputs: PreparedInputs,
+    options?: RankOptions,
+    signal?: AbortSignal,
+  ): Promise<readonly number[]>;
 }

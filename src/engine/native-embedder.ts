@@ -18,6 +18,7 @@ import {
   InputError,
   type Pooling,
   type PreparedInputs,
+  type RankOptions,
 } from './embedder.ts';
 import { type EngineStats, zeroStats } from './engine-stats.ts';
 import { NativeThread } from './native-thread.ts';
@@ -115,11 +116,16 @@ export class NativeEmbedder implements Embedder, Tokenizer {
     );
   }
 
-  async rank(inputs: PreparedInputs, signal?: AbortSignal): Promise<readonly number[]> {
+  async rank(
+    inputs: PreparedInputs,
+    { raw = false }: RankOptions = {},
+    signal?: AbortSignal,
+  ): Promise<readonly number[]> {
     const scores = await this.#submit(inputs, 1, signal);
     // With several classes, the score is already the probability of the first one.
-    if (this.#classCount > 1) return [...scores];
-    return Array.from(scores, (score) => 1 / (1 + Math.exp(-score)));
+    const isProbability = this.#classCount > 1;
+    if (raw === !isProbability) return [...scores];
+    return Array.from(scores, raw ? logit : sigmoid);
   }
 
   async tokenize(
@@ -222,6 +228,16 @@ export class NativeEmbedder implements Embedder, Tokenizer {
       thread.submit({ resolve, fail, signal }, send, signal);
     });
   }
+}
+
+function sigmoid(value: number): number {
+  return 1 / (1 + Math.exp(-value));
+}
+
+/** The value of which a probability is the sigmoid; finite also where the probability is rounded to 0 or 1. */
+function logit(probability: number): number {
+  const inner = Math.min(Math.max(probability, 1e-30), 1 - Number.EPSILON);
+  return Math.log(inner) - Math.log1p(-inner);
 }
 
 function receive(thread: EmbedderThread, id: number, event: NativeEmbedEvent): void {

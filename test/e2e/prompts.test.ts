@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Props, Slots } from '../../src/api/info/props-shapes.ts';
-import type { Tokens } from '../../src/api/text/token-shapes.ts';
+import type { Tokens } from '../../src/api/chat/tokenize-shapes.ts';
 import { chatmlTemplate } from '../../tools/fixtures/tiny-model.ts';
 import { type BytePairVocabulary, tinyVocabulary } from '../../tools/fixtures/tiny-vocabulary.ts';
 import { startSharedServer, type TestServer, tinyModelFile } from '../support/start-server.ts';
@@ -54,7 +54,7 @@ const complete = (fields: object) =>
 describe('text and tokens', () => {
   test.each(['Hello world', ' two  spaces ', 'é 日本 🙂'])('%j comes back', async (text) => {
     const { tokens } = await tokenize(text);
-    expect(await post('/detokenize', { tokens })).toEqual({ content: text });
+    expect(await post('/detokenize', { tokens })).toEqual({ content: text, prompt: text });
   });
 
   test('have pieces that are the text, bytes where they must be', async () => {

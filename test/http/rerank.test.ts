@@ -1,6 +1,6 @@
 import Schema from 'typebox/schema';
 import { describe, expect, test } from 'vitest';
-import { RerankReply } from '../../src/api/vectors/rerank-shapes.ts';
+import { RerankReply, TeiRanks } from '../../src/api/vectors/rerank-shapes.ts';
 import { InputError } from '../../src/engine/embedder.ts';
 import type { Gateway } from '../../src/server/gateway.ts';
 import { card, startGateway } from '../support/start-gateway.ts';
@@ -27,6 +27,7 @@ describe('a ranking', () => {
       expect(reply.statusCode).toBe(200);
       expect(Schema.Check(RerankReply, reply.json())).toBe(true);
       expect(reply.json()).toEqual({
+        id: expect.stringMatching(/^rerank-[0-9a-f]{32}$/),
         object: 'list',
         model: card.id,
         results: [
@@ -70,10 +71,83 @@ describe('a ranking', () => {
     expect(engine.rankings[0]?.documents).toEqual(['one', 'two']);
   });
 
+  test.each([
+    [{ top_k: 2 }, 2],
+    [{ top_k: 0 }, 3],
+    [{ top_k: -1 }, 3],
+    [{ top_k: 1, top_n: 2 }, 2],
+  ])('with %j has %i results', async (fields, count) => {
+    const { app } = startGateway({ engineInfo });
+    expect((await post(app, fields)).json().results).toHaveLength(count);
+  });
+
+  test('has the values of the head on request', async () => {
+    const { app } = startGateway({ engineInfo });
+    const { results } = (await post(app, { raw_scores: true })).json();
+    expect(results[1]).toEqual({ index: 1, relevance_score: 50 });
+  });
+
+  test('of texts has the form of TEI', async () => {
+    const { app, engine } = startGateway({ engineInfo });
+    engine.script.scores = [0.25, 0.75];
+    const tei = { documents: undefined, texts: ['one', 'two'] };
+    const reply = await post(app, { ...tei, truncate: false, raw_scores: false }, '/rerank');
+    expect(Schema.Check(TeiRanks, reply.json())).toBe(true);
+    expect(reply.json()).toEqual([
+      { index: 1, score: 0.75 },
+      { index: 0, score: 0.25 },
+    ]);
+    const shown = await post(app, { ...tei, return_text: true, raw_scores: true, top_n: 1 });
+    expect(shown.json()).toEqual([{ index: 1, score: 75, text: 'two' }]);
+  });
+
   test('takes 2048 documents', async () => {
     const { app } = startGateway({ engineInfo });
     const reply = await post(app, { documents: Array(2048).fill('a') });
     expect(reply.json().results).toHaveLength(2048);
+  });
+});
+
+describe('documents that are too long', () => {
+  // The fake's tokens are words, and text of the words of that number.
+  const long = 'w '.repeat(30);
+  const words = (from: number, to: number) =>
+    Array.from({ length: to - from }, (_, index) => ` ${from + index}`).join('');
+
+  test.each<[fields: object, kept: string]>([
+    [{ truncate: true }, words(0, 14)],
+    [{ truncation: true }, words(0, 14)],
+    [{ truncate: 'END' }, words(0, 14)],
+    [{ truncate: 'START' }, words(16, 30)],
+    [{ truncate: true, truncation_direction: 'left' }, words(16, 30)],
+    [{ truncate_prompt_tokens: 10 }, words(0, 8)],
+    [{ truncate_prompt_tokens: -1 }, words(0, 14)],
+    [{ truncate_prompt_tokens: 100 }, words(0, 14)],
+    [{ max_tokens_per_doc: 5 }, words(0, 5)],
+    [{ max_tokens_per_doc: 20, truncate: true }, words(0, 14)],
+  ])('are cut with %j', async (fields, kept) => {
+    const { app, engine } = startGateway({ engineInfo });
+    const reply = await post(app, { documents: ['short', long], ...fields });
+    expect(reply.statusCode, reply.body).toBe(200);
+    expect(engine.rankings.at(-1)?.documents).toEqual(['short', kept]);
+  });
+
+  test.each([{ max_tokens_per_doc: 15 }, { truncate: false }, { truncate: 'NONE' }, {}])(
+    'are refused with %j',
+    async (fields) => {
+      const { app } = startGateway({ engineInfo });
+      const reply = await post(app, { documents: ['short', long], ...fields });
+      expect(reply.json().error).toMatchObject({
+        code: 'context_length_exceeded',
+        param: 'documents[1]',
+      });
+    },
+  );
+
+  test('are refused where the query leaves no room', async () => {
+    const { app } = startGateway({ engineInfo });
+    const reply = await post(app, { query: long, truncate: true });
+    expect(reply.json().error).toMatchObject({ code: 'context_length_exceeded' });
   });
 });
 
@@ -95,8 +169,14 @@ describe('a request for a ranking is refused', () => {
     [{ top_n: 0 }, 'top_n', 'invalid_value'],
     [{ top_n: '1' }, 'top_n', 'invalid_value'],
     [{ return_documents: 'yes' }, 'return_documents', 'invalid_value'],
-    [{ max_tokens_per_doc: 5 }, 'max_tokens_per_doc', 'unsupported_parameter'],
-    [{ truncate: true }, 'truncate', 'unsupported_parameter'],
+    [{ max_tokens_per_doc: 0 }, 'max_tokens_per_doc', 'invalid_value'],
+    [{ max_chunks_per_doc: 5 }, 'max_chunks_per_doc', 'unsupported_parameter'],
+    [{ rank_fields: ['title'] }, 'rank_fields', 'unsupported_parameter'],
+    [{ truncate: 'middle' }, 'truncate', 'invalid_value'],
+    [{ texts: ['a'] }, 'texts', 'invalid_value'],
+    [{ documents: undefined, texts: [] }, 'texts', 'invalid_value'],
+    [{ documents: undefined, texts: ['a', ''] }, 'texts[1]', 'invalid_value'],
+    [{ top_k: -2 }, 'top_k', 'invalid_value'],
   ])('with %j', async (fields, param, code) => {
     const { app, engine } = startGateway({ engineInfo });
     const reply = await post(app, fields);

@@ -1,8 +1,9 @@
 import Schema from 'typebox/schema';
 import { describe, expect, test } from 'vitest';
-import { Content, Tokens } from '../../src/api/text/token-shapes.ts';
+import { CountedTokens, Tokens } from '../../src/api/chat/tokenize-shapes.ts';
+import { Content } from '../../src/api/text/detokenize-shapes.ts';
 import type { Gateway } from '../../src/server/gateway.ts';
-import { startGateway } from '../support/start-gateway.ts';
+import { card, chatBody, startGateway } from '../support/start-gateway.ts';
 
 const post = (app: Gateway, url: string, payload: object) =>
   app.inject({ method: 'POST', url, payload });
@@ -86,18 +87,80 @@ describe('/tokenize', () => {
   });
 });
 
+describe('/tokenize in the form of vLLM', () => {
+  test('of a prompt counts the tokens, with the BOS token unless it is left out', async () => {
+    const { app, engine } = startGateway();
+    const reply = await post(app, '/tokenize', { model: card.id, prompt: 'one two' });
+    expect(Schema.Check(CountedTokens, reply.json())).toBe(true);
+    expect(reply.json()).toEqual({
+      count: 2,
+      max_model_len: 2048,
+      tokens: [0, 1],
+      token_strs: null,
+    });
+    await post(app, '/tokenize', { prompt: 'x', add_special_tokens: false });
+    expect(engine.tokenizeCalls.map(({ addSpecial }) => addSpecial)).toEqual([true, false]);
+  });
+
+  test('has the texts of the tokens on request', async () => {
+    const { app, engine } = startGateway();
+    engine.script.pieces = [Buffer.from('é'), Buffer.from([0xc3])];
+    const reply = await post(app, '/tokenize', { prompt: 'a b', return_token_strs: true });
+    expect(reply.json().token_strs).toEqual(['é', '\ufffd']);
+  });
+
+  test('of a chat gives the tokens of its prompt', async () => {
+    const { app, engine } = startGateway();
+    const fields = { add_generation_prompt: true, add_special_tokens: false };
+    const reply = await post(app, '/tokenize', { ...chatBody(), ...fields });
+    expect(reply.statusCode, reply.body).toBe(200);
+    expect(reply.json()).toEqual({
+      count: 3,
+      max_model_len: 2048,
+      tokens: [1, 2, 3],
+      token_strs: null,
+    });
+    expect(engine.preparedChats).toHaveLength(1);
+  });
+
+  test.each([
+    [{ prompt: 5 }, 'prompt', 'invalid_value'],
+    [{ prompt: 'a', content: 'b' }, 'prompt', 'invalid_value'],
+    [{ prompt: 'a', messages: chatBody().messages }, 'messages', 'invalid_value'],
+    [{ messages: [] }, 'messages', 'invalid_value'],
+    [{ messages: [{ role: 'nobody', content: 'x' }] }, 'messages[0].role', 'invalid_value'],
+    [{ prompt: 'a', return_token_strs: 'yes' }, 'return_token_strs', 'invalid_value'],
+  ])('refuses %j', async (body, param, code) => {
+    const { app } = startGateway();
+    const reply = await post(app, '/tokenize', body);
+    expect(reply.statusCode).toBe(400);
+    expect(reply.json().error).toMatchObject({ param, code });
+  });
+
+  test('follows STRICT_MODEL, which llama-server does not have', async () => {
+    const { app } = startGateway({ strictModel: true });
+    const statusOf = async (body: object) => (await post(app, '/tokenize', body)).statusCode;
+    expect(await statusOf({ prompt: 'x', model: card.id })).toBe(200);
+    expect(await statusOf({ prompt: 'x', model: 'other' })).toBe(404);
+    expect(await statusOf({ content: 'x' })).toBe(200);
+  });
+});
+
 describe('/detokenize', () => {
   test('gives the text', async () => {
     const { app } = startGateway();
     const reply = await post(app, '/detokenize', { tokens: [5, 0, 31_999] });
     expect(reply.statusCode).toBe(200);
     expect(Schema.Check(Content, reply.json())).toBe(true);
-    expect(reply.json()).toEqual({ content: ' 5 0 31999' });
+    expect(reply.json()).toEqual({ content: ' 5 0 31999', prompt: ' 5 0 31999' });
   });
 
   test('has no text for no tokens', async () => {
     const { app } = startGateway();
-    expect((await post(app, '/detokenize', { tokens: [] })).json()).toEqual({ content: '' });
+    expect((await post(app, '/detokenize', { tokens: [] })).json()).toEqual({
+      content: '',
+      prompt: '',
+    });
   });
 
   test.each([

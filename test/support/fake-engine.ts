@@ -1,6 +1,11 @@
 import type { ChatMessage, ChatOptions, ReplyFormat } from '../../src/engine/chat.ts';
 import { completionLimit } from '../../src/engine/completion-limit.ts';
-import type { Embedder, EmbeddingInput, PreparedInputs } from '../../src/engine/embedder.ts';
+import type {
+  Embedder,
+  EmbeddingInput,
+  PreparedInputs,
+  RankOptions,
+} from '../../src/engine/embedder.ts';
 import type { Engine, EngineInfo } from '../../src/engine/engine.ts';
 import { type EngineStats, zeroStats } from '../../src/engine/engine-stats.ts';
 import type {
@@ -293,11 +298,16 @@ export class FakeEngine implements Engine, Generator, Embedder, Tokenizer {
     });
   }
 
-  /** The script's scores, else better ones for later documents. */
-  async rank({ tokenCounts }: PreparedInputs, signal?: AbortSignal): Promise<readonly number[]> {
+  /** The script's scores, else better ones for later documents; raw ones are a hundred times as large. */
+  async rank(
+    { tokenCounts }: PreparedInputs,
+    { raw = false }: RankOptions = {},
+    signal?: AbortSignal,
+  ): Promise<readonly number[]> {
     await this.#untilVectors(signal);
     const { scores } = this.script;
-    return Array.from(tokenCounts, (_, index) => scores?.[index] ?? 1 - 1 / (index + 1));
+    const rank = raw ? 100 : 1;
+    return Array.from(tokenCounts, (_, at) => rank * (scores?.[at] ?? 1 - 1 / (at + 1)));
   }
 
   async #untilVectors(signal: AbortSignal | undefined): Promise<void> {

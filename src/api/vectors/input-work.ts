@@ -61,7 +61,7 @@ export async function replyWithInputs<T>(
 /** Computes inputs, counts their tokens against the limits of the request's key, and records computed tokens. */
 export async function metered<T>(
   { meter = unlimitedMeter, recorder = noRecorder, trace }: FastifyRequest,
-  { tokenCounts }: PreparedInputs,
+  { tokenCounts }: Pick<PreparedInputs, 'tokenCounts'>,
   compute: () => Promise<T>,
 ): Promise<T> {
   const promptTokenCount = tokenCounts.reduce((sum, count) => sum + count, 0);
@@ -87,19 +87,34 @@ export async function metered<T>(
   }
 }
 
+/** Where the inputs of a request stand in its body, and what fits the model. */
+interface InputPlaces {
+  readonly contextLength: number;
+  /** The path of an input in the body. */
+  readonly pathOf: (index: number) => string;
+}
+
 /**
  * Awaits prepared inputs and checks their lengths.
- * @param options.pathOf - the path of an input in the body
  * @throws {GatewayError} `invalid_value` or `context_length_exceeded`, with the path of the input
  */
 export async function prepared(
   preparing: Promise<PreparedInputs>,
-  options: { readonly contextLength: number; readonly pathOf: (index: number) => string },
+  places: InputPlaces,
 ): Promise<PreparedInputs> {
-  const { contextLength, pathOf } = options;
-  let inputs: PreparedInputs;
+  return requireFit(await computable(preparing, places.pathOf), places);
+}
+
+/**
+ * Awaits prepared inputs.
+ * @throws {GatewayError} `invalid_value` with the path of an input that cannot be tokenized
+ */
+export async function computable(
+  preparing: Promise<PreparedInputs>,
+  pathOf: InputPlaces['pathOf'],
+): Promise<PreparedInputs> {
   try {
-    inputs = await preparing;
+    return await preparing;
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     const param = pathOf(error.index);
@@ -109,6 +124,13 @@ export async function prepared(
       cause: error,
     });
   }
+}
+
+/** @throws {GatewayError} `context_length_exceeded` with the path of an input that is too long */
+export function requireFit(
+  inputs: PreparedInputs,
+  { contextLength, pathOf }: InputPlaces,
+): PreparedInputs {
   const index = inputs.tokenCounts.findIndex((count) => count > contextLength);
   if (index === -1) return inputs;
   const tokenCount = inputs.tokenCounts[index] ?? 0;

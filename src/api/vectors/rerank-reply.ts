@@ -1,22 +1,42 @@
-import type { RerankReply, RerankRequest } from './rerank-shapes.ts';
+import type { ParsedRanking } from './rerank-request.ts';
+import type { RerankReply, TeiRanks } from './rerank-shapes.ts';
+
+/** The place of a document in a ranking. */
+interface Rank {
+  readonly index: number;
+  readonly score: number;
+  /** Only where the reply has the texts. */
+  readonly text?: string;
+}
 
 /**
- * The results, best document first.
+ * The best documents, best first; equal ones in their order.
  * @param scores - of the documents, in their order
  */
-export function toResults(
+export function ranksOf(
   scores: readonly number[],
-  documents: readonly string[],
-  { top_n: topCount, return_documents: returnDocuments }: RerankRequest,
-): RerankReply['results'] {
+  { documents, topCount, returnsTexts }: ParsedRanking,
+): Rank[] {
   return scores
-    .map((score, index) => ({ index, relevance_score: score }))
-    .sort((one, other) => other.relevance_score - one.relevance_score || one.index - other.index)
+    .map((score, index) => ({ index, score }))
+    .sort((one, other) => other.score - one.score || one.index - other.index)
     .slice(0, topCount ?? scores.length)
-    .map((result) => {
-      const text = documents[result.index];
-      return returnDocuments === true && text !== undefined
-        ? { ...result, document: { text } }
-        : result;
+    .map((rank) => {
+      const text = documents[rank.index]?.text;
+      return returnsTexts && text !== undefined ? { ...rank, text } : rank;
     });
+}
+
+/** The form of Jina's and Cohere's APIs. */
+export function toResults(ranks: readonly Rank[]): RerankReply['results'] {
+  return ranks.map(({ index, score, text }) => ({
+    index,
+    relevance_score: score,
+    ...(text !== undefined && { document: { text } }),
+  }));
+}
+
+/** TEI's form. */
+export function toTeiRanks(ranks: readonly Rank[]): TeiRanks {
+  return [...ranks];
 }
