@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { Props, Slots } from '../../src/api/info/props-shapes.ts';
 import type { Tokens } from '../../src/api/chat/tokenize-shapes.ts';
+import type { Props, Slots } from '../../src/api/info/props-shapes.ts';
 import { chatmlTemplate } from '../../tools/fixtures/tiny-model.ts';
 import { type BytePairVocabulary, tinyVocabulary } from '../../tools/fixtures/tiny-vocabulary.ts';
 import { startSharedServer, type TestServer, tinyModelFile } from '../support/start-server.ts';
