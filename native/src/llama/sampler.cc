@@ -38,7 +38,8 @@ bool IsGreedy(const common_params_sampling& params) {
   const auto has = [&](common_sampler_type type) {
     return std::ranges::find(samplers, type) != samplers.end();
   };
-  return has(COMMON_SAMPLER_TYPE_TEMPERATURE) && !has(COMMON_SAMPLER_TYPE_INFILL) && params.temp <= 0.0f && params.dynatemp_range == 0.0f && !IsPenalised(params) &&
+  return has(COMMON_SAMPLER_TYPE_TEMPERATURE) && !has(COMMON_SAMPLER_TYPE_INFILL) &&
+         params.temp <= 0.0f && params.dynatemp_range == 0.0f && !IsPenalised(params) &&
          params.dry_multiplier == 0.0f && params.xtc_probability == 0.0f && params.typ_p >= 1.0f &&
          params.mirostat == 0 && params.adaptive_target < 0.0f && params.grammar.empty() &&
          params.logit_bias.empty() && params.reasoning_budget_start.empty();

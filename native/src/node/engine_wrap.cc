@@ -93,14 +93,14 @@ Napi::Value EngineWrap::PrepareText(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value EngineWrap::PrepareInfill(const Napi::CallbackInfo& info) {
-  return PreparePrompt(
-      [model = &resources().model, text = InfillTextFrom(info[0].As<Napi::Object>()),
-       format = StringAt(info, 1)] {
-        InfillTokens infill = TokenizeInfill(*model, text);
-        Prompt prompt = PlainPrompt(std::move(infill.tokens), format);
-        prompt.cut = infill.cut;
-        return prompt;
-      });
+  return PreparePrompt([model = &resources().model,
+                        text = InfillTextFrom(info[0].As<Napi::Object>()),
+                        format = StringAt(info, 1)] {
+    InfillTokens infill = TokenizeInfill(*model, text);
+    Prompt prompt = PlainPrompt(std::move(infill.tokens), format);
+    prompt.cut = infill.cut;
+    return prompt;
+  });
 }
 
 Napi::Value EngineWrap::PrepareTokens(const Napi::CallbackInfo& info) {
