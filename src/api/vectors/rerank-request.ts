@@ -6,14 +6,7 @@ import { missing, unsupported } from '../fields/request-errors.ts';
 import { type BodyRequest, RequestProblems } from '../fields/request-problems.ts';
 import { chooseModel, type ModelChoice, requireRanker } from '../fields/served-model.ts';
 import { type RequestDocument, RerankRequest } from './rerank-shapes.ts';
-import type { Cut } from './shorten.ts';
-
-/** A text of a request. */
-export interface RequestText {
-  /** Path in the request's body, such as `documents[2]`. */
-  readonly path: string;
-  readonly text: string;
-}
+import type { Cut, RequestText } from './shorten.ts';
 
 /** A request for a ranking whose body is validated and normalised. */
 export interface ParsedRanking {

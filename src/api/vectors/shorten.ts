@@ -2,7 +2,13 @@
 import type { Embedder, PreparedInputs } from '../../engine/embedder.ts';
 import type { Tokenizer } from '../../engine/tokenizer.ts';
 import { computable, requireFit } from './input-work.ts';
-import type { RequestText } from './rerank-request.ts';
+
+/** A text of a request. */
+export interface RequestText {
+  /** Path in the request's body, such as `documents[2]`. */
+  readonly path: string;
+  readonly text: string;
+}
 
 /** How documents that are too long are cut. */
 export interface Cut {
