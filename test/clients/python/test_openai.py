@@ -136,6 +136,44 @@ def test_usage_runs_through_a_stream(client: OpenAI) -> None:
     assert len({chunk.usage.prompt_tokens for chunk in chunks}) == 1
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({"reasoning_effort": effort} for effort in ("none", "minimal", "low", "xhigh", "max")),
+        *({"verbosity": verbosity} for verbosity in ("low", "medium", "high")),
+        *({"service_tier": tier} for tier in ("auto", "flex", "priority")),
+        {"prediction": {"type": "content", "content": "hello"}},
+        {"store": True, "metadata": {"a": "b"}, "user": "u", "safety_identifier": "u"},
+        {"prompt_cache_key": "k", "prompt_cache_retention": "24h"},
+        {"modalities": ["text"], "logit_bias": {"5": -100}, "stop": ["zz"] * 20},
+        {"extra_body": {"chat_template_kwargs": {"enable_thinking": False}, "top_k": 40}},
+        {"extra_body": {"reasoning": {"effort": "none"}}},
+        {"extra_body": {"think": False, "options": {"num_ctx": 100}}},
+        {"max_completion_tokens": 100_000},
+    ],
+    ids=str,
+)
+def test_hints_and_ceilings_are_answered(keyed_server: Server, fields: dict) -> None:
+    body = {"model": MODEL, "messages": QUESTION, "max_tokens": 4, "temperature": 0}
+    reply = keyed(keyed_server, GOOD_KEY).chat.completions.create(**{**body, **fields})
+    assert reply.usage.completion_tokens > 0
+
+
+def test_what_cannot_be_honoured_is_refused_by_name(keyed_server: Server) -> None:
+    client = keyed(keyed_server, GOOD_KEY)
+    with pytest.raises(openai.BadRequestError, match="`audio`.*`modalities`"):
+        client.chat.completions.create(
+            messages=QUESTION,
+            modalities=["text", "audio"],
+            audio={"voice": "alloy", "format": "wav"},
+            **GREEDY,
+        )
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(messages=[{"role": "user", "content": [image]}], **GREEDY)
+    assert refused.value.param == "messages[0].content[0]"
+
+
 def test_vectors_are_the_same_as_numbers_and_as_base64(client: OpenAI) -> None:
     decoded = client.embeddings.create(model=MODEL, input=["a", "b"])
     plain = client.embeddings.create(model=MODEL, input=["a", "b"], encoding_format="float")

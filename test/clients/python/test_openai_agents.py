@@ -77,6 +77,26 @@ def test_a_strict_tool_has_the_bounds_of_its_types(server: Server) -> None:
     assert amounts[0] >= 0
 
 
+def test_a_run_is_handed_to_another_agent(server: Server) -> None:
+    billing = agent_of(server, handoff_description="answers questions about bills")
+    billing.name = "billing"
+    settings = {"tool_choice": "transfer_to_billing"}
+    result = Runner.run_sync(agent_of(server, settings=settings, handoffs=[billing]), "Hello!")
+    assert result.last_agent is billing
+    assert result.final_output
+
+
+def test_a_tool_that_is_not_strict_takes_any_names(server: Server) -> None:
+    @function_tool(strict_mode=False)
+    def save(values: dict[str, bool]) -> str:
+        """Saves values"""
+        return "saved"
+
+    settings = {"tool_choice": "save", "max_tokens": 400}
+    agent = agent_of(server, settings=settings, tools=[save], tool_use_behavior="stop_on_first_tool")
+    assert Runner.run_sync(agent, "Save.", max_turns=1).final_output
+
+
 class Report(BaseModel):
     done: bool
     share: Annotated[float, Field(ge=0, le=1)]

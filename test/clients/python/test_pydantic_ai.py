@@ -44,6 +44,29 @@ def test_the_output_has_the_types_of_pydantic(server: Server, how: type) -> None
     assert result.usage.output_tokens > 0
 
 
+class Other(BaseModel):
+    rank: Annotated[int, Field(ge=0, le=9)]
+
+
+def test_the_output_is_one_of_several_types(server: Server) -> None:
+    agent = agent_of(server, output_type=[ToolOutput(City), ToolOutput(Other)])
+    assert isinstance(agent.run_sync("Paris").output, City | Other)
+
+
+def test_a_conversation_goes_on_from_its_history(server: Server) -> None:
+    agent = agent_of(server, instructions="Be brief.")
+    first = agent.run_sync("Hello!")
+    second = agent.run_sync("Again.", message_history=first.all_messages())
+    assert second.output
+    assert len(second.all_messages()) == 4
+
+
+@pytest.mark.parametrize("thinking", [True, "low", False])
+def test_thinking_is_switched(server: Server, thinking: bool | str) -> None:
+    agent = agent_of(server, model_settings={**SETTINGS, "thinking": thinking})
+    assert agent.run_sync("Hello!").usage.output_tokens > 0
+
+
 def test_a_prompted_output_is_json(server: Server) -> None:
     agent = agent_of(server, output_type=PromptedOutput(dict))
     try:
