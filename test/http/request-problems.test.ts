@@ -99,9 +99,9 @@ describe('one refusal names every fault', () => {
     const { app } = reuseGateway({
       embedding: { pooling: 'rank', width: 8, contextLength: 16 },
     });
-    const body = { query: '', documents: ['a', 5], rank_fields: ['x'], truncation: true };
+    const body = { query: '', documents: ['a', 5], rank_fields: ['x'], overlap_tokens: 5 };
     const { message } = refusalOf(await post(app, '/v1/rerank', body));
-    expect(named(message)).toEqual(['query', 'documents[1]', 'rank_fields', 'truncation']);
+    expect(named(message)).toEqual(['query', 'documents[1]', 'overlap_tokens', 'rank_fields']);
   });
 
   test.each(['/apply-template', '/v1/chat/completions/input_tokens'])('of %s', async (url) => {
