@@ -102,12 +102,15 @@ export class RoutePaths {
   nearest({ method, path }: RouteName): RouteName | undefined {
     if (path.length > maxPathLength) return undefined;
     const name = withoutTrailingSlash(path);
-    const meant = this.#meaningOfTail(name) ?? this.#beginningWith(name);
-    if (meant !== undefined) return this.#named(meant, method);
     const routes = this.#literalRoutes();
     const sameMethod = routes.filter(({ methods }) => methods.has(method));
-    const similar = similarPath(name, sameMethod) ?? similarPath(name, routes);
-    return similar === undefined ? undefined : this.#named(similar, method);
+    const found =
+      firstOfTails(name, (tail) => nearestToForeign[tail]) ??
+      similarPath(name, sameMethod) ??
+      similarPath(name, routes) ??
+      firstOfTails(name, (tail) => this.#meaning(tail)) ??
+      routes.find((route) => route.path.startsWith(`${name}/`))?.path;
+    return found === undefined ? undefined : this.#named(found, method);
   }
 
   #meaning(path: string): string | undefined {
@@ -123,21 +126,6 @@ export class RoutePaths {
       rest = rest.slice(before.length);
     }
     return undefined;
-  }
-
-  /** The meaning of the longest end of a path, such as `/chat/completions` of `/llm/chat/completions`. */
-  #meaningOfTail(path: string): string | undefined {
-    const segments = path.split('/').filter(Boolean).slice(-maxTailSegments);
-    for (let start = 0; start < segments.length; start++) {
-      const tail = `/${segments.slice(start).join('/')}`;
-      const meant = nearestToForeign[tail] ?? this.#meaning(tail);
-      if (meant !== undefined) return meant;
-    }
-    return undefined;
-  }
-
-  #beginningWith(path: string): string | undefined {
-    return this.#literalRoutes().find((route) => route.path.startsWith(`${path}/`))?.path;
   }
 
   #literalRoutes(): KnownRoute[] {
@@ -159,6 +147,19 @@ export class RoutePaths {
     const usual = ['POST', 'GET'].find((each) => methods.includes(each)) ?? first;
     return { path, method: methods.includes(method) ? method : usual };
   }
+}
+
+/** The result for the longest end of a path that has one, such as `/chat/completions` of `/llm/chat/completions`. */
+function firstOfTails(
+  path: string,
+  resultOf: (tail: string) => string | undefined,
+): string | undefined {
+  const segments = path.split('/').filter(Boolean).slice(-maxTailSegments);
+  for (let start = 0; start < segments.length; start++) {
+    const result = resultOf(`/${segments.slice(start).join('/')}`);
+    if (result !== undefined) return result;
+  }
+  return undefined;
 }
 
 /** The path with the fewest other letters. Clients also leave out the prefix. */

@@ -8,7 +8,7 @@ function paths(): RoutePaths {
   }
   known.add('/v1/models/*', ['GET']);
   known.add('/v1/models/*', ['HEAD']);
-  for (const path of ['/v1/chat/completions', '/v1/completions', '/v1/embeddings']) {
+  for (const path of ['/v1/chat/completions', '/v1/completions', '/v1/embeddings', '/completion']) {
     known.add(path, ['POST']);
   }
   known.add('/v1/chat/completions/input_tokens', ['POST']);
