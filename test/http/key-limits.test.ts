@@ -193,6 +193,15 @@ describe('tokens', () => {
     expect(await left(gateway)).toBe(1000 - tokenCount);
   });
 
+  test('are set aside for what the context has room for, not for a ceiling above it', async () => {
+    // The context of the fake engine has 2048 tokens, and the prompt 3.
+    const gateway = await start(`alice:${secrets.alice} tokens_per_minute=3000`);
+    const reply = await chat(gateway, secrets.alice, { max_tokens: 32_000 });
+    expect(reply.statusCode, reply.body).toBe(200);
+    expect(Number(reply.headers['x-ratelimit-remaining-tokens'])).toBe(3000 - 2048);
+    expect(await left(gateway)).toBe(3000 - 3 - 2);
+  });
+
   test('of a stream whose client leaves are counted, too', async () => {
     const gateway = await start(`alice:${secrets.alice} tokens_per_minute=1000`);
     gateway.engine.script.beforeEvent = (index) =>
