@@ -30,9 +30,12 @@ interface Rest {
 /** Readings whose next node is a character, by their rest. */
 type Readings = ReadonlyMap<string, Rest>;
 
-/** @throws {GrammarProblem} when a text can be read in too many ways */
-export function checkAmbiguity(rules: GrammarRules): void {
-  const reader = new Reader(rules);
+/**
+ * @param work - nodes visited in all
+ * @throws {GrammarProblem} when a text can be read in too many ways
+ */
+export function checkAmbiguity(rules: GrammarRules, work = maxWork): void {
+  const reader = new Reader(rules, work);
   for (const [name, node] of rules) reader.checkFrom(name, node);
 }
 
@@ -41,8 +44,11 @@ class Reader {
   readonly #ids = new Map<GrammarNode, number>();
   #work = 0;
 
-  constructor(rules: GrammarRules) {
+  readonly #maxWork: number;
+
+  constructor(rules: GrammarRules, work: number) {
     this.#rules = rules;
+    this.#maxWork = work;
   }
 
   checkFrom(name: string, node: GrammarNode): void {
@@ -85,7 +91,7 @@ class Reader {
       if (rest === undefined || seen.has(rest.key)) continue;
       seen.add(rest.key);
       this.#work += 1 + rest.key.length / 64;
-      if (this.#work > maxWork || seen.size > maxReadings * 64) tooAmbiguous(name);
+      if (this.#work > this.#maxWork || seen.size > maxReadings * 64) tooAmbiguous(name);
       if (rest.node.type === 'set') {
         readings.set(rest.key, rest);
         if (readings.size > maxReadings) tooAmbiguous(name);

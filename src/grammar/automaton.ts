@@ -1,8 +1,8 @@
 /** Finite automata, written as patterns. */
 import { type GrammarNode, joinRanges, type Ranges } from './grammar-node.ts';
 
-/** Nodes of one pattern. */
-const maxNodes = 4000;
+/** Nodes that are made for one pattern, of which most stay in it. */
+const maxNodes = 20_000;
 
 const start = -1;
 const end = -2;
@@ -11,6 +11,8 @@ const end = -2;
 export class Automaton {
   /** From a state to another, what leads there. */
   readonly #edges = new Map<number, Map<number, GrammarNode>>();
+
+  #madeCount = 0;
 
   constructor() {
     this.#connect(start, 0, nothing);
@@ -41,7 +43,7 @@ export class Automaton {
       if (state === undefined) break;
       states.delete(state);
       this.#remove(state);
-      if (this.#size() > maxNodes) return undefined;
+      if (this.#madeCount > maxNodes) return undefined;
     }
     return this.#edges.get(start)?.get(end);
   }
@@ -82,19 +84,14 @@ export class Automaton {
         : { type: 'repeat', item: loop, min: 0, max: Number.POSITIVE_INFINITY };
     for (const [from, before] of this.#into(state)) {
       for (const [to, after] of this.#from(state)) {
-        this.#connect(from, to, sequenceOf([before, around, after]));
+        const node = sequenceOf([before, around, after]);
+        this.#madeCount += sizeOf(node);
+        if (this.#madeCount > maxNodes) return;
+        this.#connect(from, to, node);
       }
       this.#edges.get(from)?.delete(state);
     }
     this.#edges.delete(state);
-  }
-
-  #size(): number {
-    let size = 0;
-    for (const targets of this.#edges.values()) {
-      for (const node of targets.values()) size += sizeOf(node);
-    }
-    return size;
   }
 }
 

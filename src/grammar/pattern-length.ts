@@ -90,10 +90,12 @@ function atLeast(node: GrammarNode, min: number): GrammarNode | undefined {
     case 'sequence': {
       const items = [...node.items];
       let missing = min - lengths.min;
-      // The parts that can be longest first.
+      // The parts that can be longest first, of them those with the most characters.
       const order = items
-        .map((item, index) => ({ index, ...lengthsOf(item) }))
-        .sort((one, other) => (other.max === one.max ? 0 : other.max - one.max));
+        .map((item, index) => ({ index, breadth: breadthOf(item), ...lengthsOf(item) }))
+        .sort((one, other) =>
+          other.max === one.max ? other.breadth - one.breadth : other.max - one.max,
+        );
       for (const { index, min: own, max } of order) {
         if (missing <= 0) break;
         const more = Math.min(missing, max - own);
@@ -159,6 +161,20 @@ function sharesOf(parts: readonly Lengths[], max: number): number[] {
 
 function isOpen(parts: readonly Lengths[], shares: readonly number[], index: number): boolean {
   return (shares[index] as number) < (parts[index] as Lengths).max;
+}
+
+/** Characters that may stand at one place of a part. */
+function breadthOf(node: GrammarNode): number {
+  switch (node.type) {
+    case 'set':
+      return node.ranges.reduce((sum, [low, high]) => sum + high - low + 1, 0);
+    case 'rule':
+      return 0;
+    case 'repeat':
+      return breadthOf(node.item);
+    default:
+      return Math.max(0, ...node.items.map(breadthOf));
+  }
 }
 
 function choiceOf(items: readonly (GrammarNode | undefined)[]): GrammarNode | undefined {

@@ -50,13 +50,16 @@ const unwritable: Ranges = [
 const maxPlainRepetition = 128;
 const chunkSize = 64;
 
+/** Work of the check for ambiguity: a schema may have many patterns. */
+const maxWork = 100_000;
+
 /**
  * The pattern of `node`.
  * @throws {Error} for a pattern that cannot be enforced; the message ends a sentence about it
  */
 export function emitPattern(node: GrammarNode): JsonPattern {
   const { source, ...facts } = emitNode(node);
-  checkAmbiguity(new Map([['pattern', node]]));
+  checkAmbiguity(new Map([['pattern', node]]), maxWork);
   return { source: `^${source}$`, ...facts };
 }
 

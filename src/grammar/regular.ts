@@ -20,8 +20,8 @@ interface Language {
 }
 
 /** Languages after one character, looked at in one comparison; beyond it two patterns count as not comparable. */
-const maxStates = 6000;
-const maxWork = 150_000;
+const maxStates = 3000;
+const maxWork = 40_000;
 
 /** The languages are too large to compare. */
 class TooLarge extends Error {}

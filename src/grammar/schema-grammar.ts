@@ -1,4 +1,5 @@
 /** Writes the grammars of a rewritten schema that llama.cpp's converter cannot write. */
+import { writeNumbers } from './number-grammar.ts';
 import { RuleWriter } from './rule-writer.ts';
 import type { RawSchema } from './schema-merge.ts';
 import type { Definitions } from './schema-shape.ts';
@@ -89,7 +90,7 @@ export class GrammarWriter implements ValueWriter {
       case 'number':
         return this.rules.add(`"-"? (${whole}) ("." [0-9]{1,16})? ([eE] [-+]? [0-9] [0-9]?)?`);
       case 'integer':
-        return this.rules.add(`"-"? (${whole})`);
+        return this.#integer(schema);
       case 'boolean':
         return this.rules.add('"true" | "false"');
       case 'null':
@@ -97,6 +98,17 @@ export class GrammarWriter implements ValueWriter {
       default:
         return this.#any();
     }
+  }
+
+  #integer({ minimum, maximum }: RawSchema): string {
+    if (minimum === undefined) return this.rules.add(`"-"? (${whole})`);
+    const range = {
+      scale: 0,
+      step: 1n,
+      low: BigInt(Number(minimum)),
+      high: BigInt(Number(maximum)),
+    };
+    return this.rules.add(writeNumbers(range, this.rules));
   }
 
   /** A rule that the caller defines, because it may refer to itself. */

@@ -25,6 +25,8 @@ export const schemaLimits = {
   length: 65_536,
   /** Characters of all patterns together: each pattern is analysed. */
   patternLength: 32_768,
+  /** Effort of finding shapes of strings, see `string-shape.ts`. */
+  patternEffort: 100,
   /** Repetitions of all lengths, items and patterns together. */
   repetitions: 20_000,
 } as const;
@@ -56,6 +58,7 @@ export class SchemaReading {
   #enumLength = 0;
   #repetitions = 0;
   #patternLength = 0;
+  #patternEffort = 0;
   /** Alternatives that are being read, one in the other. */
   #alternatives = 0;
 
@@ -153,6 +156,16 @@ export class SchemaReading {
       `exceeds ${schemaLimits.patternLength} characters of patterns in the whole schema`,
     );
     return false;
+  }
+
+  /** Counts the effort of one analysis. */
+  countEffort(effort: number): void {
+    this.#patternEffort += effort;
+  }
+
+  /** True if there is effort left for patterns that are not simple. */
+  get hasEffort(): boolean {
+    return this.#patternEffort < schemaLimits.patternEffort;
   }
 
   /** Counts rules of a repetition; false, and not counted, if they are too many. */

@@ -487,9 +487,8 @@ function listedBranches(
       return undefined;
     values.push(...own);
   }
-  const texts = values.map((value) => JSON.stringify(value));
-  if (keyword === 'anyOf')
-    return values.filter((_, index) => texts.indexOf(texts[index] as string) === index);
+  const different = new Map(values.map((value) => [JSON.stringify(value), value]));
   // A value of two alternatives is none of `oneOf`.
-  return new Set(texts).size === texts.length ? values : undefined;
+  if (keyword === 'oneOf' && different.size < values.length) return undefined;
+  return [...different.values()];
 }

@@ -20,18 +20,26 @@ export interface StringLimits {
   readonly isLoose?: boolean;
 }
 
-export interface StringShape {
+/** What it took to find a shape, or to find that there is none: 0 for simple patterns. */
+interface Effort {
+  readonly effort: number;
+}
+
+export interface StringShape extends Effort {
   readonly pattern: JsonPattern;
   /** False if strings that the schema allows are left out. */
   readonly exact: boolean;
 }
 
 /** A shape, or the reason why there is none, as the end of a sentence about the last pattern or length. */
-export type StringShapeResult = StringShape | { readonly reason: string };
+export type StringShapeResult = StringShape | (Effort & { readonly reason: string });
 
 /** Shapes by their limits: requests of one client repeat their schemas. */
 const cache = new Map<string, StringShapeResult>();
 const maxCacheSize = 500;
+
+/** The effort of a search that finds nothing: all candidates are analysed. */
+const failureEffort = 10;
 
 export function shapeOfString(limits: StringLimits): StringShapeResult {
   const { patterns, format, lengths, isLoose = false } = limits;
@@ -56,16 +64,18 @@ function findShape({
     limits = separateLengths(patterns.map(parsePattern), givenLengths);
     exactOnes = limits.patterns;
   } catch (error) {
-    return { reason: messageOf(error) };
+    return { reason: messageOf(error), effort: 0 };
   }
   const { lengths, characters } = limits;
   const formatNode =
     format === undefined ? undefined : parsePattern(formatPatterns.get(format) ?? '');
   if (exactOnes.length === 0 && formatNode === undefined) {
-    return emitted(textOfLength(lengths.min, lengths.max), true);
+    return emitted(textOfLength(lengths.min, lengths.max), true, 0);
   }
   let reason = 'allows no string that can be proved to fit';
+  let effort = -1;
   for (const candidate of candidatesOf(exactOnes, formatNode)) {
+    effort += 1;
     const fitted = withLength(candidate.node, lengths);
     if (fitted !== undefined && !hasOnly(fitted.node, characters)) continue;
     if (fitted === undefined) {
@@ -77,18 +87,18 @@ function findShape({
     const isProved = isLoose || others.every((each) => isWithin(fitted.node as PatternNode, each));
     if (!isProved) continue;
     const isExact = candidate.exactFor !== undefined && others.length === 0 && fitted.exact;
-    const shape = emitted(fitted.node, isExact || exactOnes.length === 0);
+    const shape = emitted(fitted.node, isExact || exactOnes.length === 0, effort);
     if ('pattern' in shape) return shape;
     reason = shape.reason;
   }
-  return { reason };
+  return { reason, effort: failureEffort };
 }
 
-function emitted(node: GrammarNode, exact: boolean): StringShapeResult {
+function emitted(node: GrammarNode, exact: boolean, effort: number): StringShapeResult {
   try {
-    return { pattern: emitPattern(node), exact };
+    return { pattern: emitPattern(node), exact, effort };
   } catch (error) {
-    return { reason: messageOf(error) };
+    return { reason: messageOf(error), effort };
   }
 }
 
@@ -205,6 +215,9 @@ function intersection(one: Ranges, other: Ranges): Ranges {
   return subtractRanges(one, outside).filter(([low]) => isInRanges(one, low));
 }
 
+/** Repetitions behind lookaheads that are counted exactly. */
+const maxExactCount = 4;
+
 interface LengthLimits {
   readonly patterns: PatternNode[];
   readonly lengths: Lengths;
@@ -218,13 +231,37 @@ function separateLengths(patterns: readonly PatternNode[], given: Lengths): Leng
   let characters = anything;
   const rest = patterns.map((pattern): PatternNode => {
     if (pattern.type !== 'sequence') return pattern;
-    const [look, ...items] = pattern.items;
-    const count = look?.type === 'look' && !look.isNegated ? countOf(look.item) : undefined;
-    if (count === undefined) return pattern;
-    min = Math.max(min, count.min);
-    max = Math.min(max, count.max);
-    characters = intersection(characters, count.ranges);
-    return { type: 'sequence', items };
+    const looks = pattern.items.filter((item) => item.type === 'look');
+    const [repeat, ...others] = pattern.items.filter((item) => item.type !== 'look');
+    const items: PatternNode[] = [];
+    for (const look of looks) {
+      const count = look.isNegated ? undefined : countOf(look.item);
+      if (count === undefined || pattern.items[0]?.type !== 'look') {
+        items.push(look);
+        continue;
+      }
+      min = Math.max(min, count.min);
+      max = Math.min(max, count.max);
+      characters = intersection(characters, count.ranges);
+    }
+    if (looks.length === 0 || pattern.items[0]?.type !== 'look') return pattern;
+    const isRun =
+      others.length === 0 &&
+      repeat?.type === 'repeat' &&
+      repeat.item.type === 'set' &&
+      Math.max(repeat.min, Number.isFinite(repeat.max) ? repeat.max : 0) > maxExactCount;
+    if (!isRun)
+      return {
+        type: 'sequence',
+        items: pattern.items.filter((item) => item.type !== 'look' || items.includes(item)),
+      };
+    // `[a-z]{8,20}` behind lookaheads is a length as well.
+    min = Math.max(min, repeat.min);
+    max = Math.min(max, repeat.max);
+    return {
+      type: 'sequence',
+      items: [...items, { ...repeat, min: 0, max: Number.POSITIVE_INFINITY }],
+    };
   });
   return { patterns: rest, lengths: { min, max }, characters };
 }

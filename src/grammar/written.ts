@@ -40,7 +40,9 @@ export function treeOf(texts: ReadonlyMap<string, string>, rules: RuleWriter): s
   const groups = new Map<string, [string, string][]>();
   for (const [text, after] of texts) {
     const [first = ''] = text;
-    groups.set(first, [...(groups.get(first) ?? []), [text, after]]);
+    const group = groups.get(first);
+    if (group === undefined) groups.set(first, [[text, after]]);
+    else group.push([text, after]);
   }
   const choices = [...groups.values()].map((entries) => {
     const [[text, after] = ['', ''], ...others] = entries;

@@ -162,3 +162,35 @@ describe('the parameters of a tool', () => {
     expect(engine.chatOptions[0]?.tools?.[0]?.enforced).toEqual({ type: 'object' });
   });
 });
+
+describe('schemas as SDKs write them', () => {
+  test.each([
+    { type: 'integer', minimum: -9007199254740991, maximum: 9007199254740991 },
+    { type: 'number', minimum: 0, maximum: 1 },
+    { type: 'number', exclusiveMinimum: 0 },
+    { type: 'string', format: 'email', pattern: '^(?!\\.)[a-z.]+@[a-z]+\\.[a-z]{2,}$' },
+    { type: 'string', format: 'uri' },
+    { type: 'string', format: 'binary' },
+    { type: 'string', format: 'password' },
+    { type: 'integer', multipleOf: 5 },
+    { type: 'object', propertyNames: { type: 'string' }, additionalProperties: {} },
+    { type: 'string', maxLength: 2083 },
+    { type: 'array', items: { type: 'string' }, maxItems: 1000 },
+    { type: 'array', items: { type: 'string' }, minItems: null },
+    { type: 'string', pattern: '^[a-z]+$', maxLength: 20 },
+    { type: 'object', minProperties: 1 },
+    { type: 'object', patternProperties: { '^x': { type: 'string' } } },
+    { type: 'object', properties: { a: { not: {} } }, required: ['b'] },
+    { type: 'string', enum: Array.from({ length: 300 }, (_, index) => `v${index}`) },
+  ])('%j', async (schema) => {
+    const { app } = startGateway();
+    const parameters = { type: 'object', properties: { value: schema }, required: ['value'] };
+    for (const strict of [true, false]) {
+      const tools = [{ type: 'function', function: { name: 'f', parameters, strict } }];
+      for (const body of [jsonSchema(schema, { strict }), { tools }]) {
+        const reply = await postChat(app, body);
+        expect(reply.statusCode, reply.body).toBe(200);
+      }
+    }
+  });
+});

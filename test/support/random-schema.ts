@@ -25,8 +25,13 @@ const patterns = [
   '^(ab?|c\\\\d){1,3}$',
   '^[^,\\n]{1,6}(,[^,\\n]{1,6}){0,2}$',
   '^\\w+@\\w+$|^none$',
+  '^(?!no)[a-z]{2,5}$',
+  '^(?=.*\\d)[a-f\\d]{3,6}$',
 ];
-const formats = ['date', 'time', 'date-time', 'uuid', 'ipv4', 'email'];
+const formats = [
+  ...['date', 'time', 'date-time', 'uuid', 'ipv4', 'ipv6', 'email', 'hostname', 'duration'],
+  ...['uri', 'json-pointer', 'no-known-format'],
+];
 
 /**
  * A schema of the keywords that docs/api.md lists, with values that fit it: most are short, so that a
@@ -87,8 +92,9 @@ class SchemaWriter {
     const leaf = depth >= 3;
     const kinds = [
       ...['string', 'pattern', 'format', 'integer', 'number', 'boolean', 'null', 'const', 'enum'],
-      ...['types', 'nullable', 'ref'],
+      ...['types', 'nullable', 'ref', 'bounds', 'multiples', 'many', 'short'],
       ...(leaf ? [] : ['object', 'array', 'tuple', 'anyOf', 'oneOf', 'allOf', 'map']),
+      ...(leaf ? [] : ['names', 'counted', 'unique', 'contains', 'if', 'not']),
     ] as const;
     const schema = this.#kind(this.#pick(kinds), depth);
     return this.#chance(0.2) ? { title: 'T', description: 'some of it', ...schema } : schema;
@@ -114,6 +120,60 @@ class SchemaWriter {
       case 'boolean':
       case 'null':
         return { type: kind };
+      case 'bounds':
+        return this.#bounds();
+      case 'multiples': {
+        const step = this.#pick([0.01, 0.25, 0.5, 3, 7, 60, 100]);
+        return {
+          type: 'number',
+          multipleOf: step,
+          ...(this.#chance(0.5) && { minimum: 10 * step }),
+        };
+      }
+      case 'many':
+        return { enum: Array.from({ length: 200 }, (_, index) => `${this.#pick(words)}${index}`) };
+      case 'short':
+        return { type: 'string', pattern: '^[a-z]+(-[a-z]+)*$', minLength: 2, maxLength: 8 };
+      case 'names':
+        return this.#chance(0.5)
+          ? { type: 'object', propertyNames: { pattern: '^[a-z]{1,3}$' }, maxProperties: 2 }
+          : { type: 'object', patternProperties: { '^x-.$': this.#any(depth + 1) } };
+      case 'counted':
+        return {
+          type: 'object',
+          properties: { a: this.#any(depth + 1), b: this.#any(depth + 1), c: { type: 'null' } },
+          minProperties: this.#random.integer(1, 2),
+          maxProperties: 2,
+        };
+      case 'unique':
+        return {
+          type: 'array',
+          items: this.#pick([{ type: 'boolean' }, { enum: words }]),
+          uniqueItems: true,
+        };
+      case 'contains':
+        return {
+          type: 'array',
+          items: { type: 'boolean' },
+          contains: { const: true },
+          maxItems: 4,
+        };
+      case 'if':
+        return {
+          type: 'object',
+          properties: { kind: { enum: ['x', 'y'] }, more: this.#any(depth + 1) },
+          required: ['kind'],
+          if: { properties: { kind: { const: 'x' } } },
+          // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON schemas.
+          then: { required: ['more'] },
+        };
+      case 'not':
+        return {
+          type: ['string', 'integer'],
+          not: { enum: ['', 'a', 0] },
+          maxLength: 3,
+          maximum: 9,
+        };
       case 'const':
         return { const: this.#pick([...words, 5, -1.5, null, true, { a: [1] }]) };
       case 'enum':
@@ -176,6 +236,16 @@ class SchemaWriter {
       type: 'integer',
       ...(this.#chance(0.7) && { [this.#pick(['minimum', 'exclusiveMinimum'])]: low }),
       ...(this.#chance(0.7) && { [this.#pick(['maximum', 'exclusiveMaximum'])]: high + 3 }),
+    };
+  }
+
+  #bounds(): JsonSchema {
+    const low = this.#pick([-1000.5, -1, 0, 0.001, 12.25]);
+    const high = low + this.#pick([0.5, 1, 99.75, 1e6]);
+    return {
+      type: 'number',
+      ...(this.#chance(0.8) && { [this.#pick(['minimum', 'exclusiveMinimum'])]: low }),
+      ...(this.#chance(0.8) && { [this.#pick(['maximum', 'exclusiveMaximum'])]: high }),
     };
   }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { GrammarProblem } from '../../../src/grammar/problem.ts';
+import { GrammarProblem, type SchemaProblems } from '../../../src/grammar/problem.ts';
 import { enforceableSchema, relaxedSchema } from '../../../src/grammar/schema.ts';
 
 const text = { type: 'string' } as const;
@@ -331,4 +331,71 @@ describe('a schema made to take long', () => {
     }, // Without its limits this would take hours; the time is against a test that hangs.
     60_000,
   );
+});
+
+test('everything that a strict schema cannot have is named at once', () => {
+  const schema = {
+    properties: {
+      a: { type: 'array', uniqueItems: true },
+      b: { type: 'string', pattern: '^(a)\\1$' },
+      c: { type: 'text' },
+    },
+  };
+  try {
+    enforceableSchema(schema);
+    expect.unreachable();
+  } catch (error) {
+    const { problems } = error as SchemaProblems;
+    expect(problems.map(({ path }) => path)).toEqual([
+      'properties.a.uniqueItems',
+      'properties.b.pattern',
+      'properties.c.type',
+    ]);
+  }
+});
+
+test('a keyword that is null is absent, and a map without names has none', () => {
+  const schema = { type: 'array', minItems: null, maxItems: null, items: null, uniqueItems: null };
+  expect(enforceableSchema(schema).schema).toEqual({ type: 'array' });
+  expect(enforceableSchema({ type: 'object', properties: null }).schema).toEqual({
+    type: 'object',
+  });
+  expect(enforceableSchema({ const: null }).schema).toEqual({ const: null });
+});
+
+describe('a schema beyond its budget keeps names, types, listed values and required properties', () => {
+  const kind = { type: 'string', enum: ['x', 'y'] };
+  test.each([
+    ['lengths', (i: number) => ({ type: 'string', maxLength: 2000 + i }), 5],
+    ['many lengths', (i: number) => ({ type: 'string', maxLength: 2000 + i }), 95],
+    ['counts', () => ({ type: 'array', maxItems: 1000 }), 60],
+    ['patterns', (i: number) => ({ type: 'string', pattern: 'x'.repeat(900 + i) }), 60],
+    ['more properties than can be told apart', () => ({ type: 'boolean' }), 400],
+  ])('%s', (_name, schemaOf, count) => {
+    const names = Array.from({ length: count }, (_, index) => `p${index}`);
+    const properties = Object.fromEntries(names.map((name, index) => [name, schemaOf(index)]));
+    const { schema } = relaxedSchema({
+      type: 'object',
+      properties: { ...properties, kind },
+      required: ['kind', 'p0'],
+    });
+    expect(schema.required).toEqual(['kind', 'p0']);
+    const read = schema.properties as Record<string, { type: string }>;
+    expect(Object.keys(read)).toEqual([...names, 'kind']);
+    expect(read.kind).toEqual(kind);
+    for (const name of names) expect(read[name]?.type).toBe(schemaOf(0).type);
+  });
+
+  test('as a level too deep is any value', () => {
+    let deep: object = { type: 'string' };
+    for (let level = 0; level < 40; level++) deep = { type: 'object', properties: { deep } };
+    const { schema } = relaxedSchema({ properties: { deep, kind }, required: ['kind'] });
+    expect(schema).toMatchObject({ properties: { kind }, required: ['kind'] });
+  });
+});
+
+test('a request cannot bring a grammar of its own', () => {
+  const schema = { const: { '\uf8ffgbnf': 'root ::= root' } };
+  expect(() => enforceableSchema(schema)).toThrow('reserved');
+  expect(relaxedSchema(schema).schema).toEqual({ type: 'object' });
 });

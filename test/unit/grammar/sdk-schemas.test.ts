@@ -1,12 +1,11 @@
 /** Schemas as libraries write them are accepted, and values of their grammars are valid by the schemas themselves. */
-import { Ajv2020 } from 'ajv/dist/2020.js';
-import ajvFormats from 'ajv-formats';
 import { describe, expect, test } from 'vitest';
 import { SchemaProblems } from '../../../src/grammar/problem.ts';
 import { enforceableSchema, relaxedSchema } from '../../../src/grammar/schema.ts';
 import { SeededRandom, testSeed } from '../../../tools/fixtures/seeded-random.ts';
 import { isLong } from '../../support/long.ts';
 import { sampleSchema } from '../../support/sample-schema.ts';
+import { schemaValidator } from '../../support/schema-validator.ts';
 import {
   pydanticSchemas,
   typeboxSchemas,
@@ -75,7 +74,7 @@ describe.each(Object.entries(libraries))('%s', (library, schemas) => {
     const random = new SeededRandom(seed);
     let count = 0;
     for (const [name, schema] of schemas) {
-      const isValid = validatorOf(schema);
+      const isValid = schemaValidator(schema);
       const enforced = enforcedOrUndefined(schema);
       if (enforced === undefined || isValid === undefined) continue;
       for (let round = 0; round < rounds; round++) {
@@ -102,33 +101,4 @@ function problemsOf(schema: object): string[] {
 
 function enforcedOrUndefined(schema: object) {
   return problemsOf(schema).length === 0 ? enforceableSchema(schema).schema : undefined;
-}
-
-const ajv = new Ajv2020({ strict: false, multipleOfPrecision: 9, logger: false });
-ajvFormats.default(ajv);
-
-/** Undefined for a schema that ajv does not compile. */
-function validatorOf(schema: object): ((value: unknown) => boolean) | undefined {
-  try {
-    return ajv.compile(withoutAnnotations(schema) as object);
-  } catch {
-    return undefined;
-  }
-}
-
-/** Beside a pattern a format is an annotation, as are formats that no grammar has. */
-function withoutAnnotations(schema: unknown): unknown {
-  if (Array.isArray(schema)) return schema.map(withoutAnnotations);
-  if (typeof schema !== 'object' || schema === null) return schema;
-  const isAnnotation = (key: string) =>
-    key === '$id' ||
-    key === '$schema' ||
-    (key === 'format' &&
-      ('pattern' in schema ||
-        ['regex', 'password'].includes(String((schema as Record<string, unknown>).format))));
-  return Object.fromEntries(
-    Object.entries(schema)
-      .filter(([key, value]) => !(isAnnotation(key) && typeof value === 'string'))
-      .map(([key, value]) => [key, withoutAnnotations(value)]),
-  );
 }
