@@ -24,6 +24,7 @@ import { detokenize } from '../api/text/detokenize.ts';
 import { llamaCompletions } from '../api/text/llama-completions.ts';
 import { embeddings } from '../api/vectors/embeddings.ts';
 import { rerank } from '../api/vectors/rerank.ts';
+import { score } from '../api/vectors/score.ts';
 import type { Config, HttpLimits } from '../config/config.ts';
 import { documentedKeyword } from '../core/route-doc.ts';
 import { anonymousAccess } from '../http/anonymous-access.ts';
@@ -210,6 +211,7 @@ function registerRoutes(app: Gateway, deps: GatewayDeps): void {
   app.register(llamaCompletions, { models, drain, admission, strictModel, version });
   app.register(embeddings, { models, drain, inputAdmission, strictModel });
   app.register(rerank, { models, drain, inputAdmission, strictModel });
+  app.register(score, { models, drain, inputAdmission, strictModel });
   app.register(chatPrompts, { models, strictModel });
   app.register(tokenize, { models, strictModel });
   app.register(detokenize, { models });
