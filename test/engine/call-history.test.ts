@@ -195,6 +195,14 @@ describe.each(templateNames())('%s', (name) => {
     }
   });
 
+  test('takes a conversation that another server began', async () => {
+    const messages = read(begunElsewhere('call_abcdefghijklmnopqrstuvw'));
+    for (const toolChoice of ['auto', 'none', 'required'] as const) {
+      const prompt = await engine.generator.prepareChat(messages, { tools, toolChoice });
+      expect(prompt.tokenCount).toBeGreaterThan(20);
+    }
+  });
+
   test.runIf(argumentFamilies.includes(name)).each(argumentTexts)(
     'shows the arguments %j',
     async (sent, shown) => {
