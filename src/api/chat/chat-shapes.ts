@@ -105,10 +105,22 @@ const documentedToolChoices = [
       type: { type: 'string', enum: ['allowed_tools'] },
       allowed_tools: {
         type: 'object',
-        required: ['mode', 'tools'],
+        required: ['tools'],
         properties: {
           mode: { type: 'string', enum: ['auto', 'required'] },
-          tools: { type: 'array', items: { type: 'object' } },
+          tools: {
+            type: 'array',
+            items: {
+              anyOf: [
+                { type: 'string' },
+                {
+                  type: 'object',
+                  required: ['function'],
+                  properties: { function: namedFunction.properties.function },
+                },
+              ],
+            },
+          },
         },
       },
     },

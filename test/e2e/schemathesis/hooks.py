@@ -22,11 +22,12 @@ RULES = [
     for pattern in (
         r"^`(tool_choice|function_call)` asks for a call, but there are no `tools`",
         r"cannot be sent together",
+        r"must be at most \d+, the maximum of this request",
+        r"^`input\[\d+\]` could not be tokenized: it has no tokens",
         r"must be a token id below \d+, the size of the vocabulary",
         r"must be at most \d+, the number of this server's slots",
         r"may only be sent together with",
         r"^`response_format\.json_schema\.schema` is required",
-        r"^`input\[\d+\]` must be a token id, because other items",
         r"must be between 1 and \d+, this model's number of (values of a vector|tokens of one input)",
         r"^`seed` must be a 64-bit integer",
         r"^`day` must stand alone|^`from` must not be after the last day",
