@@ -10,6 +10,7 @@ import type { GeneratingEngine } from '../../src/engine/engine.ts';
 import type { EngineEvent } from '../../src/engine/generator.ts';
 import { GrammarProblem } from '../../src/grammar/problem.ts';
 import { enforceableSchema } from '../../src/grammar/schema.ts';
+import { writtenKey } from '../../src/grammar/written.ts';
 import { SeededRandom, testSeed } from '../../tools/fixtures/seeded-random.ts';
 import {
   type LoadedModel,
@@ -45,13 +46,29 @@ beforeAll(async () => {
 });
 afterAll(() => loaded.dispose());
 
+/** Its values are no JSON: objects and arrays whose grammar is written as JSON are any of their type there. */
+const gemma = 'google-gemma-4-31B-it';
+
+/** True if a schema counts properties or items, or has names of a pattern, in a grammar of its own. */
+function hasWrittenContainer(schema: unknown): boolean {
+  if (typeof schema !== 'object' || schema === null) return false;
+  const { type, const: constant } = schema as { readonly type?: unknown; readonly const?: unknown };
+  const isContainer = type === 'object' || type === 'array';
+  const isWritten = typeof constant === 'object' && constant !== null && writtenKey in constant;
+  return (isContainer && isWritten) || Object.values(schema).some(hasWrittenContainer);
+}
+
 /** Schemas of arguments, which are objects. */
-function* toolSchemas(random: SeededRandom): Generator<{ parameters: object; enforced: object }> {
+function* toolSchemas(
+  random: SeededRandom,
+  family: string,
+): Generator<{ parameters: object; enforced: object }> {
   for (let count = 0; count < schemaCount; ) {
     const parameters = randomSchema(random);
     if (parameters.type !== 'object') continue;
     try {
       const enforced = enforceableSchema(parameters).schema;
+      if (family === gemma && hasWrittenContainer(enforced)) continue;
       count += 1;
       yield { parameters, enforced };
     } catch (error) {
@@ -88,7 +105,7 @@ test.each(families)(
       const random = new SeededRandom(seed);
       // Random text seldom ends some families' calls in time: then there are more of them.
       for (let round = 0; round < mostRounds && finished === 0; round++) {
-        const tools = [...toolSchemas(random)].map((schemas) => ({
+        const tools = [...toolSchemas(random, family)].map((schemas) => ({
           name: 'get_weather',
           ...schemas,
         }));
