@@ -22,7 +22,7 @@ set_tracing_disabled(True)
 
 QUESTION = "What is the weather in Paris?"
 FAILURE = "Error: the arguments are no valid JSON"
-LENGTHS = [1, 4, 8, 10, 12, 14, 16]
+LENGTHS = [1, 8, 12, 16]
 """Before the name of a call, within it, within its arguments."""
 ENDS = ("stop", "tool_calls", "length")
 

@@ -67,10 +67,14 @@ def test_thinking_is_switched(server: Server, thinking: bool | str) -> None:
     assert agent.run_sync("Hello!").usage.output_tokens > 0
 
 
+class Anything(BaseModel, extra="allow"):
+    """Any object: a schema that is only words in the prompt is more than a small model follows."""
+
+
 def test_a_prompted_output_is_json(server: Server) -> None:
-    agent = agent_of(server, output_type=PromptedOutput(dict))
+    agent = agent_of(server, output_type=PromptedOutput(Anything))
     try:
-        assert isinstance(agent.run_sync("Give me a JSON object with name Ada.").output, dict)
+        assert isinstance(agent.run_sync("Give me a JSON object.").output, Anything)
     except OutputTokenLimitExceeded:
         # Any JSON is allowed, and a model that writes on is cut.
         assert not server.is_trained
