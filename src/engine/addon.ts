@@ -197,6 +197,8 @@ export interface NativeEngineHandle extends NativeThreadHandle {
   prepareTokens(tokens: Int32Array, format: string): Promise<NativePrompt>;
   /** The text that `prepareChat` tokenizes. */
   renderChat(request: string): Promise<string>;
+  /** What stands otherwise in the prompt than in the messages; the names are those of docs/chat-templates.md. */
+  chatChanges(request: string): Promise<string[]>;
   /** The tokens of a prepared prompt. */
   promptTokens(prompt: object): Int32Array;
   /** The tokens of each text, without a BOS token and without control tokens. */

@@ -206,6 +206,13 @@ export interface Generator {
   renderChat(messages: readonly ChatMessage[], options?: ChatOptions): Promise<string>;
 
   /**
+   * What stands otherwise in the prompt than in the messages, because the chat template has no place for it; the names
+   * are those of docs/chat-templates.md.
+   * @throws {GatewayError} `bad_request` when the template refuses the roles of the messages
+   */
+  chatChanges(messages: readonly ChatMessage[], options?: ChatOptions): Promise<readonly string[]>;
+
+  /**
    * Streams one completion; the sequence is submitted when the first event is awaited. The last event is always
    * `sequence-end`, with `cancelled` once `signal` aborts; the slot is then free within one step. Leaving the loop
    * early cancels too.

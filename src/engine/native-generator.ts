@@ -100,6 +100,12 @@ export class NativeGenerator implements Generator, Tokenizer {
     );
   }
 
+  chatChanges(messages: readonly ChatMessage[], options?: ChatOptions): Promise<readonly string[]> {
+    return this.#onWorker('messages', (native) =>
+      native.chatChanges(this.#nativeChat(messages, options)),
+    );
+  }
+
   async prepare(plain: PlainPrompt, format: ReplyFormat = {}): Promise<PreparedPrompt> {
     const form = Object.keys(format).length > 0 ? JSON.stringify(format) : '';
     const prompt = await this.#onWorker('prompt', (native) => {

@@ -84,3 +84,25 @@ describe('the bundled model', () => {
     expect(end.usage.promptTokenCount).toBe(prompt.tokenCount);
   });
 });
+
+test('a reply without reasoning follows its schema at once, with the template of the model', async () => {
+  const own = await startEngine(loaded.model, { slotCount: 1, contextLength: 1024 });
+  try {
+    const jsonSchema = { type: 'array', items: { type: 'integer' }, minItems: 1, maxItems: 3 };
+    for (const content of ['Count from 1 to 3.', 'What is two plus two?', 'Who are you?']) {
+      const options = { jsonSchema, thinking: false };
+      const prompt = await own.generator.prepareChat([{ role: 'user', content }], options);
+      const types: string[] = [];
+      let text = '';
+      const request = { prompt, sampling: { temperature: 0 }, maxTokens: 100 };
+      for await (const event of own.generator.generate(request)) {
+        types.push(event.type);
+        if (event.type === 'text-delta') text += event.text;
+      }
+      expect(types, content).not.toContain('reasoning-delta');
+      expect(JSON.parse(text), content).toBeInstanceOf(Array);
+    }
+  } finally {
+    await own.close();
+  }
+});

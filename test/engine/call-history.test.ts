@@ -9,7 +9,7 @@ import { RequestProblems } from '../../src/api/fields/request-problems.ts';
 import type { ChatMessage, Tool } from '../../src/engine/chat.ts';
 import type { GeneratingEngine } from '../../src/engine/engine.ts';
 import { type LoadedModel, loadModel, startEngine } from '../../tools/fixtures/start-engine.ts';
-import { templateNames, templateSource } from '../support/template-sources.ts';
+import { templateNames, templateSource } from '../../tools/fixtures/template-sources.ts';
 
 /** Messages as a request sends them, read as the server reads them. */
 function read(messages: readonly Message[]): ChatMessage[] {

@@ -9,7 +9,7 @@ import type { EngineEvent } from '../../src/engine/generator.ts';
 import { loadAddon } from '../../src/engine/load-addon.ts';
 import { ReplyReader } from '../../src/engine/reply-reader.ts';
 import { type LoadedModel, loadModel, startEngine } from '../../tools/fixtures/start-engine.ts';
-import { templateNames, templateSource } from '../support/template-sources.ts';
+import { templateNames, templateSource } from '../../tools/fixtures/template-sources.ts';
 
 const string = { type: 'string' };
 const reference = { $ref: '#/$defs/node' };

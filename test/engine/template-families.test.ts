@@ -3,8 +3,6 @@
  * words is read back as that call. The words are what its grammar leaves to a model that must call with the
  * only arguments there are, and, where histories show calls as models write them, what it renders of one.
  */
-import { execFileSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import Schema from 'typebox/schema';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ChatMessage, Tool } from '../../src/engine/chat.ts';
@@ -19,15 +17,10 @@ import {
   noStrayBytes,
   startEngine,
 } from '../../tools/fixtures/start-engine.ts';
+import { templateNames, templateSource } from '../../tools/fixtures/template-sources.ts';
 import { isLong } from '../support/long.ts';
 
-const source = fileURLToPath(new URL('../../build/llama.cpp', import.meta.url));
-const git = (...args: string[]) =>
-  execFileSync('git', ['-C', source, ...args], { encoding: 'utf8', maxBuffer: 2 ** 26 });
-const names = git('ls-tree', '--name-only', 'HEAD', 'models/templates/')
-  .split('\n')
-  .filter((path) => path.endsWith('.jinja'))
-  .map((path) => path.slice('models/templates/'.length, -'.jinja'.length));
+const names = templateNames();
 
 const json = '{"city": "Paris", "days": 3}';
 const named = `{"name": "get_weather", "arguments": ${json}}`;
@@ -119,18 +112,6 @@ const mayWriteBefore = new Set([
   'openai-gpt-oss-120b',
 ]);
 
-/** Families for which llama.cpp has no grammar of a schema beside tools; Kimi's have none at all. */
-const withoutEither = new Set([
-  'GigaChat3-10B-A1.8B',
-  'Kimi-K2-Instruct',
-  'Kimi-K2-Thinking',
-  'Kimi-K3',
-  'deepseek-ai-DeepSeek-V3.2',
-  'deepseek-ai-DeepSeek-V4',
-  'deepseek-ai-DeepSeek-V4-Flash-0731',
-  'inclusionai-ling-3.0-flash',
-  'moonshotai-Kimi-K2',
-]);
 /** Families whose replies may have any text beside calls. */
 const looseBesideCalls = new Set(['CohereForAI-c4ai-command-r-plus-tool_use']);
 
@@ -270,7 +251,7 @@ describe.each(names)('%s', (name) => {
   const isTried = tried.includes(name);
   let engine: GeneratingEngine;
   beforeAll(async () => {
-    const chatTemplate = git('show', `HEAD:models/templates/${name}.jinja`);
+    const chatTemplate = templateSource(name);
     engine = await startEngine(loaded.model, { chatTemplate, slotCount: 1, contextLength: 8192 });
   });
   afterAll(() => engine?.close());
@@ -368,12 +349,7 @@ describe.each(names)('%s', (name) => {
         thinking: false,
         ...(alwaysThinking.has(name) && { thinkingBudget: 4 }),
       };
-      const preparing = engine.generator.prepareChat(question, options);
-      if (withoutEither.has(name)) {
-        await expect(preparing).rejects.toThrow('no place for a schema beside tools');
-        return;
-      }
-      const prompt = await preparing;
+      const prompt = await engine.generator.prepareChat(question, options);
       for (let seed = 0n; seed < 4n; seed++) {
         const events: EngineEvent[] = [];
         const sampling = { temperature: 2, seed };

@@ -32,6 +32,15 @@ test('/apply-template gives the text of the prompt', async () => {
   expect(engine.requests).toEqual([]);
 });
 
+test('/apply-template names what stands otherwise in the prompt', async () => {
+  const { app } = startGateway();
+  const system = { role: 'system', content: 'Be brief.' };
+  const messages = [system, system, { role: 'user', content: 'Tell a story' }];
+  const reply = await post(app, '/apply-template', { messages });
+  expect(reply.json()).toMatchObject({ changes: ['system-joined'] });
+  expect(Schema.Check(RenderedPrompt, reply.json())).toBe(true);
+});
+
 describe('/v1/chat/completions/input_tokens', () => {
   test('counts what a completion counts', async () => {
     const { app, engine } = startGateway();

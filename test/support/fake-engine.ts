@@ -182,6 +182,11 @@ export class FakeEngine implements Engine, Generator, Embedder, Tokenizer {
     );
   }
 
+  async chatChanges(messages: readonly ChatMessage[]): Promise<readonly string[]> {
+    const systemCount = messages.filter(({ role }) => role === 'system').length;
+    return systemCount > 1 ? ['system-joined'] : [];
+  }
+
   readonly tokenizeCalls: { text: string; addSpecial: boolean; parseSpecial: boolean }[] = [];
 
   /** Words, by their number. */

@@ -1,11 +1,13 @@
 #include "chat/chat.h"
 
 #include <algorithm>
+#include <optional>
 #include <stdexcept>
 #include <string_view>
 #include <utility>
 
 #include "chat/reply_constraints.h"
+#include "core/error.h"
 #include "grammar/reply_grammar.h"
 #include "llama/model.h"
 
@@ -13,6 +15,12 @@ namespace {
 
 bool CallsTools(const common_chat_templates_inputs& inputs) {
   return !inputs.tools.empty() && inputs.tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE;
+}
+
+bool HasCalls(const std::vector<common_chat_msg>& messages) {
+  return std::ranges::any_of(messages, [](const common_chat_msg& message) {
+    return message.role == "tool" || !message.tool_calls.empty();
+  });
 }
 
 bool HaveSameParameters(const std::vector<common_chat_tool>& some,
@@ -34,22 +42,7 @@ Prompt Chat::Prepare(const std::string& request_text) const {
   common_chat_templates_inputs& inputs = request.inputs;
   inputs.json_schema = WithoutMarks(inputs.json_schema, mark);
   inputs.grammar = WithoutMarks(inputs.grammar, mark);
-  const bool calls_tools = request.calls_tools();
-  std::string call_or_schema;
-  if (calls_tools && !inputs.json_schema.empty()) {
-    // A reply that must call has no text.
-    if (inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_AUTO) call_or_schema = CallOrSchema(request);
-    inputs.json_schema.clear();
-  }
-  common_chat_params rendered = Apply(inputs, request.enforced_tools);
-  if (!call_or_schema.empty()) {
-    rendered.grammar = std::move(call_or_schema);
-    rendered.grammar_lazy = false;
-    rendered.grammar_triggers.clear();
-  } else if (calls_tools) {
-    rendered.grammar =
-        template_.call_format().WithStrictArguments(rendered.grammar, request.enforced_tools);
-  }
+  common_chat_params rendered = RenderConstrained(&request);
   rendered.grammar = WithoutMarks(rendered.grammar, mark);
   rendered.parser = WithoutMarks(rendered.parser, mark);
   rendered.generation_prompt = WithoutMarks(rendered.generation_prompt, mark);
@@ -57,7 +50,7 @@ Prompt Chat::Prepare(const std::string& request_text) const {
   Prompt prompt;
   Tokenize(rendered.prompt, mark, &prompt);
   prompt.stops = rendered.additional_stops;
-  if (calls_tools || rendered.supports_thinking || !inputs.json_schema.empty()) {
+  if (request.calls_tools() || rendered.supports_thinking || !inputs.json_schema.empty()) {
     SetFormat(*model_, rendered, inputs, request.tool_names, &prompt);
   }
   SetGrammar(*model_, rendered, inputs, &prompt.constraints);
@@ -66,8 +59,60 @@ Prompt Chat::Prepare(const std::string& request_text) const {
 }
 
 std::string Chat::Render(const std::string& request_text) const {
+  ChatRequest request = ReadChatRequest(request_text, template_);
+  return RenderConstrained(&request).prompt;
+}
+
+std::vector<std::string> Chat::Changes(const std::string& request_text) const {
   const ChatRequest request = ReadChatRequest(request_text, template_);
-  return Apply(request.inputs, request.enforced_tools).prompt;
+  if (template_.tool_form() == nullptr) return template_.Changes(request.inputs);
+  const common_chat_templates_inputs written = ToolForm::InWords(request.inputs);
+  std::vector<std::string> changes = template_.Changes(written);
+  if (!request.inputs.tools.empty()) changes.push_back("tools-in-words");
+  if (HasCalls(request.inputs.messages)) changes.push_back("calls-in-words");
+  return changes;
+}
+
+// A reply that calls follows its tools; a schema beside them is for a reply that calls none.
+common_chat_params Chat::RenderConstrained(ChatRequest* request) const {
+  common_chat_templates_inputs& inputs = request->inputs;
+  const bool calls_tools = request->calls_tools();
+  std::string call_or_schema;
+  if (calls_tools && !inputs.json_schema.empty()) {
+    // A reply that must call has no text.
+    if (inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_AUTO) call_or_schema = CallOrSchema(*request);
+    inputs.json_schema.clear();
+  }
+  common_chat_params rendered = Apply(inputs, request->enforced_tools);
+  if (!call_or_schema.empty()) {
+    rendered.grammar = std::move(call_or_schema);
+    rendered.grammar_lazy = false;
+    rendered.grammar_triggers.clear();
+  } else if (calls_tools) {
+    rendered.grammar =
+        template_.call_format().WithStrictArguments(rendered.grammar, request->enforced_tools);
+  } else if (!inputs.json_schema.empty() && rendered.grammar.empty()) {
+    rendered.grammar = template_.SchemaGrammar(inputs, rendered);
+  }
+  if (!rendered.grammar.empty() && !rendered.grammar_lazy) FitHeader(inputs, &rendered);
+  return rendered;
+}
+
+// llama.cpp's grammars begin with the header of a new reply. A reply that continues a text, or
+// follows a result, may have another one; then the grammar and the parser take the reply for a new
+// one, whose header is already in the prompt.
+void Chat::FitHeader(const common_chat_templates_inputs& inputs,
+                     common_chat_params* rendered) const {
+  if (inputs.messages.back().role == "user") return;
+  const std::optional<std::string> header =
+      FittingHeader(*model_, *rendered, inputs, template_.ReplyHeaders(inputs, *rendered));
+  if (!header) {
+    const std::string param = inputs.json_schema.empty() ? "tool_choice" : "response_format";
+    throw RequestRefusal(param, "`" + param +
+                                    "` cannot be followed after these messages: this model's chat "
+                                    "format has no place for it there.");
+  }
+  rendered->generation_prompt = *header;
 }
 
 // Where calls have to follow less than the model is shown, the prompt comes from one rendering and
@@ -94,6 +139,12 @@ common_chat_params Chat::ApplyInWords(const ToolForm& tool_form,
   if (!CallsTools(inputs)) return rendered;
   common_chat_templates_inputs strict = inputs;
   strict.tools = enforced;
+  if (strict.continue_final_message != COMMON_CHAT_CONTINUATION_NONE) {
+    // The header of the continued text is another template's: what follows is read as a new reply.
+    strict.messages.pop_back();
+    strict.continue_final_message = COMMON_CHAT_CONTINUATION_NONE;
+    strict.add_generation_prompt = true;
+  }
   common_chat_params form = tool_form.ReplyForm(std::move(strict), rendered.prompt);
   form.prompt = std::move(rendered.prompt);
   form.additional_stops = std::move(rendered.additional_stops);
@@ -112,10 +163,16 @@ std::string Chat::CallOrSchema(const ChatRequest& request) const {
   common_chat_templates_inputs following = request.inputs;
   // Beside calls some formats ignore the schema. A form of our own does not.
   if (template_.tool_form() == nullptr) following.tool_choice = COMMON_CHAT_TOOL_CHOICE_NONE;
-  const common_chat_params schema = Apply(following, request.enforced_tools);
-  if (schema.grammar.empty() || schema.grammar_lazy || calls.grammar.empty() ||
+  common_chat_params schema = Apply(following, request.enforced_tools);
+  if (schema.grammar.empty() || schema.grammar_lazy ||
       schema.generation_prompt != calls.generation_prompt) {
-    throw std::invalid_argument("this model's chat format has no place for a schema beside tools");
+    schema.generation_prompt = calls.generation_prompt;
+    schema.grammar = template_.SchemaGrammar(following, schema);
+  }
+  if (calls.grammar.empty()) {
+    throw RequestRefusal(
+        "response_format",
+        "`response_format` beside `tools` is not supported by this model's chat format.");
   }
   // Both as strict as a required call: neither may have reasoning or text before it.
   return CallOrSchemaReply(ReplyGrammar(calls, calling), ReplyGrammar(schema, calling));

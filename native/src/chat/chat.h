@@ -27,9 +27,17 @@ class Chat {
   // The prompt of `request` as text, as `Prepare` tokenizes it.
   std::string Render(const std::string& request) const;
 
+  // What stands otherwise in the prompt of `request` than in its messages, by the names in
+  // docs/chat-templates.md.
+  std::vector<std::string> Changes(const std::string& request) const;
+
   const ChatTemplate& chat_template() const { return template_; }
 
  private:
+  // Renders a request, and generates the grammar of its reply. Of `request`, a schema that is part
+  // of this grammar is cleared.
+  common_chat_params RenderConstrained(ChatRequest* request) const;
+  void FitHeader(const common_chat_templates_inputs& inputs, common_chat_params* rendered) const;
   // Renders `inputs`, and generates the grammar of calls of the enforced tools.
   common_chat_params Apply(const common_chat_templates_inputs& inputs,
                            const std::vector<common_chat_tool>& enforced) const;

@@ -9,7 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "chat/continued_prompt.h"
 #include "chat/readable_tools.h"
+#include "chat/schema_form.h"
 #include "chat/template_probe.h"
 #include "chat/template_refusal.h"
 #include "core/error.h"
@@ -22,13 +24,16 @@ void SilenceCommonLog() {
   std::call_once(once, [] { common_log_set_verbosity_thold(-1); });
 }
 
+bool IsContinued(const common_chat_templates_inputs& inputs) {
+  return inputs.continue_final_message != COMMON_CHAT_CONTINUATION_NONE;
+}
+
 // True if neither the messages nor the reply hold anything but text.
 bool IsPlain(const common_chat_templates_inputs& inputs) {
   const bool has_calls = std::ranges::any_of(inputs.messages, [](const common_chat_msg& message) {
     return message.role == "tool" || !message.tool_calls.empty();
   });
-  return !has_calls && inputs.tools.empty() && inputs.json_schema.empty() &&
-         inputs.continue_final_message == COMMON_CHAT_CONTINUATION_NONE;
+  return !has_calls && inputs.tools.empty() && inputs.json_schema.empty() && !IsContinued(inputs);
 }
 
 // The result of `render`. What the template says against the messages is thrown as one sentence.
@@ -139,7 +144,52 @@ common_chat_templates_inputs ChatTemplate::Arranged(
 }
 
 common_chat_params ChatTemplate::Apply(const common_chat_templates_inputs& inputs) const {
-  return WithOwnWords([&] { return ApplyArranged(Arranged(inputs)); });
+  return WithOwnWords([&] {
+    const common_chat_templates_inputs arranged = Arranged(inputs);
+    common_chat_params rendered = ApplyArranged(arranged);
+    if (IsContinued(arranged)) rendered.prompt = RenderArranged(arranged);
+    return rendered;
+  });
+}
+
+std::string ChatTemplate::SchemaGrammar(const common_chat_templates_inputs& inputs,
+                                        const common_chat_params& rendered) const {
+  const std::optional<ReplyEdges> edges = FindReplyEdges(templates_.get(), Arranged(inputs));
+  return SchemaFormGrammar(rendered, edges, inputs.enable_thinking,
+                           common_json::parse(inputs.json_schema));
+}
+
+std::vector<std::string> ChatTemplate::ReplyHeaders(const common_chat_templates_inputs& inputs,
+                                                    const common_chat_params& rendered) const {
+  std::vector<std::string> headers = {rendered.generation_prompt};
+  const common_chat_templates_inputs arranged = Arranged(inputs);
+  if (const auto edges = FindReplyEdges(templates_.get(), arranged)) {
+    headers.push_back(edges->opening + edges->closing);
+  }
+  // The header of a reply to one question: after a result some templates have none.
+  common_chat_templates_inputs question = inputs;
+  common_chat_msg message;
+  message.role = "user";
+  message.content = "Hello";
+  question.messages = {message};
+  question.continue_final_message = COMMON_CHAT_CONTINUATION_NONE;
+  question.add_generation_prompt = true;
+  question.tools.clear();
+  for (const bool thinks : {inputs.enable_thinking, !inputs.enable_thinking}) {
+    question.enable_thinking = thinks;
+    headers.push_back(common_chat_templates_apply(templates_.get(), question).generation_prompt);
+  }
+  return headers;
+}
+
+std::vector<std::string> ChatTemplate::Changes(const common_chat_templates_inputs& inputs) const {
+  common_chat_templates_inputs shown = inputs;
+  if (tool_display_) tool_display_->Show(&shown);
+  std::vector<std::string> changes = layouts_->Find(shown).changes();
+  if (tool_display_ && tool_display_->in_words() && !inputs.tools.empty()) {
+    changes.push_back("tools-in-words");
+  }
+  return changes;
 }
 
 // The prompt of the model's template, with the reply's form of the same without its end token.
@@ -192,10 +242,35 @@ std::string ChatTemplate::RenderArranged(const common_chat_templates_inputs& inp
   return *incomplete;
 }
 
-// Without a call, llama.cpp builds no grammar of the tools' schemas.
 std::string ChatTemplate::RenderAsGiven(const common_chat_templates_inputs& inputs) const {
+  // The parser of a reply needs llama.cpp's rendering of a continued one as well.
+  std::string prompt = RenderWithoutReply(inputs);
+  if (!IsContinued(inputs)) return prompt;
+  std::optional<std::string> continued =
+      ContinuedPrompt(inputs, [this](const auto& written) { return RenderWithoutReply(written); });
+  return continued ? *std::move(continued) : ContinuedHeader(inputs);
+}
+
+// Without a call, llama.cpp builds no grammar of the tools' schemas. The beginning of a continued
+// reply is left out.
+std::string ChatTemplate::RenderWithoutReply(const common_chat_templates_inputs& inputs) const {
   common_chat_templates_inputs shown = inputs;
   shown.tool_choice = COMMON_CHAT_TOOL_CHOICE_NONE;
+  shown.json_schema.clear();
   shown.force_pure_content = !has_own_code_;
   return common_chat_templates_apply(templates_.get(), shown).prompt;
+}
+
+// llama.cpp's beginning of the reply, behind the prompt of the messages before it. llama.cpp itself
+// puts it behind the end that some templates give to a chat without a reply (Phi 3.5).
+std::string ChatTemplate::ContinuedHeader(const common_chat_templates_inputs& inputs) const {
+  const common_chat_params continued = common_chat_templates_apply(templates_.get(), inputs);
+  common_chat_templates_inputs before = inputs;
+  before.messages.pop_back();
+  before.continue_final_message = COMMON_CHAT_CONTINUATION_NONE;
+  before.add_generation_prompt = true;
+  const common_chat_params begun = common_chat_templates_apply(templates_.get(), before);
+  if (!begun.prompt.ends_with(begun.generation_prompt)) return continued.prompt;
+  return begun.prompt.substr(0, begun.prompt.size() - begun.generation_prompt.size()) +
+         continued.generation_prompt;
 }

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "chat/call_adapter.h"
 #include "chat/layout_finder.h"
@@ -24,6 +25,16 @@ class ChatTemplate {
   // The prompt for `inputs`, and how the reply to it looks. Messages stand where the template has a
   // place for them. Throws RequestRefusal where it has none.
   common_chat_params Apply(const common_chat_templates_inputs& inputs) const;
+  // The grammar of a reply to `inputs` that follows `inputs.json_schema`, where Apply() returned
+  // `rendered` without one.
+  std::string SchemaGrammar(const common_chat_templates_inputs& inputs,
+                            const common_chat_params& rendered) const;
+  // The headers that a reply to `inputs` may have, in llama.cpp's form: the one of `rendered`, then
+  // those without a text that the reply continues.
+  std::vector<std::string> ReplyHeaders(const common_chat_templates_inputs& inputs,
+                                        const common_chat_params& rendered) const;
+  // What stands otherwise in the prompt than in `messages`, as MessageLayout::changes.
+  std::vector<std::string> Changes(const common_chat_templates_inputs& inputs) const;
   // The prompt alone, for inputs whose tools llama.cpp may not understand.
   std::string RenderPrompt(const common_chat_templates_inputs& inputs) const;
 
@@ -45,6 +56,8 @@ class ChatTemplate {
   common_chat_params ApplyArranged(const common_chat_templates_inputs& inputs) const;
   std::string RenderArranged(const common_chat_templates_inputs& inputs) const;
   std::string RenderAsGiven(const common_chat_templates_inputs& inputs) const;
+  std::string RenderWithoutReply(const common_chat_templates_inputs& inputs) const;
+  std::string ContinuedHeader(const common_chat_templates_inputs& inputs) const;
 
   common_chat_templates_ptr templates_;
   // Where an end token misleads the analysis of `templates_`: the same without one. Else null.

@@ -24,6 +24,16 @@ std::string ShapeOf(const common_chat_msg& message) {
   return shape + std::string(std::min<size_t>(message.tool_calls.size(), 3), '*') + " ";
 }
 
+// Which call of `caller`, the last message that calls, a result answers.
+std::string ShapeOfResult(const common_chat_msg& result, const common_chat_msg* caller) {
+  std::string shape = result.tool_name.empty() ? "" : "named ";
+  if (caller == nullptr) return shape + "without-call ";
+  const auto call =
+      std::ranges::find(caller->tool_calls, result.tool_call_id, &common_chat_tool_call::id);
+  if (call == caller->tool_calls.end()) return shape + "of-another-call ";
+  return shape + std::to_string(call - caller->tool_calls.begin()) + " ";
+}
+
 // True if the last `period` items occur three times in a row at the end.
 bool EndsWithThree(const std::vector<std::string>& shapes, size_t period) {
   if (shapes.size() < 3 * period) return false;
@@ -41,8 +51,11 @@ struct Outline {
 
 Outline OutlineOf(const std::vector<common_chat_msg>& messages) {
   Outline outline;
+  const common_chat_msg* caller = nullptr;
   for (const common_chat_msg& message : messages) {
     outline.shapes.push_back(ShapeOf(message));
+    if (message.role == "tool") outline.shapes.back() += ShapeOfResult(message, caller);
+    if (!message.tool_calls.empty()) caller = &message;
     outline.messages.push_back(&message);
     for (size_t period = 1; period <= kMaxPeriod; ++period) {
       if (!EndsWithThree(outline.shapes, period)) continue;
@@ -59,6 +72,7 @@ std::string KeyOf(const Outline& outline, const common_chat_templates_inputs& in
   for (const std::string& shape : outline.shapes) key += shape;
   if (!inputs.tools.empty()) key += "tools ";
   if (inputs.enable_thinking) key += "thinking ";
+  if (!inputs.add_generation_prompt) key += "without-header ";
   if (inputs.continue_final_message != COMMON_CHAT_CONTINUATION_NONE) key += "continued";
   return key;
 }
@@ -127,6 +141,11 @@ const common_chat_msg* FirstHidden(const std::string& prompt,
   return hidden == messages.end() ? nullptr : &*hidden;
 }
 
+bool HasSystem(const std::vector<common_chat_msg>& messages) {
+  return std::ranges::any_of(
+      messages, [](const common_chat_msg& message) { return message.role == "system"; });
+}
+
 }  // namespace
 
 LayoutFinder::LayoutFinder(Render render, bool has_system_role)
@@ -163,19 +182,16 @@ MessageLayout LayoutFinder::Find(const common_chat_templates_inputs& inputs) con
 
 LayoutFinder::Finding LayoutFinder::Search(const common_chat_templates_inputs& probe) const {
   Finding finding;
-  // The text that the reply continues follows the prompt whatever the template does.
-  std::vector<common_chat_msg> shown = probe.messages;
-  if (probe.continue_final_message != COMMON_CHAT_CONTINUATION_NONE) shown.pop_back();
   std::vector<std::vector<common_chat_msg>> tried;
   for (const MessageLayout& layout : AllMessageLayouts()) {
     common_chat_templates_inputs arranged = probe;
     arranged.messages = layout.Arrange(probe.messages);
-    if (!has_system_role_ && arranged.messages.front().role == "system") continue;
+    if (!has_system_role_ && HasSystem(arranged.messages)) continue;
     if (std::ranges::find(tried, arranged.messages) != tried.end()) continue;
     tried.push_back(arranged.messages);
     std::string refusal;
     try {
-      const common_chat_msg* hidden = FirstHidden(render_(arranged), shown);
+      const common_chat_msg* hidden = FirstHidden(render_(arranged), probe.messages);
       if (hidden == nullptr) return {layout, ""};
       refusal = "The model's chat template leaves out a message of the role `" + hidden->role +
                 "` where it stands.";

@@ -21,8 +21,9 @@ class LayoutFinder {
   // template refuses them.
   using Render = std::function<std::string(const common_chat_templates_inputs&)>;
 
-  // Without a role for them, llama.cpp gives the text of a system message to the message behind it,
-  // whatever its role.
+  // Without a role for them, llama.cpp gives the text of the first system message to the message
+  // behind it, whatever its role, and some templates show later ones under a role that no model has
+  // seen.
   LayoutFinder(Render render, bool has_system_role);
 
   // The layout for the messages of `inputs`, of all that show every text the one that changes

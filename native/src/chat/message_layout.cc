@@ -98,6 +98,13 @@ Messages MergeTurns(Messages messages) {
   return merged;
 }
 
+// The last message may be continued, and its reasoning is then part of the reply.
+void DropReasoning(Messages* messages) {
+  for (auto message = messages->begin(); message + 1 < messages->end(); ++message) {
+    message->reasoning_content.clear();
+  }
+}
+
 Messages TextApart(Messages messages) {
   Messages apart;
   for (common_chat_msg& message : messages) {
@@ -142,6 +149,7 @@ Messages OneByOne(const Messages& messages) {
 }  // namespace
 
 std::vector<common_chat_msg> MessageLayout::Arrange(std::vector<common_chat_msg> messages) const {
+  if (drops_reasoning) DropReasoning(&messages);
   if (calls == Calls::kOneByOne || calls == Calls::kOneByOneTextApart) {
     messages = OneByOne(messages);
   }
@@ -157,17 +165,44 @@ std::vector<common_chat_msg> MessageLayout::Arrange(std::vector<common_chat_msg>
   return merges_turns ? MergeTurns(std::move(messages)) : messages;
 }
 
+std::vector<std::string> MessageLayout::changes() const {
+  std::vector<std::string> names;
+  if (leading == Leading::kJoined) names.push_back("system-joined");
+  if (leading == Leading::kInUserTurn) names.push_back("system-in-user-turn");
+  if (late_system_in_user_turn) names.push_back("late-system-in-user-turn");
+  if (opens_with_user) names.push_back("empty-user-turn-first");
+  if (merges_turns) names.push_back("turns-merged");
+  if (calls == Calls::kOneByOne || calls == Calls::kOneByOneTextApart) {
+    names.push_back("calls-one-by-one");
+  }
+  if (calls == Calls::kTextApart || calls == Calls::kOneByOneTextApart) {
+    names.push_back("text-apart-from-calls");
+  }
+  if (calls == Calls::kInWords) names.push_back("calls-in-words");
+  if (drops_reasoning) names.push_back("reasoning-dropped");
+  return names;
+}
+
 std::vector<MessageLayout> AllMessageLayouts() {
   using Leading = MessageLayout::Leading;
   using Calls = MessageLayout::Calls;
   std::vector<MessageLayout> layouts;
-  for (const Calls calls : {Calls::kAsSent, Calls::kTextApart, Calls::kOneByOne,
-                            Calls::kOneByOneTextApart, Calls::kInWords}) {
-    for (const Leading leading : {Leading::kAsSent, Leading::kJoined, Leading::kInUserTurn}) {
-      for (const bool opens_with_user : {false, true}) {
-        for (const bool moves_late : {false, true}) {
-          for (const bool merges : {false, true}) {
-            layouts.push_back({leading, calls, opens_with_user, moves_late, merges});
+  for (const bool drops_reasoning : {false, true}) {
+    for (const Calls calls : {Calls::kAsSent, Calls::kTextApart, Calls::kOneByOne,
+                              Calls::kOneByOneTextApart, Calls::kInWords}) {
+      for (const Leading leading : {Leading::kAsSent, Leading::kJoined, Leading::kInUserTurn}) {
+        for (const bool opens_with_user : {false, true}) {
+          for (const bool moves_late : {false, true}) {
+            for (const bool merges : {false, true}) {
+              layouts.push_back({
+                  .leading = leading,
+                  .calls = calls,
+                  .opens_with_user = opens_with_user,
+                  .drops_reasoning = drops_reasoning,
+                  .late_system_in_user_turn = moves_late,
+                  .merges_turns = merges,
+              });
+            }
           }
         }
       }

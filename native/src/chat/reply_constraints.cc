@@ -1,7 +1,9 @@
 #include "chat/reply_constraints.h"
 
+#include <llama-cpp.h>
+
 #include <algorithm>
-#include <stdexcept>
+#include <exception>
 #include <utility>
 #include <vector>
 
@@ -21,19 +23,51 @@ bool HasClosedReasoning(const common_chat_params& rendered) {
          });
 }
 
+// True if a text that follows `grammar` can begin with `text`.
+bool CanBeginWith(const Model& model, const std::string& grammar, const std::string& text) {
+  const llama_sampler_ptr sampler(
+      llama_sampler_init_grammar(llama_model_get_vocab(model.get()), grammar.c_str(), "root"));
+  if (!sampler) return false;
+  // Some vocabularies put a blank before the first token of a text.
+  std::vector<llama_token> tokens = model.Tokenize(text, false);
+  std::string first;
+  if (!tokens.empty()) model.AppendPiece(tokens[0], true, &first);
+  if (first.starts_with(' ') && !text.starts_with(' ')) tokens.erase(tokens.begin());
+  try {
+    for (const llama_token token : tokens) llama_sampler_accept(sampler.get(), token);
+    return true;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
 }  // namespace
+
+std::optional<std::string> FittingHeader(const Model& model, const common_chat_params& rendered,
+                                         const common_chat_templates_inputs& inputs,
+                                         const std::vector<std::string>& headers) {
+  for (const std::string& header : headers) {
+    common_chat_params begun = rendered;
+    begun.generation_prompt = header;
+    if (CanBeginWith(model, ReplyGrammar(begun, inputs), header)) return header;
+  }
+  return std::nullopt;
+}
 
 std::string ReplyGrammar(const common_chat_params& rendered,
                          const common_chat_templates_inputs& inputs) {
   ReplyRules rules{
-      .must_call = inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_REQUIRED,
+      .begins_at_once = inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_REQUIRED,
       .single_call = !inputs.parallel_tool_calls,
   };
   // A prompt that ends with empty reasoning has used the grammar's place for it.
   const bool may_think =
       inputs.enable_thinking ||
       rendered.generation_prompt.find(rendered.thinking_start_tag) != std::string::npos;
-  if (!may_think) rules.thinking_mark = rendered.thinking_start_tag;
+  if (!may_think) {
+    rules.thinking_mark = rendered.thinking_start_tag;
+    rules.begins_at_once |= !inputs.json_schema.empty();
+  }
   return StrictReply(rendered.grammar, rules);
 }
 
@@ -59,15 +93,6 @@ void SetGrammar(const Model& model, const common_chat_params& rendered,
                 const common_chat_templates_inputs& inputs, common_params_sampling* constraints) {
   if (!inputs.grammar.empty()) {
     constraints->grammar = {COMMON_GRAMMAR_TYPE_USER, inputs.grammar};
-    return;
-  }
-  if (rendered.grammar.empty() && !inputs.json_schema.empty()) {
-    // Some of llama.cpp's formats leave the schema out without an error.
-    if (rendered.supports_thinking) {
-      throw std::invalid_argument("this model's chat format has no place for a schema");
-    }
-    constraints->grammar = {COMMON_GRAMMAR_TYPE_USER,
-                            SchemaReply(common_json::parse(inputs.json_schema))};
     return;
   }
   if (rendered.grammar.empty()) return;

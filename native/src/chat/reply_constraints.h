@@ -5,7 +5,9 @@
 #include <common/chat.h>
 
 #include <map>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "chat/prompt.h"
 
@@ -15,14 +17,19 @@ class Model;
 std::string ReplyGrammar(const common_chat_params& rendered,
                          const common_chat_templates_inputs& inputs);
 
+// Of `headers`, in their order, the first one with which the grammar of `rendered` can begin. None
+// where there is no such header.
+std::optional<std::string> FittingHeader(const Model& model, const common_chat_params& rendered,
+                                         const common_chat_templates_inputs& inputs,
+                                         const std::vector<std::string>& headers);
+
 // Sets how to parse the reply. `tool_names` has the client's names of tools by those of the reply,
 // where they differ.
 void SetFormat(const Model& model, const common_chat_params& rendered,
                const common_chat_templates_inputs& inputs,
                const std::map<std::string, std::string>& tool_names, Prompt* prompt);
 
-// Sets the grammar and what triggers it. Throws std::invalid_argument where the format has no place
-// for a schema.
+// Sets the grammar and what triggers it.
 void SetGrammar(const Model& model, const common_chat_params& rendered,
                 const common_chat_templates_inputs& inputs, common_params_sampling* constraints);
 

@@ -40,7 +40,7 @@ std::string CallFormat::WithStrictArguments(const std::string& grammar,
 
 std::string StrictReply(const std::string& grammar, const ReplyRules& rules) {
   std::string strict = WithWrittenRules(FiniteNumbers(WithCallIds(grammar)));
-  if (rules.must_call) strict = CallAtOnce(strict, rules.thinking_mark);
+  if (rules.begins_at_once) strict = CallAtOnce(strict, rules.thinking_mark);
   return rules.single_call ? SingleCall(strict) : strict;
 }
 

@@ -54,9 +54,10 @@ class CallFormat {
 
 // What a request allows of a reply, beyond its chat format.
 struct ReplyRules {
-  // True if the reply must begin with a call. Reasoning may precede it, unless there is a
-  // `thinking_mark` (such as `<think>`), which begins the reasoning to leave out.
-  bool must_call = false;
+  // True if the reply must begin with a call, or with the text that follows a schema. Reasoning may
+  // precede it, unless there is a `thinking_mark` (such as `<think>`), which begins the reasoning
+  // to leave out.
+  bool begins_at_once = false;
   std::string thinking_mark = {};
   // True if there may be one call only.
   bool single_call = false;
@@ -69,5 +70,5 @@ std::string StrictReply(const std::string& grammar, const ReplyRules& rules);
 // a JSON schema, then without the Markdown fence that llama.cpp allows around JSON.
 std::string CallOrSchemaReply(const std::string& call, const std::string& schema);
 
-// The grammar of a reply that follows a JSON schema, where the format generates none.
+// The grammar of a reply without a chat format that follows a JSON schema.
 std::string SchemaReply(const common_json& schema);

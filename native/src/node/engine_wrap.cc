@@ -35,6 +35,7 @@ Napi::Function EngineWrap::Define(Napi::Env env) {
                           InstanceMethod<&EngineWrap::RenderChat>("renderChat"),
                           InstanceMethod<&EngineWrap::PromptTokens>("promptTokens"),
                           InstanceMethod<&EngineWrap::TokenizeAll>("tokenizeAll"),
+                          InstanceMethod<&EngineWrap::ChatChanges>("chatChanges"),
                           InstanceMethod<&EngineWrap::Submit>("submit"),
                           InstanceMethod<&EngineWrap::Pause>("pause"),
                           InstanceMethod<&EngineWrap::Stats>("stats"),
@@ -115,6 +116,19 @@ Napi::Value EngineWrap::RenderChat(const Napi::CallbackInfo& info) {
         return chat->Render(request);
       },
       [](Napi::Env env, std::string text) { return Napi::String::New(env, text); });
+}
+
+Napi::Value EngineWrap::ChatChanges(const Napi::CallbackInfo& info) {
+  return RunOnWorker<std::vector<std::string>>(
+      Env(),
+      [chat = &resources().chat, use = Use(), request = StringAt(info, 0)] {
+        return chat->Changes(request);
+      },
+      [](Napi::Env env, std::vector<std::string> names) {
+        Napi::Array result = Napi::Array::New(env, names.size());
+        for (uint32_t i = 0; i < names.size(); ++i) result.Set(i, names[i]);
+        return result;
+      });
 }
 
 void EngineWrap::Submit(const Napi::CallbackInfo& info) {

@@ -41,6 +41,7 @@ class EngineWrap : public ThreadWrap<EngineWrap, Engine, EngineResources> {
   Napi::Value RenderChat(const Napi::CallbackInfo& info);
   Napi::Value PromptTokens(const Napi::CallbackInfo& info);
   Napi::Value TokenizeAll(const Napi::CallbackInfo& info);
+  Napi::Value ChatChanges(const Napi::CallbackInfo& info);
   void Submit(const Napi::CallbackInfo& info);
   void Pause(const Napi::CallbackInfo& info);
   Napi::Value Stats(const Napi::CallbackInfo& info);

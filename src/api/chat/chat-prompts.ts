@@ -19,7 +19,12 @@ export const chatPrompts: FastifyPluginAsyncTypebox<ModelChoice> = async (app, c
     async (request): Promise<RenderedPrompt> => {
       const { parsed, model } = readChat(request, choice);
       const [{ messages, options }] = parsed.prompts;
-      return { prompt: await model.engine.generator.renderChat(messages, options) };
+      const { generator } = model.engine;
+      const [prompt, changes] = await Promise.all([
+        generator.renderChat(messages, options),
+        generator.chatChanges(messages, options),
+      ]);
+      return { prompt, ...(changes.length > 0 && { changes: [...changes] }) };
     },
   );
 

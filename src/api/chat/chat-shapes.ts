@@ -260,7 +260,15 @@ export const ChatCompletionChunk = Type.Object({
 export type ChatCompletionChunk = Static<typeof ChatCompletionChunk>;
 
 /** A chat as the text of its prompt. */
-export const RenderedPrompt = Type.Object({ prompt: Type.String() });
+export const RenderedPrompt = Type.Object({
+  prompt: Type.String(),
+  changes: Type.Optional(
+    Type.Array(Type.String(), {
+      description:
+        'What stands otherwise in the prompt than in the messages, because the chat template has no place for it, such as `system-joined`. Absent where nothing does.',
+    }),
+  ),
+});
 export type RenderedPrompt = Static<typeof RenderedPrompt>;
 
 /** OpenAI's object for the token count of a prompt. */

@@ -1,0 +1,86 @@
+#include "chat/schema_form.h"
+
+#include <common/chat-peg-parser.h>
+#include <common/json-schema-to-grammar.h>
+
+#include <exception>
+
+namespace {
+
+constexpr const char* kReasoningWord = "reasoning-7f3a";
+constexpr const char* kContentWord = "content-7f3a";
+
+std::string Trimmed(const std::string& text) {
+  const size_t first = text.find_first_not_of(" \n");
+  if (first == std::string::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \n") + 1 - first);
+}
+
+// What a reply without reasoning has between its header and its content: formats of several
+// messages repeat the header before the content.
+std::string ContentHeader(const std::string& generation_prompt, const ReplyEdges& edges) {
+  const size_t header = edges.closing.rfind(generation_prompt);
+  if (generation_prompt.empty() || header == std::string::npos) return {};
+  return edges.closing.substr(header + generation_prompt.size());
+}
+
+// The mark that ends reasoning. A limit on reasoning forces this part of `closing` alone.
+std::string EndOfReasoning(const common_chat_params& rendered, const std::string& closing) {
+  for (const std::string& tag : rendered.thinking_end_tags) {
+    if (!tag.empty() && closing.starts_with(tag)) return tag;
+  }
+  return closing;
+}
+
+}  // namespace
+
+std::optional<ReplyEdges> FindReplyEdges(const common_chat_templates* templates,
+                                         const common_chat_templates_inputs& inputs) {
+  common_chat_templates_inputs continued = inputs;
+  continued.json_schema.clear();
+  continued.tools.clear();
+  continued.tool_choice = COMMON_CHAT_TOOL_CHOICE_NONE;
+  if (continued.continue_final_message == COMMON_CHAT_CONTINUATION_NONE) {
+    continued.messages.emplace_back().role = "assistant";
+  }
+  continued.messages.back().reasoning_content = kReasoningWord;
+  continued.messages.back().content = kContentWord;
+  continued.continue_final_message = COMMON_CHAT_CONTINUATION_CONTENT;
+  continued.add_generation_prompt = false;
+  try {
+    const std::string header = common_chat_templates_apply(templates, continued).generation_prompt;
+    const size_t reasoning = header.find(kReasoningWord);
+    if (reasoning == std::string::npos) return std::nullopt;
+    const size_t end = reasoning + std::string(kReasoningWord).size();
+    const size_t content = header.find(kContentWord, end);
+    if (content == std::string::npos) return std::nullopt;
+    return ReplyEdges{header.substr(0, reasoning), header.substr(end, content - end)};
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
+}
+
+std::string SchemaFormGrammar(const common_chat_params& rendered,
+                              const std::optional<ReplyEdges>& edges, bool may_think,
+                              const common_json& schema) {
+  const std::string& generation_prompt = rendered.generation_prompt;
+  const auto parser = build_chat_peg_parser([&](common_chat_peg_builder& p) {
+    const auto header = p.literal(generation_prompt);
+    const auto content = p.content(p.schema(p.json(), "response-format-schema", schema));
+    // A header that goes beyond the opening has ended the reasoning, or begun the content.
+    if (!edges || !edges->opening.starts_with(generation_prompt)) return header + content;
+    const std::string opening = edges->opening.substr(generation_prompt.size());
+    const std::string closing = Trimmed(edges->closing);
+    const auto thought =
+        p.rule("thought", p.literal(opening) +
+                              p.reasoning(p.until(EndOfReasoning(rendered, closing))) +
+                              p.literal(closing)) +
+        p.space() + content;
+    if (opening.empty() && !closing.empty()) return header + thought;
+    const auto direct = p.literal(ContentHeader(generation_prompt, *edges)) + content;
+    if (!may_think || closing.empty()) return header + direct;
+    return header + p.choice({thought, direct});
+  });
+  return build_grammar(
+      [&](const common_grammar_builder& builder) { parser.build_grammar(builder, false); });
+}

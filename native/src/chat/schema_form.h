@@ -1,0 +1,26 @@
+// The grammar of a reply that follows a JSON schema, for chat formats whose code in llama.cpp has
+// no place for one.
+#pragma once
+
+#include <common/chat.h>
+
+#include <optional>
+#include <string>
+
+// Where a format has reasoning and content in a reply, as it writes them.
+struct ReplyEdges {
+  // What precedes reasoning, from the beginning of the reply's header.
+  std::string opening;
+  // What stands between reasoning and content.
+  std::string closing;
+};
+
+// Read from the header of a continued reply that has both. None where a format hides one of them.
+std::optional<ReplyEdges> FindReplyEdges(const common_chat_templates* templates,
+                                         const common_chat_templates_inputs& inputs);
+
+// GBNF for the header of the reply that `rendered` asks for, reasoning if `may_think`, and a text
+// that follows `schema`. Without `edges`, the text follows the header.
+std::string SchemaFormGrammar(const common_chat_params& rendered,
+                              const std::optional<ReplyEdges>& edges, bool may_think,
+                              const common_json& schema);
