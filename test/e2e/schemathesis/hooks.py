@@ -22,6 +22,7 @@ RULES = [
     for pattern in (
         r"^`(tool_choice|function_call)` asks for a call, but there are no `tools`",
         r"cannot be sent together",
+        r"^`messages\[\d+\]\.content` is required",
         r"may only be sent in a message of the role",
         r"^`continue_final_message` needs a last message",
         r"^`(content|input_prefix)` is required",
