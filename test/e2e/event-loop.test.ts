@@ -95,7 +95,7 @@ describe('with 4 streams running, the event loop is hardly held up by a prompt',
     streaming.abort();
     for (const { status, text } of replies) {
       expect(status).toBe(400);
-      expect(text).toMatch(/context length is 2048 tokens.*requested 10\d{4} tokens/);
+      expect(text).toMatch(/context length is 2048 tokens.*resulted in 10\d{4} tokens/);
     }
     expectPunctual(delay, elapsedMs);
   });
