@@ -1,7 +1,7 @@
 /**
  * schemathesis searches the API document for requests that the server answers in another way than the document says:
- * valid and invalid ones, sequences of them, with and without a key. It runs in `npm run test:long`, from PyPI; where
- * PyPI cannot be reached the tests say so and are skipped. Folder `schemathesis/` holds its settings and our checks.
+ * valid and invalid ones, sequences of them, with and without a key. It runs in `npm run test:schemathesis`, from PyPI;
+ * where PyPI cannot be reached the tests say so and are skipped. Folder `schemathesis/` holds its settings and our checks.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,7 +10,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { generateSecret } from '../../src/access/keys/secret.ts';
-import { isLong } from '../support/long.ts';
 import { pythonPackages } from '../support/python-packages.ts';
 import { startServer, temporaryFolder } from '../support/start-server.ts';
 
@@ -65,7 +64,9 @@ async function search(url: string, headers: readonly string[]) {
   return { report: JSON.parse(readFileSync(reportFile, 'utf8')) as Report, output };
 }
 
-test.skipIf(!isLong).for(['without keys', 'with a key'])(
+const isAsked = process.env.SCHEMATHESIS === '1';
+
+test.runIf(isAsked).for(['without keys', 'with a key'])(
   'the server does what its document says, %s',
   { timeout: 1_800_000 },
   async (name, { skip }) => {
