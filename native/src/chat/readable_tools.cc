@@ -76,7 +76,8 @@ std::string WithSchema(const std::string& description, const common_json& schema
 
 bool HasReadableType(const common_json& property, SchemaReader reader) {
   const std::string type = TypeOf(property);
-  return reader == SchemaReader::kTypes || (type != "array" && type != "object");
+  return reader == SchemaReader::kTypes ||
+         (type != "array" && type != "object" && type != kAnyType);
 }
 
 // `definitions` are those of the whole schema, to which the property may refer.

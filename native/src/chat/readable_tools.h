@@ -12,7 +12,7 @@
 enum class SchemaReader {
   // Properties with one type each, within objects and arrays as well.
   kTypes,
-  // The same without what is in arrays and objects: Command R+ fails on every array.
+  // Scalars alone: Command R+ fails on every array, and on a property without one type.
   kScalars,
 };
 
