@@ -1,23 +1,27 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
-/** No test measures time, so files may share a machine; more than four processes with a model need memory. */
-const maxWorkers = Math.max(2, Math.min(4, availableParallelism()));
+/** Many tests wait, and none measures time: four files at once, also on two cores. More need memory. */
+const maxWorkers = 3;
 
 /** Suites that hold a native engine or start servers: a process for each file. The limits are against a test that hangs. */
 const native = { pool: 'forks', testTimeout: 300_000, hookTimeout: 300_000 } as const;
 
-/** `npm run test:long`: the files that have long cases, see test/support/long.ts. */
+/** `npm run test:long`: the long cases, see test/support/long.ts, and those of two kernels. */
 const isLong = process.env.LONG === '1';
 
-/** The test files of a folder that take part in this run. */
-function filesIn(folder: string, isWanted = (_path: string) => true): string[] {
+/** The test files of a folder that take part in this run: in the long one those that have long cases. */
+function filesIn(folder: string): string[] {
+  return allFilesIn(folder).filter(
+    (path) => !isLong || readFileSync(path, 'utf8').includes('support/long.ts'),
+  );
+}
+
+function allFilesIn(folder: string): string[] {
   return readdirSync(join(import.meta.dirname, folder), { recursive: true, encoding: 'utf8' })
     .map((name) => join(folder, name))
-    .filter((path) => path.endsWith('.test.ts') && isWanted(path))
-    .filter((path) => !isLong || readFileSync(path, 'utf8').includes('support/long.ts'));
+    .filter((path) => path.endsWith('.test.ts'));
 }
 
 /** Runs every process of a suite with one of ggml's builds of its CPU kernels, see cpu-variant.mjs. */
@@ -38,16 +42,14 @@ const hasAvx2 =
 const roundingSensitive =
   /engine\/(embeddings|logprobs|equal-text|shapes|top-candidates)|e2e\/(openai-client|cpu-kernels|embeddings)/;
 const sensitiveFiles =
-  hasAvx2 && !cpuVariant
-    ? ['test/engine', 'test/e2e'].flatMap((folder) =>
-        filesIn(folder, (path) => roundingSensitive.test(path)),
-      )
+  isLong && hasAvx2 && !cpuVariant
+    ? ['test/engine', 'test/e2e'].flatMap(allFilesIn).filter((path) => roundingSensitive.test(path))
     : [];
 
 const projects = [
   // Begins first: it takes longest where nothing is compiled yet.
   { ...native, name: 'native', include: filesIn('test/native'), testTimeout: 1_200_000 },
-  { name: 'unit', include: filesIn('test/unit'), testTimeout: 60_000 },
+  { name: 'unit', include: filesIn('test/unit'), isolate: false, testTimeout: 60_000 },
   {
     name: 'http',
     include: filesIn('test/http'),

@@ -23,7 +23,7 @@ import { randomSchema } from '../support/random-schema.ts';
 import { schemaValidator } from '../support/schema-validator.ts';
 
 const source = fileURLToPath(new URL('../../build/llama.cpp', import.meta.url));
-const schemaCount = isLong ? 40 : 6;
+const schemaCount = isLong ? 20 : 4;
 /** One for each way of writing arguments; the second opens a thought that has to be ended. */
 const families = [
   'Qwen3-Coder',
@@ -37,12 +37,15 @@ const families = [
   'openbmb-MiniCPM5-1B',
 ];
 
+/** Room for the longest schema beside three others. */
+const contextLength = 32_768;
+
 /** Batches of schemas for a family of which no call has finished. */
 const mostRounds = 6;
 
 let loaded: LoadedModel;
 beforeAll(async () => {
-  loaded = await loadModel({ contextLength: 8192 });
+  loaded = await loadModel({ contextLength });
 });
 afterAll(() => loaded.dispose());
 
@@ -88,7 +91,7 @@ function* toolSchemas(
 function startFamily(family: string): Promise<GeneratingEngine> {
   const path = `HEAD:models/templates/${family}.jinja`;
   const chatTemplate = execFileSync('git', ['-C', source, 'show', path], { encoding: 'utf8' });
-  return startEngine(loaded.model, { chatTemplate, slotCount: 4, contextLength: 8192 });
+  return startEngine(loaded.model, { chatTemplate, slotCount: 4, contextLength });
 }
 
 test.each(families)(

@@ -10,6 +10,7 @@ import {
   until,
 } from '../../tools/fixtures/start-engine.ts';
 import type { ModelShape } from '../../tools/fixtures/tiny-model.ts';
+import { sampled } from '../support/long.ts';
 
 const shapes: [string, Partial<ModelShape>][] = [
   ['llama', {}],
@@ -218,7 +219,7 @@ describe('prompt tokens that are computed', () => {
 });
 
 describe('less cache than four requests need', () => {
-  test.each(shapes)(
+  test.each(sampled(shapes, 3))(
     '%s: nobody fails, somebody waits, and all get the text they get alone',
     async (_name, shape) => {
       const loaded = await loadModel(shape);

@@ -10,6 +10,7 @@ import { loadAddon } from '../../src/engine/load-addon.ts';
 import { ReplyReader } from '../../src/engine/reply-reader.ts';
 import { type LoadedModel, loadModel, startEngine } from '../../tools/fixtures/start-engine.ts';
 import { templateNames, templateSource } from '../../tools/fixtures/template-sources.ts';
+import { sampled } from '../support/long.ts';
 
 const string = { type: 'string' };
 const reference = { $ref: '#/$defs/node' };
@@ -94,7 +95,7 @@ const start = (name: string) =>
     contextLength: 8192,
   });
 
-describe.each(templateNames())('%s', (name) => {
+describe.each(sampled(templateNames(), 6))('%s', (name) => {
   let engine: GeneratingEngine;
   beforeAll(async () => {
     engine = await start(name);

@@ -18,9 +18,9 @@ import {
   startEngine,
 } from '../../tools/fixtures/start-engine.ts';
 import { templateNames, templateSource } from '../../tools/fixtures/template-sources.ts';
-import { isLong } from '../support/long.ts';
+import { sampled } from '../support/long.ts';
 
-const names = templateNames();
+const names = sampled(templateNames(), 4);
 
 const json = '{"city": "Paris", "days": 3}';
 const named = `{"name": "get_weather", "arguments": ${json}}`;
@@ -244,8 +244,8 @@ beforeAll(async () => {
 });
 afterAll(() => loaded.dispose());
 
-/** Whose random replies are tried: all by `npm run test:long`, else every sixth. */
-const tried = names.filter((_, index) => isLong || index % 6 === 0);
+/** Whose random replies are tried: all by `npm run test:long`, else some. */
+const tried = sampled(names, 2);
 
 describe.each(names)('%s', (name) => {
   const isTried = tried.includes(name);

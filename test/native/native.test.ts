@@ -2,10 +2,11 @@ import { execFile } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
+import { testSeed } from '../../tools/fixtures/seeded-random.ts';
 import { isLong } from '../support/long.ts';
 
 const run = promisify(execFile);
-const seed = process.env.TEST_SEED ?? String(Date.now() % 100_000);
+const seed = String(testSeed());
 
 describe('the C++ files that know neither llama.cpp nor Node', () => {
   test.each(['address', 'thread'])(
@@ -19,7 +20,7 @@ describe('the C++ files that know neither llama.cpp nor Node', () => {
         env: {
           ...process.env,
           NATIVE_TEST_SEED: seed,
-          NATIVE_TEST_STEPS: isLong ? '40000' : '5000',
+          NATIVE_TEST_STEPS: isLong ? '40000' : '2000',
         },
       });
       expect(stdout).toContain('0 failed');

@@ -3,3 +3,8 @@
  * `npm test` leaves out.
  */
 export const isLong = process.env.LONG === '1';
+
+/** All of them in the long run, else every `step`th. */
+export function sampled<T>(all: readonly T[], step: number): T[] {
+  return all.filter((_, index) => isLong || index % step === 0);
+}
