@@ -18,10 +18,12 @@ export interface NumberRange {
   readonly high?: bigint | undefined;
   /** The numbers are multiples of so many units; 1 for all. */
   readonly step: bigint;
+  /** Digits before the decimal point at most, without a bound that has more; {@link maxWholeDigits} if undefined. */
+  readonly wholeDigits?: number | undefined;
 }
 
-/** Digits before the decimal point where a bound does not ask for more. */
-const maxWholeDigits = 15;
+/** Digits before the decimal point where a bound does not ask for more: a double holds all of them. */
+export const maxWholeDigits = 15;
 
 /** Digits before the decimal point where a bound has that many. */
 const maxBoundedDigits = 24;
@@ -106,12 +108,14 @@ interface Rest {
 class UnsignedWriter {
   readonly #scale: number;
   readonly #step: number;
+  readonly #wholeDigits: number;
   readonly #rules: RuleWriter;
   /** Names of rules by what is left to write; undefined where it leads to no number. */
   readonly #names = new Map<string, string | undefined>();
 
-  constructor({ scale, step }: NumberRange, rules: RuleWriter) {
+  constructor({ scale, step, wholeDigits }: NumberRange, rules: RuleWriter) {
     this.#scale = scale;
+    this.#wholeDigits = wholeDigits ?? maxWholeDigits;
     this.#step = Number(step);
     this.#rules = rules;
   }
@@ -159,9 +163,10 @@ class UnsignedWriter {
 
   /** Maximum digits before the point: fewer where each of them has many states. */
   #wholeLimit(isOpen: boolean): number {
-    const digits = isOpen ? maxWholeDigits : maxBoundedDigits;
-    if (this.#step === 1) return digits;
-    return Math.max(1, Math.min(digits, Math.floor(maxStates / this.#step) - this.#scale));
+    if (this.#step === 1) return isOpen ? this.#wholeDigits : maxBoundedDigits;
+    // Readers divide the number that they round to.
+    const exact = this.#wholeDigits - this.#scale;
+    return Math.max(1, Math.min(exact, Math.floor(maxStates / this.#step) - this.#scale));
   }
 
   /** The first digit is zero only where it is the only one before the point. */

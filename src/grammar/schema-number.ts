@@ -2,6 +2,7 @@
 import {
   canWriteNumbers,
   listNumbers,
+  maxWholeDigits,
   type NumberRange,
   rescale,
   roundTo,
@@ -16,9 +17,6 @@ import { writtenSchema } from './written.ts';
 
 /** The largest integer of a range with one bound: 15 digits. */
 const maxInteger = 999_999_999_999_999;
-
-/** Significant digits that every reader can tell apart. */
-const safeDigits = 15;
 
 /** Fraction digits of numbers between bounds, unless a bound has more. */
 const fractionDigits = 6;
@@ -125,6 +123,7 @@ function withoutTens(range: NumberRange): readonly [number, NumberRange] {
     tens,
     {
       scale: 0,
+      wholeDigits: Math.max(1, maxWholeDigits - tens),
       step: step / unit,
       low: low === undefined ? undefined : roundTo(low, unit, 'up') / unit,
       high: high === undefined ? undefined : roundTo(high, unit, 'down') / unit,
@@ -203,12 +202,12 @@ function rangeOf(
   step: { readonly units: bigint; readonly scale: number } | undefined,
 ): NumberRange {
   const decimals = bounds.map(({ value }) => toDecimal(value));
-  const isNear = (value: number) => Math.abs(value) < 10 ** safeDigits;
+  const isNear = (value: number) => Math.abs(value) < 10 ** maxWholeDigits;
   const wholes = bounds.map(({ value }) =>
     isNear(value) ? String(Math.trunc(Math.abs(value))).length : 0,
   );
   const places = Math.max(fractionDigits, ...decimals.map((each) => each.scale));
-  const scale = step?.scale ?? Math.min(places, safeDigits - Math.max(1, ...wholes));
+  const scale = step?.scale ?? Math.min(places, maxWholeDigits - Math.max(1, ...wholes));
   let [low, high]: [bigint | undefined, bigint | undefined] = [undefined, undefined];
   for (const { value, isUpper, isExclusive } of bounds) {
     // Numbers that are written have fewer digits.
@@ -227,6 +226,6 @@ function rangeOf(
 function safeDecimal(value: number, isUpper: boolean): ReturnType<typeof toDecimal> {
   const exact = toDecimal(value);
   if (Math.abs(value) <= Number.MAX_SAFE_INTEGER) return exact;
-  const unit = 10n ** BigInt(exact.units.toString().replace('-', '').length - safeDigits);
+  const unit = 10n ** BigInt(exact.units.toString().replace('-', '').length - maxWholeDigits);
   return { ...exact, units: roundTo(exact.units, unit, isUpper ? 'down' : 'up') };
 }

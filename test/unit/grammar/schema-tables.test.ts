@@ -86,3 +86,17 @@ function validatorOf({ keyword, use, schema }: SchemaExample): ValidateFunction 
     return undefined;
   }
 }
+
+test.each([
+  [{ type: 'number', multipleOf: 100, minimum: 1000 }, 100],
+  [{ type: 'integer', multipleOf: 10_000 }, 10_000],
+  [{ type: 'integer', multipleOf: 7, maximum: 1e20 }, 7],
+  [{ type: 'integer', multipleOf: 2.5, exclusiveMinimum: -3 }, 5],
+])('multiples of %j are multiples for readers of doubles', (schema, step) => {
+  const enforced = enforceableSchema(schema).schema;
+  const random = new SeededRandom(testSeed());
+  for (let round = 0; round < 500; round++) {
+    const text = sampleSchema(enforced, random);
+    expect(Math.abs(Number(text)) % step, text).toBe(0);
+  }
+});
