@@ -1,4 +1,4 @@
-import { type Stats, unwatchFile, watchFile } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { failureText } from '../../core/failure-text.ts';
 import type { Logger } from '../../log/log.ts';
 import { type LineNote, parseKeyFile } from './key-file.ts';
@@ -41,6 +41,8 @@ export class KeySource {
   readonly #adminKeyIds: readonly string[];
   readonly #read: (path: string) => Promise<KeyFileContent>;
   #ring = new KeyRing([]);
+  /** The state of the file before it was read last. */
+  #state = '';
   /** Serializes reloads, so that the last one wins. */
   #reading: Promise<unknown> = Promise.resolve();
 
@@ -72,17 +74,20 @@ export class KeySource {
   }
 
   /**
-   * Reads the file again whenever it changes, appears or disappears. Polls the file, which also works where it is replaced,
-   * mounted, or on another machine.
+   * Reads the file again whenever it differs from what was read, appears or disappears. Polls the file, which also works
+   * where it is replaced, mounted, or on another machine.
    * @returns a function that ends the polling
    */
   watch(intervalMs = watchIntervalMs): () => void {
-    const onChange = (now: Stats, before: Stats) => {
-      // Reading changes the time of the last access only.
-      if (identityOf(now) !== identityOf(before)) this.load().catch(() => {});
-    };
-    watchFile(this.path, { interval: intervalMs, persistent: false }, onChange);
-    return () => unwatchFile(this.path, onChange);
+    const timer = setInterval(() => this.#loadIfChanged(), intervalMs).unref();
+    return () => clearInterval(timer);
+  }
+
+  #loadIfChanged(): void {
+    const checked = this.#reading.then(async () => {
+      if ((await stateOf(this.path)) !== this.#state) await this.#load();
+    });
+    this.#reading = checked.catch(() => {});
   }
 
   /**
@@ -98,6 +103,7 @@ export class KeySource {
 
   async #load(): Promise<KeyLoad> {
     const { path } = this;
+    this.#state = await stateOf(path);
     let content: KeyFileContent;
     try {
       content = await this.#read(path);
@@ -141,6 +147,12 @@ export class KeySource {
   }
 }
 
-function identityOf({ ino, size, mtimeMs, ctimeMs }: Stats): string {
-  return [ino, size, mtimeMs, ctimeMs].join();
+/** Equal as long as a file is neither written nor replaced. Reading changes the time of the last access only. */
+async function stateOf(path: string): Promise<string> {
+  try {
+    const { ino, size, mtimeMs, ctimeMs } = await stat(path);
+    return [ino, size, mtimeMs, ctimeMs].join();
+  } catch {
+    return 'unreadable';
+  }
 }
