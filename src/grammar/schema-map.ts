@@ -67,7 +67,12 @@ function countedMap(
   plain: RawSchema,
   counts: { readonly min: number; readonly max: number | undefined },
 ): RawSchema {
-  return writtenSchema(plain, (writer) => {
+  const counted = {
+    ...plain,
+    ...(counts.min > 0 && { minProperties: counts.min }),
+    ...(counts.max !== undefined && { maxProperties: counts.max }),
+  };
+  return writtenSchema(counted, (writer) => {
     if (counts.max === 0) return '"{}"';
     const blank = writer.rules.add('| " "');
     const members = entries.map(({ pattern, value }) => {
@@ -114,7 +119,7 @@ function entriesOf(schema: RawSchema, names: Names | undefined, at: NodeAt): Ent
 }
 
 function patternOf(limits: StringLimits, path: string, { reader }: NodeAt): string | undefined {
-  const shape = shapeOfString(limits);
+  const { result: shape } = reader.reading.counted(shapeOfString(limits));
   if ('pattern' in shape) {
     const { source, cost } = shape.pattern;
     return reader.reading.countRepetitions(cost, path) ? source : undefined;

@@ -62,7 +62,12 @@ function withCounts(
   }
   const isCounted = min > required.length || max < all.length;
   if (isCounted && optionalCount * max <= maxCountStates) {
-    return writtenSchema(plain, (writer) => {
+    const counted = {
+      ...plain,
+      ...(min > required.length && { minProperties: min }),
+      ...(max < all.length && { maxProperties: max }),
+    };
+    return writtenSchema(counted, (writer) => {
       const members = membersOf(plain, writer);
       return writeMembers(members, { min, max }, writer.rules, writer.rules.add('| " "'));
     });

@@ -49,20 +49,21 @@ beforeAll(async () => {
 });
 afterAll(() => loaded.dispose());
 
-/** Its values are no JSON: objects and arrays whose grammar is written as JSON are any of their type there. */
+/** Its values are no JSON: what has a grammar of JSON only is any value of its type there. */
 const gemma = 'google-gemma-4-31B-it';
 
-/** True if a schema counts properties or items, or has names of a pattern, in a grammar of its own. */
-function isWrittenContainer(schema: object): boolean {
+/** True if a schema is an object or an array whose grammar says more than its keywords: names of a pattern, `contains`. */
+function hasOnlyGrammar(schema: object): boolean {
   const { type, const: constant } = schema as { readonly type?: unknown; readonly const?: unknown };
-  const isContainer = type === 'object' || type === 'array';
-  return isContainer && typeof constant === 'object' && constant !== null && writtenKey in constant;
+  const isWritten = typeof constant === 'object' && constant !== null && writtenKey in constant;
+  const isSaid = 'properties' in schema || 'additionalProperties' in schema;
+  return isWritten && (type === 'array' || (type === 'object' && !isSaid));
 }
 
 /** The same of any schema within it. */
-function hasWrittenContainer(schema: unknown): boolean {
+function hasOnlyGrammarWithin(schema: unknown): boolean {
   if (typeof schema !== 'object' || schema === null) return false;
-  return isWrittenContainer(schema) || Object.values(schema).some(hasWrittenContainer);
+  return hasOnlyGrammar(schema) || Object.values(schema).some(hasOnlyGrammarWithin);
 }
 
 /** Schemas of arguments, which are objects. */
@@ -77,9 +78,9 @@ function* toolSchemas(
     if (parameters.type !== 'object') continue;
     try {
       const enforced = enforceableSchema(parameters).schema;
-      // Formats that write arguments between tags do not count them.
-      if (isWrittenContainer(enforced)) continue;
-      if (family === gemma && hasWrittenContainer(enforced)) continue;
+      // Formats that write arguments between tags have those only that are listed.
+      if (hasOnlyGrammar(enforced)) continue;
+      if (family === gemma && hasOnlyGrammarWithin(enforced)) continue;
       count += 1;
       yield { parameters, enforced };
     } catch (error) {
@@ -129,6 +130,43 @@ test.each(families)(
     }
   },
   300_000,
+);
+
+test.each([...families, 'MiniMax-M3'])(
+  '%s writes as many arguments as are asked for',
+  async (family) => {
+    const engine = await startFamily(family);
+    try {
+      const digit = { type: 'integer', enum: [1, 2] };
+      const parameters = {
+        type: 'object',
+        properties: { a: digit, b: digit, c: digit, d: digit },
+        required: ['b'],
+        minProperties: 2,
+        maxProperties: 3,
+      };
+      const tool = {
+        name: 'get_weather',
+        parameters,
+        enforced: enforceableSchema(parameters).schema,
+      };
+      const counts: number[] = [];
+      for (let seed = 0; seed < 6; seed++) {
+        const events = (await call(engine, tool, seed)) ?? [];
+        const end = events.at(-1);
+        if (end?.type !== 'sequence-end' || end.finishReason === 'length') continue;
+        const texts = events.map((event) =>
+          event.type === 'tool-call-delta' ? event.arguments : '',
+        );
+        const written = JSON.parse(texts.join(''));
+        expect(schemaValidator(parameters)?.(written), texts.join('')).toBe(true);
+        counts.push(Object.keys(written).length);
+      }
+      expect(counts.length).toBeGreaterThan(0);
+    } finally {
+      await engine.close();
+    }
+  },
 );
 
 describe.each(['Qwen3-Coder', 'GLM-4.6', 'MiniMax-M3'])('%s', (family) => {

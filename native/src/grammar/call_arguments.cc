@@ -7,6 +7,7 @@
 
 #include "grammar/call_form.h"
 #include "grammar/grammar_rules.h"
+#include "grammar/optional_row.h"
 #include "grammar/raw_string.h"
 #include "grammar/tool_schema.h"
 
@@ -17,24 +18,24 @@ bool IsNumbered(std::string_view name, std::string_view stem) {
          name.find_first_not_of("0123456789", stem.size()) == name.npos;
 }
 
-// Where `body` takes arguments that need not be there in any number and order, it takes each at
-// most once, in order.
-void TakeOnce(const std::vector<std::string>& arguments, std::string* body) {
-  std::string choices;
-  std::string spaced_row;
-  std::string row;
-  for (const std::string& argument : arguments) {
-    choices += Concat({choices.empty() ? "(" : " | ", argument});
-    spaced_row += Concat({spaced_row.empty() ? "" : " ", "(space ", argument, ")?"});
-    row += Concat({row.empty() ? "" : " ", argument, "?"});
+// Where the rule `name` takes arguments that need not be there in any number and order, it takes
+// each at most once, in order, and so many of them.
+void TakeOnce(const std::string& name, std::vector<std::string> arguments, ItemCounts counts,
+              GrammarRules* rules) {
+  const std::string choices = Choice(arguments);
+  const std::string spaced_loop = Concat({"(space ", choices, ")*"});
+  const std::string loop = Concat({choices, "*"});
+  std::string body = *rules->Find(name);
+  size_t at = body.find(spaced_loop);
+  const bool is_spaced = at != std::string::npos;
+  if (!is_spaced) at = body.find(loop);
+  if (at == std::string::npos) return;
+  if (is_spaced) {
+    for (std::string& argument : arguments) argument = Concat({"space ", argument});
   }
-  const std::string spaced_loop = Concat({"(space ", choices, "))*"});
-  const std::string loop = Concat({choices, ")*"});
-  if (const size_t at = body->find(spaced_loop); at != std::string::npos) {
-    body->replace(at, spaced_loop.size(), spaced_row);
-  } else if (const size_t at = body->find(loop); at != std::string::npos) {
-    body->replace(at, loop.size(), row);
-  }
+  OptionalRow row(std::move(arguments), counts, rules);
+  body.replace(at, is_spaced ? spaced_loop.size() : loop.size(), row.From(0));
+  rules->Set(name, std::move(body));
 }
 
 // llama.cpp keeps one rule where names differ in nothing but signs.
@@ -65,18 +66,24 @@ class TagTightener {
   // `rule` is built of rules for `properties`, named `stem`-<property>.
   // NOLINTNEXTLINE(misc-no-recursion): schemas nest.
   void TightenMembers(const std::string& rule, const std::string& stem,
-                      const std::vector<Argument>& properties, bool is_within = false) {
+                      const std::vector<Argument>& properties, ItemCounts counts,
+                      bool is_within = false) {
     std::string* body = rules_->Find(rule);
     if (body == nullptr) return;
     std::vector<std::string> optional;
+    size_t n_required = 0;
     for (const Argument& property : properties) {
       const std::string name = RuleName(Concat({stem, "-", property.name}));
       // Another argument's rule may have the name that one within this would have.
       if (is_within && !Mentions(*body, name)) continue;
       Tighten(name, property.schema);
-      if (!property.required) optional.push_back(name);
+      if (property.required) {
+        ++n_required;
+      } else {
+        optional.push_back(name);
+      }
     }
-    if (!optional.empty()) TakeOnce(optional, body);
+    if (!optional.empty()) TakeOnce(rule, std::move(optional), counts.After(n_required), rules_);
   }
 
  private:
@@ -110,7 +117,8 @@ class TagTightener {
         Within(rule, Concat({stem, "-", std::to_string(index++)}), schema_->Resolved(choice));
       }
     } else if (schema.value("type", "") == "object") {
-      TightenMembers(rule, stem, ToolSchema::PropertiesOf(schema), true);
+      TightenMembers(rule, stem, ToolSchema::PropertiesOf(schema), ToolSchema::CountsOf(schema),
+                     true);
     } else if (schema.value("type", "") == "array") {
       CountItems(rule, stem, schema);
       const std::string item = stem + "-item";
@@ -124,10 +132,11 @@ class TagTightener {
     const std::string any = Concat({"(space ", stem, "-item)*"});
     const size_t at = body->find(any);
     if (at == std::string::npos) return;
-    const int max_items = schema.value("maxItems", -1);
+    const ItemCounts counts = ToolSchema::CountsOf(schema);
+    const bool is_limited = counts.max != ItemCounts().max;
     body->replace(at + any.size() - 1, 1,
-                  Concat({"{", std::to_string(schema.value("minItems", 0)), ",",
-                          max_items < 0 ? "" : std::to_string(max_items), "}"}));
+                  Concat({"{", std::to_string(counts.min), ",",
+                          is_limited ? std::to_string(counts.max) : "", "}"}));
   }
 
   FreeText FindFreeText(std::string_view body) const {
@@ -200,18 +209,20 @@ std::string StrictArguments(const std::string& grammar, const CallForm* form,
   GrammarRules rules(grammar);
   for (const common_chat_tool& tool : tools) {
     const ToolSchema schema(tool.parameters);
-    const std::vector<Argument> arguments = ToolSchema::PropertiesOf(schema.Object());
+    const common_json object = schema.Object();
+    const std::vector<Argument> arguments = ToolSchema::PropertiesOf(object);
+    const ItemCounts counts = ToolSchema::CountsOf(object);
     CheckNames(arguments);
     if (form != nullptr) {
-      SetCallRule(*form, tool.name, arguments, schema, &rules);
+      SetCallRule(*form, tool.name, arguments, counts, schema, &rules);
       continue;
     }
     TagTightener tightener(&schema, &rules);
     const std::string call = RuleName(Concat({"tool-", tool.name}));
-    tightener.TightenMembers(call, Concat({call, "-arg"}), arguments);
+    tightener.TightenMembers(call, Concat({call, "-arg"}), arguments, counts);
     const std::string ling = RuleName(tool.name);
-    tightener.TightenMembers(Concat({"ling3-tool-", ling}), Concat({"ling3-arg-", ling}),
-                             arguments);
+    tightener.TightenMembers(Concat({"ling3-tool-", ling}), Concat({"ling3-arg-", ling}), arguments,
+                             counts);
     CloseWithoutBlanks(tool.name, &rules);
   }
   return rules.text();

@@ -118,22 +118,23 @@ class MemberList {
     (required ? required_ : optional_).push_back(std::move(rule));
   }
 
-  // Empty where there is none. `some`: at least one has to be there.
-  std::string Expression(bool some = false) const {
+  // Empty where there is none.
+  std::string Expression(ItemCounts counts) const {
+    std::vector<std::string> items;
+    for (const std::string& member : optional_) items.push_back(separator_ + member);
+    OptionalRow row(std::move(items), counts.After(required_.size()), rules_);
     std::string all;
     for (const std::string& member : required_) {
       if (!all.empty()) all += separator_;
       all += member;
     }
-    // What may follow a member, from the last one on.
-    std::string rest;
+    if (!all.empty()) return Concat({all, " ", row.From(0)});
+    if (optional_.empty() || counts.max == 0) return "";
     std::vector<std::string> firsts;
-    for (size_t i = optional_.size(); i-- > 0;) {
-      firsts.push_back(optional_[i] + rest);
-      rest = Concat({" ", rules_->AddRule(Concat({"(", separator_, optional_[i], ")?", rest}))});
+    for (size_t i = 0; i < optional_.size() && row.CanEnd(i, 0); ++i) {
+      firsts.push_back(Concat({optional_[i], " ", row.From(i + 1, 1)}));
     }
-    if (!all.empty()) return all + rest;
-    return firsts.empty() ? "" : Choice(firsts) + (some ? "" : "?");
+    return Choice(firsts) + (counts.min == 0 ? "?" : "");
   }
 
  private:
@@ -193,17 +194,30 @@ class GemmaWriter {
       for (const Argument& property : ToolSchema::PropertiesOf(schema)) {
         members.Add(Concat({Key(property.name), " ", Value(property.schema)}), property.required);
       }
-      inside = members.Expression();
+      inside = members.Expression(ToolSchema::CountsOf(schema));
     } else if (schema.contains("additionalProperties")) {
       const common_json& additional = schema.at("additionalProperties");
-      if (additional.is_object()) {
-        const std::string member = rules_->AddRule(Concat({"gemma4-dict-key ", Value(additional)}));
-        inside = Concat({"(", member, " (\",\" ", member, ")*)?"});
-      }
+      if (additional.is_object()) inside = Members(Value(additional), schema);
     } else {
-      return "gemma4-dict";
+      inside = Members("gemma4-value", schema);
     }
     return Concat({R"("{" )", inside, inside.empty() ? "" : " ", R"("}")"});
+  }
+
+  // Of any names.
+  std::string Members(const std::string& value, const common_json& schema) {
+    const ItemCounts counts = ToolSchema::CountsOf(schema);
+    return Listed(rules_->AddRule(Concat({"gemma4-dict-key ", value})), counts);
+  }
+
+  // Copies of one item, with commas between them.
+  static std::string Listed(const std::string& item, ItemCounts counts) {
+    if (counts.max == 0) return "";
+    const ItemCounts others = counts.After(1);
+    const bool is_limited = others.max != ItemCounts().max;
+    const std::string all = Concat({item, R"( ("," )", item, "){", std::to_string(others.min), ",",
+                                    is_limited ? std::to_string(others.max) : "", "}"});
+    return counts.min == 0 ? Concat({"(", all, ")?"}) : all;
   }
 
   std::string Array(const common_json& schema) {
@@ -215,16 +229,9 @@ class GemmaWriter {
       }
       return Concat({R"("[" )", items, R"( "]")"});
     }
-    const int min_items = schema.value("minItems", 0);
-    const int max_items = schema.value("maxItems", -1);
-    if (max_items == 0) return R"("[]")";
     const std::string item = rules_->AddRule(
         schema.contains("items") ? Value(schema.at("items")) : std::string("gemma4-value"));
-    const std::string bound = max_items < 0 ? "" : std::to_string(max_items - 1);
-    const std::string items = Concat({item, R"( ("," )", item, "){",
-                                      std::to_string(std::max(min_items - 1, 0)), ",", bound, "}"});
-    return min_items == 0 ? Concat({R"("[" ()", items, R"()? "]")"})
-                          : Concat({R"("[" )", items, R"( "]")"});
+    return Concat({R"("[" )", Listed(item, ToolSchema::CountsOf(schema)), R"( "]")"});
   }
 
   static std::string KeyText(const std::string& name) {
@@ -311,15 +318,16 @@ const CallForm* FindCallForm(std::string_view grammar) {
 }
 
 void SetCallRule(const CallForm& form, const std::string& name,
-                 const std::vector<Argument>& arguments, const ToolSchema& schema,
-                 GrammarRules* rules) {
+                 const std::vector<Argument>& arguments, ItemCounts counts,
+                 const ToolSchema& schema, GrammarRules* rules) {
   ArgumentWriter writer(&form, &schema, rules);
   MemberList members(form.separator, rules);
   for (const Argument& argument : arguments) {
     members.Add(writer.Write(argument), argument.required);
   }
   // llama.cpp reads no call without arguments in this notation, if the tool has any.
-  const std::string all = members.Expression(form.notation == Notation::kJson);
+  if (form.notation == Notation::kJson) counts.min = std::max(counts.min, size_t{1});
+  const std::string all = members.Expression(counts);
   rules->Set(RuleName(Concat({form.rule, name})),
              Concat({Filled(form.opening, "{}", name), " ", all, " ", Literal(form.end)}));
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "grammar/grammar_rules.h"
+#include "grammar/optional_row.h"
 #include "grammar/tool_schema.h"
 
 struct CallForm;
@@ -14,8 +15,8 @@ struct CallForm;
 // The form of the calls of `grammar`, one of llama.cpp's; null for any other.
 const CallForm* FindCallForm(std::string_view grammar);
 
-// Replaces the rule for calls of the tool `name` by one with these arguments, whose schemas belong
-// to `schema`.
+// Replaces the rule for calls of the tool `name` by one with so many of these arguments, whose
+// schemas belong to `schema`.
 void SetCallRule(const CallForm& form, const std::string& name,
-                 const std::vector<Argument>& arguments, const ToolSchema& schema,
-                 GrammarRules* rules);
+                 const std::vector<Argument>& arguments, ItemCounts counts,
+                 const ToolSchema& schema, GrammarRules* rules);

@@ -75,6 +75,14 @@ std::string ToolSchema::TypeOf(const common_json& reference, int depth) const {
   return value.is_null() ? "null" : "number";
 }
 
+ItemCounts ToolSchema::CountsOf(const common_json& schema) {
+  const bool is_array = schema.value("type", "") == "array";
+  ItemCounts counts;
+  counts.min = schema.value(is_array ? "minItems" : "minProperties", counts.min);
+  counts.max = schema.value(is_array ? "maxItems" : "maxProperties", counts.max);
+  return counts;
+}
+
 std::vector<Argument> ToolSchema::PropertiesOf(const common_json& object) {
   std::vector<std::string> required;
   if (object.contains("required")) {

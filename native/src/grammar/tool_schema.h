@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "grammar/optional_row.h"
+
 // Says that a format of llama.cpp's has no way to write `what`, by std::invalid_argument.
 [[noreturn]] void RefuseToWrite(const std::string& what);
 
@@ -25,6 +27,9 @@ class ToolSchema {
   // All arguments, as an object whose properties they are: the first one, where there are
   // alternatives. Properties that cannot be strings have a type. Throws where there is no object.
   common_json Object() const;
+
+  // How many properties or items `schema` asks for.
+  static ItemCounts CountsOf(const common_json& schema);
 
   // The properties of an object.
   static std::vector<Argument> PropertiesOf(const common_json& object);
