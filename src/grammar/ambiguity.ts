@@ -3,6 +3,7 @@
  * for every token of the vocabulary: a few thousand take seconds, and a doubling at each character never ends.
  * Ambiguity is undecidable in general; the check reads, from each rule, the text with the most readings.
  */
+import { countWork } from './analysis-work.ts';
 import { type GrammarNode, type GrammarRules, isInRanges } from './grammar-node.ts';
 import { GrammarProblem } from './problem.ts';
 
@@ -90,7 +91,9 @@ class Reader {
       const rest = open.pop();
       if (rest === undefined || seen.has(rest.key)) continue;
       seen.add(rest.key);
-      this.#work += 1 + rest.key.length / 64;
+      const steps = 1 + rest.key.length / 64;
+      this.#work += steps;
+      countWork(steps);
       if (this.#work > this.#maxWork || seen.size > maxReadings * 64) tooAmbiguous(name);
       if (rest.node.type === 'set') {
         readings.set(rest.key, rest);

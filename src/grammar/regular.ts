@@ -3,6 +3,7 @@
  * They decide whether one pattern allows only strings that another allows, with lookaheads and lengths.
  */
 
+import { countWork } from './analysis-work.ts';
 import { Automaton } from './automaton.ts';
 import { type GrammarNode, isInRanges, lastCodePoint, type Ranges } from './grammar-node.ts';
 import type { PatternNode } from './pattern-parser.ts';
@@ -102,12 +103,17 @@ class Languages {
     const key = `${kind}|${parts.map(({ id }) => id).join(',')}|${ranges.join(';')}|${min}|${max}`;
     let language = this.#known.get(key);
     if (language === undefined) {
-      this.#work += 1;
-      if (this.#work > maxWork) throw new TooLarge();
+      this.#count(1);
       language = { id: this.#known.size, kind, hasEmpty, ranges, parts, min, max };
       this.#known.set(key, language);
     }
     return language;
+  }
+
+  #count(steps: number): void {
+    this.#work += steps;
+    countWork(steps);
+    if (this.#work > maxWork) throw new TooLarge();
   }
 
   /** The strings of `node`, each followed by one of `rest`. */
@@ -203,8 +209,7 @@ class Languages {
     const key = `${language.id}/${character}`;
     const known = this.#after.get(key);
     if (known !== undefined) return known;
-    this.#work += 1;
-    if (this.#work > maxWork) throw new TooLarge();
+    this.#count(1);
     const next = this.#derive(language, character);
     this.#after.set(key, next);
     return next;
@@ -269,7 +274,7 @@ class Languages {
       } else parts.forEach(collect);
     };
     collect(language);
-    this.#work += bounds.size;
+    this.#count(bounds.size);
     return [...bounds];
   }
 }

@@ -25,8 +25,8 @@ export const schemaLimits = {
   length: 65_536,
   /** Characters of all patterns together: each pattern is analysed. */
   patternLength: 32_768,
-  /** Effort of finding shapes of strings, see `string-shape.ts`. */
-  patternEffort: 100,
+  /** Steps of all analyses of patterns together, see `analysis-work.ts`. */
+  patternWork: 60_000,
   /** Repetitions of all lengths, items and patterns together. */
   repetitions: 20_000,
 } as const;
@@ -54,11 +54,12 @@ export class SchemaReading {
   readonly #tightened = new Set<string>();
   readonly #ignored = new Set<string>();
   readonly #patterns = new Set<string>();
+  readonly #analyses = new Set<object>();
   #schemaCount = 0;
   #enumLength = 0;
   #repetitions = 0;
   #patternLength = 0;
-  #patternEffort = 0;
+  #patternWork = 0;
   /** Alternatives that are being read, one in the other. */
   #alternatives = 0;
 
@@ -158,14 +159,16 @@ export class SchemaReading {
     return false;
   }
 
-  /** Counts the effort of one analysis. */
-  countEffort(effort: number): void {
-    this.#patternEffort += effort;
+  /** Counts the work of an analysis, once for all strings with its result. */
+  counted<Analysis extends { readonly work: number }>(analysis: Analysis): Analysis {
+    if (!this.#analyses.has(analysis)) this.#patternWork += analysis.work;
+    this.#analyses.add(analysis);
+    return analysis;
   }
 
-  /** True if there is effort left for patterns that are not simple. */
-  get hasEffort(): boolean {
-    return this.#patternEffort < schemaLimits.patternEffort;
+  /** True if there is work left for another analysis. */
+  get canAnalyse(): boolean {
+    return this.#patternWork < schemaLimits.patternWork;
   }
 
   /** Counts rules of a repetition; false, and not counted, if they are too many. */

@@ -9,12 +9,11 @@ import { type StringLimits, type StringShape, shapeOfString } from './string-sha
 export function readString(schema: RawSchema, path: string, reading: SchemaReading): RawSchema {
   const limits = limitsOf(schema, path, reading);
   if (isFree(limits)) return { type: 'string' };
-  if (!reading.hasEffort && limits.patterns.length > 0) {
+  if (!reading.canAnalyse && limits.patterns.length > 0) {
     reading.refuse(join(path, 'pattern'), 'is one of too many patterns that are hard to analyse');
     return { type: 'string' };
   }
-  const shape = shapeOfString(limits);
-  reading.countEffort(shape.effort);
+  const { result: shape } = reading.counted(shapeOfString(limits));
   if ('pattern' in shape) {
     if (!shape.exact) reading.tighten(join(path, keywordsOf(limits)[0] ?? 'pattern'));
     return toPattern(shape, path, limits, reading);
@@ -41,9 +40,8 @@ function looserString(limits: StringLimits, path: string, reading: SchemaReading
     { patterns: [], lengths: limits.lengths },
   ];
   for (const attempt of attempts) {
-    if (isFree(attempt) || !reading.hasEffort) break;
-    const shape = shapeOfString(attempt);
-    reading.countEffort(shape.effort);
+    if (isFree(attempt) || !reading.canAnalyse) break;
+    const { result: shape } = reading.counted(shapeOfString(attempt));
     if ('pattern' in shape) return toPattern(shape, path, attempt, reading);
   }
   return { type: 'string' };

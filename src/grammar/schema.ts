@@ -39,8 +39,11 @@ export interface EnforceableSchema {
   readonly effects: SchemaEffects;
 }
 
-/** Read schemas by their text: clients send the same tools with each request. Bounded by the size of the texts. */
-const cache = new Map<string, EnforceableSchema>();
+/**
+ * Read schemas, or what is wrong with them, by their text: clients send the same tools with each request. Bounded by the
+ * size of the texts.
+ */
+const cache = new Map<string, EnforceableSchema | SchemaProblems>();
 const maxCacheSize = 8_388_608;
 let cacheSize = 0;
 
@@ -76,16 +79,28 @@ function textOf(schema: object): string {
 }
 
 function cached(key: string, read: () => EnforceableSchema): EnforceableSchema {
-  const known = cache.get(key);
-  if (known !== undefined) return known;
-  const result = read();
+  const result = cache.get(key) ?? resultOf(read);
+  if (!cache.has(key)) remember(key, result);
+  if (result instanceof SchemaProblems) throw result;
+  return result;
+}
+
+function resultOf(read: () => EnforceableSchema): EnforceableSchema | SchemaProblems {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof SchemaProblems) return error;
+    throw error;
+  }
+}
+
+function remember(key: string, result: EnforceableSchema | SchemaProblems): void {
   if (cacheSize + key.length > maxCacheSize) {
     cache.clear();
     cacheSize = 0;
   }
   cache.set(key, result);
   cacheSize += key.length;
-  return result;
 }
 
 const anyValue: readonly RawSchema[] = typeNames

@@ -2,6 +2,7 @@
  * The strings that `pattern`, `format` and lengths of a schema allow together, as one pattern. Where no grammar has
  * exactly these strings, a candidate that has some of them is taken if it can be proved to have no others.
  */
+import { withWork } from './analysis-work.ts';
 import type { GrammarNode, Ranges } from './grammar-node.ts';
 import { isInRanges, subtractRanges } from './grammar-node.ts';
 import { emitPattern, type JsonPattern, textOfLength } from './pattern.ts';
@@ -20,33 +21,32 @@ export interface StringLimits {
   readonly isLoose?: boolean;
 }
 
-/** What it took to find a shape, or to find that there is none: 0 for simple patterns. */
-interface Effort {
-  readonly effort: number;
-}
-
-export interface StringShape extends Effort {
+export interface StringShape {
   readonly pattern: JsonPattern;
   /** False if strings that the schema allows are left out. */
   readonly exact: boolean;
 }
 
 /** A shape, or the reason why there is none, as the end of a sentence about the last pattern or length. */
-export type StringShapeResult = StringShape | (Effort & { readonly reason: string });
+export type StringShapeResult = StringShape | { readonly reason: string };
 
 /** Shapes by their limits: requests of one client repeat their schemas. */
-const cache = new Map<string, StringShapeResult>();
+const cache = new Map<string, FoundShape>();
 const maxCacheSize = 500;
 
-/** The effort of a search that finds nothing: all candidates are analysed. */
-const failureEffort = 10;
+/** What a search found, and the work that it took. */
+interface FoundShape {
+  readonly result: StringShapeResult;
+  readonly work: number;
+}
 
-export function shapeOfString(limits: StringLimits): StringShapeResult {
+/** The work is that of the first search for the same limits. */
+export function shapeOfString(limits: StringLimits): FoundShape {
   const { patterns, format, lengths, isLoose = false } = limits;
   const key = JSON.stringify([patterns, format, lengths.min, String(lengths.max), isLoose]);
   const known = cache.get(key);
   if (known !== undefined) return known;
-  const shape = findShape(limits);
+  const shape = withWork(() => findShape(limits));
   if (cache.size >= maxCacheSize) cache.clear();
   cache.set(key, shape);
   return shape;
@@ -64,18 +64,16 @@ function findShape({
     limits = separateLengths(patterns.map(parsePattern), givenLengths);
     exactOnes = limits.patterns;
   } catch (error) {
-    return { reason: messageOf(error), effort: 0 };
+    return { reason: messageOf(error) };
   }
   const { lengths, characters } = limits;
   const formatNode =
     format === undefined ? undefined : parsePattern(formatPatterns.get(format) ?? '');
   if (exactOnes.length === 0 && formatNode === undefined) {
-    return emitted(textOfLength(lengths.min, lengths.max), true, 0);
+    return emitted(textOfLength(lengths.min, lengths.max), true);
   }
   let reason = 'allows no string that can be proved to fit';
-  let effort = -1;
   for (const candidate of candidatesOf(exactOnes, formatNode)) {
-    effort += 1;
     const fitted = withLength(candidate.node, lengths);
     if (fitted !== undefined && !hasOnly(fitted.node, characters)) continue;
     if (fitted === undefined) {
@@ -87,18 +85,18 @@ function findShape({
     const isProved = isLoose || others.every((each) => isWithin(fitted.node as PatternNode, each));
     if (!isProved) continue;
     const isExact = candidate.exactFor !== undefined && others.length === 0 && fitted.exact;
-    const shape = emitted(fitted.node, isExact || exactOnes.length === 0, effort);
+    const shape = emitted(fitted.node, isExact || exactOnes.length === 0);
     if ('pattern' in shape) return shape;
     reason = shape.reason;
   }
-  return { reason, effort: failureEffort };
+  return { reason };
 }
 
-function emitted(node: GrammarNode, exact: boolean, effort: number): StringShapeResult {
+function emitted(node: GrammarNode, exact: boolean): StringShapeResult {
   try {
-    return { pattern: emitPattern(node), exact, effort };
+    return { pattern: emitPattern(node), exact };
   } catch (error) {
-    return { reason: messageOf(error), effort };
+    return { reason: messageOf(error) };
   }
 }
 

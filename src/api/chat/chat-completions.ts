@@ -23,7 +23,7 @@ export const chatCompletions: FastifyPluginAsyncTypebox<ChatDeps> = async (app, 
     '/v1/chat/completions',
     { schema: { body: ChatCompletionRequest }, attachValidation: true, config: { doc } },
     async (request, reply) => {
-      const { parsed, model } = readChat(request, deps);
+      const { parsed, model } = await readChat(request, deps);
       const head = newReplyHead('chatcmpl', model, deps.version, parsed.serviceTier);
       const { engine } = model;
       const form = formOf(parsed, head, deps.reasoningField);

@@ -17,7 +17,7 @@ export const chatPrompts: FastifyPluginAsyncTypebox<ModelChoice> = async (app, c
     '/apply-template',
     { ...route, config: { doc: renderingDoc } },
     async (request): Promise<RenderedPrompt> => {
-      const { parsed, model } = readChat(request, choice);
+      const { parsed, model } = await readChat(request, choice);
       const [{ messages, options }] = parsed.prompts;
       const { generator } = model.engine;
       const [prompt, changes] = await Promise.all([
@@ -32,7 +32,7 @@ export const chatPrompts: FastifyPluginAsyncTypebox<ModelChoice> = async (app, c
     '/v1/chat/completions/input_tokens',
     { ...route, config: { doc: countingDoc } },
     async (request): Promise<InputTokens> => {
-      const { parsed, model } = readChat(request, choice);
+      const { parsed, model } = await readChat(request, choice);
       const [chat] = parsed.prompts;
       const { tokenCount } = await preparePrompt(model.engine, chat);
       return { object: 'response.input_tokens', input_tokens: tokenCount };

@@ -16,7 +16,7 @@ import { readEnding } from './chat-ending.ts';
 import { readMessages } from './chat-messages.ts';
 import { type ReasoningPlace, readReasoning } from './chat-reasoning.ts';
 import { ChatCompletionRequest } from './chat-shapes.ts';
-import { readTools } from './chat-tools.ts';
+import { readSchemasAhead, readTools } from './chat-tools.ts';
 
 /** A chat request whose body is validated and normalised. */
 export interface ParsedChat extends ParsedRequest {
@@ -41,13 +41,14 @@ const callFields = ['tools', 'tool_choice', 'parallel_tool_calls', 'functions', 
  * @throws {GatewayError} what `chooseTextModel` throws; `unsupported_parameter`, `invalid_value`,
  *   `missing_required_parameter`
  */
-export function readChat(
+export async function readChat(
   request: BodyRequest<ChatCompletionRequest>,
   choice: ModelChoice,
-): { readonly parsed: ParsedChat; readonly model: TextModel } {
+): Promise<{ readonly parsed: ParsedChat; readonly model: TextModel }> {
   const problems = new RequestProblems(request.validationError);
   const body = problems.soundFields(request.body);
   checkBodyFields(request, ChatCompletionRequest.properties, problems);
+  await readSchemasAhead(body);
   const model = problems.essential(() => chooseTextModel(choice, body.model));
   const messages = problems.read(['messages'], [], () => readMessages(body.messages, problems));
   const tools = problems.read(callFields, {}, () => readTools(body, problems));

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { GatewayError } from '../../core/errors.ts';
 import type { ChatOptions, Tool } from '../../engine/chat.ts';
 import { relaxedSchema } from '../../grammar/schema.ts';
@@ -31,10 +32,7 @@ export function readTools(body: ChatCompletionRequest, problems: RequestProblems
   }
   checkLength('tools', body.tools ?? []);
   checkLength('functions', functions);
-  const offered = [
-    ...(body.tools ?? []).map((tool, index) => () => toTool(tool, `tools[${index}]`)),
-    ...functions.map((each, index) => () => toFunction(each, `functions[${index}]`)),
-  ];
+  const offered = toolsOf(body);
   const tools = offered.flatMap((read) => problems.attempt([], () => [read()]));
   // A choice of a tool that is refused itself is no second problem.
   if (tools.length < offered.length) return {};
@@ -53,6 +51,35 @@ export function readTools(body: ChatCompletionRequest, problems: RequestProblems
     toolChoice: choice.mode,
     ...(parallel != null && { parallelToolCalls: parallel }),
   };
+}
+
+/** In milliseconds without other work. */
+const maxTurnMs = 5;
+
+/**
+ * Reads the schemas of tools that {@link readTools} reads next, with other work between them: from then on they are
+ * known. What is wrong with one is for `readTools` to say.
+ */
+export async function readSchemasAhead(body: ChatCompletionRequest): Promise<void> {
+  if (lengthOf([...(body.tools ?? []), ...(body.functions ?? [])]) > maxToolsLength) return;
+  let began = performance.now();
+  for (const read of toolsOf(body)) {
+    try {
+      read();
+    } catch (error) {
+      if (!(error instanceof GatewayError)) throw error;
+    }
+    if (performance.now() - began < maxTurnMs) continue;
+    await setImmediate();
+    began = performance.now();
+  }
+}
+
+function toolsOf({ tools, functions }: ChatCompletionRequest): (() => Tool)[] {
+  return [
+    ...(tools ?? []).map((tool, index) => () => toTool(tool, `tools[${index}]`)),
+    ...(functions ?? []).map((each, index) => () => toFunction(each, `functions[${index}]`)),
+  ];
 }
 
 function givenChoice(
@@ -83,12 +110,16 @@ function allowedTools(
 }
 
 function checkLength(param: string, tools: readonly object[]): void {
-  const length = tools.reduce((sum, tool) => sum + JSON.stringify(tool).length, 0);
+  const length = lengthOf(tools);
   if (length <= maxToolsLength) return;
   throw new GatewayError('invalid_value', {
     param,
     message: `\`${param}\` must have at most ${maxToolsLength} characters of JSON, received ${length}.`,
   });
+}
+
+function lengthOf(tools: readonly object[]): number {
+  return tools.reduce((sum, tool) => sum + JSON.stringify(tool).length, 0);
 }
 
 function toTool({ type, function: definition }: RequestTool, path: string): Tool {

@@ -21,7 +21,10 @@ export const tokenize: FastifyPluginAsyncTypebox<ModelChoice> = async (app, choi
     requireOneForm(body);
     if (isChat(body)) {
       // Its messages are there, and the other fields are those of a chat.
-      const { parsed, model } = readChat(request as BodyRequest<ChatCompletionRequest>, choice);
+      const { parsed, model } = await readChat(
+        request as BodyRequest<ChatCompletionRequest>,
+        choice,
+      );
       const prompt = await preparePrompt(model.engine, parsed.prompts[0]);
       return counted(model.engine.generator.promptTokens(prompt), body, model.engine);
     }

@@ -7,7 +7,7 @@ import { sampleGrammar } from '../../support/sample-grammar.ts';
 /** The rewritten form of a pattern, between lengths. */
 function readPattern(source: string, min = 0, max = Number.POSITIVE_INFINITY): JsonPattern {
   const patterns = source === '' ? [] : [source];
-  const shape = shapeOfString({ patterns, lengths: { min, max } });
+  const { result: shape } = shapeOfString({ patterns, lengths: { min, max } });
   if ('pattern' in shape) return shape.pattern;
   throw new Error(shape.reason);
 }

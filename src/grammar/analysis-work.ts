@@ -1,0 +1,16 @@
+/** The work that analyses of patterns have done, in steps of about a microsecond. */
+let done = 0;
+
+export function countWork(steps: number): void {
+  done += steps;
+}
+
+/** Calls `analyse`; returns its result and its work. */
+export function withWork<Result>(analyse: () => Result): {
+  readonly result: Result;
+  readonly work: number;
+} {
+  const before = done;
+  const result = analyse();
+  return { result, work: done - before };
+}
