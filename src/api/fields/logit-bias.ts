@@ -15,7 +15,12 @@ export interface LogitBias {
   readonly texts: readonly (readonly [text: string, bias: number])[];
 }
 
-const documentedBias = { anyOf: [{ type: 'number' }, { type: 'boolean', enum: [false] }] };
+const documentedBias = {
+  anyOf: [
+    { type: 'number', minimum: -100, maximum: 100 },
+    { type: 'boolean', enum: [false] },
+  ],
+};
 
 export const LogitBiasField = Type.Optional(
   Type.Unsafe<object | null>({
@@ -33,11 +38,9 @@ export const LogitBiasField = Type.Optional(
           description: 'Pairs of a token id or a text, and its bias.',
           items: {
             type: 'array',
+            prefixItems: [{ anyOf: [{ type: 'integer' }, { type: 'string' }] }, documentedBias],
             minItems: 2,
             maxItems: 2,
-            items: {
-              anyOf: [{ type: 'integer' }, { type: 'string' }, ...documentedBias.anyOf],
-            },
           },
         },
         { type: 'null' },

@@ -23,6 +23,7 @@ RULES = [
         r"^`(tool_choice|function_call)` asks for a call, but there are no `tools`",
         r"cannot be sent together",
         r"^`messages\[\d+\]\.content` is required",
+        r"^`messages\[\d+\]\.(content|tool_calls)\[\d+\]\.(text|function)` is required",
         r"may only be sent in a message of the role",
         r"^`continue_final_message` needs a last message",
         r"^`(content|input_prefix)` is required",
@@ -34,6 +35,12 @@ RULES = [
         r"^`response_format\.json_schema\.schema` is required",
         r"must be between 1 and \d+, this model's number of (values of a vector|tokens of one input)",
         r"^`seed` must be a 64-bit integer",
+        r"^`[a-z_]+\[\d+\]` must be a (text|string) or a token id, because other items of `[a-z_]+` are token ids",
+        r"^`tool_choice\.function\.name` must be the name of one of the tools",
+        r"^`[a-z_]+` and `[a-z_]+` are two names of the same field",
+        # Languages that a schema of JSON cannot describe.
+        r"^`(grammar|guided_grammar|ebnf)` must have",
+        r"^`(json_schema|guided_json)` must be a JSON schema, or its text",
         r"^`day` must stand alone|^`from` must not be after the last day",
     )
 ]
