@@ -32,11 +32,14 @@ export interface Tool {
   readonly enforced?: object;
 }
 
-/** The format that a whole reply follows, validated; at most one of the two. */
+/** The format that a reply follows, validated; at most one of the three. */
 export interface ReplyFormat {
+  /** Of the content, behind the reasoning. */
   readonly jsonSchema?: object;
-  /** GBNF. */
+  /** GBNF of the whole reply. */
   readonly grammar?: string;
+  /** GBNF of the content, behind the reasoning. */
+  readonly contentGrammar?: string;
 }
 
 /** What the reply to a chat may and must contain. */

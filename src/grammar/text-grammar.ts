@@ -1,7 +1,7 @@
 /** GBNF for replies that are plain text: a text that matches a regular expression, or one of several texts. */
 import { checkGrammar } from './gbnf.ts';
-import { grammarLimits } from './gbnf-parser.ts';
-import { type Ranges, subtractRanges } from './grammar-node.ts';
+import { GbnfParser, grammarLimits } from './gbnf-parser.ts';
+import { type GrammarNode, type Ranges, subtractRanges } from './grammar-node.ts';
 import { type PatternNode, parseWholePattern } from './pattern-parser.ts';
 import { GrammarProblem } from './problem.ts';
 
@@ -49,6 +49,17 @@ export function grammarOfChoices(choices: readonly string[]): string {
   return checked(`${rules.join('\n')}\n`);
 }
 
+/**
+ * A GBNF grammar with one line for each rule, as grammars of whole replies need it to become a part of them.
+ * @throws {GrammarProblem} for a grammar that llama.cpp must not be given
+ */
+export function grammarInLines(source: string): string {
+  checkGrammar(source);
+  const rules = [...new GbnfParser(source).parse()];
+  const lines = rules.map(([name, node]) => `${name} ::= ${writeNode(node)}\n`);
+  return checked(lines.join(''));
+}
+
 /** True for a grammar that is written in Lark's form instead of GBNF. */
 export function isLark(grammar: string): boolean {
   return (
@@ -72,22 +83,59 @@ function checked(grammar: string): string {
   return grammar;
 }
 
-function writeNode(node: PatternNode): string {
+function writeNode(group: PatternNode | GrammarNode): string {
+  const node = inside(group);
   switch (node.type) {
     case 'set':
       return writeSet(node.ranges);
+    case 'rule':
+      return node.name;
     case 'look':
       throw new GrammarProblem('', 'has a lookahead, which a grammar of texts has no form for');
     case 'sequence':
-      return node.items.length === 0 ? '""' : node.items.map(writeNode).join(' ');
+      return writeSequence(node.items);
     case 'choice':
       return `(${node.items.map(writeNode).join(' | ')})`;
     case 'repeat': {
-      const { item, min, max } = node;
+      const { min, max } = node;
+      const item = inside(node.item);
       const isGroup = item.type === 'sequence' || item.type === 'repeat';
       return (isGroup ? `(${writeNode(item)})` : writeNode(item)) + writeBounds(min, max);
     }
   }
+}
+
+/** What a group of one member holds. */
+function inside(node: PatternNode | GrammarNode): PatternNode | GrammarNode {
+  const isGroup = node.type === 'choice' || node.type === 'sequence';
+  const [only, second] = isGroup ? node.items : [];
+  return only === undefined || second !== undefined ? node : inside(only);
+}
+
+/** Neighbouring characters become one literal. */
+function writeSequence(items: readonly (PatternNode | GrammarNode)[]): string {
+  const parts: string[] = [];
+  let literal: string[] = [];
+  const endLiteral = () => {
+    if (literal.length > 0) parts.push(writeText(literal));
+    literal = [];
+  };
+  for (const item of items) {
+    const code = characterOf(item);
+    if (code === undefined) {
+      endLiteral();
+      parts.push(writeNode(item));
+    } else literal.push(String.fromCodePoint(code));
+  }
+  endLiteral();
+  return parts.length === 0 ? '""' : parts.join(' ');
+}
+
+/** The code of a set of one character that a token can have. */
+function characterOf(node: PatternNode | GrammarNode): number | undefined {
+  if (node.type !== 'set' || node.ranges.length !== 1) return undefined;
+  const [[low, high] = [0, 1]] = node.ranges;
+  return low === high && subtractRanges(node.ranges, unwritable).length > 0 ? low : undefined;
 }
 
 function writeBounds(min: number, max: number): string {

@@ -5,6 +5,7 @@ import { withTemplateTables } from '../../scripts/chat-template-tables.ts';
 import type { ChatMessage, ChatOptions } from '../../src/engine/chat.ts';
 import type { GeneratingEngine } from '../../src/engine/engine.ts';
 import type { EngineEvent } from '../../src/engine/generator.ts';
+import { grammarOfChoices } from '../../src/grammar/text-grammar.ts';
 import { type MatrixRow, matrixRow } from '../../tools/fixtures/chat-matrix.ts';
 import {
   type LoadedModel,
@@ -191,6 +192,16 @@ describe.each([...tried])('with %s', (name) => {
     expect(JSON.parse(reply), written).toEqual([42, 42]);
   });
 
+  test.each([true, false])('a choice is the content, behind reasoning: %s', async (thinking) => {
+    const choices = ['red', 'green'];
+    const contentGrammar = grammarOfChoices(choices);
+    const events = await replyTo([question], { contentGrammar, thinking });
+    const content = events.map((event) => (event.type === 'text-delta' ? event.text : '')).join('');
+    // Some reason whatever they are asked for, and a random model does not end that.
+    if (isCut(events.at(-1))) expect(content).toBe('');
+    else expect(choices, JSON.stringify(events).slice(0, 2000)).toContain(content);
+  });
+
   test.each([
     ['after a text', [question, text]],
     ['after a result', [question, call, result]],
@@ -212,6 +223,20 @@ describe.each([...tried])('with %s', (name) => {
 function isCut(end: EngineEvent | undefined): boolean {
   return end?.type === 'sequence-end' && end.finishReason === 'length';
 }
+
+test('the white space at the end of a prompt is no content', async () => {
+  await withTemplate(templateSource('HuggingFaceTB-SmolLM3-3B'), async ({ generator }) => {
+    const prompt = await generator.prepareChat([{ role: 'user', content: 'Hello' }], {
+      thinking: false,
+    });
+    const texts: string[] = [];
+    const sampling = { ...noStrayBytes, seed: 3n };
+    for await (const event of generator.generate({ prompt, sampling, maxTokens: 20 })) {
+      if (event.type === 'text-delta') texts.push(event.text);
+    }
+    expect(texts.join('')).toMatch(/^[^\n]/);
+  });
+});
 
 describe('a template that refuses', () => {
   const refusing = "{% for m in messages %}{% if m.content == 'no' %}";

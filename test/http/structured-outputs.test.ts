@@ -10,8 +10,9 @@ const endpoints = [
 
 const schema = { type: 'integer' };
 const gbnf = 'root ::= "a"';
-const digits = { grammar: 'root ::= [0-9]{3,3}\n' };
-const answers = { grammar: 'root ::= "no" | "yes"\n' };
+const digits = { contentGrammar: 'root ::= [0-9]{3,3}\n' };
+const inLines = { contentGrammar: 'root ::= [a]\n' };
+const answers = { contentGrammar: 'root ::= "no" | "yes"\n' };
 
 describe.each(endpoints)('of %s', (_, post, formatOf) => {
   test.each<[Record<string, unknown>, object]>([
@@ -27,14 +28,14 @@ describe.each(endpoints)('of %s', (_, post, formatOf) => {
     [{ guided_json: JSON.stringify(schema) }, { jsonSchema: schema }],
     [{ guided_regex: '[0-9]{3}' }, digits],
     [{ guided_choice: ['yes', 'no'] }, answers],
-    [{ guided_grammar: gbnf }, { grammar: gbnf }],
+    [{ guided_grammar: gbnf }, inLines],
     [{ regex: '^[0-9]{3}$' }, digits],
-    [{ ebnf: gbnf }, { grammar: gbnf }],
+    [{ ebnf: gbnf }, inLines],
     [{ structured_outputs: { json: schema } }, { jsonSchema: schema }],
     [{ structured_outputs: { json: JSON.stringify(schema), regex: null } }, { jsonSchema: schema }],
     [{ structured_outputs: { regex: '[0-9]{3}' } }, digits],
     [{ structured_outputs: { choice: ['yes', 'no'] } }, answers],
-    [{ structured_outputs: { grammar: gbnf } }, { grammar: gbnf }],
+    [{ structured_outputs: { grammar: gbnf } }, inLines],
     [{ structured_outputs: { json_object: true } }, { jsonSchema: { type: 'object' } }],
     [
       { structured_outputs: { json: schema, disable_additional_properties: true } },

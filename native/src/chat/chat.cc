@@ -42,6 +42,7 @@ Prompt Chat::Prepare(const std::string& request_text) const {
   common_chat_templates_inputs& inputs = request.inputs;
   inputs.json_schema = WithoutMarks(inputs.json_schema, mark);
   inputs.grammar = WithoutMarks(inputs.grammar, mark);
+  request.content_grammar = WithoutMarks(request.content_grammar, mark);
   common_chat_params rendered = RenderConstrained(&request);
   rendered.grammar = WithoutMarks(rendered.grammar, mark);
   rendered.parser = WithoutMarks(rendered.parser, mark);
@@ -93,6 +94,11 @@ common_chat_params Chat::RenderConstrained(ChatRequest* request) const {
         template_.call_format().WithStrictArguments(rendered.grammar, request->enforced_tools);
   } else if (!inputs.json_schema.empty() && rendered.grammar.empty()) {
     rendered.grammar = template_.SchemaGrammar(inputs, rendered);
+  } else if (!request->content_grammar.empty() && rendered.supports_thinking) {
+    rendered.grammar = template_.ContentGrammar(inputs, rendered, request->content_grammar);
+  } else if (!request->content_grammar.empty()) {
+    // All of the reply is content.
+    inputs.grammar = request->content_grammar;
   }
   if (!rendered.grammar.empty() && !rendered.grammar_lazy) FitHeader(inputs, &rendered);
   return rendered;

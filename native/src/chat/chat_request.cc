@@ -108,6 +108,7 @@ ChatRequest ReadChatRequest(const std::string& text, const ChatTemplate& chat_te
   const common_json json = common_json::parse(text);
   ChatRequest request;
   request.inputs = ReadInputs(json, chat_template);
+  request.content_grammar = json.value("contentGrammar", "");
   request.thinking_budget = json.value("thinkingBudget", -1);
   if (request.calls_tools()) {
     request.enforced_tools =

@@ -16,6 +16,7 @@
 //   parallelToolCalls   boolean; without it, where the template has a form for it
 //   jsonSchema          what the reply must conform to, where it calls no tool
 //   grammar             GBNF that the reply must follow
+//   contentGrammar      GBNF that the content must follow, behind the reasoning
 //   thinking            boolean; without it, the template's default
 //   thinkingBudget      maximum number of reasoning tokens
 //   templateArguments   object of further variables for the template
@@ -29,6 +30,8 @@ struct ChatRequest {
   std::vector<common_chat_tool> enforced_tools;
   // The client's names of tools by the ones that the prompt and the reply have, where they differ.
   std::map<std::string, std::string> tool_names;
+  // Empty for any content.
+  std::string content_grammar;
   // -1 for no limit.
   int32_t thinking_budget = -1;
 

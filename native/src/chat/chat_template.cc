@@ -159,6 +159,18 @@ std::string ChatTemplate::SchemaGrammar(const common_chat_templates_inputs& inpu
                            common_json::parse(inputs.json_schema));
 }
 
+std::string ChatTemplate::ContentGrammar(const common_chat_templates_inputs& inputs,
+                                         const common_chat_params& rendered,
+                                         const std::string& content) const {
+  std::optional<ReplyEdges> edges = FindReplyEdges(templates_.get(), Arranged(inputs));
+  if (!edges) edges = ReplyEdgesOf(rendered);
+  return TextReply(
+      [&](const common_json& schema) {
+        return SchemaFormGrammar(rendered, edges, inputs.enable_thinking, schema, Gap::kAsShown);
+      },
+      content);
+}
+
 std::vector<std::string> ChatTemplate::ReplyHeaders(const common_chat_templates_inputs& inputs,
                                                     const common_chat_params& rendered) const {
   std::vector<std::string> headers = {rendered.generation_prompt};

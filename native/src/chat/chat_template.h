@@ -29,6 +29,10 @@ class ChatTemplate {
   // `rendered` without one.
   std::string SchemaGrammar(const common_chat_templates_inputs& inputs,
                             const common_chat_params& rendered) const;
+  // The grammar of a reply whose content follows the GBNF `content`, behind the reasoning. The form
+  // of the reply is that of `rendered`, which has no grammar.
+  std::string ContentGrammar(const common_chat_templates_inputs& inputs,
+                             const common_chat_params& rendered, const std::string& content) const;
   // The headers that a reply to `inputs` may have, in llama.cpp's form: the one of `rendered`, then
   // those without a text that the reply continues.
   std::vector<std::string> ReplyHeaders(const common_chat_templates_inputs& inputs,

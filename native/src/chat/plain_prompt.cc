@@ -11,10 +11,12 @@ Prompt PlainPrompt(std::vector<llama_token> tokens, const std::string& format) {
   prompt.tokens = std::move(tokens);
   if (format.empty()) return prompt;
   const common_json json = common_json::parse(format);
-  prompt.constraints.grammar = {
-      COMMON_GRAMMAR_TYPE_USER,
-      json.contains("grammar") ? json.at("grammar").get<std::string>()
-                               : SchemaReply(json.at("jsonSchema")),
-  };
+  std::string grammar;
+  if (json.contains("jsonSchema")) {
+    grammar = SchemaReply(json.at("jsonSchema"));
+  } else {
+    grammar = json.at(json.contains("grammar") ? "grammar" : "contentGrammar").get<std::string>();
+  }
+  prompt.constraints.grammar = {COMMON_GRAMMAR_TYPE_USER, std::move(grammar)};
   return prompt;
 }

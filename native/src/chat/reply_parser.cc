@@ -10,6 +10,8 @@ std::string WithoutTrailingSpace(const std::string& text) {
   return text.substr(0, text.find_last_not_of(" \n\r\t") + 1);
 }
 
+bool IsSpace(const std::string& text) { return text.find_first_not_of(" \n") == text.npos; }
+
 // Emits the part of `now` behind `emitted`. Nothing where the parser took something back, which
 // happens when it took the beginning of a mark for text.
 void EmitText(ReplyDelta::Kind kind, const std::string& now, std::string* emitted,
@@ -25,12 +27,15 @@ void EmitText(ReplyDelta::Kind kind, const std::string& now, std::string* emitte
 }  // namespace
 
 ReplyParser::ReplyParser(std::shared_ptr<const ReplyFormat> format) : format_(std::move(format)) {
-  if (!format_->params.is_continuation) return;
-  // The beginning that the client gave is parsed, but not emitted.
   common_chat_msg given;
   if (!Parse(true, &given)) return;
-  reasoning_ = given.reasoning_content;
-  content_ = given.content;
+  if (format_->params.is_continuation) {
+    // The beginning that the client gave is parsed, but not emitted.
+    reasoning_ = given.reasoning_content;
+    content_ = given.content;
+  } else if (IsSpace(given.content)) {
+    header_space_ = given.content;
+  }
 }
 
 std::vector<ReplyDelta> ReplyParser::Push(const std::string& text, bool is_last) {
@@ -60,7 +65,10 @@ void ReplyParser::Emit(const common_chat_msg& message, bool is_last,
                        std::vector<ReplyDelta>* deltas) {
   EmitText(ReplyDelta::Kind::kReasoning, WithoutTrailingSpace(message.reasoning_content),
            &reasoning_, deltas);
-  EmitText(ReplyDelta::Kind::kContent, message.content, &content_, deltas);
+  const bool has_space = message.content.starts_with(header_space_);
+  EmitText(ReplyDelta::Kind::kContent,
+           has_space ? message.content.substr(header_space_.size()) : message.content, &content_,
+           deltas);
 
   const auto& calls = message.tool_calls;
   if (calls_.size() < calls.size()) calls_.resize(calls.size());

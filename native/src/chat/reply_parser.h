@@ -52,6 +52,8 @@ class ReplyParser {
 
   std::shared_ptr<const ReplyFormat> format_;
   std::string text_;
+  // White space of the header that llama.cpp's parser takes for the beginning of the content.
+  std::string header_space_;
   // The text emitted so far.
   std::string reasoning_;
   std::string content_;

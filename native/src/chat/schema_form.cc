@@ -3,6 +3,7 @@
 #include <common/chat-peg-parser.h>
 #include <common/json-schema-to-grammar.h>
 
+#include <algorithm>
 #include <exception>
 
 namespace {
@@ -14,6 +15,11 @@ std::string Trimmed(const std::string& text) {
   const size_t first = text.find_first_not_of(" \n");
   if (first == std::string::npos) return {};
   return text.substr(first, text.find_last_not_of(" \n") + 1 - first);
+}
+
+// The white space at the end of a text.
+std::string SpaceBehind(const std::string& text) {
+  return text.substr(text.find_last_not_of(" \n") + 1);
 }
 
 // What a reply without reasoning has between its header and its content: formats of several
@@ -30,6 +36,16 @@ std::string EndOfReasoning(const common_chat_params& rendered, const std::string
     if (!tag.empty() && closing.starts_with(tag)) return tag;
   }
   return closing;
+}
+
+// Whether `header` begins reasoning that it does not end.
+bool IsReasoningOpen(const common_chat_params& rendered, const std::string& header) {
+  const std::string& start = rendered.thinking_start_tag;
+  const size_t opened = start.empty() ? std::string::npos : header.rfind(start);
+  return opened != std::string::npos &&
+         std::ranges::none_of(rendered.thinking_end_tags, [&](const std::string& tag) {
+           return header.find(tag, opened + start.size()) != std::string::npos;
+         });
 }
 
 }  // namespace
@@ -60,10 +76,27 @@ std::optional<ReplyEdges> FindReplyEdges(const common_chat_templates* templates,
   }
 }
 
-std::string SchemaFormGrammar(const common_chat_params& rendered,
-                              const std::optional<ReplyEdges>& edges, bool may_think,
-                              const common_json& schema) {
+std::optional<ReplyEdges> ReplyEdgesOf(const common_chat_params& rendered) {
+  const std::string& start = rendered.thinking_start_tag;
+  if (start.empty() || rendered.thinking_end_tags.empty()) return std::nullopt;
+  const std::string& end = rendered.thinking_end_tags.front();
+  const std::string& header = rendered.generation_prompt;
+  const size_t opened = header.rfind(start);
+  if (opened == std::string::npos) return ReplyEdges{header + start, end};
+  if (header.find(end, opened) != std::string::npos) return std::nullopt;
+  return ReplyEdges{header, end};
+}
+
+std::string SchemaFormGrammar(const common_chat_params& rendered, std::optional<ReplyEdges> edges,
+                              bool may_think, const common_json& schema, Gap gap) {
   const std::string& generation_prompt = rendered.generation_prompt;
+  // Reasoning may begin with white space, or with a text, that histories do not show.
+  if (edges && generation_prompt.starts_with(edges->opening)) {
+    const std::string begun = generation_prompt.substr(edges->opening.size());
+    if (Trimmed(begun).empty() || IsReasoningOpen(rendered, generation_prompt)) {
+      edges->opening = generation_prompt;
+    }
+  }
   const auto parser = build_chat_peg_parser([&](common_chat_peg_builder& p) {
     const auto header = p.literal(generation_prompt);
     const auto content = p.content(p.schema(p.json(), "response-format-schema", schema));
@@ -75,7 +108,7 @@ std::string SchemaFormGrammar(const common_chat_params& rendered,
         p.rule("thought", p.literal(opening) +
                               p.reasoning(p.until(EndOfReasoning(rendered, closing))) +
                               p.literal(closing)) +
-        p.space() + content;
+        (gap == Gap::kAnySpace ? p.space() : p.literal(SpaceBehind(edges->closing))) + content;
     if (opening.empty() && !closing.empty()) return header + thought;
     const auto direct = p.literal(ContentHeader(generation_prompt, *edges)) + content;
     if (!may_think || closing.empty()) return header + direct;

@@ -19,8 +19,14 @@ struct ReplyEdges {
 std::optional<ReplyEdges> FindReplyEdges(const common_chat_templates* templates,
                                          const common_chat_templates_inputs& inputs);
 
+// The same from the marks of reasoning that llama.cpp found, for templates that drop the reasoning
+// of a reply that they show. None where there are no marks, or the header has both of them.
+std::optional<ReplyEdges> ReplyEdgesOf(const common_chat_params& rendered);
+
+// What stands between reasoning and a text that follows a schema.
+enum class Gap { kAnySpace, kAsShown };
+
 // GBNF for the header of the reply that `rendered` asks for, reasoning if `may_think`, and a text
 // that follows `schema`. Without `edges`, the text follows the header.
-std::string SchemaFormGrammar(const common_chat_params& rendered,
-                              const std::optional<ReplyEdges>& edges, bool may_think,
-                              const common_json& schema);
+std::string SchemaFormGrammar(const common_chat_params& rendered, std::optional<ReplyEdges> edges,
+                              bool may_think, const common_json& schema, Gap gap = Gap::kAnySpace);

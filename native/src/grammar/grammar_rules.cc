@@ -74,8 +74,9 @@ std::string WithPrefix(std::string_view grammar, std::string_view prefix) {
     const size_t opener = kOpeners.find(grammar[i]);
     size_t end = i + 1;
     if (opener != std::string_view::npos) {
+      const bool has_escapes = grammar[i] != '#';
       while (end < grammar.size() && grammar[end] != kClosers[opener]) {
-        end += grammar[end] == '\\' ? 2 : 1;
+        end += has_escapes && grammar[end] == '\\' ? 2 : 1;
       }
       end = std::min(end + 1, grammar.size());
     } else if (IsRuleLetter(grammar[i])) {

@@ -48,6 +48,11 @@ std::string CallOrSchemaReply(const std::string& call, const std::string& schema
   return EitherGrammar(call, WithoutFence(schema));
 }
 
+std::string TextReply(const std::function<std::string(const common_json&)>& reply,
+                      const std::string& content) {
+  return WithoutSpaceBehindWritten(reply(WrittenSchema(content)));
+}
+
 std::string SchemaReply(const common_json& schema) {
   return WithWrittenRules(FiniteNumbers(json_schema_to_grammar(schema)));
 }

@@ -17,6 +17,7 @@
 
 #include <common/chat.h>
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -69,6 +70,11 @@ std::string StrictReply(const std::string& grammar, const ReplyRules& rules);
 // The grammar of a reply that follows one of two strict grammars: the one of a call, or the one of
 // a JSON schema, then without the Markdown fence that llama.cpp allows around JSON.
 std::string CallOrSchemaReply(const std::string& call, const std::string& schema);
+
+// The grammar of a reply whose content follows the GBNF `content` exactly. `reply` returns the
+// grammar of one whose content follows a schema.
+std::string TextReply(const std::function<std::string(const common_json&)>& reply,
+                      const std::string& content);
 
 // The grammar of a reply without a chat format that follows a JSON schema.
 std::string SchemaReply(const common_json& schema);

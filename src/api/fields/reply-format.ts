@@ -4,7 +4,12 @@ import type { ReplyFormat, Tool } from '../../engine/chat.ts';
 import { checkGrammar } from '../../grammar/gbnf.ts';
 import { GrammarProblem, SchemaProblems } from '../../grammar/problem.ts';
 import { enforceableSchema, relaxedSchema } from '../../grammar/schema.ts';
-import { grammarOfChoices, grammarOfPattern, isLark } from '../../grammar/text-grammar.ts';
+import {
+  grammarInLines,
+  grammarOfChoices,
+  grammarOfPattern,
+  isLark,
+} from '../../grammar/text-grammar.ts';
 import type { ReplyFormatBody, ResponseFormat, StructuredOutputs } from './reply-format-fields.ts';
 import { checkDepth, missing, unsupported } from './request-errors.ts';
 
@@ -30,7 +35,7 @@ export function readReplyFormat(body: ReplyFormatBody, offersCalls: boolean): Re
     });
   }
   const format = asked.read();
-  if (offersCalls && format.grammar !== undefined) {
+  if (offersCalls && format.jsonSchema === undefined) {
     throw new GatewayError('invalid_value', {
       param,
       message: `\`${param}\` and \`tools\` cannot be sent together, unless \`tool_choice\` is \`none\`.`,
@@ -46,7 +51,10 @@ function* askedFormats(body: ReplyFormatBody): Iterable<Asked> {
   }
   yield* schemas('json_schema', body.json_schema);
   yield* schemas('guided_json', body.guided_json);
-  yield* grammars('grammar', body.grammar);
+  const whole = body.grammar;
+  if (whole) {
+    yield { param: 'grammar', read: () => ({ grammar: readGrammar(whole, 'grammar') }) };
+  }
   yield* grammars('guided_grammar', body.guided_grammar);
   yield* grammars('ebnf', body.ebnf);
   yield* patterns('guided_regex', body.guided_regex);
@@ -97,19 +105,20 @@ function* schemas(param: string, value: object | string | null | undefined): Ite
 
 function* grammars(param: string, value: string | null | undefined): Iterable<Asked> {
   if (value == null || value === '') return;
-  yield { param, read: () => ({ grammar: readGrammar(value, param) }) };
+  const read = () => namingProblems(param, () => grammarInLines(readGrammar(value, param)));
+  yield { param, read: () => ({ contentGrammar: read() }) };
 }
 
 function* patterns(param: string, value: string | null | undefined): Iterable<Asked> {
   if (value == null || value === '') return;
   const read = () => namingProblems(param, () => grammarOfPattern(value));
-  yield { param, read: () => ({ grammar: read() }) };
+  yield { param, read: () => ({ contentGrammar: read() }) };
 }
 
 function* choices(param: string, value: readonly string[] | null | undefined): Iterable<Asked> {
   if (value == null) return;
   const read = () => namingProblems(param, () => grammarOfChoices(value));
-  yield { param, read: () => ({ grammar: read() }) };
+  yield { param, read: () => ({ contentGrammar: read() }) };
 }
 
 /** A schema that is sent as it is, or as its JSON text. */

@@ -1,21 +1,26 @@
 import { describe, expect, test } from 'vitest';
 import { checkGrammar } from '../../../src/grammar/gbnf.ts';
 import { GrammarProblem } from '../../../src/grammar/problem.ts';
-import { grammarOfChoices, grammarOfPattern, isLark } from '../../../src/grammar/text-grammar.ts';
+import {
+  grammarInLines,
+  grammarOfChoices,
+  grammarOfPattern,
+  isLark,
+} from '../../../src/grammar/text-grammar.ts';
 
 describe('the grammar of a pattern', () => {
   test.each([
     ['[0-9]{3}', 'root ::= [0-9]{3,3}\n'],
     ['^a+$', 'root ::= [a]+\n'],
-    ['yes|no', 'root ::= ([y] [e] [s] | [n] [o])\n'],
-    ['^yes$|^no$', 'root ::= ([y] [e] [s] | [n] [o])\n'],
-    ['\\Aab?\\Z', 'root ::= [a] [b]{0,1}\n'],
+    ['yes|no', 'root ::= ("yes" | "no")\n'],
+    ['^yes$|^no$', 'root ::= ("yes" | "no")\n'],
+    ['\\Aab?\\Z', 'root ::= "a" [b]{0,1}\n'],
     ['(?P<year>[0-9]{4,})', 'root ::= [0-9]{4,}\n'],
-    ['(?<year>[0-9])x', 'root ::= [0-9] [x]\n'],
-    ['(ab)+(?:c{2})*', 'root ::= ([a] [b])+ ([c]{2,2})*\n'],
-    ['\\\\Z', 'root ::= [\\U0000005c] [Z]\n'],
+    ['(?<year>[0-9])x', 'root ::= [0-9] "x"\n'],
+    ['(ab)+(?:c{2})*', 'root ::= ("ab")+ ([c]{2,2})*\n'],
+    ['\\\\Z', 'root ::= "\\U0000005cZ"\n'],
     ['', 'root ::= ""\n'],
-    ['"\\n', 'root ::= [\\U00000022] [\\U0000000a]\n'],
+    ['"\\n', 'root ::= "\\U00000022\\U0000000a"\n'],
     ['é', 'root ::= [\\U000000e9]\n'],
     ['[\\x00a]', 'root ::= [a]\n'],
   ])('%j', (pattern, grammar) => {
@@ -74,6 +79,25 @@ describe('the grammar of choices', () => {
     ['a NUL character', ['a\0']],
   ])('is refused for %s', (_, choices) => {
     expect(() => grammarOfChoices(choices)).toThrow(GrammarProblem);
+  });
+});
+
+describe('a grammar with one line for each rule', () => {
+  test.each([
+    ['root ::= "a"', 'root ::= [a]\n'],
+    [
+      '# what it says\nroot ::=\n  "a" | ( word\n | [x] )*  # more\nword ::= [a-z]{2,3}\n',
+      'root ::= ([a] | (word | [x])*)\nword ::= [a-z]{2,3}\n',
+    ],
+    ['root ::= "say \\"hi\\"\\n"', 'root ::= "say \\U00000022hi\\U00000022\\U0000000a"\n'],
+    ['root ::= ""', 'root ::= ""\n'],
+  ])('%j', (source, expected) => {
+    expect(grammarInLines(source)).toBe(expected);
+    expect(grammarInLines(expected)).toBe(expected);
+  });
+
+  test('is refused like any other', () => {
+    expect(() => grammarInLines('root ::= root "a"')).toThrow(GrammarProblem);
   });
 });
 
