@@ -11,7 +11,7 @@ import {
 
 const streamCount = 8;
 const contextLength = 32_768;
-const roundCount = isLong ? 20 : 3;
+const roundCount = isLong ? 10 : 3;
 
 let modelPath: string;
 

@@ -24,7 +24,8 @@ const shapes: [string, string | Partial<ModelShape>][] = [
   ['olmo2 (sliding window)', { architecture: 'olmo2', layerCount: 4 }],
   ['lfm2 (hybrid)', { architecture: 'lfm2', layerCount: 4 }],
 ];
-const promptCount = isLong ? 100 : 8;
+const longCount = process.env.TEST_CPU_VARIANT ? 40 : 100;
+const promptCount = isLong ? longCount : 8;
 const batchSize = 4;
 const tokenCount = 24;
 

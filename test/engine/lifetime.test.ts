@@ -60,7 +60,7 @@ describe('closing an engine', () => {
 });
 
 describe('a process that exits', () => {
-  test.each(attempts.slice(0, isLong ? 5 : 1))(
+  test.each(attempts.slice(0, isLong ? 3 : 1))(
     'while decoding keeps its exit code (attempt %i)',
     async () => {
       expect(await runScript('exit-while-decoding')).toEqual({ status: 7, lines: ['decoding'] });

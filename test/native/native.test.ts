@@ -20,7 +20,7 @@ describe('the C++ files that know neither llama.cpp nor Node', () => {
         env: {
           ...process.env,
           NATIVE_TEST_SEED: seed,
-          NATIVE_TEST_STEPS: isLong ? '40000' : '2000',
+          NATIVE_TEST_STEPS: isLong ? '25000' : '2000',
         },
       });
       expect(stdout).toContain('0 failed');
