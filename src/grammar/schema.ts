@@ -79,8 +79,11 @@ function textOf(schema: object): string {
 }
 
 function cached(key: string, read: () => EnforceableSchema): EnforceableSchema {
-  const result = cache.get(key) ?? resultOf(read);
-  if (!cache.has(key)) remember(key, result);
+  let result = cache.get(key);
+  if (result === undefined) {
+    result = resultOf(read);
+    remember(key, result);
+  }
   if (result instanceof SchemaProblems) throw result;
   return result;
 }

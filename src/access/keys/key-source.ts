@@ -84,10 +84,9 @@ export class KeySource {
   }
 
   #loadIfChanged(): void {
-    const checked = this.#reading.then(async () => {
+    this.#inTurn(async () => {
       if ((await stateOf(this.path)) !== this.#state) await this.#load();
-    });
-    this.#reading = checked.catch(() => {});
+    }).catch(() => {});
   }
 
   /**
@@ -96,9 +95,13 @@ export class KeySource {
    *   keys stay
    */
   load(): Promise<KeyLoad> {
-    const loaded = this.#reading.then(() => this.#load());
-    this.#reading = loaded.catch(() => {});
-    return loaded;
+    return this.#inTurn(() => this.#load());
+  }
+
+  #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    const done = this.#reading.then(work);
+    this.#reading = done.catch(() => {});
+    return done;
   }
 
   async #load(): Promise<KeyLoad> {

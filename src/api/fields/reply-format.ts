@@ -105,7 +105,10 @@ function* schemas(param: string, value: object | string | null | undefined): Ite
 
 function* grammars(param: string, value: string | null | undefined): Iterable<Asked> {
   if (value == null || value === '') return;
-  const read = () => namingProblems(param, () => grammarInLines(readGrammar(value, param)));
+  const read = () => {
+    requireGbnf(value, param);
+    return namingProblems(param, () => grammarInLines(value));
+  };
   yield { param, read: () => ({ contentGrammar: read() }) };
 }
 
@@ -193,11 +196,14 @@ function readJsonSchema({ json_schema: named, schema, strict }: ResponseFormat):
 }
 
 function readGrammar(grammar: string, param: string): string {
-  if (isLark(grammar)) {
-    throw unsupported(param, 'a grammar must be written in GBNF, this one is written in Lark');
-  }
+  requireGbnf(grammar, param);
   namingProblems(param, () => checkGrammar(grammar));
   return grammar;
+}
+
+function requireGbnf(grammar: string, param: string): void {
+  if (!isLark(grammar)) return;
+  throw unsupported(param, 'a grammar must be written in GBNF, this one is written in Lark');
 }
 
 function namingProblems<Result>(param: string, read: () => Result): Result {
