@@ -2,8 +2,6 @@
  * Calls in notations of their own follow their schemas as strictly as JSON does: random schemas, written
  * by a model of random weights.
  */
-import { execFileSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Tool } from '../../src/engine/chat.ts';
 import type { GeneratingEngine } from '../../src/engine/engine.ts';
@@ -18,11 +16,11 @@ import {
   noStrayBytes,
   startEngine,
 } from '../../tools/fixtures/start-engine.ts';
+import { templateSource } from '../../tools/fixtures/template-sources.ts';
 import { isLong } from '../support/long.ts';
 import { randomSchema } from '../support/random-schema.ts';
 import { schemaValidator } from '../support/schema-validator.ts';
 
-const source = fileURLToPath(new URL('../../build/llama.cpp', import.meta.url));
 const schemaCount = isLong ? 20 : 4;
 /** One for each way of writing arguments; the second opens a thought that has to be ended. */
 const families = [
@@ -91,8 +89,7 @@ function* toolSchemas(
 }
 
 function startFamily(family: string): Promise<GeneratingEngine> {
-  const path = `HEAD:models/templates/${family}.jinja`;
-  const chatTemplate = execFileSync('git', ['-C', source, 'show', path], { encoding: 'utf8' });
+  const chatTemplate = templateSource(family);
   return startEngine(loaded.model, { chatTemplate, slotCount: 4, contextLength });
 }
 
