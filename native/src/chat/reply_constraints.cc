@@ -8,20 +8,11 @@
 #include <vector>
 
 #include "chat/reply_parser.h"
+#include "chat/schema_form.h"
 #include "grammar/reply_grammar.h"
 #include "llama/model.h"
 
 namespace {
-
-// True if the prompt ends with reasoning, perhaps empty, that is over.
-bool HasClosedReasoning(const common_chat_params& rendered) {
-  const std::string& prompt = rendered.generation_prompt;
-  const size_t begin = prompt.rfind(rendered.thinking_start_tag);
-  return begin != std::string::npos &&
-         std::ranges::any_of(rendered.thinking_end_tags, [&](const std::string& tag) {
-           return prompt.find(tag, begin + rendered.thinking_start_tag.size()) != std::string::npos;
-         });
-}
 
 // True if a text that follows `grammar` can begin with `text`.
 bool CanBeginWith(const Model& model, const std::string& grammar, const std::string& text) {
@@ -117,7 +108,7 @@ void SetGrammar(const Model& model, const common_chat_params& rendered,
 void SetReasoning(const Model& model, const common_chat_params& rendered, int32_t budget,
                   common_params_sampling* constraints) {
   if (rendered.thinking_start_tag.empty() || rendered.thinking_end_tags.empty()) return;
-  if (HasClosedReasoning(rendered)) budget = -1;
+  if (HeaderReasoningOf(rendered) == HeaderReasoning::kClosed) budget = -1;
   if (!constraints->grammar_lazy && budget < 0) return;
   constraints->generation_prompt = rendered.generation_prompt;
   constraints->reasoning_budget_tokens = budget;

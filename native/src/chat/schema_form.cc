@@ -38,17 +38,18 @@ std::string EndOfReasoning(const common_chat_params& rendered, const std::string
   return closing;
 }
 
-// Whether `header` begins reasoning that it does not end.
-bool IsReasoningOpen(const common_chat_params& rendered, const std::string& header) {
-  const std::string& start = rendered.thinking_start_tag;
-  const size_t opened = start.empty() ? std::string::npos : header.rfind(start);
-  return opened != std::string::npos &&
-         std::ranges::none_of(rendered.thinking_end_tags, [&](const std::string& tag) {
-           return header.find(tag, opened + start.size()) != std::string::npos;
-         });
-}
-
 }  // namespace
+
+HeaderReasoning HeaderReasoningOf(const common_chat_params& rendered) {
+  const std::string& header = rendered.generation_prompt;
+  const std::string& start = rendered.thinking_start_tag;
+  const size_t begin = start.empty() ? std::string::npos : header.rfind(start);
+  if (begin == std::string::npos) return HeaderReasoning::kNone;
+  const bool is_over = std::ranges::any_of(rendered.thinking_end_tags, [&](const std::string& tag) {
+    return header.find(tag, begin + start.size()) != std::string::npos;
+  });
+  return is_over ? HeaderReasoning::kClosed : HeaderReasoning::kOpen;
+}
 
 std::optional<ReplyEdges> FindReplyEdges(const common_chat_templates* templates,
                                          const common_chat_templates_inputs& inputs) {
@@ -81,10 +82,15 @@ std::optional<ReplyEdges> ReplyEdgesOf(const common_chat_params& rendered) {
   if (start.empty() || rendered.thinking_end_tags.empty()) return std::nullopt;
   const std::string& end = rendered.thinking_end_tags.front();
   const std::string& header = rendered.generation_prompt;
-  const size_t opened = header.rfind(start);
-  if (opened == std::string::npos) return ReplyEdges{header + start, end};
-  if (header.find(end, opened) != std::string::npos) return std::nullopt;
-  return ReplyEdges{header, end};
+  switch (HeaderReasoningOf(rendered)) {
+    case HeaderReasoning::kNone:
+      return ReplyEdges{header + start, end};
+    case HeaderReasoning::kOpen:
+      return ReplyEdges{header, end};
+    case HeaderReasoning::kClosed:
+      break;
+  }
+  return std::nullopt;
 }
 
 std::string SchemaFormGrammar(const common_chat_params& rendered, std::optional<ReplyEdges> edges,
@@ -93,9 +99,8 @@ std::string SchemaFormGrammar(const common_chat_params& rendered, std::optional<
   // Reasoning may begin with white space, or with a text, that histories do not show.
   if (edges && generation_prompt.starts_with(edges->opening)) {
     const std::string begun = generation_prompt.substr(edges->opening.size());
-    if (Trimmed(begun).empty() || IsReasoningOpen(rendered, generation_prompt)) {
-      edges->opening = generation_prompt;
-    }
+    const bool is_open = HeaderReasoningOf(rendered) == HeaderReasoning::kOpen;
+    if (Trimmed(begun).empty() || is_open) edges->opening = generation_prompt;
   }
   const auto parser = build_chat_peg_parser([&](common_chat_peg_builder& p) {
     const auto header = p.literal(generation_prompt);

@@ -7,6 +7,11 @@
 #include <optional>
 #include <string>
 
+// What the header of a reply says of its reasoning: nothing, that it begins, or that it, perhaps
+// empty, is over.
+enum class HeaderReasoning { kNone, kOpen, kClosed };
+HeaderReasoning HeaderReasoningOf(const common_chat_params& rendered);
+
 // Where a format has reasoning and content in a reply, as it writes them.
 struct ReplyEdges {
   // What precedes reasoning, from the beginning of the reply's header.

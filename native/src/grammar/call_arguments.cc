@@ -132,11 +132,7 @@ class TagTightener {
     const std::string any = Concat({"(space ", stem, "-item)*"});
     const size_t at = body->find(any);
     if (at == std::string::npos) return;
-    const ItemCounts counts = ToolSchema::CountsOf(schema);
-    const bool is_limited = counts.max != ItemCounts().max;
-    body->replace(at + any.size() - 1, 1,
-                  Concat({"{", std::to_string(counts.min), ",",
-                          is_limited ? std::to_string(counts.max) : "", "}"}));
+    body->replace(at + any.size() - 1, 1, ToolSchema::CountsOf(schema).Repetition());
   }
 
   FreeText FindFreeText(std::string_view body) const {

@@ -213,10 +213,7 @@ class GemmaWriter {
   // Copies of one item, with commas between them.
   static std::string Listed(const std::string& item, ItemCounts counts) {
     if (counts.max == 0) return "";
-    const ItemCounts others = counts.After(1);
-    const bool is_limited = others.max != ItemCounts().max;
-    const std::string all = Concat({item, R"( ("," )", item, "){", std::to_string(others.min), ",",
-                                    is_limited ? std::to_string(others.max) : "", "}"});
+    const std::string all = Concat({item, R"( ("," )", item, ")", counts.After(1).Repetition()});
     return counts.min == 0 ? Concat({"(", all, ")?"}) : all;
   }
 

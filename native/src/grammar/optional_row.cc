@@ -2,9 +2,18 @@
 
 #include <algorithm>
 
+namespace {
+
+constexpr size_t kNoLimit = std::numeric_limits<size_t>::max();
+
+}  // namespace
+
 ItemCounts ItemCounts::After(size_t n) const {
-  constexpr size_t kNoLimit = std::numeric_limits<size_t>::max();
   return {min - std::min(n, min), max == kNoLimit ? max : max - std::min(n, max)};
+}
+
+std::string ItemCounts::Repetition() const {
+  return Concat({"{", std::to_string(min), ",", max == kNoLimit ? "" : std::to_string(max), "}"});
 }
 
 bool OptionalRow::CanEnd(size_t first, size_t n_written) const {

@@ -17,6 +17,9 @@ struct ItemCounts {
 
   // The same for what is left when `n` are there.
   ItemCounts After(size_t n) const;
+
+  // As a repetition in GBNF, such as {1,3}.
+  std::string Repetition() const;
 };
 
 class OptionalRow {
