@@ -1,5 +1,6 @@
 #include "chat/call_adapter.h"
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -80,6 +81,12 @@ std::optional<std::string> Rendered(const CallAdapter::Render& render,
 }
 
 }  // namespace
+
+bool HasCalls(const std::vector<common_chat_msg>& messages) {
+  return std::ranges::any_of(messages, [](const common_chat_msg& message) {
+    return message.role == "tool" || !message.tool_calls.empty();
+  });
+}
 
 CallAdapter::CallAdapter(const Render& render, bool parses_arguments)
     : parses_arguments_(parses_arguments) {

@@ -10,6 +10,9 @@
 #include <string>
 #include <vector>
 
+// Whether a history has calls, or results of calls.
+bool HasCalls(const std::vector<common_chat_msg>& messages);
+
 class CallAdapter {
  public:
   // The prompt of the inputs. Throws std::exception where the template refuses them.

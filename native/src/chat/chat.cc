@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "chat/call_adapter.h"
 #include "chat/reply_constraints.h"
 #include "core/error.h"
 #include "grammar/reply_grammar.h"
@@ -15,12 +16,6 @@ namespace {
 
 bool CallsTools(const common_chat_templates_inputs& inputs) {
   return !inputs.tools.empty() && inputs.tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE;
-}
-
-bool HasCalls(const std::vector<common_chat_msg>& messages) {
-  return std::ranges::any_of(messages, [](const common_chat_msg& message) {
-    return message.role == "tool" || !message.tool_calls.empty();
-  });
 }
 
 bool HaveSameParameters(const std::vector<common_chat_tool>& some,

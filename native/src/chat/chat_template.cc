@@ -30,10 +30,8 @@ bool IsContinued(const common_chat_templates_inputs& inputs) {
 
 // True if neither the messages nor the reply hold anything but text.
 bool IsPlain(const common_chat_templates_inputs& inputs) {
-  const bool has_calls = std::ranges::any_of(inputs.messages, [](const common_chat_msg& message) {
-    return message.role == "tool" || !message.tool_calls.empty();
-  });
-  return !has_calls && inputs.tools.empty() && inputs.json_schema.empty() && !IsContinued(inputs);
+  return !HasCalls(inputs.messages) && inputs.tools.empty() && inputs.json_schema.empty() &&
+         !IsContinued(inputs);
 }
 
 // The result of `render`. What the template says against the messages is thrown as one sentence.
