@@ -28,13 +28,14 @@ export class Stamp {
 
   /**
    * Compares the inputs with those of the last run.
-   * @param root - the folder that paths are relative to; part of the fingerprint, because builds hold absolute paths
+   * @param root - the folder that paths are relative to; no part of the fingerprint: what is built finds its libraries
+   *   beside itself, so that a copy of the folder need not be built again
    * @returns whether they are the same, and `save`, which makes them the last run's
    */
   compare(root, files) {
     const seen = {};
     let isRead = false;
-    const hash = createHash('sha256').update(`${process.version}\0${root}\0`);
+    const hash = createHash('sha256').update(`${process.version}\0`);
     for (const file of files) {
       const name = relative(root, file);
       const { size, mtimeMs } = statSync(file);

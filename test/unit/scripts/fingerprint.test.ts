@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -34,6 +34,19 @@ describe('the stamp of a build step', () => {
     renewTimes();
     expect(compare().isSame).toBe(true);
     expect(readFileSync(stampFile(), 'utf8')).toContain('"mtimeMs":1700000000000');
+  });
+
+  it('is that of a copy of the folder', () => {
+    compare().save();
+    const copy = `${folder}-copy`;
+    cpSync(folder, copy, { recursive: true });
+    const stamp = new Stamp(join(copy, 'x.stamp'));
+    const { isSame } = stamp.compare(
+      copy,
+      ['a.cc', 'b.cc'].map((name) => join(copy, name)),
+    );
+    rmSync(copy, { recursive: true });
+    expect(isSame).toBe(true);
   });
 
   it.each([
