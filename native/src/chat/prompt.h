@@ -16,6 +16,8 @@ struct ReplyFormat;
 struct Prompt {
   // Never empty.
   std::vector<llama_token> tokens;
+  // The beginning of the reply that the last of them are, where a grammar says how it goes on.
+  std::vector<llama_token> header;
   // A part of the request was left out, for lack of room.
   bool cut = false;
   // Texts that end a turn in this template's format although no token does.

@@ -10,6 +10,9 @@ std::string WithoutTrailingSpace(const std::string& text) {
   return text.substr(0, text.find_last_not_of(" \n\r\t") + 1);
 }
 
+// Brackets within each other: llama.cpp's parser is recursive.
+constexpr size_t kMaxDepth = 200;
+
 bool IsSpace(const std::string& text) { return text.find_first_not_of(" \n") == text.npos; }
 
 // Emits the part of `now` behind `emitted`. Nothing where the parser took something back, which
@@ -27,12 +30,13 @@ void EmitText(ReplyDelta::Kind kind, const std::string& now, std::string* emitte
 }  // namespace
 
 ReplyParser::ReplyParser(std::shared_ptr<const ReplyFormat> format) : format_(std::move(format)) {
+  depth_.Push(format_->params.generation_prompt);
   common_chat_msg given;
   if (!Parse(true, &given)) return;
   if (format_->params.is_continuation) {
     // The beginning that the client gave is parsed, but not emitted.
     reasoning_ = given.reasoning_content;
-    content_ = given.content;
+    content_ = given_content_ = given.content;
   } else if (IsSpace(given.content)) {
     header_space_ = given.content;
   }
@@ -40,6 +44,7 @@ ReplyParser::ReplyParser(std::shared_ptr<const ReplyFormat> format) : format_(st
 
 std::vector<ReplyDelta> ReplyParser::Push(const std::string& text, bool is_last) {
   text_ += text;
+  depth_.Push(text);
   std::vector<ReplyDelta> deltas;
   common_chat_msg message;
   // A reply that was cut, or has another format, may still begin like the format.
@@ -53,6 +58,7 @@ std::vector<ReplyDelta> ReplyParser::Push(const std::string& text, bool is_last)
 }
 
 bool ReplyParser::Parse(bool is_partial, common_chat_msg* message) const {
+  if (depth_.deepest() > kMaxDepth) return false;
   try {
     *message = common_chat_parse(text_, is_partial, format_->params);
     return true;
@@ -99,5 +105,5 @@ void ReplyParser::Emit(const common_chat_msg& message, bool is_last,
 // its end.
 void ReplyParser::EmitRemainder(std::vector<ReplyDelta>* deltas) {
   if (!calls_.empty() || !reasoning_.empty()) return;
-  EmitText(ReplyDelta::Kind::kContent, text_, &content_, deltas);
+  EmitText(ReplyDelta::Kind::kContent, given_content_ + text_, &content_, deltas);
 }

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "core/nesting_depth.h"
+
 // How a template family writes its replies.
 struct ReplyFormat {
   common_chat_parser_params params;
@@ -46,15 +48,20 @@ class ReplyParser {
     size_t n_argument_bytes = 0;
   };
 
+  // False for a text of another format, and for one that nests too deeply.
   bool Parse(bool is_partial, common_chat_msg* message) const;
   void Emit(const common_chat_msg& message, bool is_last, std::vector<ReplyDelta>* deltas);
   void EmitRemainder(std::vector<ReplyDelta>* deltas);
 
   std::shared_ptr<const ReplyFormat> format_;
   std::string text_;
+  // Of the header and the text.
+  NestingDepth depth_;
   // White space of the header that llama.cpp's parser takes for the beginning of the content.
   std::string header_space_;
-  // The text emitted so far.
+  // The content that the client gave, in a continued reply.
+  std::string given_content_;
+  // The text emitted so far, what the client gave included.
   std::string reasoning_;
   std::string content_;
   std::vector<SentCall> calls_;

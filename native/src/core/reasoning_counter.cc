@@ -41,12 +41,17 @@ void ReasoningCounter::Push(std::string_view piece) {
   }
 }
 
+size_t ReasoningCounter::max_end_size() const {
+  size_t size = 0;
+  for (const std::string& end : ends_) size = std::max(size, end.size());
+  return size;
+}
+
 void ReasoningCounter::PushInside(std::string_view piece) {
   text_ += piece;
-  size_t max_end = 0;
   for (const std::string& end : ends_) {
     if (text_.find(end) != text_.npos) state_ = State::kAfter;
-    max_end = std::max(max_end, end.size());
   }
+  const size_t max_end = max_end_size();
   if (text_.size() >= max_end) text_.erase(0, text_.size() - max_end + 1);
 }

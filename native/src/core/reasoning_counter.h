@@ -2,6 +2,7 @@
 // included. Works on the text, since a mark need not be one token.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -21,6 +22,12 @@ class ReasoningCounter {
   void Push(std::string_view piece);
 
   int32_t n_tokens() const { return n_tokens_; }
+
+  // True while the text is reasoning.
+  bool is_inside() const { return state_ == State::kInside; }
+
+  // Bytes of the longest mark that ends the reasoning.
+  size_t max_end_size() const;
 
  private:
   enum class State { kBefore, kInside, kAfter };

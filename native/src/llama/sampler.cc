@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "core/error.h"
+#include "llama/lazy_grammar.h"
 #include "llama/model.h"
 
 namespace {
@@ -84,8 +85,8 @@ int32_t FirstCut(const common_params_sampling& params) {
 
 void Sampler::Deleter::operator()(common_sampler* sampler) const { common_sampler_free(sampler); }
 
-Sampler::Sampler(const Model* model, common_params_sampling params,
-                 const std::vector<llama_token>& prompt, TokenRuleOptions rules)
+Sampler::Sampler(const Model* model, common_params_sampling params, const SamplerPrompt& prompt,
+                 TokenRuleOptions rules)
     : model_(model) {
   PrepareSamplers(std::move(params), prompt);
   auto token_rules =
@@ -95,8 +96,7 @@ Sampler::Sampler(const Model* model, common_params_sampling params,
   effort_ += kRulePasses;
 }
 
-void Sampler::PrepareSamplers(common_params_sampling params,
-                              const std::vector<llama_token>& prompt) {
+void Sampler::PrepareSamplers(common_params_sampling params, const SamplerPrompt& prompt) {
   // llama.cpp ends the process over a grammar of this kind, which it was built without.
   if (common_grammar_value(params.grammar).starts_with("%llguidance")) {
     throw std::invalid_argument("%llguidance grammars are not supported");
@@ -126,9 +126,29 @@ void Sampler::PrepareSamplers(common_params_sampling params,
       if (each.token >= 0 && each.token < model_->n_vocab()) excluded_.push_back(each.token);
     }
   }
+  const bool feeds_header = !params.grammar_lazy && common_grammar_needs_prefill(params.grammar);
+  if (params.grammar_lazy && !params.grammar.empty()) {
+    calls_ = std::make_unique<LazyGrammar>(model_, params, prompt.reasoning);
+    params.grammar = {};
+  }
+  // llama.cpp would take control texts of the client within it for control tokens.
+  if (feeds_header) params.generation_prompt.clear();
   sampler_.reset(common_sampler_init(model_->get(), params));
   if (!sampler_) throw std::runtime_error("the sampler could not be created");
-  ShowPrompt(params, prompt);
+  if (feeds_header) FeedHeader(prompt.header);
+  ShowPrompt(params, prompt.tokens);
+}
+
+void Sampler::FeedHeader(const std::vector<llama_token>& header) {
+  for (const llama_token token : header) {
+    // llama.cpp ends the process over an end of generation that its grammar does not allow.
+    if (model_->IsEndOfGeneration(token)) {
+      throw std::invalid_argument("the reply begins with a token that ends it");
+    }
+    common_sampler_accept(sampler_.get(), token, true);
+  }
+  // Penalties see the tokens of the prompt, once.
+  llama_sampler_reset(common_sampler_get(sampler_.get()));
 }
 
 // Penalties look back into the prompt as well.
@@ -218,8 +238,13 @@ llama_token Sampler::Sample(llama_context* context, int32_t batch_index) {
 
 llama_token Sampler::Choose(llama_context* context, int32_t batch_index) {
   if (!sampler_) return ChooseLikeliest(context, batch_index);
-  const llama_token token =
+  llama_token token =
       n_top_ > 0 ? SampleFromTop(context, batch_index) : SampleInTime(context, batch_index);
+  if (calls_ && !calls_->Allows(token)) {
+    calls_->Mask(Row(context, batch_index));
+    token = SampleInTime(context, batch_index);
+  }
   common_sampler_accept(sampler_.get(), token, true);
+  if (calls_) calls_->Accept(token);
   return token;
 }

@@ -5,20 +5,32 @@
 #include <span>
 #include <vector>
 
+#include "core/reasoning_counter.h"
 #include "core/token_rules.h"
 #include "core/top_candidates.h"
 #include "llama.h"
 
+class LazyGrammar;
 class Model;
 struct common_params_sampling;
 struct common_sampler;
 
+// What the prompt of a sequence says to its sampler.
+struct SamplerPrompt {
+  // What penalties see before the completion.
+  const std::vector<llama_token>& tokens;
+  // The beginning of the reply that the prompt already holds, for its grammar.
+  const std::vector<llama_token>& header;
+  // Reasoning begins no call.
+  const ReasoningCounter& reasoning;
+};
+
 class Sampler {
  public:
   // Throws std::exception when llama.cpp refuses the parameters, such as a grammar that does not
-  // parse. `model` must outlive this object; `prompt` is what penalties see before the completion.
-  // `rules` hold for every token; an end token may follow all the same where nothing else may.
-  Sampler(const Model* model, common_params_sampling params, const std::vector<llama_token>& prompt,
+  // parse, or does not allow the header. `model` must outlive this object. `rules` hold for every
+  // token; an end token may follow all the same where nothing else may.
+  Sampler(const Model* model, common_params_sampling params, const SamplerPrompt& prompt,
           TokenRuleOptions rules = {});
   ~Sampler();
   Sampler(Sampler&&) noexcept;
@@ -31,7 +43,8 @@ class Sampler {
   llama_token Sample(llama_context* context, int32_t batch_index);
 
  private:
-  void PrepareSamplers(common_params_sampling params, const std::vector<llama_token>& prompt);
+  void PrepareSamplers(common_params_sampling params, const SamplerPrompt& prompt);
+  void FeedHeader(const std::vector<llama_token>& header);
   // These throw NoTokenLeft where nothing may follow.
   llama_token Choose(llama_context* context, int32_t batch_index);
   llama_token ChooseLikeliest(llama_context* context, int32_t batch_index);
@@ -57,6 +70,8 @@ class Sampler {
   // Null when the parameters amount to "the most likely token": then no sampler is needed, and the
   // step is spared a pass that sorts the vocabulary.
   std::unique_ptr<common_sampler, Deleter> sampler_;
+  // Null without a grammar of calls that the reply may make.
+  std::unique_ptr<LazyGrammar> calls_;
   // Tokens that are left out of a choice from the logits themselves: the greedy one, and that of
   // the likeliest ones.
   std::vector<llama_token> excluded_;
