@@ -30,6 +30,8 @@ export interface Tool {
   readonly parameters?: object;
   /** Schema that constrains the calls, where it differs from `parameters`. */
   readonly enforced?: object;
+  /** True where a chat format that cannot follow the schema is refused; else such a call is only shown its schema. */
+  readonly strict?: boolean;
 }
 
 /** The format that a reply follows, validated; at most one of the three. */

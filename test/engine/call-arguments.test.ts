@@ -7,7 +7,7 @@ import type { Tool } from '../../src/engine/chat.ts';
 import type { GeneratingEngine } from '../../src/engine/engine.ts';
 import type { EngineEvent } from '../../src/engine/generator.ts';
 import { GrammarProblem } from '../../src/grammar/problem.ts';
-import { enforceableSchema } from '../../src/grammar/schema.ts';
+import { enforceableSchema, relaxedSchema } from '../../src/grammar/schema.ts';
 import { writtenKey } from '../../src/grammar/written.ts';
 import { SeededRandom, testSeed } from '../../tools/fixtures/seeded-random.ts';
 import {
@@ -196,11 +196,64 @@ describe.each(['Qwen3-Coder', 'GLM-4.6', 'MiniMax-M3'])('%s', (family) => {
     });
   });
 
-  test('refuses names that differ in signs only', async () => {
-    const boolean = { type: 'boolean' };
-    await expect(call(engine, toolOf({ 'a-b': boolean, a_b: boolean }), 1)).rejects.toThrow(
-      '`a_b` beside other names that have the same letters',
+  test('tells arguments apart whose names differ in signs only, or have other letters', async () => {
+    const properties = { 'a-b': 1, a_b: 2, 商品: 3, 数量: 4, '"': 5, '\\': 6 };
+    const tool = toolOf(
+      Object.fromEntries(
+        Object.entries(properties).map(([name, value]) => [
+          name,
+          { type: 'integer', enum: [value] },
+        ]),
+      ),
     );
+    const events = (await call(engine, tool, 1)) ?? [];
+    const text = events.map((event) => (event.type === 'tool-call-delta' ? event.arguments : ''));
+    expect(JSON.parse(text.join(''))).toEqual(properties);
+  });
+
+  test('writes any text that only must not be empty', async () => {
+    const page = { type: 'string', minLength: 1 };
+    const parameters = { type: 'object', properties: { page }, required: ['page'] };
+    const { schema: enforced } = relaxedSchema(parameters);
+    const tool = { name: 'get_weather', parameters, enforced };
+    // The mark that closes the argument begins with one of them.
+    const [likely = 0, other = 0] = await engine.tokenizer.tokenize('<\n', {
+      addSpecial: false,
+      parseSpecial: false,
+    });
+    let written = '';
+    for (let seed = 0; seed < 8; seed++) {
+      const events = (await call(engine, tool, seed, false, [likely, other])) ?? [];
+      for (const event of events) {
+        if (event.type === 'tool-call-delta') written += event.arguments;
+      }
+    }
+    expect(written).toMatch(/<(?!\/)/);
+    expect(written).toContain('\\n');
+  });
+
+  test.each([
+    // The first alternative is one without `a`.
+    ['that another needs', { dependentRequired: { a: ['b'] } }, true],
+    // The first alternative is one with `a`.
+    ['that one alternative needs', { anyOf: [{ required: ['a'] }, { required: ['b'] }] }, false],
+  ])('may have or lack an argument %s', async (_name, keywords, isSought) => {
+    const one = (value: number) => ({ type: 'integer', enum: [value] });
+    const properties = { a: one(1), b: one(2), c: one(3) };
+    const parameters = { type: 'object', properties, required: ['c'], ...keywords };
+    const { schema: enforced } = relaxedSchema(parameters);
+    const tool = { name: 'get_weather', parameters, enforced };
+    let found = false;
+    for (let seed = 0; seed < 30 && !found; seed++) {
+      const events = (await call(engine, tool, seed)) ?? [];
+      const end = events.at(-1);
+      if (end?.type !== 'sequence-end' || end.finishReason === 'length') continue;
+      const text = events.map((event) => (event.type === 'tool-call-delta' ? event.arguments : ''));
+      const written = JSON.parse(text.join(''));
+      expect(written.c).toBe(3);
+      found = Object.hasOwn(written, 'a') === isSought;
+    }
+    expect(found).toBe(true);
   });
 
   test('closes each of several calls', async () => {
@@ -249,6 +302,7 @@ async function call(
   tool: Tool,
   index: number,
   parallelToolCalls = false,
+  likely: readonly number[] = [],
 ): Promise<EngineEvent[] | undefined> {
   const prompt = await engine.generator
     .prepareChat([{ role: 'user', content: 'Weather in Paris?' }], {
@@ -263,7 +317,9 @@ async function call(
     });
   if (prompt === undefined) return undefined;
   const events: EngineEvent[] = [];
-  const sampling = { ...noStrayBytes, seed: BigInt(index) };
+  const bias = likely.map((token) => [token, 4] as const);
+  const logitBias = [...(noStrayBytes.logitBias ?? []), ...bias];
+  const sampling = { ...noStrayBytes, logitBias, seed: BigInt(index) };
   for await (const event of engine.generator.generate({ prompt, sampling, maxTokens: 500 })) {
     events.push(event);
   }

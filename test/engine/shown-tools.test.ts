@@ -1,7 +1,7 @@
 /** Tools of every kind, on every chat template in llama.cpp's source: the prompt shows them, and they can be called. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ChatCompletionRequest } from '../../src/api/chat/chat-shapes.ts';
-import { readTools } from '../../src/api/chat/chat-tools.ts';
+import { offeredTools, readTools } from '../../src/api/chat/chat-tools.ts';
 import { RequestProblems } from '../../src/api/fields/request-problems.ts';
 import type { ChatOptions } from '../../src/engine/chat.ts';
 import type { GeneratingEngine } from '../../src/engine/engine.ts';
@@ -69,13 +69,13 @@ const others: Readonly<Record<string, object | undefined>> = {
   'required names that are null': { type: 'object', properties: { alpha: string }, required: null },
 };
 
-function readAs(toolChoice: string, ...functions: object[]): ChatOptions {
+async function readAs(toolChoice: string, ...functions: object[]): Promise<ChatOptions> {
   const problems = new RequestProblems();
   const body = {
     tools: functions.map((each) => ({ type: 'function', function: each })),
     tool_choice: toolChoice,
-  };
-  const options = readTools(body as unknown as ChatCompletionRequest, problems);
+  } as unknown as ChatCompletionRequest;
+  const options = offeredTools(body, await readTools(body, problems));
   problems.throwIfAny();
   return options;
 }
@@ -104,13 +104,13 @@ describe.each(sampled(templateNames(), 6))('%s', (name) => {
 
   async function showsAll(parameters: object | undefined, words: readonly string[]) {
     const tool = { name: 'look_up', description: 'Finds a word', parameters };
-    const prompt = await engine.generator.renderChat(question, readAs('auto', tool));
+    const prompt = await engine.generator.renderChat(question, await readAs('auto', tool));
     expect(
       ['look_up', 'Finds a word', ...words].filter((word) => !prompt.includes(word)),
       prompt,
     ).toEqual([]);
     // The grammar of a call is made of the same schema.
-    const prepared = await engine.generator.prepareChat(question, readAs('required', tool));
+    const prepared = await engine.generator.prepareChat(question, await readAs('required', tool));
     expect(prepared.structured).toBe(true);
   }
 
@@ -129,20 +129,21 @@ const families = ['Qwen-Qwen2.5-7B-Instruct', 'Qwen3-Coder', 'LFM2-8B-A1B', 'goo
 describe.each(families)('names that differ in signs alone, with %s', (name) => {
   /** Each tool has one value of its own. */
   const values = { 'a.b': 1, a_b: 2, 'a-b': 3, call: 4 } as const;
-  const options = readAs(
-    'required',
-    ...Object.entries(values).map(([key, value]) => ({
-      name: key,
-      parameters: {
-        type: 'object',
-        properties: { value: { type: 'integer', enum: [value] } },
-        required: ['value'],
-        additionalProperties: false,
-      },
-    })),
-  );
+  let options: ChatOptions;
   let engine: GeneratingEngine;
   beforeAll(async () => {
+    options = await readAs(
+      'required',
+      ...Object.entries(values).map(([key, value]) => ({
+        name: key,
+        parameters: {
+          type: 'object',
+          properties: { value: { type: 'integer', enum: [value] } },
+          required: ['value'],
+          additionalProperties: false,
+        },
+      })),
+    );
     engine = await start(name);
   });
   afterAll(() => engine?.close());
@@ -187,7 +188,7 @@ test('a name in the form of the reply is the name of the client', async () => {
   try {
     const prompt = await engine.generator.prepareChat(
       question,
-      readAs('auto', { name: 'a.b' }, { name: 'a_b' }),
+      await readAs('auto', { name: 'a.b' }, { name: 'a_b' }),
     );
     const addon = loadAddon('cpu');
     const reader = new ReplyReader(new addon.ReplyParser(prompt.handle as object));
@@ -206,7 +207,7 @@ test('a template that knows calls, but not tools, shows how a call is written', 
   const engine = await start('deepseek-ai-DeepSeek-V3.1');
   try {
     const tool = { name: 'look_up', description: 'Finds a word', parameters: { type: 'object' } };
-    const prompt = await engine.generator.renderChat(question, readAs('auto', tool));
+    const prompt = await engine.generator.renderChat(question, await readAs('auto', tool));
     expect(prompt).toContain('"name":"look_up"');
     expect(prompt).toContain(
       '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function_name<｜tool▁sep｜>{"argument_name": "value"}<｜tool▁call▁end｜><｜tool▁calls▁end｜>',

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readTools } from '../../src/api/chat/chat-tools.ts';
+import { offeredTools, readTools } from '../../src/api/chat/chat-tools.ts';
 import { RequestProblems } from '../../src/api/fields/request-problems.ts';
 import type { ChatMessage, ChatOptions, Tool } from '../../src/engine/chat.ts';
 import type { GeneratingEngine } from '../../src/engine/engine.ts';
@@ -125,15 +125,13 @@ describe('a required call', () => {
       minProperties: 2,
     };
     const body = { type: 'function', function: { name: 'odd', parameters } };
-    const offered = readTools(
-      {
-        messages: [{ role: 'user', content: 'x' }],
-        tools: [body],
-        tool_choice: 'required',
-        parallel_tool_calls: false,
-      },
-      new RequestProblems(),
-    );
+    const request = {
+      messages: [{ role: 'user' as const, content: 'x' }],
+      tools: [body],
+      tool_choice: 'required' as const,
+      parallel_tool_calls: false,
+    };
+    const offered = offeredTools(request, await readTools(request, new RequestProblems()));
     const shown: ChatOptions = { tools: [{ name: 'odd', parameters }], toolChoice: 'none' };
     const { tokenCount } = await engine.generator.prepareChat(question, offered);
     expect(tokenCount).toBe((await engine.generator.prepareChat(question, shown)).tokenCount);

@@ -31,3 +31,19 @@ TEST_CASE("names of rules are those of llama.cpp") {
   CHECK(RuleName("größe") == "gr-e");
   CHECK(RuleName("_a-_b_") == "-a--b-");
 }
+
+TEST_CASE("what was set since a mark can be taken back") {
+  GrammarRules rules("root ::= a\na ::= \"x\"\n");
+  const std::string before = rules.text();
+  rules.Set("a", "\"y\"");
+  rules.Mark();
+  rules.Set("a", "\"z\"");
+  rules.Set("a", "\"w\"");
+  rules.Set("b", "a");
+  rules.AddRule("b");
+  rules.Revert();
+  CHECK(*rules.Find("a") == "\"y\"");
+  CHECK(rules.Find("b") == nullptr);
+  rules.Set("a", "\"x\"");
+  CHECK(rules.text() == before);
+}

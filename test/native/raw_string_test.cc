@@ -44,3 +44,11 @@ TEST_CASE("a closing mark is read from its automaton") {
   CHECK(ClosingMark(rules, "ac-2").empty());
   CHECK(ClosingMark(rules, "x").empty());
 }
+
+TEST_CASE("text without a mark may hold all but the mark") {
+  CHECK(TextWithout("</p>", 1) ==
+        R"(([^\U0000003c] | [\U0000003c]+ ([^\U0000003c\U0000002f] | [\U0000002f] )"
+        R"(([^\U0000003c\U00000070] | [\U00000070] [^\U0000003c\U0000003e]))))"
+        R"({1,} [\U0000003c]*)");
+  CHECK(TextWithout("\n", 0) == R"([^\U0000000a]{0,})");
+}

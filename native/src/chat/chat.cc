@@ -14,6 +14,9 @@
 
 namespace {
 
+// The engine thread parses it while all sequences wait.
+constexpr size_t kMaxGrammarBytes = size_t{16} << 20;
+
 bool CallsTools(const common_chat_templates_inputs& inputs) {
   return !inputs.tools.empty() && inputs.tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE;
 }
@@ -22,6 +25,14 @@ bool HaveSameParameters(const std::vector<common_chat_tool>& some,
                         const std::vector<common_chat_tool>& others) {
   return std::ranges::equal(some, others, {}, &common_chat_tool::parameters,
                             &common_chat_tool::parameters);
+}
+
+// Some vocabularies put a blank before the first token of a text.
+void DropLeadingSpace(std::string_view text, const Model& model, std::vector<llama_token>* tokens) {
+  if (tokens->empty() || text.starts_with(' ')) return;
+  std::string first;
+  model.AppendPiece(tokens->front(), true, &first);
+  if (first.starts_with(' ')) tokens->erase(tokens->begin());
 }
 
 }  // namespace
@@ -39,12 +50,19 @@ Prompt Chat::Prepare(const std::string& request_text) const {
   inputs.grammar = WithoutMarks(inputs.grammar, mark);
   request.content_grammar = WithoutMarks(request.content_grammar, mark);
   common_chat_params rendered = RenderConstrained(&request);
+  if (rendered.grammar.size() > kMaxGrammarBytes) {
+    const char* param = request.calls_tools() ? "tools" : "response_format";
+    throw RequestRefusal(param, std::string("`") + param + "` comes to too large a grammar.");
+  }
+  Prompt prompt;
+  Tokenize(rendered.prompt, mark, true, &prompt.tokens);
+  if (prompt.tokens.empty()) throw std::runtime_error("the rendered prompt has no tokens");
+  Tokenize(rendered.generation_prompt, mark, false, &prompt.header);
+  DropLeadingSpace(rendered.generation_prompt, *model_, &prompt.header);
   rendered.grammar = WithoutMarks(rendered.grammar, mark);
   rendered.parser = WithoutMarks(rendered.parser, mark);
   rendered.generation_prompt = WithoutMarks(rendered.generation_prompt, mark);
 
-  Prompt prompt;
-  Tokenize(rendered.prompt, mark, &prompt);
   prompt.stops = rendered.additional_stops;
   if (request.calls_tools() || rendered.supports_thinking || !inputs.json_schema.empty()) {
     SetFormat(*model_, rendered, inputs, request.tool_names, &prompt);
@@ -55,8 +73,9 @@ Prompt Chat::Prepare(const std::string& request_text) const {
 }
 
 std::string Chat::Render(const std::string& request_text) const {
-  ChatRequest request = ReadChatRequest(request_text, template_);
-  return RenderConstrained(&request).prompt;
+  const auto [text, mark] = control_texts_.Mark(request_text);
+  ChatRequest request = ReadChatRequest(text, template_);
+  return WithoutMarks(RenderConstrained(&request).prompt, mark);
 }
 
 std::vector<std::string> Chat::Changes(const std::string& request_text) const {
@@ -85,8 +104,8 @@ common_chat_params Chat::RenderConstrained(ChatRequest* request) const {
     rendered.grammar_lazy = false;
     rendered.grammar_triggers.clear();
   } else if (calls_tools) {
-    rendered.grammar =
-        template_.call_format().WithStrictArguments(rendered.grammar, request->enforced_tools);
+    rendered.grammar = template_.call_format().WithStrictArguments(
+        rendered.grammar, request->enforced_tools, request->strict_tools);
   } else if (!inputs.json_schema.empty() && rendered.grammar.empty()) {
     rendered.grammar = template_.SchemaGrammar(inputs, rendered);
   } else if (!request->content_grammar.empty() && rendered.supports_thinking) {
@@ -95,6 +114,7 @@ common_chat_params Chat::RenderConstrained(ChatRequest* request) const {
     // All of the reply is content.
     inputs.grammar = request->content_grammar;
   }
+  RestoreArgumentNames(request->argument_names, &rendered);
   if (!rendered.grammar.empty() && !rendered.grammar_lazy) FitHeader(inputs, &rendered);
   return rendered;
 }
@@ -159,8 +179,8 @@ std::string Chat::CallOrSchema(const ChatRequest& request) const {
   calling.json_schema.clear();
   calling.tool_choice = COMMON_CHAT_TOOL_CHOICE_REQUIRED;
   common_chat_params calls = Apply(calling, request.enforced_tools);
-  calls.grammar =
-      template_.call_format().WithStrictArguments(calls.grammar, request.enforced_tools);
+  calls.grammar = template_.call_format().WithStrictArguments(calls.grammar, request.enforced_tools,
+                                                              request.strict_tools);
   common_chat_templates_inputs following = request.inputs;
   // Beside calls some formats ignore the schema. A form of our own does not.
   if (template_.tool_form() == nullptr) following.tool_choice = COMMON_CHAT_TOOL_CHOICE_NONE;
@@ -180,11 +200,11 @@ std::string Chat::CallOrSchema(const ChatRequest& request) const {
 }
 
 // Tokenizes the pieces between the marks, so that no control text of the request is whole.
-void Chat::Tokenize(std::string_view text, const std::string& mark, Prompt* prompt) const {
+void Chat::Tokenize(std::string_view text, const std::string& mark, bool begins,
+                    std::vector<llama_token>* all) const {
   for (const std::string_view piece : PiecesBetweenMarks(text, mark)) {
-    const bool is_first = piece.data() == text.data();
+    const bool is_first = begins && piece.data() == text.data();
     const std::vector<llama_token> tokens = model_->Tokenize(piece, is_first);
-    prompt->tokens.insert(prompt->tokens.end(), tokens.begin(), tokens.end());
+    all->insert(all->end(), tokens.begin(), tokens.end());
   }
-  if (prompt->tokens.empty()) throw std::runtime_error("the rendered prompt has no tokens");
 }

@@ -44,7 +44,9 @@ class Chat {
   common_chat_params ApplyInWords(const ToolForm& form, const common_chat_templates_inputs& inputs,
                                   const std::vector<common_chat_tool>& enforced) const;
   std::string CallOrSchema(const ChatRequest& request) const;
-  void Tokenize(std::string_view text, const std::string& mark, Prompt* prompt) const;
+  // Adds the tokens of `text`, which `begins` a prompt or is a part of one.
+  void Tokenize(std::string_view text, const std::string& mark, bool begins,
+                std::vector<llama_token>* all) const;
 
   const Model* model_;
   ControlTexts control_texts_;

@@ -59,17 +59,21 @@ common_chat_templates_inputs ReadInputs(const common_json& request,
   return inputs;
 }
 
-std::vector<common_chat_tool> ReadEnforcedTools(const common_json& request,
-                                                const std::vector<common_chat_tool>& shown,
-                                                const CallFormat& format) {
-  std::vector<common_chat_tool> tools =
-      request.contains("enforcedTools")
-          ? common_chat_tools_parse_oaicompat(request.at("enforcedTools"))
-          : shown;
-  for (common_chat_tool& tool : tools) {
-    tool.parameters = format.EnforceableParameters(tool.parameters);
+bool IsStrict(const common_json& tool) { return tool.at("function").value("strict", false); }
+
+void ReadEnforcedTools(const common_json& json, const CallFormat& format, ChatRequest* request) {
+  request->enforced_tools = json.contains("enforcedTools")
+                                ? common_chat_tools_parse_oaicompat(json.at("enforcedTools"))
+                                : request->inputs.tools;
+  for (size_t i = 0; i < request->enforced_tools.size(); ++i) {
+    common_chat_tool& tool = request->enforced_tools[i];
+    const bool is_strict = IsStrict(json.at("tools").at(i));
+    tool.parameters =
+        format.EnforceableParameters(tool.parameters, is_strict, &request->argument_names);
+    // The name that the prompt has.
+    tool.name = request->inputs.tools[i].name;
+    if (is_strict) request->strict_tools.insert(tool.name);
   }
-  return tools;
 }
 
 std::vector<std::string> NamesOf(const std::vector<common_chat_tool>& tools) {
@@ -110,13 +114,7 @@ ChatRequest ReadChatRequest(const std::string& text, const ChatTemplate& chat_te
   request.inputs = ReadInputs(json, chat_template);
   request.content_grammar = json.value("contentGrammar", "");
   request.thinking_budget = json.value("thinkingBudget", -1);
-  if (request.calls_tools()) {
-    request.enforced_tools =
-        ReadEnforcedTools(json, request.inputs.tools, chat_template.call_format());
-  }
   RenameTools(&request);
-  for (size_t i = 0; i < request.enforced_tools.size(); ++i) {
-    request.enforced_tools[i].name = request.inputs.tools[i].name;
-  }
+  if (request.calls_tools()) ReadEnforcedTools(json, chat_template.call_format(), &request);
   return request;
 }

@@ -4,13 +4,14 @@
 #include <common/chat.h>
 
 #include <map>
+#include <set>
 #include <string>
 
 #include "chat/chat_template.h"
 
 // A JSON object; every key but the first may be missing:
 //   messages            array, as in OpenAI's API, contents being strings
-//   tools               array, as in OpenAI's API
+//   tools               array, as in OpenAI's API; `strict` says that calls must follow the schema
 //   enforcedTools       array like `tools`; without it, calls have to follow `tools`
 //   toolChoice          "auto" (the default), "none" or "required"
 //   parallelToolCalls   boolean; without it, where the template has a form for it
@@ -28,6 +29,10 @@ struct ChatRequest {
   // What calls have to follow, with the part of their schemas that can be enforced. Equal to
   // `inputs.tools` where nothing else was asked for.
   std::vector<common_chat_tool> enforced_tools;
+  // Of them those whose schemas calls must follow, or the request is refused.
+  std::set<std::string> strict_tools;
+  // The client's names of arguments by the ones that `enforced_tools` has, where they differ.
+  std::map<std::string, std::string> argument_names;
   // The client's names of tools by the ones that the prompt and the reply have, where they differ.
   std::map<std::string, std::string> tool_names;
   // Empty for any content.

@@ -5,13 +5,11 @@
 #include <algorithm>
 #include <exception>
 #include <mutex>
-#include <optional>
 #include <utility>
 #include <vector>
 
 #include "chat/continued_prompt.h"
 #include "chat/readable_tools.h"
-#include "chat/schema_form.h"
 #include "chat/template_probe.h"
 #include "chat/template_refusal.h"
 #include "core/error.h"
@@ -150,21 +148,25 @@ common_chat_params ChatTemplate::Apply(const common_chat_templates_inputs& input
   });
 }
 
+std::optional<ReplyEdges> ChatTemplate::Edges(const common_chat_templates_inputs& inputs,
+                                              const common_chat_params& rendered) const {
+  std::optional<ReplyEdges> edges = FindReplyEdges(templates_.get(), Arranged(inputs));
+  return edges ? edges : ReplyEdgesOf(rendered);
+}
+
 std::string ChatTemplate::SchemaGrammar(const common_chat_templates_inputs& inputs,
                                         const common_chat_params& rendered) const {
-  const std::optional<ReplyEdges> edges = FindReplyEdges(templates_.get(), Arranged(inputs));
-  return SchemaFormGrammar(rendered, edges, inputs.enable_thinking,
-                           common_json::parse(inputs.json_schema));
+  return ReplyFormGrammar(rendered, Edges(inputs, rendered), inputs.enable_thinking,
+                          common_json::parse(inputs.json_schema));
 }
 
 std::string ChatTemplate::ContentGrammar(const common_chat_templates_inputs& inputs,
                                          const common_chat_params& rendered,
                                          const std::string& content) const {
-  std::optional<ReplyEdges> edges = FindReplyEdges(templates_.get(), Arranged(inputs));
-  if (!edges) edges = ReplyEdgesOf(rendered);
+  const std::optional<ReplyEdges> edges = Edges(inputs, rendered);
   return TextReply(
       [&](const common_json& schema) {
-        return SchemaFormGrammar(rendered, edges, inputs.enable_thinking, schema, Gap::kAsShown);
+        return ReplyFormGrammar(rendered, edges, inputs.enable_thinking, schema, Gap::kAsShown);
       },
       content);
 }

@@ -5,11 +5,13 @@
 #include <common/chat.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "chat/call_adapter.h"
 #include "chat/layout_finder.h"
+#include "chat/reply_form.h"
 #include "chat/tool_display.h"
 #include "chat/tool_form.h"
 #include "grammar/reply_grammar.h"
@@ -58,6 +60,10 @@ class ChatTemplate {
   void FindHistoryForm();
   common_chat_templates_inputs Arranged(const common_chat_templates_inputs& inputs) const;
   common_chat_params ApplyArranged(const common_chat_templates_inputs& inputs) const;
+  // Where a reply to `inputs` has its reasoning and its content, by the template, else by the marks
+  // of `rendered`.
+  std::optional<ReplyEdges> Edges(const common_chat_templates_inputs& inputs,
+                                  const common_chat_params& rendered) const;
   std::string RenderArranged(const common_chat_templates_inputs& inputs) const;
   std::string RenderAsGiven(const common_chat_templates_inputs& inputs) const;
   std::string RenderWithoutReply(const common_chat_templates_inputs& inputs) const;

@@ -12,6 +12,8 @@
 namespace {
 
 constexpr size_t kMaxFindings = 1000;
+// Conversations with a longer outline are looked at anew.
+constexpr size_t kMaxKeySize = 16384;
 // The longest row of messages that is taken for one turn of a loop: a user message, two calls with
 // their results, and an answer.
 constexpr size_t kMaxPeriod = 6;
@@ -124,20 +126,39 @@ common_chat_templates_inputs ProbeInputs(const Outline& outline,
   return probe;
 }
 
-bool Shows(const std::string& prompt, const common_chat_msg& message) {
-  return prompt.find(message.content) != std::string::npos &&
-         std::ranges::all_of(message.tool_calls, [&](const common_chat_tool_call& call) {
-           const size_t begin = call.arguments.find("probe");
-           const size_t end = call.arguments.find('"', begin);
-           return prompt.find(call.arguments.substr(begin, end - begin)) != std::string::npos;
-         });
-}
+// Searches words that mostly stand in the order in which they are asked for.
+class WordSearch {
+ public:
+  explicit WordSearch(const std::string& prompt) : prompt_(prompt) {}
+
+  bool Finds(const std::string& word) {
+    size_t at = prompt_.find(word, at_);
+    if (at == std::string::npos) at = prompt_.find(word);
+    if (at == std::string::npos) return false;
+    at_ = at;
+    return true;
+  }
+
+  bool Shows(const common_chat_msg& message) {
+    return Finds(message.content) &&
+           std::ranges::all_of(message.tool_calls, [&](const common_chat_tool_call& call) {
+             const size_t begin = call.arguments.find("probe");
+             const size_t end = call.arguments.find('"', begin);
+             return Finds(call.arguments.substr(begin, end - begin));
+           });
+  }
+
+ private:
+  const std::string& prompt_;
+  size_t at_ = 0;
+};
 
 // The first message that `prompt` does not show in full.
 const common_chat_msg* FirstHidden(const std::string& prompt,
                                    const std::vector<common_chat_msg>& messages) {
+  WordSearch words(prompt);
   const auto hidden = std::ranges::find_if_not(
-      messages, [&](const common_chat_msg& message) { return Shows(prompt, message); });
+      messages, [&](const common_chat_msg& message) { return words.Shows(message); });
   return hidden == messages.end() ? nullptr : &*hidden;
 }
 
@@ -172,9 +193,11 @@ MessageLayout LayoutFinder::Find(const common_chat_templates_inputs& inputs) con
   }
   if (!finding) {
     finding = Search(ProbeInputs(outline, inputs));
-    const std::lock_guard lock(mutex_);
-    if (findings_.size() == kMaxFindings) findings_.clear();
-    findings_[key] = *finding;
+    if (key.size() <= kMaxKeySize) {
+      const std::lock_guard lock(mutex_);
+      if (findings_.size() == kMaxFindings) findings_.clear();
+      findings_[key] = *finding;
+    }
   }
   if (!finding->refusal.empty()) throw RequestRefusal("messages", finding->refusal);
   return finding->layout;

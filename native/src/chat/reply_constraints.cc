@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "chat/reply_form.h"
 #include "chat/reply_parser.h"
-#include "chat/schema_form.h"
 #include "grammar/reply_grammar.h"
 #include "llama/model.h"
 
@@ -25,7 +25,11 @@ bool CanBeginWith(const Model& model, const std::string& grammar, const std::str
   if (!tokens.empty()) model.AppendPiece(tokens[0], true, &first);
   if (first.starts_with(' ') && !text.starts_with(' ')) tokens.erase(tokens.begin());
   try {
-    for (const llama_token token : tokens) llama_sampler_accept(sampler.get(), token);
+    for (const llama_token token : tokens) {
+      // llama.cpp ends the process over an end of generation that its grammar does not allow.
+      if (model.IsEndOfGeneration(token)) return false;
+      llama_sampler_accept(sampler.get(), token);
+    }
     return true;
   } catch (const std::exception&) {
     return false;

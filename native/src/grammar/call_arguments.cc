@@ -2,9 +2,12 @@
 
 #include <common/json-schema-to-grammar.h>
 
+#include <algorithm>
 #include <set>
+#include <stdexcept>
 #include <string_view>
 
+#include "core/error.h"
 #include "grammar/call_form.h"
 #include "grammar/grammar_rules.h"
 #include "grammar/optional_row.h"
@@ -38,17 +41,6 @@ void TakeOnce(const std::string& name, std::vector<std::string> arguments, ItemC
   rules->Set(name, std::move(body));
 }
 
-// llama.cpp keeps one rule where names differ in nothing but signs.
-void CheckNames(const std::vector<Argument>& arguments) {
-  std::set<std::string> taken;
-  for (const Argument& argument : arguments) {
-    if (!taken.insert(RuleName(argument.name)).second) {
-      RefuseToWrite(
-          Concat({"`", argument.name, "` beside other names that have the same letters"}));
-    }
-  }
-}
-
 // A place in a rule where a string may be any text.
 struct FreeText {
   size_t first = 0;
@@ -68,7 +60,7 @@ class TagTightener {
   void TightenMembers(const std::string& rule, const std::string& stem,
                       const std::vector<Argument>& properties, ItemCounts counts,
                       bool is_within = false) {
-    std::string* body = rules_->Find(rule);
+    const std::string* body = rules_->Find(rule);
     if (body == nullptr) return;
     std::vector<std::string> optional;
     size_t n_required = 0;
@@ -89,14 +81,16 @@ class TagTightener {
  private:
   // The rule of an argument, and of what is within it in a format whose tags nest.
   void Tighten(const std::string& rule, const common_json& schema) {
-    std::string* body = rules_->Find(rule);
-    if (body == nullptr) return;
-    const FreeText text = FindFreeText(*body);
+    const std::string* found = rules_->Find(rule);
+    if (found == nullptr) return;
+    const FreeText text = FindFreeText(*found);
     if (text.size == 0) return Within(rule, rule, schema_->Resolved(schema));
     if (text.closing.empty()) return;
     if (const auto strings = schema_->RawStrings(schema, text.closing)) {
       const std::string closing = text.is_closed ? "" : gbnf_format_literal(text.closing);
-      body->replace(text.first, text.size, Concat({*strings, " ", closing}));
+      std::string body = *found;
+      body.replace(text.first, text.size, Concat({*strings, " ", closing}));
+      rules_->Set(rule, std::move(body));
     }
   }
 
@@ -128,11 +122,12 @@ class TagTightener {
   }
 
   void CountItems(const std::string& rule, const std::string& stem, const common_json& schema) {
-    std::string* body = rules_->Find(rule);
+    std::string body = *rules_->Find(rule);
     const std::string any = Concat({"(space ", stem, "-item)*"});
-    const size_t at = body->find(any);
+    const size_t at = body.find(any);
     if (at == std::string::npos) return;
-    body->replace(at + any.size() - 1, 1, ToolSchema::CountsOf(schema).Repetition());
+    body.replace(at + any.size() - 1, 1, ToolSchema::CountsOf(schema).Repetition());
+    rules_->Set(rule, std::move(body));
   }
 
   FreeText FindFreeText(std::string_view body) const {
@@ -190,43 +185,129 @@ class TagTightener {
 // although its grammar does.
 void CloseWithoutBlanks(const std::string& tool, GrammarRules* rules) {
   const std::string* call = rules->Find(RuleName(Concat({"tool-", tool})));
-  std::string* wrapped = rules->Find("tool-call");
-  if (call == nullptr || wrapped == nullptr || call->ends_with('"')) return;
+  const std::string* found = rules->Find("tool-call");
+  if (call == nullptr || found == nullptr || call->ends_with('"')) return;
+  std::string wrapped = *found;
   constexpr std::string_view kBlanks = ") space \"";
-  for (size_t at = wrapped->find(kBlanks); at != std::string::npos; at = wrapped->find(kBlanks)) {
-    wrapped->replace(at, kBlanks.size(), ") \"");
+  for (size_t at = wrapped.find(kBlanks); at != std::string::npos; at = wrapped.find(kBlanks)) {
+    wrapped.replace(at, kBlanks.size(), ") \"");
+  }
+  rules->Set("tool-call", std::move(wrapped));
+}
+
+void MakeStrict(const common_chat_tool& tool, const CallForm* form, bool is_strict,
+                GrammarRules* rules) {
+  const ToolSchema schema(tool.parameters, is_strict);
+  const common_json object = schema.Object();
+  const std::vector<Argument> arguments = ToolSchema::PropertiesOf(object);
+  const ItemCounts counts = ToolSchema::CountsOf(object);
+  if (form != nullptr) {
+    SetCallRule(*form, tool.name, arguments, counts, schema, rules);
+    return;
+  }
+  TagTightener tightener(&schema, rules);
+  const std::string call = RuleName(Concat({"tool-", tool.name}));
+  tightener.TightenMembers(call, Concat({call, "-arg"}), arguments, counts);
+  const std::string ling = RuleName(tool.name);
+  tightener.TightenMembers(Concat({"ling3-tool-", ling}), Concat({"ling3-arg-", ling}), arguments,
+                           counts);
+  CloseWithoutBlanks(tool.name, rules);
+}
+
+// Stands for an argument in grammars: of letters that every rule's name keeps.
+std::string PlaceholderOf(size_t number) {
+  return Concat({"argument-7f3a-", std::to_string(number), "x"});
+}
+
+void ReplaceAll(const std::string& from, const std::string& to, std::string* text) {
+  for (size_t at = text->find(from); at != text->npos; at = text->find(from, at + to.size())) {
+    text->replace(at, from.size(), to);
   }
 }
 
 }  // namespace
 
 std::string StrictArguments(const std::string& grammar, const CallForm* form,
-                            const std::vector<common_chat_tool>& tools) {
+                            const std::vector<common_chat_tool>& tools,
+                            const std::set<std::string>& strict) {
   GrammarRules rules(grammar);
   for (const common_chat_tool& tool : tools) {
-    const ToolSchema schema(tool.parameters);
-    const common_json object = schema.Object();
-    const std::vector<Argument> arguments = ToolSchema::PropertiesOf(object);
-    const ItemCounts counts = ToolSchema::CountsOf(object);
-    CheckNames(arguments);
-    if (form != nullptr) {
-      SetCallRule(*form, tool.name, arguments, counts, schema, &rules);
-      continue;
+    const bool is_strict = strict.contains(tool.name);
+    rules.Mark();
+    try {
+      MakeStrict(tool, form, is_strict, &rules);
+    } catch (const std::invalid_argument& error) {
+      if (is_strict) {
+        throw RequestRefusal("tools", Concat({"`tools` has a strict function `", tool.name,
+                                              "` that cannot be enforced: ", error.what(), "."}));
+      }
+      rules.Revert();
     }
-    TagTightener tightener(&schema, &rules);
-    const std::string call = RuleName(Concat({"tool-", tool.name}));
-    tightener.TightenMembers(call, Concat({call, "-arg"}), arguments, counts);
-    const std::string ling = RuleName(tool.name);
-    tightener.TightenMembers(Concat({"ling3-tool-", ling}), Concat({"ling3-arg-", ling}), arguments,
-                             counts);
-    CloseWithoutBlanks(tool.name, &rules);
   }
   return rules.text();
 }
 
-std::string ObjectParameters(const std::string& parameters) {
-  const common_json object = ToolSchema(parameters).Object();
+std::string ObjectParameters(const std::string& parameters, bool is_strict) {
+  const common_json object = ToolSchema(parameters, is_strict).Object();
   // What is the same keeps its letters: it stands in the prompt.
   return parameters.empty() || object == common_json::parse(parameters) ? parameters
                                                                         : object.dump();
+}
+
+std::string WithDistinctArguments(const std::string& parameters, ArgumentNames* names) {
+  if (parameters.empty()) return parameters;
+  common_json object = common_json::parse(parameters);
+  if (!object.contains("properties")) return parameters;
+  std::set<std::string> taken;
+  std::map<std::string, std::string> renamed;
+  common_json properties = common_json::object();
+  for (auto&& [name, schema] : object.at("properties").items()) {
+    std::string other = name;
+    if (!taken.insert(RuleName(name)).second) {
+      other = PlaceholderOf(names->size());
+      names->emplace(other, name);
+      renamed.emplace(name, other);
+    }
+    properties[other] = schema;
+  }
+  if (renamed.empty()) return parameters;
+  object["properties"] = properties;
+  if (object.contains("required")) {
+    for (common_json& name : object.at("required")) {
+      const auto found = renamed.find(name.get<std::string>());
+      if (found != renamed.end()) name = found->second;
+    }
+  }
+  return object.dump();
+}
+
+std::string WithArgumentNames(const std::string& grammar, const ArgumentNames& names) {
+  std::string renamed;
+  for (size_t i = 0; i < grammar.size();) {
+    const char opener = grammar[i];
+    size_t end = i + 1;
+    // Names of rules keep the placeholders, literals do not.
+    if (opener == '"' || opener == '[') {
+      const char closer = opener == '"' ? '"' : ']';
+      while (end < grammar.size() && grammar[end] != closer) end += grammar[end] == '\\' ? 2 : 1;
+      end = std::min(end + 1, grammar.size());
+    }
+    std::string part = grammar.substr(i, end - i);
+    for (const auto& [placeholder, name] : names) {
+      const std::string literal = gbnf_format_literal(name);
+      if (opener == '"') ReplaceAll(placeholder, literal.substr(1, literal.size() - 2), &part);
+    }
+    renamed += part;
+    i = end;
+  }
+  return renamed;
+}
+
+std::string ParserWithArgumentNames(const std::string& parser, const ArgumentNames& names) {
+  std::string renamed = parser;
+  for (const auto& [placeholder, name] : names) {
+    const std::string text = common_json(name).dump();
+    ReplaceAll(placeholder, text.substr(1, text.size() - 2), &renamed);
+  }
+  return renamed;
 }

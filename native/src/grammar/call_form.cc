@@ -8,6 +8,7 @@
 #include <map>
 #include <utility>
 
+#include "grammar/raw_string.h"
 #include "grammar/written_rules.h"
 
 namespace {
@@ -294,10 +295,19 @@ class ArgumentWriter {
 
  private:
   std::string RawString(const common_json& schema) {
+    if (form_->notation == Notation::kCdata) {
+      if (const auto min = schema_->MinLength(schema)) return PlainOrCdata(*min);
+    }
     const auto strings = schema_->RawStrings(schema, std::string(form_->closing));
     if (strings) return *strings;
-    if (form_->notation != Notation::kCdata) return TextBefore(std::string(form_->closing), rules_);
-    return Concat({R"(([^<&\n]* | "<![CDATA[" )", TextBefore("]]>", rules_), R"( "]]>"))"});
+    return form_->notation == Notation::kCdata ? PlainOrCdata(0)
+                                               : TextBefore(std::string(form_->closing), rules_);
+  }
+
+  std::string PlainOrCdata(size_t min) {
+    const std::string text = min == 0 ? TextBefore("]]>", rules_) : TextWithout("]]>", min);
+    return Concat(
+        {R"(([^<&\n]{)", std::to_string(min), R"(,} | "<![CDATA[" )", text, R"( "]]>"))"});
   }
 
   const CallForm* form_;

@@ -12,11 +12,6 @@ constexpr size_t kMaxCharacters = size_t{16} << 20;
 
 }  // namespace
 
-std::string* GrammarRules::Find(const std::string& name) {
-  const auto found = bodies_.find(name);
-  return found == bodies_.end() ? nullptr : &found->second;
-}
-
 const std::string* GrammarRules::Find(const std::string& name) const {
   const auto found = bodies_.find(name);
   return found == bodies_.end() ? nullptr : &found->second;
@@ -26,7 +21,22 @@ void GrammarRules::Set(const std::string& name, std::string body) {
   n_set_ += name.size() + body.size();
   if (n_set_ > kMaxCharacters)
     throw std::invalid_argument("the schemas come to too large a grammar");
-  bodies_.insert_or_assign(name, std::move(body));
+  const auto [rule, is_new] = bodies_.try_emplace(name);
+  changes_.emplace_back(name, is_new ? std::nullopt : std::optional(std::move(rule->second)));
+  rule->second = std::move(body);
+}
+
+void GrammarRules::Mark() { changes_.clear(); }
+
+void GrammarRules::Revert() {
+  for (; !changes_.empty(); changes_.pop_back()) {
+    auto& [name, body] = changes_.back();
+    if (body) {
+      bodies_[name] = std::move(*body);
+    } else {
+      bodies_.erase(name);
+    }
+  }
 }
 
 std::string GrammarRules::NewName() { return Concat({"strict-", std::to_string(++n_names_)}); }

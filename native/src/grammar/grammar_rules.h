@@ -4,21 +4,30 @@
 
 #include <initializer_list>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 // The rules of a grammar that stand on one line each.
 class GrammarRules {
  public:
-  explicit GrammarRules(std::string_view grammar) { Add(grammar); }
+  explicit GrammarRules(std::string_view grammar) {
+    Add(grammar);
+    Mark();
+  }
 
-  // Null where there is no such rule. Valid as long as the rule is.
-  std::string* Find(const std::string& name);
+  // Null where there is no such rule. Valid until the rule is set.
   const std::string* Find(const std::string& name) const;
   // Throws std::invalid_argument where all rules together become too large: schemas repeat what
   // they refer to.
   void Set(const std::string& name, std::string body);
+
+  // Remembers the rules as they are, for Revert().
+  void Mark();
+  // Takes back all that was set since Mark().
+  void Revert();
 
   // A name that no rule of llama.cpp's has.
   std::string NewName();
@@ -35,6 +44,8 @@ class GrammarRules {
   void Add(std::string_view grammar);
 
   std::map<std::string, std::string> bodies_;
+  // What rules were before they were set, since Mark(); empty for none.
+  std::vector<std::pair<std::string, std::optional<std::string>>> changes_;
   int n_names_ = 0;
   size_t n_set_ = 0;
 };

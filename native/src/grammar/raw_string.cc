@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <cstdio>
+#include <initializer_list>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -93,6 +94,12 @@ std::string ClassOf(const std::vector<Range>& ranges) {
   return text + "]";
 }
 
+std::string NoneOf(std::initializer_list<uint32_t> codes) {
+  std::vector<Range> ranges;
+  for (const uint32_t code : codes) ranges.emplace_back(code, code);
+  return "[^" + ClassOf(ranges).substr(1);
+}
+
 std::vector<Range> Without(uint32_t code, const std::vector<Range>& ranges) {
   std::vector<Range> rest;
   for (const auto& [low, high] : ranges) {
@@ -166,6 +173,31 @@ std::string RawStringRule(std::string_view pattern, std::string_view closing) {
     rule += ClassOf(ranges);
   }
   return rule.empty() ? "\"\"" : rule;
+}
+
+// A text is a row of characters that do not begin the mark, and of beginnings of the mark that the
+// next character breaks. The first character may be repeated: `a << b` is common.
+std::string TextWithout(std::string_view mark, size_t min) {
+  std::vector<uint32_t> codes;
+  for (size_t i = 0; i < mark.size(); ++i) {
+    const bool begins = (static_cast<unsigned char>(mark[i]) & 0xc0U) != 0x80;
+    if (begins) codes.push_back(CodePoint(mark.substr(i)));
+  }
+  const uint32_t first = codes[0];
+  // What breaks the mark behind its first characters, from the longest beginning to the shortest.
+  std::string breaks;
+  for (size_t i = codes.size() - 1; i > 0; --i) {
+    const std::string other = NoneOf({first, codes[i]});
+    const bool goes_on = !breaks.empty() && codes[i] != first;
+    breaks = goes_on ? "(" + other + " | " + ClassOf({{codes[i], codes[i]}}) + " " + breaks + ")"
+                     : other;
+  }
+  const std::string mark_begins = ClassOf({{first, first}});
+  std::string unit = NoneOf({first});
+  if (!breaks.empty()) unit = "(" + unit + " | " + mark_begins + "+ " + breaks + ")";
+  // Nothing but the mark's own first character may stand before it.
+  const std::string tail = codes.size() > 1 ? " " + mark_begins + "*" : "";
+  return unit + "{" + std::to_string(min) + ",}" + tail;
 }
 
 std::string ClosingMark(const GrammarRules& rules, const std::string& name) {

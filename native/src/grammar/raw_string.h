@@ -22,6 +22,10 @@
 // Throws std::invalid_argument for a pattern of another form.
 std::string RawStringRule(std::string_view pattern, std::string_view closing);
 
+// The GBNF expression of any text of at least `min` characters that does not contain `mark`, and
+// may stand before it. Leaves out some texts with more than one beginning of the mark in a row.
+std::string TextWithout(std::string_view mark, size_t min);
+
 // The closing mark up to which the rule `name` allows any text, mark included: one of llama.cpp's
 // automata, such as `ac-12`. Empty where it is something else.
 std::string ClosingMark(const GrammarRules& rules, const std::string& name);

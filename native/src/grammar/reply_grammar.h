@@ -18,6 +18,8 @@
 #include <common/chat.h>
 
 #include <functional>
+#include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,20 +40,29 @@ class CallFormat {
   // must be the string `value`, which the grammar contains where arguments are JSON.
   CallFormat(std::string_view grammar, std::string_view value);
 
-  // The part of a tool's parameters that calls can follow in this format.
-  std::string EnforceableParameters(const std::string& parameters) const;
+  // The part of a tool's parameters that calls can follow in this format. Arguments that llama.cpp
+  // would take for one get other names, added to `names`: see WithArgumentNames(). Throws
+  // std::invalid_argument where there is none.
+  std::string EnforceableParameters(const std::string& parameters, bool is_strict,
+                                    std::map<std::string, std::string>* names) const;
 
   // `grammar`, generated for these tools, with arguments as strict as their parameters, which must
-  // be enforceable and as src/grammar/schema.ts rewrites them. Throws std::invalid_argument where
-  // the format cannot write what a schema requires.
+  // be enforceable and as src/grammar/schema.ts rewrites them. Calls of tools that are not `strict`
+  // may do what the format cannot express. Throws RequestRefusal for a strict one.
   std::string WithStrictArguments(const std::string& grammar,
-                                  const std::vector<common_chat_tool>& tools) const;
+                                  const std::vector<common_chat_tool>& tools,
+                                  const std::set<std::string>& strict) const;
 
  private:
   bool has_json_arguments_ = true;
   // Of formats for which llama.cpp enforces nothing but the tool's name; else null.
   const CallForm* form_ = nullptr;
 };
+
+// `reply`, whose grammar and parser are made of parameters with such names, with those of the
+// client.
+void RestoreArgumentNames(const std::map<std::string, std::string>& names,
+                          common_chat_params* reply);
 
 // What a request allows of a reply, beyond its chat format.
 struct ReplyRules {

@@ -3,6 +3,7 @@
 #include <common/json-schema-to-grammar.h>
 
 #include <algorithm>
+#include <map>
 #include <stdexcept>
 #include <utility>
 
@@ -16,8 +17,35 @@ namespace {
 // Of references and alternatives within each other; src/grammar/schema.ts refuses endless ones.
 constexpr int kMaxDepth = 64;
 
+// Characters from which on a maximum length is a hint.
+constexpr size_t kLongText = 500;
+
 constexpr const char* kAnyValue = R"({"anyOf": [{"type": "object"}, {"type": "array"},
     {"type": "string"}, {"type": "number"}, {"type": "boolean"}, {"type": "null"}]})";
+
+// An object with the properties of all, each with the schemas that it has in any.
+common_json Union(const std::vector<common_json>& objects) {
+  common_json properties = common_json::object();
+  std::map<std::string, size_t> n_required;
+  for (const common_json& object : objects) {
+    for (const Argument& argument : ToolSchema::PropertiesOf(object)) {
+      if (argument.required) ++n_required[argument.name];
+      if (!properties.contains(argument.name)) {
+        properties[argument.name] = common_json::array();
+      }
+      common_json& schemas = properties[argument.name];
+      bool is_known = false;
+      for (const common_json& schema : schemas) is_known |= schema == argument.schema;
+      if (!is_known) schemas.push_back(argument.schema);
+    }
+  }
+  common_json required = common_json::array();
+  for (auto&& [name, schemas] : properties.items()) {
+    if (n_required[name] == objects.size()) required.push_back(name);
+    schemas = schemas.size() == 1 ? common_json(schemas.at(0)) : common_json{{"anyOf", schemas}};
+  }
+  return {{"type", "object"}, {"properties", properties}, {"required", required}};
+}
 
 }  // namespace
 
@@ -25,12 +53,17 @@ void RefuseToWrite(const std::string& what) {
   throw std::invalid_argument(Concat({"this model's chat format has no way to write ", what}));
 }
 
-ToolSchema::ToolSchema(const std::string& parameters)
+ToolSchema::ToolSchema(const std::string& parameters, bool is_strict)
     : root_(common_json::parse(parameters.empty() ? "{}" : parameters)),
+      is_strict_(is_strict),
       definitions_(root_.value("$defs", common_json::object())) {}
 
 common_json ToolSchema::Object() const {
-  common_json object = FirstObject(root_, 0);
+  std::vector<common_json> objects;
+  CollectObjects(root_, &objects, 0);
+  if (objects.empty()) RefuseToWrite("arguments that are no object");
+  if (is_strict_) objects.resize(1);
+  common_json object = objects.size() == 1 ? objects[0] : Union(objects);
   if (IsWritten(object)) object.erase("const");
   if (object.contains("properties")) {
     for (auto&& [name, property] : object.at("properties").items()) {
@@ -45,18 +78,20 @@ common_json ToolSchema::Object() const {
 }
 
 // NOLINTNEXTLINE(misc-no-recursion): alternatives nest.
-common_json ToolSchema::FirstObject(const common_json& reference, int depth) const {
+void ToolSchema::CollectObjects(const common_json& reference, std::vector<common_json>* objects,
+                                int depth) const {
   common_json schema = Resolved(reference);
-  if (depth < kMaxDepth && schema.contains("anyOf")) {
+  if (schema.contains("anyOf")) {
+    if (depth == kMaxDepth) return;
     for (const common_json& choice : schema.at("anyOf")) {
-      common_json object = FirstObject(choice, depth + 1);
-      if (!object.is_null()) return object;
+      CollectObjects(choice, objects, depth + 1);
     }
+    return;
   }
-  const bool is_other = schema.contains("anyOf") || HasConst(schema) || schema.contains("enum");
-  const bool is_object = !is_other && schema.value("type", "object") == "object";
-  if (!is_object && depth == 0) RefuseToWrite("arguments that are no object");
-  return is_object ? schema : common_json(nullptr);
+  const bool is_listed = HasConst(schema) || schema.contains("enum");
+  if (!is_listed && schema.value("type", "object") == "object") {
+    objects->push_back(std::move(schema));
+  }
 }
 
 // NOLINTNEXTLINE(misc-no-recursion): alternatives nest.
@@ -157,11 +192,23 @@ bool ToolSchema::CollectStrings(const common_json& reference, const std::string&
   } else if (!schema.contains("type")) {
     return false;
   } else if (schema.value("type", "") == "string") {
-    if (!schema.contains("pattern")) return false;
-    const auto pattern = schema.at("pattern").get<std::string>();
-    strings->push_back(Concat({"(", RawStringRule(pattern, closing), ")"}));
+    const std::optional<size_t> min = MinLength(schema);
+    if (min == 0) return false;
+    const std::string text = min ? TextWithout(closing, *min)
+                                 : RawStringRule(schema.at("pattern").get<std::string>(), closing);
+    strings->push_back(Concat({"(", text, ")"}));
   }
   return true;
+}
+
+std::optional<size_t> ToolSchema::MinLength(const common_json& schema) const {
+  if (schema.value("type", "") != "string") return std::nullopt;
+  if (!schema.contains("pattern")) return 0;
+  if (!schema.contains("minLength") && !schema.contains("maxLength")) return std::nullopt;
+  const size_t max = schema.value("maxLength", ItemCounts().max);
+  // A long text is rather too long than without the first character of its closing mark.
+  const bool is_limited = max != ItemCounts().max && (is_strict_ || max <= kLongText);
+  return is_limited ? std::nullopt : std::optional(schema.value("minLength", size_t{0}));
 }
 
 std::string ToolSchema::JsonGrammar(const common_json& schema) const {

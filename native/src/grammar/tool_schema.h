@@ -21,11 +21,13 @@ struct Argument {
 
 class ToolSchema {
  public:
-  // Takes what a tool calls its parameters; empty stands for any.
-  explicit ToolSchema(const std::string& parameters);
+  // Takes what a tool calls its parameters; empty stands for any. Calls of a tool that is not
+  // strict may do what its schema forbids, where the format cannot express it.
+  ToolSchema(const std::string& parameters, bool is_strict);
 
-  // All arguments, as an object whose properties they are: the first one, where there are
-  // alternatives. Properties that cannot be strings have a type. Throws where there is no object.
+  // All arguments, as an object whose properties they are. Of alternatives a strict tool has the
+  // first; another one has the properties of all, of which those that all require are required.
+  // Properties that cannot be strings have a type. Throws where there is no object.
   common_json Object() const;
 
   // How many properties or items `schema` asks for.
@@ -45,6 +47,9 @@ class ToolSchema {
   std::optional<std::string> RawStrings(const common_json& schema,
                                         const std::string& closing) const;
 
+  // The characters that a string of `schema` has at least, where nothing else is asked of it.
+  std::optional<size_t> MinLength(const common_json& schema) const;
+
   // A grammar of JSON that follows `schema`.
   std::string JsonGrammar(const common_json& schema) const;
 
@@ -54,9 +59,11 @@ class ToolSchema {
   bool MayBeString(const common_json& schema, int depth) const;
   // Empty for what may be a string, or anything.
   std::string TypeOf(const common_json& schema, int depth) const;
-  // Null where there is none.
-  common_json FirstObject(const common_json& schema, int depth) const;
+  // The objects among the alternatives of a schema.
+  void CollectObjects(const common_json& schema, std::vector<common_json>* objects,
+                      int depth) const;
 
   common_json root_;
+  bool is_strict_;
   common_json definitions_;
 };

@@ -1,5 +1,5 @@
-// The grammar of a reply that follows a JSON schema, for chat formats whose code in llama.cpp has
-// no place for one.
+// Where a reply has its reasoning and its content, and the grammar of a reply whose content follows
+// a schema, for chat formats whose code in llama.cpp has no place for one.
 #pragma once
 
 #include <common/chat.h>
@@ -33,5 +33,5 @@ enum class Gap { kAnySpace, kAsShown };
 
 // GBNF for the header of the reply that `rendered` asks for, reasoning if `may_think`, and a text
 // that follows `schema`. Without `edges`, the text follows the header.
-std::string SchemaFormGrammar(const common_chat_params& rendered, std::optional<ReplyEdges> edges,
-                              bool may_think, const common_json& schema, Gap gap = Gap::kAnySpace);
+std::string ReplyFormGrammar(const common_chat_params& rendered, std::optional<ReplyEdges> edges,
+                             bool may_think, const common_json& schema, Gap gap = Gap::kAnySpace);

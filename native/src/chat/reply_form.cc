@@ -1,4 +1,4 @@
-#include "chat/schema_form.h"
+#include "chat/reply_form.h"
 
 #include <common/chat-peg-parser.h>
 #include <common/json-schema-to-grammar.h>
@@ -93,8 +93,8 @@ std::optional<ReplyEdges> ReplyEdgesOf(const common_chat_params& rendered) {
   return std::nullopt;
 }
 
-std::string SchemaFormGrammar(const common_chat_params& rendered, std::optional<ReplyEdges> edges,
-                              bool may_think, const common_json& schema, Gap gap) {
+std::string ReplyFormGrammar(const common_chat_params& rendered, std::optional<ReplyEdges> edges,
+                             bool may_think, const common_json& schema, Gap gap) {
   const std::string& generation_prompt = rendered.generation_prompt;
   // Reasoning may begin with white space, or with a text, that histories do not show.
   if (edges && generation_prompt.starts_with(edges->opening)) {
