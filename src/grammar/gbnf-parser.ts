@@ -2,6 +2,7 @@
 import {
   type GrammarNode,
   type GrammarRules,
+  joinRanges,
   lastCodePoint,
   maxRepetition,
   type Ranges,
@@ -28,6 +29,10 @@ export class GbnfParser {
   readonly #source: string;
   readonly #rules = new Map<string, GrammarNode>();
   readonly #mentioned = new Set<string>();
+  /** Rules in the order in which llama.cpp meets their names, and those that it makes of groups and repetitions. */
+  readonly #met = new Set<string>();
+  #madeCount = 0;
+  #repeatsTooMuch = false;
   #at = 0;
   #depth = 0;
 
@@ -42,6 +47,15 @@ export class GbnfParser {
       if (!this.#rules.has(name)) throw new GrammarProblem('', `has no rule \`${name}\``);
     }
     return this.#rules;
+  }
+
+  /** True if a group is repeated of which llama.cpp would make too many rules; a rule may be repeated in its place. */
+  get repeatsTooMuch(): boolean {
+    return this.#repeatsTooMuch;
+  }
+
+  get #ruleCount(): number {
+    return this.#met.size + this.#madeCount;
   }
 
   #fail(expected: string): never {
@@ -86,6 +100,7 @@ export class GbnfParser {
     this.#space(false);
     if (!this.#take('::=')) this.#fail('`::=`');
     this.#space(true);
+    this.#met.add(name);
     this.#rules.set(name, this.#choice(false));
     if (this.#at < this.#source.length && this.#match(/\r\n|\r|\n/y) === undefined) {
       this.#fail('the end of the rule');
@@ -105,10 +120,13 @@ export class GbnfParser {
   #sequence(isNested: boolean): GrammarNode {
     const items: GrammarNode[] = [];
     for (;;) {
+      const isGroup = this.#next === '(';
+      const before = this.#ruleCount;
       const item = this.#item();
       if (item === undefined) break;
       this.#space(isNested);
-      items.push(this.#repeated(item, isNested));
+      const ruleCount = isGroup ? this.#ruleCount - before : 1;
+      items.push(this.#repeated(item, isNested, ruleCount));
     }
     return { type: 'sequence', items };
   }
@@ -136,6 +154,7 @@ export class GbnfParser {
     const name = this.#name();
     if (name === undefined) return undefined;
     this.#mentioned.add(name);
+    this.#met.add(name);
     return { type: 'rule', name };
   }
 
@@ -153,7 +172,7 @@ export class GbnfParser {
   #class(): GrammarNode {
     this.#at += 1;
     const isNegated = this.#take('^');
-    const ranges: [number, number][] = [];
+    const written: [number, number][] = [];
     while (!this.#take(']')) {
       const low = this.#character();
       let high = low;
@@ -162,8 +181,9 @@ export class GbnfParser {
         high = this.#character();
       }
       if (high < low) throw new GrammarProblem('', 'has a range that ends before it begins');
-      ranges.push([low, high]);
+      written.push([low, high]);
     }
+    const ranges = joinRanges(written);
     if (ranges.length === 0) this.#fail('something between brackets before this');
     // NUL may be named, as in `[^\x00-\x1F]`, and is never matched.
     const matched = isNegated
@@ -179,6 +199,7 @@ export class GbnfParser {
       throw new GrammarProblem('', `has groups more than ${grammarLimits.depth} levels deep`);
     }
     this.#at += 1;
+    this.#madeCount += 1;
     this.#space(true);
     const choice = this.#choice(true);
     if (!this.#take(')')) this.#fail('`)`');
@@ -206,8 +227,10 @@ export class GbnfParser {
     return code;
   }
 
-  #repeated(item: GrammarNode, isNested: boolean): GrammarNode {
+  /** @param itemRuleCount - the rules that llama.cpp makes of the item */
+  #repeated(item: GrammarNode, isNested: boolean, itemRuleCount: number): GrammarNode {
     let node = item;
+    let ruleCount = itemRuleCount;
     let repetitions = 0;
     for (;;) {
       const bounds = this.#quantifier(isNested);
@@ -215,6 +238,10 @@ export class GbnfParser {
       repetitions += 1;
       if (repetitions > 4) throw new GrammarProblem('', 'repeats a repetition too often');
       this.#space(isNested);
+      const isBounded = Number.isFinite(bounds.max);
+      ruleCount *= Math.max(1, isBounded ? bounds.max : bounds.min);
+      if (ruleCount > maxRepetition) this.#repeatsTooMuch = true;
+      this.#madeCount += isBounded ? bounds.max - bounds.min : 1;
       node = { type: 'repeat', item: node, ...bounds };
     }
   }

@@ -7,8 +7,11 @@ import { GbnfParser, grammarLimits } from './gbnf-parser.ts';
 import type { GrammarNode, GrammarRules } from './grammar-node.ts';
 import { GrammarProblem } from './problem.ts';
 
-/** @throws {GrammarProblem} for a grammar that llama.cpp must not be given */
-export function checkGrammar(source: string): void {
+/**
+ * @returns whether llama.cpp can read the grammar; one that repeats too much at once can be written in another form
+ * @throws {GrammarProblem} for a grammar that llama.cpp must not be given
+ */
+export function checkGrammar(source: string): boolean {
   if (source.length > grammarLimits.size) {
     throw new GrammarProblem('', `has more than ${grammarLimits.size} characters`);
   }
@@ -16,7 +19,8 @@ export function checkGrammar(source: string): void {
     throw new GrammarProblem('', 'must be a GBNF grammar: %llguidance is not supported');
   }
   if (source.includes('\0')) throw new GrammarProblem('', 'has a NUL character');
-  const rules = new GbnfParser(source).parse();
+  const parser = new GbnfParser(source);
+  const rules = parser.parse();
   if (!rules.has('root')) throw new GrammarProblem('', 'has no rule `root`');
   const elements = [...rules.values()].reduce((sum, node) => sum + countElements(node).total, 0);
   if (elements > grammarLimits.elements) {
@@ -27,6 +31,7 @@ export function checkGrammar(source: string): void {
   }
   checkLeftRecursion(rules);
   checkAmbiguity(rules);
+  return !parser.repeatsTooMuch;
 }
 
 /** `size`: elements that one repetition of the node copies. */

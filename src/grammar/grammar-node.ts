@@ -25,16 +25,30 @@ export const lastCodePoint = 0x10ffff;
 
 /** The code points in `from` that are not in `taken`. */
 export function subtractRanges(from: Ranges, taken: Ranges): Ranges {
-  let left = from;
-  for (const [low, high] of taken) {
-    left = left.flatMap(([first, last]): Ranges => {
-      if (last < low || first > high) return [[first, last]];
-      const below: Ranges = first < low ? [[first, low - 1]] : [];
-      const above: Ranges = last > high ? [[high + 1, last]] : [];
-      return [...below, ...above];
-    });
+  const sorted = joinRanges(taken);
+  return from.flatMap(([first, last]): Ranges => {
+    const left: [number, number][] = [];
+    let next = first;
+    for (let index = firstEndingFrom(sorted, first); index < sorted.length; index++) {
+      const [low, high] = sorted[index] ?? [0, 0];
+      if (low > last) break;
+      if (low > next) left.push([next, low - 1]);
+      next = Math.max(next, high + 1);
+    }
+    if (next <= last) left.push([next, last]);
+    return left;
+  });
+}
+
+/** Index of the first of sorted ranges that does not end before a code point. */
+function firstEndingFrom(sorted: Ranges, code: number): number {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((sorted[middle]?.[1] ?? 0) < code) low = middle + 1;
+    else high = middle;
   }
-  return left;
+  return low;
 }
 
 /** The same code points in ranges that neither overlap nor touch, in their order. */

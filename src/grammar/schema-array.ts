@@ -169,7 +169,8 @@ function containingArray(
     const first = writer.value(sought);
     const begin = [first, ...Array<string>(needed - 1).fill(`"," ${blank} ${first}`)].join(' ');
     const rest = Number.isFinite(most) ? most - needed : '';
-    const others = `("," ${blank} ${writer.value(each)}){${least - needed},${rest}}`;
+    const next = writer.rules.add(`"," ${blank} ${writer.value(each)}`);
+    const others = `${next}{${least - needed},${rest}}`;
     return most === needed
       ? `"[" ${blank} ${begin} ${blank} "]"`
       : `"[" ${blank} ${begin} ${others} ${blank} "]"`;

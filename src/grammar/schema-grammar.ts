@@ -133,7 +133,7 @@ export class GrammarWriter implements ValueWriter {
 
   #string({ pattern }: RawSchema): string {
     if (typeof pattern === 'string') {
-      return this.rules.add(`"\\"" (${pattern.slice(1, -1) || '""'}) "\\""`);
+      return this.rules.add(`"\\"" (${patternExpression(pattern, this.rules)}) "\\""`);
     }
     return this.rules.add(`"\\"" (${character})* "\\""`);
   }
@@ -143,7 +143,7 @@ export class GrammarWriter implements ValueWriter {
     if (schema.additionalProperties === false) return `("{" ${this.space} "}")`;
     const each = (schema.additionalProperties ?? {}) as RawSchema;
     const member = `${this.value({ type: 'string' })} ":" ${this.space} ${this.value(each)}`;
-    return this.rules.add(repeated('{', member, '}', this.space, { min: 0 }));
+    return this.rules.add(repeated('{', member, '}', this.rules, { min: 0 }));
   }
 
   /** The members in their order; those that are not required may be left out. */
@@ -171,7 +171,7 @@ export class GrammarWriter implements ValueWriter {
       max: schema.maxItems as number | undefined,
     };
     const item = this.value((schema.items ?? {}) as RawSchema);
-    return this.rules.add(repeated('[', item, ']', this.space, counts));
+    return this.rules.add(repeated('[', item, ']', this.rules, counts, this.space));
   }
 
   get space(): string {
@@ -184,12 +184,42 @@ export function repeated(
   open: string,
   item: string,
   close: string,
-  blank: string,
+  rules: RuleWriter,
   { min, max }: { readonly min: number; readonly max?: number | undefined },
+  blank = rules.add('| " "'),
 ): string {
-  const more = `("," ${blank} ${item}){${Math.max(min - 1, 0)},${max === undefined ? '' : max - 1}}`;
-  const items = min === 0 ? `(${item} ${more})?` : `${item} ${more}`;
-  return `"${open}" ${blank} ${items} ${blank} "${close}"`;
+  // llama.cpp multiplies the rules within a repeated group with its repetitions, and refuses many.
+  const next = rules.add(`"," ${blank} ${item}`);
+  const all = rules.add(
+    `${item} ${next}{${Math.max(min - 1, 0)},${max === undefined ? '' : max - 1}}`,
+  );
+  return `"${open}" ${blank} ${min === 0 ? `${all}?` : all} ${blank} "${close}"`;
+}
+
+/** The expression of a pattern as `emitPattern` writes it, with a rule for each repeated group. */
+export function patternExpression(pattern: string, rules: RuleWriter): string {
+  const body = pattern.slice(1, -1);
+  /** What is written so far of each open group. */
+  const open = [''];
+  const add = (text: string) => open.push(`${open.pop()}${text}`);
+  for (let at = 0; at < body.length; at++) {
+    const character = body[at] ?? '';
+    if (character === '[') {
+      // Brackets within classes are escaped as code points.
+      const end = body.indexOf(']', at);
+      add(body.slice(at, end + 1));
+      at = end;
+    } else if (character === '(') {
+      open.push('');
+    } else if (character === ')') {
+      const group = open.pop() ?? '';
+      const isRepeated = '{*+?'.includes(body[at + 1] ?? ' ');
+      add(isRepeated && /[{*+?(]/.test(group) ? rules.add(group) : `(${group})`);
+    } else {
+      add(character);
+    }
+  }
+  return open.pop() || '""';
 }
 
 /** A member of an object, or an item of an array, that may be left out unless it is required. */

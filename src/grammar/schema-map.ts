@@ -79,7 +79,7 @@ function countedMap(
       const key = writer.value({ type: 'string', ...(pattern !== undefined && { pattern }) });
       return `${key} ":" ${blank} ${writer.value(value)}`;
     });
-    return repeated('{', writer.rules.add(members.join(' | ')), '}', blank, counts);
+    return repeated('{', writer.rules.add(members.join(' | ')), '}', writer.rules, counts);
   });
 }
 

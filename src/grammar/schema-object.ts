@@ -24,11 +24,14 @@ export function readObject(
   const properties = readProperties(schema, names?.allows, at);
   const required = readRequired(schema, properties, at);
   const listed = listedOnes(schema, names?.listed, properties, at);
-  const isListed = schema.properties !== undefined || Object.keys(listed).length > 0;
   const limit = Number.MAX_SAFE_INTEGER;
   const counts = readCounts(schema, ['minProperties', 'maxProperties'], { limit, path, reading });
-  const isMap = !isListed || (Object.keys(listed).length === 0 && (counts.min ?? 0) > 0);
-  if (isMap && !isClosed(schema)) return readMap(schema, names, counts, at);
+  const isEmpty = Object.keys(listed).length === 0;
+  // A function without arguments lists none; elsewhere an empty list says nothing of other names.
+  const isNone =
+    path === '' && reader.isArguments && !saysOthers(schema) && (counts.min ?? 0) === 0;
+  const isListed = !isEmpty || (schema.properties !== undefined && (isNone || isClosed(schema)));
+  if (!isListed && !isClosed(schema)) return readMap(schema, names, counts, at);
 
   // llama.cpp's further names may be invalid JSON, or escaped forms of listed names.
   const isSaid = isClosed(schema) || schema.additionalProperties !== undefined;
@@ -42,6 +45,12 @@ export function readObject(
   const node = withCounts(plain, counts, at);
   if (isClosed(schema) && !isRecord(schema.patternProperties)) reader.closed.add(node);
   return node;
+}
+
+/** Whether a schema says anything of properties that it does not list. */
+function saysOthers(schema: RawSchema): boolean {
+  const keywords = ['additionalProperties', 'unevaluatedProperties', 'patternProperties'];
+  return keywords.some((keyword) => schema[keyword] !== undefined);
 }
 
 /** `plain`, as a grammar of its own where the properties are counted, or too many to try them all. */
@@ -130,10 +139,10 @@ function readProperties(
     reading.refuse(at, 'must be an object of schemas');
     return {};
   }
-  const required = Array.isArray(schema.required) ? schema.required : [];
+  const required = new Set<unknown>(Array.isArray(schema.required) ? schema.required : []);
   const entries: [string, RawSchema][] = [];
   for (const [name, property] of Object.entries(raw)) {
-    const isRequired = required.includes(name);
+    const isRequired = required.has(name);
     if (name.length > schemaLimits.nameLength) {
       reading.refuse(at, `has a name of more than ${schemaLimits.nameLength} characters`);
       continue;

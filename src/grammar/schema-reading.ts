@@ -19,8 +19,8 @@ export const schemaLimits = {
   listedValues: 64,
   /** Characters of all `enum` and `const` values together. */
   enumLength: 524_288,
-  /** `minItems` and `maxItems`; a higher `maxItems` is lowered to it. */
-  items: 2000,
+  /** `minItems` and `maxItems`; a higher `maxItems` is lowered to it. llama.cpp counts 2000 with the rules around them. */
+  items: 1990,
   /** `minLength` and `maxLength`; a higher `maxLength` is lowered to it. */
   length: 65_536,
   /** Characters of all patterns together: each pattern is analysed. */
@@ -188,6 +188,8 @@ export class SchemaReading {
 /** Rewrites the schemas within a schema. */
 export interface NodeReader {
   readonly reading: SchemaReading;
+  /** True if the root is the arguments of a function. */
+  readonly isArguments: boolean;
   /** Rewritten objects whose originals allow no properties but the listed ones. */
   readonly closed: WeakSet<RawSchema>;
   node(raw: unknown, path: string, depth: number): RawSchema;

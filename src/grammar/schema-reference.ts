@@ -2,8 +2,11 @@
 import { GrammarProblem } from './problem.ts';
 import type { RawSchema } from './schema-merge.ts';
 
-/** Values that are searched for a name. */
+/** Values that are searched for names. */
 const maxSearched = 20_000;
+
+/** The schemas of each root by the references that name them. */
+const namedSchemas = new WeakMap<RawSchema, ReadonlyMap<string, unknown>>();
 
 /**
  * The schema that a `$ref` points to.
@@ -34,16 +37,27 @@ export function resolveReference(root: RawSchema, reference: unknown, path: stri
 /** The schema whose `$id` or `$anchor` a reference names. */
 function schemaNamed(root: RawSchema, reference: string): unknown {
   if (reference === '#' || reference.startsWith('#/')) return undefined;
+  let named = namedSchemas.get(root);
+  if (named === undefined) {
+    named = findNamed(root);
+    namedSchemas.set(root, named);
+  }
+  return named.get(reference);
+}
+
+function findNamed(root: RawSchema): Map<string, unknown> {
+  const named = new Map<string, unknown>();
   const open: unknown[] = [root];
-  for (let count = 0; count < maxSearched && open.length > 0; count++) {
-    const value = open.shift();
+  for (let at = 0; at < open.length && at < maxSearched; at++) {
+    const value = open[at];
     if (typeof value !== 'object' || value === null) continue;
     const { $id, $anchor } = value as RawSchema;
-    if ($id === reference || (typeof $anchor === 'string' && `#${$anchor}` === reference))
-      return value;
-    open.push(...Object.values(value));
+    for (const name of [$id, typeof $anchor === 'string' ? `#${$anchor}` : undefined]) {
+      if (typeof name === 'string' && !named.has(name)) named.set(name, value);
+    }
+    if (open.length < maxSearched) open.push(...Object.values(value));
   }
-  return undefined;
+  return named;
 }
 
 function decodePointer(part: string): string {

@@ -1,18 +1,29 @@
 /** Properties of a rewritten schema: whether its values are finite, and whether schemas exclude each other. */
-import { GrammarProblem } from './problem.ts';
 import type { RawSchema } from './schema-merge.ts';
 import { Written } from './written.ts';
 
 /** Rewritten targets of `$ref` by name, with the path of the first reference. */
 export type Definitions = Map<string, { readonly path: string; readonly schema: RawSchema }>;
 
+/** A definition that no grammar can follow; undefined for the root. */
+export interface RecursionProblem {
+  readonly definition: string | undefined;
+  readonly path: string;
+  readonly reason: string;
+}
+
 /**
- * Refuses definitions that no finite value matches, and definitions that refer to themselves before a character is
- * written.
- * @throws {GrammarProblem}
+ * Finds definitions that no finite value matches, that refer to themselves before a character is written, or that have too
+ * many alternatives.
+ * @returns the first of them
  */
-export function checkRecursion(root: RawSchema, definitions: Definitions): void {
-  checkAlternatives(definitions);
+export function recursionProblem(
+  root: RawSchema,
+  definitions: Definitions,
+): RecursionProblem | undefined {
+  const problem = problemOfAlternatives(definitions);
+  if (problem !== undefined) return problem;
+  const reason = 'describes values that never end';
   const finite = new Set<string>();
   let before = -1;
   while (finite.size > before) {
@@ -20,9 +31,9 @@ export function checkRecursion(root: RawSchema, definitions: Definitions): void 
     for (const [name, { schema }] of definitions) if (canEnd(schema, finite)) finite.add(name);
   }
   for (const [name, { path }] of definitions) {
-    if (!finite.has(name)) throw new GrammarProblem(path, 'describes values that never end');
+    if (!finite.has(name)) return { definition: name, path, reason };
   }
-  if (!canEnd(root, finite)) throw new GrammarProblem('', 'describes values that never end');
+  return canEnd(root, finite) ? undefined : { definition: undefined, path: '', reason };
 }
 
 /** Alternatives of one definition, including those of its references. */
@@ -137,20 +148,23 @@ function alternativesOf(schema: RawSchema): readonly RawSchema[] {
  * Counts the alternatives of each definition, its references followed, because readers of a schema follow each. A
  * definition that is met while it is counted refers to itself.
  */
-function checkAlternatives(definitions: Definitions): void {
+function problemOfAlternatives(definitions: Definitions): RecursionProblem | undefined {
   const counts = new Map<string, number | 'open'>();
+  let problem: RecursionProblem | undefined;
+  const note = (definition: string, reason: string) => {
+    const path = definitions.get(definition)?.path ?? '';
+    problem ??= { definition, path, reason };
+  };
   const countOf = (name: string): number => {
     const known = counts.get(name);
-    const { path, schema } = definitions.get(name) ?? { path: '', schema: {} };
     if (known === 'open') {
-      throw new GrammarProblem(path, 'refers to itself and describes nothing');
+      note(name, 'refers to itself and describes nothing');
+      return 1;
     }
     if (known !== undefined) return known;
     counts.set(name, 'open');
-    const count = sumOf(schema);
-    if (count > maxAlternatives) {
-      throw new GrammarProblem(path, `has more than ${maxAlternatives} alternatives`);
-    }
+    const count = sumOf(definitions.get(name)?.schema ?? {});
+    if (count > maxAlternatives) note(name, `has more than ${maxAlternatives} alternatives`);
     counts.set(name, count);
     return count;
   };
@@ -161,6 +175,7 @@ function checkAlternatives(definitions: Definitions): void {
     return alternativesOf(schema).reduce((sum, each) => sum + sumOf(each), 0);
   };
   for (const name of definitions.keys()) countOf(name);
+  return problem;
 }
 
 function canEnd(schema: RawSchema, finite: ReadonlySet<string>): boolean {

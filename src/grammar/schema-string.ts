@@ -56,7 +56,15 @@ function toPattern(
   const keyword = keywordsOf(limits).at(-1) ?? 'pattern';
   if (!reading.countRepetitions(pattern.cost, join(path, keyword))) return { type: 'string' };
   reading.changed = true;
-  return { type: 'string', pattern: pattern.source };
+  const { min, max } = limits.lengths;
+  const isOfLengthsOnly = limits.patterns.length === 0 && limits.format === undefined;
+  return {
+    type: 'string',
+    pattern: pattern.source,
+    // For chat formats that write strings raw; llama.cpp's converter reads the pattern alone.
+    ...(isOfLengthsOnly && min > 0 && { minLength: min }),
+    ...(isOfLengthsOnly && max < Number.POSITIVE_INFINITY && { maxLength: max }),
+  };
 }
 
 /** The keywords that `limits` come from, lengths last. */

@@ -26,7 +26,7 @@ import { readNumber } from './schema-number.ts';
 import { readObject } from './schema-object.ts';
 import { type SchemaEffects, SchemaReading, schemaLimits } from './schema-reading.ts';
 import { resolveReference } from './schema-reference.ts';
-import { checkRecursion, type Definitions, excludeEachOther } from './schema-shape.ts';
+import { type Definitions, excludeEachOther, recursionProblem } from './schema-shape.ts';
 import { readString } from './schema-string.ts';
 import { readValues } from './schema-values.ts';
 import { Written, writtenKey } from './written.ts';
@@ -47,23 +47,24 @@ const cache = new Map<string, EnforceableSchema | SchemaProblems>();
 const maxCacheSize = 8_388_608;
 let cacheSize = 0;
 
+/** What a schema describes: a value, or the arguments of a function, which are an object. */
+export type SchemaRoot = 'value' | 'arguments';
+
 /**
  * @throws {SchemaProblems} with the path of each keyword that cannot be enforced
  */
-export function enforceableSchema(schema: object): EnforceableSchema {
-  return cached(`s${textOf(schema)}`, () => new SchemaReader(schema as RawSchema, 'strict').read());
+export function enforceableSchema(schema: object, root: SchemaRoot = 'value'): EnforceableSchema {
+  return cached(`strict ${root} ${textOf(schema)}`, () =>
+    new SchemaReader(schema as RawSchema, 'strict', root).read(),
+  );
 }
 
 /**
  * The same without the keywords that cannot be enforced, for schemas that need not be followed exactly. Names, types,
  * listed values and required properties stay. A schema that is too large or allows nothing becomes any object.
- * @param root - `object` if only an object is wanted, as for the arguments of a call
  */
-export function relaxedSchema(
-  schema: object,
-  root: 'object' | 'value' = 'object',
-): EnforceableSchema {
-  return cached(`${root}${textOf(schema)}`, () => {
+export function relaxedSchema(schema: object, root: SchemaRoot = 'arguments'): EnforceableSchema {
+  return cached(`relaxed ${root} ${textOf(schema)}`, () => {
     try {
       return new SchemaReader(schema as RawSchema, 'relaxed', root).read();
     } catch (error) {
@@ -72,6 +73,11 @@ export function relaxedSchema(
       return { schema: { type: 'object' }, changed: true, effects };
     }
   });
+}
+
+/** Whether objects have the `type` of a schema, under one of the names that it has for clients; null says nothing. */
+export function isObjectType(type: unknown): boolean {
+  return type == null || [type].flat().some((each) => toTypeName(each) === 'object');
 }
 
 function textOf(schema: object): string {
@@ -112,7 +118,7 @@ const anyValue: readonly RawSchema[] = typeNames
 
 class SchemaReader implements ChoiceReader {
   readonly #root: RawSchema;
-  readonly #rootType: 'object' | 'value';
+  readonly isArguments: boolean;
   readonly reading: SchemaReading;
   readonly closed = new WeakSet<RawSchema>();
   /** Names of `$ref` targets by pointer; a target has its name before its schema is read. */
@@ -123,9 +129,9 @@ class SchemaReader implements ChoiceReader {
   /** Occurs in no property's name, so that llama.cpp's rules for properties and definitions never collide. */
   readonly #stem: string;
 
-  constructor(root: RawSchema, mode: 'strict' | 'relaxed', rootType: 'object' | 'value' = 'value') {
+  constructor(root: RawSchema, mode: 'strict' | 'relaxed', kind: SchemaRoot) {
     this.#root = root;
-    this.#rootType = rootType;
+    this.isArguments = kind === 'arguments';
     this.reading = new SchemaReading(mode);
     const text = JSON.stringify(root, (key, value) =>
       key === 'description' && typeof value === 'string' ? undefined : value,
@@ -139,9 +145,9 @@ class SchemaReader implements ChoiceReader {
 
   read(): EnforceableSchema {
     const node = this.node(this.#root, '', 0);
-    const isWanted = this.#rootType === 'value' || this.#mayBeObject(node);
+    const isWanted = !this.isArguments || this.#mayBeObject(node);
     const root = Object.keys(node).length > 0 && isWanted ? node : this.#anyRoot();
-    checkRecursion(root, this.#definitions);
+    this.#endRecursion(root);
     const { problems, effects } = this.reading;
     if (problems.length > 0) throw new SchemaProblems(problems);
     const placed = withGrammars(root, this.#definitions);
@@ -158,10 +164,27 @@ class SchemaReader implements ChoiceReader {
     };
   }
 
+  /**
+   * Definitions that no grammar can follow are a problem of a strict schema, and any value in a relaxed one.
+   * @throws {GrammarProblem}
+   */
+  #endRecursion(root: RawSchema): void {
+    for (;;) {
+      const problem = recursionProblem(root, this.#definitions);
+      if (problem === undefined) return;
+      const { definition, path, reason } = problem;
+      if (this.reading.mode === 'strict' || definition === undefined) {
+        throw new GrammarProblem(path, reason);
+      }
+      this.#definitions.set(definition, { path, schema: {} });
+      this.reading.refuse(path, reason);
+    }
+  }
+
   /** llama.cpp ignores a schema without keywords. */
   #anyRoot(): RawSchema {
     this.reading.changed = true;
-    return this.#rootType === 'value' ? { anyOf: anyValue } : { type: 'object' };
+    return this.isArguments ? { type: 'object' } : { anyOf: anyValue };
   }
 
   resolved(node: RawSchema): RawSchema {

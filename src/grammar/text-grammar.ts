@@ -1,7 +1,7 @@
 /** GBNF for replies that are plain text: a text that matches a regular expression, or one of several texts. */
 import { checkGrammar } from './gbnf.ts';
 import { GbnfParser, grammarLimits } from './gbnf-parser.ts';
-import { type GrammarNode, type Ranges, subtractRanges } from './grammar-node.ts';
+import { type GrammarNode, maxRepetition, type Ranges, subtractRanges } from './grammar-node.ts';
 import { type PatternNode, parseWholePattern } from './pattern-parser.ts';
 import { GrammarProblem } from './problem.ts';
 
@@ -25,7 +25,7 @@ export function grammarOfPattern(pattern: string): string {
   if (pattern.length > maxPatternLength) {
     throw new GrammarProblem('', `has more than ${maxPatternLength} characters`);
   }
-  return checked(`root ::= ${writeNode(readPattern(pattern))}\n`);
+  return checked(new RuleLines().write('root', readPattern(pattern)));
 }
 
 /**
@@ -55,15 +55,16 @@ export function grammarOfChoices(choices: readonly string[]): string {
  */
 export function grammarInLines(source: string): string {
   checkGrammar(source);
+  const lines = new RuleLines();
   const rules = [...new GbnfParser(source).parse()];
-  const lines = rules.map(([name, node]) => `${name} ::= ${writeNode(node)}\n`);
-  return checked(lines.join(''));
+  return checked(rules.map(([name, node]) => lines.write(name, node)).join(''));
 }
 
 /** True for a grammar that is written in Lark's form instead of GBNF. */
 export function isLark(grammar: string): boolean {
   return (
-    !grammar.includes('::=') && /^\s*(?:%\w+|[?!]?_?[A-Za-z]\w*(?:\.-?\d+)?\s*:)/m.test(grammar)
+    !grammar.includes('::=') &&
+    /^[ \t]*(?:%\w+|[?!]?_?[A-Za-z]\w*(?:\.-?\d+)?[ \t]*:)/m.test(grammar)
   );
 }
 
@@ -79,30 +80,105 @@ function checked(grammar: string): string {
   if (grammar.length > grammarLimits.size) {
     throw new GrammarProblem('', `needs a grammar of more than ${grammarLimits.size} characters`);
   }
-  checkGrammar(grammar);
+  if (!checkGrammar(grammar)) {
+    throw new GrammarProblem('', `repeats more than ${maxRepetition} times`);
+  }
   return grammar;
 }
 
-function writeNode(group: PatternNode | GrammarNode): string {
-  const node = inside(group);
-  switch (node.type) {
-    case 'set':
-      return writeSet(node.ranges);
-    case 'rule':
-      return node.name;
-    case 'look':
-      throw new GrammarProblem('', 'has a lookahead, which a grammar of texts has no form for');
-    case 'sequence':
-      return writeSequence(node.items);
-    case 'choice':
-      return `(${node.items.map(writeNode).join(' | ')})`;
-    case 'repeat': {
-      const { min, max } = node;
-      const item = inside(node.item);
-      const isGroup = item.type === 'sequence' || item.type === 'repeat';
-      return (isGroup ? `(${writeNode(item)})` : writeNode(item)) + writeBounds(min, max);
+/** Writes rules on one line each. */
+class RuleLines {
+  #names = 0;
+  #further: string[] = [];
+
+  /** The line of a rule, and of those that it needs. */
+  write(name: string, node: PatternNode | GrammarNode): string {
+    this.#further = [];
+    return [`${name} ::= ${this.#node(node)}\n`, ...this.#further].join('');
+  }
+
+  #node(group: PatternNode | GrammarNode): string {
+    const node = inside(group);
+    switch (node.type) {
+      case 'set':
+        return writeSet(node.ranges);
+      case 'rule':
+        return node.name;
+      case 'look':
+        throw new GrammarProblem('', 'has a lookahead, which a grammar of texts has no form for');
+      case 'sequence':
+        return this.#sequence(node.items);
+      case 'choice':
+        return `(${node.items.map((item) => this.#node(item)).join(' | ')})`;
+      case 'repeat': {
+        const { min, max } = node;
+        const item = inside(node.item);
+        const isGroup = item.type === 'sequence' || item.type === 'repeat';
+        const text = isGroup ? `(${this.#node(item)})` : this.#node(item);
+        return (isNamed(node) ? this.#rule(text) : text) + writeBounds(min, max);
+      }
     }
   }
+
+  /** llama.cpp multiplies the rules that it makes of a group with its repetitions, and refuses many: a name is one. */
+  #rule(body: string): string {
+    this.#names += 1;
+    const name = `repeated-7f3a-${this.#names}`;
+    this.#further.push(`${name} ::= ${body}\n`);
+    return name;
+  }
+
+  /** Neighbouring characters become one literal. */
+  #sequence(items: readonly (PatternNode | GrammarNode)[]): string {
+    const parts: string[] = [];
+    let literal: string[] = [];
+    const endLiteral = () => {
+      if (literal.length > 0) parts.push(writeText(literal));
+      literal = [];
+    };
+    for (const item of items) {
+      const code = characterOf(item);
+      if (code === undefined) {
+        endLiteral();
+        parts.push(this.#node(item));
+      } else literal.push(String.fromCodePoint(code));
+    }
+    endLiteral();
+    return parts.length === 0 ? '""' : parts.join(' ');
+  }
+}
+
+/** Rules that llama.cpp may make of one group and its repetitions; it refuses more than `maxRepetition`. */
+const maxGroupRules = maxRepetition / 2;
+
+/** The rules that llama.cpp makes of an item, at most: of groups, repetitions and references in it. */
+function ruleCountOf(group: PatternNode | GrammarNode): number {
+  const item = inside(group);
+  switch (item.type) {
+    case 'set':
+    case 'rule':
+    case 'look':
+      return 1;
+    case 'repeat': {
+      const optionalCount = Number.isFinite(item.max) ? item.max - item.min : 1;
+      return (isNamed(item) ? 1 : ruleCountOf(item.item)) + optionalCount;
+    }
+    default:
+      return 1 + item.items.reduce((sum, each) => sum + ruleCountOf(each), 0);
+  }
+}
+
+/** Whether the repeated item gets a rule of its own. */
+function isNamed({
+  item,
+  min,
+  max,
+}: {
+  item: PatternNode | GrammarNode;
+  min: number;
+  max: number;
+}) {
+  return ruleCountOf(item) * Math.max(1, Number.isFinite(max) ? max : min) > maxGroupRules;
 }
 
 /** What a group of one member holds. */
@@ -110,25 +186,6 @@ function inside(node: PatternNode | GrammarNode): PatternNode | GrammarNode {
   const isGroup = node.type === 'choice' || node.type === 'sequence';
   const [only, second] = isGroup ? node.items : [];
   return only === undefined || second !== undefined ? node : inside(only);
-}
-
-/** Neighbouring characters become one literal. */
-function writeSequence(items: readonly (PatternNode | GrammarNode)[]): string {
-  const parts: string[] = [];
-  let literal: string[] = [];
-  const endLiteral = () => {
-    if (literal.length > 0) parts.push(writeText(literal));
-    literal = [];
-  };
-  for (const item of items) {
-    const code = characterOf(item);
-    if (code === undefined) {
-      endLiteral();
-      parts.push(writeNode(item));
-    } else literal.push(String.fromCodePoint(code));
-  }
-  endLiteral();
-  return parts.length === 0 ? '""' : parts.join(' ');
 }
 
 /** The code of a set of one character that a token can have. */

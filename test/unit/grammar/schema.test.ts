@@ -173,11 +173,13 @@ describe('a schema that is rewritten', () => {
   });
 
   test('strings with a length or format come to patterns', () => {
-    for (const schema of [{ minLength: 1 }, { format: 'date' }, { type: 'string', pattern: 'x' }]) {
-      expect(enforceableSchema(schema).schema).toEqual({
-        type: 'string',
-        pattern: expect.stringMatching(/^\^.*\$$/),
-      });
+    const pattern = expect.stringMatching(/^\^.*\$$/);
+    for (const schema of [{ format: 'date' }, { type: 'string', pattern: 'x', minLength: 1 }]) {
+      expect(enforceableSchema(schema).schema).toEqual({ type: 'string', pattern });
+    }
+    // Chat formats that write strings raw look at lengths that stand alone.
+    for (const lengths of [{ minLength: 1 }, { minLength: 2, maxLength: 9 }]) {
+      expect(enforceableSchema(lengths).schema).toEqual({ type: 'string', pattern, ...lengths });
     }
   });
 
@@ -391,6 +393,59 @@ describe('a schema beyond its budget keeps names, types, listed values and requi
     for (let level = 0; level < 40; level++) deep = { type: 'object', properties: { deep } };
     const { schema } = relaxedSchema({ properties: { deep, kind }, required: ['kind'] });
     expect(schema).toMatchObject({ properties: { kind }, required: ['kind'] });
+  });
+
+  test.each([
+    ['that needs itself', { type: 'object', properties: { next: {} }, required: ['next'] }],
+    ['that is itself', { $ref: '#/$defs/N' }],
+  ])('a definition %s is any value', (_name, definition) => {
+    const own = structuredClone(definition) as { properties?: { next: object } };
+    if (own.properties !== undefined) own.properties.next = { $ref: '#/$defs/N' };
+    const { schema, changed } = relaxedSchema({
+      type: 'object',
+      properties: { kind, next: { $ref: '#/$defs/N' } },
+      required: ['kind'],
+      $defs: { N: own },
+    });
+    expect(changed).toBe(true);
+    expect(schema).toMatchObject({ properties: { kind }, required: ['kind'] });
+    const reference = (schema.properties as { next: { $ref: string } }).next.$ref;
+    expect((schema.$defs as Record<string, object>)[reference.slice(8)]).toEqual({});
+  });
+});
+
+describe('an object that lists no properties', () => {
+  const text = { type: 'string' };
+  test.each([
+    ['with values of one schema', { properties: {}, additionalProperties: text }, text],
+    ['with any values', { properties: {}, additionalProperties: true }, undefined],
+    ['with any values, said by a schema', { properties: {}, additionalProperties: {} }, {}],
+  ])('is a map %s', (_name, said, value) => {
+    const expected = {
+      type: 'object',
+      ...(value !== undefined && { additionalProperties: value }),
+    };
+    const schema = { type: 'object', ...said };
+    expect(relaxedSchema(schema, 'value').schema).toEqual(expected);
+    expect(relaxedSchema(schema).schema).toEqual(expected);
+    expect(enforceableSchema(schema).schema).toEqual(expected);
+  });
+
+  test('is a map of patterns', () => {
+    const schema = { type: 'object', properties: {}, patternProperties: { '^x': text } };
+    expect(JSON.stringify(enforceableSchema(schema).schema)).toContain('gbnf');
+  });
+
+  test('has none as the arguments of a function, and any elsewhere', () => {
+    const schema = { type: 'object', properties: {} };
+    const none = { ...schema, additionalProperties: false };
+    expect(relaxedSchema(schema).schema).toEqual(schema);
+    expect(relaxedSchema(schema, 'value').schema).toEqual({ type: 'object' });
+    expect(relaxedSchema({ type: 'object', properties: { a: schema } }).schema).toEqual({
+      type: 'object',
+      properties: { a: { type: 'object' } },
+    });
+    expect(relaxedSchema(none, 'value').schema).toEqual(none);
   });
 });
 
