@@ -35,11 +35,34 @@ export const jsonBody = fp(async (app) => {
         done(isDeclaredJson(request) ? invalidJson(text, error) : notJson(error));
         return;
       }
+      if (isTooDeep(value)) {
+        done(tooDeep());
+        return;
+      }
       const path = surrogateEscape.test(text) ? pathOfHalf(value ?? {}) : undefined;
       done(path === undefined ? null : noUnicode(path), value);
     },
   );
 });
+
+/** Readers of a body are recursive. Free-form parts of it have a limit of their own, see `checkDepth`. */
+const maxDepth = 256;
+
+function isTooDeep(value: unknown, level = 1): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  if (level > maxDepth) return true;
+  if (Array.isArray(value)) return value.some((each) => isTooDeep(each, level + 1));
+  for (const name in value) {
+    if (isTooDeep((value as Record<string, unknown>)[name], level + 1)) return true;
+  }
+  return false;
+}
+
+function tooDeep(): GatewayError {
+  return new GatewayError('invalid_value', {
+    message: `The request body is nested more than ${maxDepth} levels deep.`,
+  });
+}
 
 function needsBody({ routeOptions }: FastifyRequest): boolean {
   return routeOptions.schema?.body !== undefined;

@@ -40,6 +40,7 @@ import { docs } from '../http/docs.ts';
 import { errorHandler, frameworkErrorHandler } from '../http/error-handler.ts';
 import { everyMethod } from '../http/every-method.ts';
 import { expectContinue } from '../http/expect-continue.ts';
+import { extraBody } from '../http/extra-body.ts';
 import { httpLimits, nodeLimits, requestTimeoutOf } from '../http/http-limits.ts';
 import { jsonBody } from '../http/json-body.ts';
 import { keyLimits } from '../http/key-limits.ts';
@@ -159,6 +160,7 @@ function registerPlugins(app: Gateway, deps: GatewayDeps): void {
   const { authentication: access, models, metrics, observers, settings, version } = deps;
   app.register(everyMethod);
   app.register(jsonBody);
+  app.register(extraBody);
   app.register(requestTrace, { observers: [metrics, ...observers] });
   app.register(requestId);
   app.register(openAiHeaders);

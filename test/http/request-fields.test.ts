@@ -76,6 +76,7 @@ function sharedRows(): readonly Row[] {
   return [
     limit('max_tokens'),
     limit('max_completion_tokens'),
+    limit('max_output_tokens'),
     limit('max_new_tokens'),
     limit('n_predict'),
     limit('num_predict'),
@@ -159,6 +160,12 @@ const scoredAll = { logprobs: { topCount: 0, prompt: false } };
 
 const textRows: readonly Row[] = [
   ...sharedRows(),
+  {
+    field: 'add_special_tokens',
+    taken: [[true, {}]],
+    wrongType: ['no', 1],
+    outOfRange: [],
+  },
   {
     field: 'prompt',
     taken: [
@@ -557,6 +564,15 @@ const chatRows: readonly Row[] = [
     outOfRange: [],
   },
   {
+    field: 'separate_reasoning',
+    taken: [
+      [true, {}],
+      [false, {}],
+    ],
+    wrongType: ['no', 1],
+    outOfRange: [],
+  },
+  {
     field: 'reasoning_format',
     taken: ['', 'auto', 'deepseek', 'parsed', 'none', 'raw', 'hidden'].map((value) => [value, {}]),
     wrongType: [5, true],
@@ -787,7 +803,7 @@ describe.each([
     'text completions',
     postText,
     [
-      ['chat_template_kwargs', [{}], { a: 1 }],
+      ['chat_template_kwargs', [{}, { enable_thinking: false }], { a: 1 }],
       ['enable_thinking', [false], true],
       ['function_call', ['none', 'auto'], { name: 'f' }],
       ['functions', [[]], [{}]],
@@ -798,6 +814,7 @@ describe.each([
       ['reasoning_budget', [-1], 5],
       ['reasoning_effort', ['none'], 'low'],
       ['reasoning_format', ['auto', 'none', 'hidden'], 'deepseek-legacy'],
+      ['separate_reasoning', [true, false], 'no'],
       ['system', [''], 'x'],
       ['think', [false], true],
       ['thinking', [false, { type: 'disabled' }], { type: 'enabled' }],

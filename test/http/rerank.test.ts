@@ -52,6 +52,8 @@ describe('a ranking', () => {
     [1, 1],
     [3, 3],
     [5, 3],
+    [0, 3],
+    [-1, 3],
     [null, 3],
   ])('with top_n %s has %s results', async (top_n, count) => {
     const { app } = startGateway({ engineInfo });
@@ -166,7 +168,7 @@ describe('a request for a ranking is refused', () => {
     [{ documents: [{ text: '' }] }, 'documents[0].text', 'invalid_value'],
     [{ documents: [{ text: 'a\ud800' }] }, 'documents[0].text', 'invalid_value'],
     [{ documents: Array(2049).fill('a') }, 'documents', 'invalid_value'],
-    [{ top_n: 0 }, 'top_n', 'invalid_value'],
+    [{ top_n: -2 }, 'top_n', 'invalid_value'],
     [{ top_n: '1' }, 'top_n', 'invalid_value'],
     [{ return_documents: 'yes' }, 'return_documents', 'invalid_value'],
     [{ max_tokens_per_doc: 0 }, 'max_tokens_per_doc', 'invalid_value'],

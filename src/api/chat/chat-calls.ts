@@ -120,6 +120,8 @@ export class CallHistory {
     return ordered;
   }
 
+  #nextNumber = 0;
+
   #positionOf(result: ChatMessage): number {
     return this.#positions.get(result) ?? this.#callCount;
   }
@@ -145,8 +147,11 @@ export class CallHistory {
   /** The client's id, or one of nine letters and digits where there is none, or an earlier call has it. */
   #newId(clientId: string, position: number): string {
     let id = clientId;
-    for (let number = position; id === '' || this.#ids.has(id); number += 1) {
-      id = `call${String(number).padStart(5, '0')}`;
+    // Numbers never go back: clients may have taken many of them.
+    this.#nextNumber = Math.max(this.#nextNumber, position);
+    while (id === '' || this.#ids.has(id)) {
+      id = `call${String(this.#nextNumber).padStart(5, '0')}`;
+      this.#nextNumber += 1;
     }
     this.#ids.add(id);
     return id;

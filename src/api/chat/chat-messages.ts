@@ -47,7 +47,7 @@ function toChatMessage(message: RequestMessage, path: string, history: CallHisto
     return result;
   }
   const calls = history.addCalls(message, path);
-  const reasoning = message.reasoning_content ?? message.reasoning;
+  const reasoning = message.reasoning_content ?? message.reasoning ?? thoughtsOf(message);
   return {
     role,
     content,
@@ -74,11 +74,30 @@ function toText({ role, content, refusal }: RequestMessage, path: string): strin
   const text =
     typeof content === 'string'
       ? content
-      : (content ?? []).map((part, index) => toPartText(part, `${path}[${index}]`)).join('\n');
+      : (content ?? [])
+          .flatMap((part, index) =>
+            role === 'assistant' && isThought(part) ? [] : [toPartText(part, `${path}[${index}]`)],
+          )
+          .join('\n');
   // A client may leave out what the assistant or a tool did not say.
   const mayBeAbsent = role === 'assistant' || role === 'tool' || role === 'function';
   if (content === undefined && !mayBeAbsent) throw missing(path);
   return text === '' && role === 'assistant' ? (refusal ?? '') : text;
+}
+
+/** Mistral's and Anthropic's part of an assistant's content. */
+function isThought(part: string | ContentPart): part is ContentPart {
+  return typeof part === 'object' && part.type === 'thinking';
+}
+
+/** The reasoning that stands within the content; undefined without any. */
+function thoughtsOf({ role, content }: RequestMessage): string | undefined {
+  if (role !== 'assistant' || !Array.isArray(content)) return undefined;
+  const thoughts = content.filter(isThought).map(({ thinking }) => thinking);
+  const texts = thoughts.flatMap((thought) =>
+    typeof thought === 'string' ? [thought] : (thought ?? []).map(({ text }) => text ?? ''),
+  );
+  return texts.length === 0 ? undefined : texts.join('\n');
 }
 
 function toPartText(part: string | ContentPart, path: string): string {

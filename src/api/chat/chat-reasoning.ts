@@ -75,6 +75,8 @@ export const reasoningFields = {
   ),
   /** OpenRouter and vLLM: false leaves the reasoning out of the reply. */
   include_reasoning: optional(Type.Boolean()),
+  /** SGLang: false leaves the reasoning within the content. */
+  separate_reasoning: optional(Type.Boolean()),
   /** llama-server's and Groq's words. */
   reasoning_format: optional(
     Type.String({
@@ -218,5 +220,6 @@ function readPlace(body: ReasoningRequest): ReasoningPlace {
     );
   }
   if (body.include_reasoning === false || body.reasoning?.exclude === true) return 'hidden';
-  return format === '' ? 'separate' : placeOfFormat[format as keyof typeof placeOfFormat];
+  if (format !== '') return placeOfFormat[format as keyof typeof placeOfFormat];
+  return body.separate_reasoning === false ? 'content' : 'separate';
 }

@@ -1,3 +1,4 @@
+import { contextLengthExceeded } from '../../core/context-overflow.ts';
 import { GatewayError } from '../../core/errors.ts';
 import type { ChatMessage } from '../../engine/chat.ts';
 import { checkBodyFields } from '../fields/body-fields.ts';
@@ -16,7 +17,7 @@ import { readEnding } from './chat-ending.ts';
 import { readMessages } from './chat-messages.ts';
 import { type ReasoningPlace, readReasoning } from './chat-reasoning.ts';
 import { ChatCompletionRequest } from './chat-shapes.ts';
-import { readSchemasAhead, readTools } from './chat-tools.ts';
+import { offeredTools, readTools } from './chat-tools.ts';
 
 /** A chat request whose body is validated and normalised. */
 export interface ParsedChat extends ParsedRequest {
@@ -48,10 +49,11 @@ export async function readChat(
   const problems = new RequestProblems(request.validationError);
   const body = problems.soundFields(request.body);
   checkBodyFields(request, ChatCompletionRequest.properties, problems);
-  await readSchemasAhead(body);
   const model = problems.essential(() => chooseTextModel(choice, body.model));
+  problems.essential(() => requireRoom(request.body.messages, model));
   const messages = problems.read(['messages'], [], () => readMessages(body.messages, problems));
-  const tools = problems.read(callFields, {}, () => readTools(body, problems));
+  const allTools = await readTools(body, problems);
+  const tools = problems.read(callFields, {}, () => offeredTools(body, allTools));
   const offersCalls = tools.tools !== undefined && tools.toolChoice !== 'none';
   if (offersCalls && !model.engine.info.chat.tools) problems.add(noPlaceForTools());
   const format = problems.attempt({}, () => readReplyFormat(body, offersCalls));
@@ -81,6 +83,13 @@ export async function readChat(
   requireServable(parsed, model, problems);
   problems.throwIfAny();
   return { parsed, model };
+}
+
+/** Every message takes a token at least: what can never fit is not rendered. */
+function requireRoom(messages: unknown, { engine }: TextModel): void {
+  const { contextLength } = engine.info;
+  if (!Array.isArray(messages) || messages.length <= contextLength) return;
+  throw contextLengthExceeded('messages', { tokenCount: messages.length, contextLength });
 }
 
 /** The message of the field `system`. */

@@ -18,6 +18,13 @@ const ContentPart = Type.Object({
   type: Type.String(documented({ enum: ['text', 'input_text', 'output_text', 'refusal'] })),
   text: optional(Type.String()),
   refusal: optional(Type.String()),
+  /** Reasoning, as Anthropic and Mistral write it. */
+  thinking: Type.Optional(
+    Type.Unsafe<string | { readonly text?: string | null }[] | null>({
+      type: ['string', 'array', 'null'],
+      items: { type: 'object', properties: { text: { type: ['string', 'null'] } } },
+    }),
+  ),
 });
 export type ContentPart = Static<typeof ContentPart>;
 

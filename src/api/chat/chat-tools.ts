@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { GatewayError } from '../../core/errors.ts';
 import type { ChatOptions, Tool } from '../../engine/chat.ts';
-import { relaxedSchema } from '../../grammar/schema.ts';
+import { isObjectType, relaxedSchema } from '../../grammar/schema.ts';
 import { enforcedPart, requireEnforceable } from '../fields/reply-format.ts';
 import { checkDepth, missing, unsupported } from '../fields/request-errors.ts';
 import type { RequestProblems } from '../fields/request-problems.ts';
@@ -13,30 +13,38 @@ type ToolOptions = Pick<ChatOptions, 'tools' | 'toolChoice' | 'parallelToolCalls
 /** In characters of JSON: the work for them grows with their text, not with their number. */
 const maxToolsLength = 1_048_576;
 
+/** In milliseconds without other work. */
+const maxTurnMs = 5;
+
 /**
- * Reads the tools of a body that fits the schema, and the choice among them. Only the tools that may be called are
- * offered. A named function is called once unless `parallel_tool_calls` asks for more: clients that force a function to
- * get an object take one call, and a weak model would not end. OpenAI's older `functions` are tools, of which a reply
- * calls one at most.
- * @param problems - receives what is wrong with a tool
- * @throws {GatewayError} `unsupported_parameter`, `invalid_value`, `missing_required_parameter` for the choice
+ * Reads the tools of a body that fits the schema, with other work between them: a schema takes milliseconds. OpenAI's
+ * older `functions` are tools.
+ * @param problems - receives `unsupported_parameter`, `invalid_value`, `missing_required_parameter`
  */
-export function readTools(body: ChatCompletionRequest, problems: RequestProblems): ToolOptions {
-  const functions = body.functions ?? [];
-  if (functions.length > 0 && body.tools != null && body.tools.length > 0) {
-    throw new GatewayError('invalid_value', {
-      param: 'functions',
-      message:
-        '`functions` and `tools` cannot be sent together: `functions` is the older form of `tools`.',
-    });
+export async function readTools(
+  body: ChatCompletionRequest,
+  problems: RequestProblems,
+): Promise<readonly Tool[]> {
+  const tools: Tool[] = [];
+  let began = performance.now();
+  for (const read of problems.attempt([], () => toolReaders(body))) {
+    tools.push(...problems.attempt([], () => [read()]));
+    if (performance.now() - began < maxTurnMs) continue;
+    await setImmediate();
+    began = performance.now();
   }
-  checkLength('tools', body.tools ?? []);
-  checkLength('functions', functions);
-  const offered = toolsOf(body);
-  const tools = offered.flatMap((read) => problems.attempt([], () => [read()]));
-  // A choice of a tool that is refused itself is no second problem.
-  if (tools.length < offered.length) return {};
-  const isOlderForm = functions.length > 0;
+  return tools;
+}
+
+/**
+ * Reads which of the tools a reply may or must call; only these are offered. A named function is called once unless
+ * `parallel_tool_calls` asks for more: clients that force a function to get an object take one call, and a weak model
+ * would not end. Of `functions` a reply calls one at most.
+ * @param tools - all tools of the body
+ * @throws {GatewayError} `unsupported_parameter`, `invalid_value`, `missing_required_parameter`
+ */
+export function offeredTools(body: ChatCompletionRequest, tools: readonly Tool[]): ToolOptions {
+  const isOlderForm = hasItems(body.functions);
   const { choice, param } = givenChoice(body, isOlderForm);
   if (tools.length === 0) {
     if (choice.mode !== 'required') return {};
@@ -53,29 +61,21 @@ export function readTools(body: ChatCompletionRequest, problems: RequestProblems
   };
 }
 
-/** In milliseconds without other work. */
-const maxTurnMs = 5;
-
-/**
- * Reads the schemas of tools that {@link readTools} reads next, with other work between them: from then on they are
- * known. What is wrong with one is for `readTools` to say.
- */
-export async function readSchemasAhead(body: ChatCompletionRequest): Promise<void> {
-  if (lengthOf([...(body.tools ?? []), ...(body.functions ?? [])]) > maxToolsLength) return;
-  let began = performance.now();
-  for (const read of toolsOf(body)) {
-    try {
-      read();
-    } catch (error) {
-      if (!(error instanceof GatewayError)) throw error;
-    }
-    if (performance.now() - began < maxTurnMs) continue;
-    await setImmediate();
-    began = performance.now();
-  }
+function hasItems(list: readonly unknown[] | null | undefined): boolean {
+  return list != null && list.length > 0;
 }
 
-function toolsOf({ tools, functions }: ChatCompletionRequest): (() => Tool)[] {
+/** @throws {GatewayError} `invalid_value` for both forms of tools, and for too many characters */
+function toolReaders({ tools, functions }: ChatCompletionRequest): (() => Tool)[] {
+  if (hasItems(tools) && hasItems(functions)) {
+    throw new GatewayError('invalid_value', {
+      param: 'functions',
+      message:
+        '`functions` and `tools` cannot be sent together: `functions` is the older form of `tools`.',
+    });
+  }
+  checkLength('tools', tools ?? []);
+  checkLength('functions', functions ?? []);
   return [
     ...(tools ?? []).map((tool, index) => () => toTool(tool, `tools[${index}]`)),
     ...(functions ?? []).map((each, index) => () => toFunction(each, `functions[${index}]`)),
@@ -97,9 +97,11 @@ function allowedTools(
   allowed: readonly ChosenTool[],
   param: string,
 ): readonly Tool[] {
-  const unknown = allowed.find((chosen) => !tools.some(({ name }) => name === chosen.name));
+  const names = new Set(tools.map(({ name }) => name));
+  const unknown = allowed.find((chosen) => !names.has(chosen.name));
   if (unknown === undefined) {
-    return tools.filter(({ name }) => allowed.some((chosen) => chosen.name === name));
+    const allowedNames = new Set(allowed.map(({ name }) => name));
+    return tools.filter(({ name }) => allowedNames.has(name));
   }
   const { name, path } = unknown;
   const words = path === param ? '`none`, `auto`, `required` or ' : '';
@@ -110,16 +112,12 @@ function allowedTools(
 }
 
 function checkLength(param: string, tools: readonly object[]): void {
-  const length = lengthOf(tools);
+  const length = tools.reduce((sum, tool) => sum + JSON.stringify(tool).length, 0);
   if (length <= maxToolsLength) return;
   throw new GatewayError('invalid_value', {
     param,
     message: `\`${param}\` must have at most ${maxToolsLength} characters of JSON, received ${length}.`,
   });
-}
-
-function lengthOf(tools: readonly object[]): number {
-  return tools.reduce((sum, tool) => sum + JSON.stringify(tool).length, 0);
 }
 
 function toTool({ type, function: definition }: RequestTool, path: string): Tool {
@@ -140,14 +138,15 @@ function toFunction(
   return {
     name,
     ...(description != null && { description }),
+    ...(strict === true && { strict }),
     ...(parameters != null && { parameters, ...readEnforced(parameters, strict === true, param) }),
   };
 }
 
 /** Arguments are an object, also where the schema has no type. */
 function checkType(parameters: object | null | undefined, param: string): void {
-  const type = (parameters as { readonly type?: unknown } | null | undefined)?.type;
-  if (type === undefined || [type].flat().includes('object')) return;
+  const { type } = (parameters ?? {}) as { readonly type?: unknown };
+  if (isObjectType(type)) return;
   throw new GatewayError('invalid_value', {
     param: `${param}.type`,
     message: `\`${param}.type\` must be \`object\`, received ${JSON.stringify(type).slice(0, 100)}.`,

@@ -33,7 +33,7 @@ const neutralValues: Readonly<Record<string, readonly unknown[]>> = {
   template: [''],
   tfs_z: [1],
   // Honoured in chats only
-  chat_template_kwargs: [{}],
+  chat_template_kwargs: [{}, { enable_thinking: false }, { thinking: false }],
   enable_thinking: [false],
   function_call: ['none', 'auto'],
   functions: [[]],
@@ -44,6 +44,7 @@ const neutralValues: Readonly<Record<string, readonly unknown[]>> = {
   reasoning_budget_tokens: [-1],
   reasoning_effort: ['none'],
   reasoning_format: ['auto', 'deepseek', 'parsed', 'none', 'raw', 'hidden'],
+  separate_reasoning: [true, false],
   system: [''],
   think: [false],
   thinking: [false, { type: 'disabled' }],
@@ -53,7 +54,12 @@ const neutralValues: Readonly<Record<string, readonly unknown[]>> = {
   top_logprobs: [0],
   tool_choice: ['none', 'auto'],
   tools: [[]],
+  // Of vectors
+  embd_normalize: [2],
+  normalize: [true],
+  prompt_name: [],
   // vLLM, SGLang, OpenRouter and others
+  add_special_tokens: [true, false],
   best_of: [1],
   custom_logit_processor: [],
   echo: [false],

@@ -158,7 +158,7 @@ export function readSchema(schema: object, param: string, strict: boolean): obje
 
 /** The same for the parameters of a strict tool. */
 export function requireEnforceable(parameters: object, param: string): Pick<Tool, 'enforced'> {
-  const { schema } = namingProblems(param, () => enforceableSchema(parameters));
+  const { schema } = namingProblems(param, () => enforceableSchema(parameters, 'arguments'));
   return enforcedPart(schema, parameters);
 }
 
@@ -197,8 +197,7 @@ function readJsonSchema({ json_schema: named, schema, strict }: ResponseFormat):
 
 function readGrammar(grammar: string, param: string): string {
   requireGbnf(grammar, param);
-  namingProblems(param, () => checkGrammar(grammar));
-  return grammar;
+  return namingProblems(param, () => (checkGrammar(grammar) ? grammar : grammarInLines(grammar)));
 }
 
 function requireGbnf(grammar: string, param: string): void {

@@ -13,6 +13,8 @@ const Ceiling = Type.Integer({
 export const tokenLimitFields = {
   max_completion_tokens: optional(Ceiling),
   max_tokens: optional(Ceiling),
+  /** OpenAI's Responses API and Google's. */
+  max_output_tokens: optional(Ceiling),
   /** Text Generation Inference and Transformers. */
   max_new_tokens: optional(Ceiling),
   /** llama-server. */

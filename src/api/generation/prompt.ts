@@ -25,6 +25,8 @@ export interface PlainSource {
   readonly content: string | PromptParts;
   /** Text after the gap to fill; undefined without a gap. */
   readonly suffix: string | undefined;
+  /** False for no BOS token before a text. */
+  readonly addsSpecial?: boolean;
   /** What the completion must follow. */
   readonly format?: ReplyFormat;
 }
@@ -48,10 +50,12 @@ export async function preparePrompt(
 ): Promise<PreparedPrompt> {
   if (source.type === 'chat') return generator.prepareChat(source.messages, source.options);
   if (source.type === 'infill') return generator.prepare(source.text, source.format);
-  const { path, content, suffix, format } = source;
+  const { path, content, suffix, addsSpecial = true, format } = source;
   try {
-    if (typeof content !== 'string') {
-      return await generator.prepare({ tokens: await tokensOf(tokenizer, content) }, format);
+    if (typeof content !== 'string' || (suffix === undefined && !addsSpecial)) {
+      const parts = typeof content === 'string' ? [content] : content;
+      const tokens = await tokensOf(tokenizer, parts, addsSpecial);
+      return await generator.prepare({ tokens }, format);
     }
     if (suffix === undefined) return await generator.prepare({ text: content }, format);
     return await generator.prepare({ prefix: content, suffix }, format);
@@ -81,11 +85,12 @@ export async function promptText(tokenizer: Tokenizer, { content }: PlainSource)
 export async function tokensOf(
   tokenizer: Tokenizer,
   content: PromptParts,
+  addsSpecial = true,
 ): Promise<readonly number[]> {
   const runs = await Promise.all(
     runsOf(content).map((run, index) =>
       typeof run === 'string'
-        ? tokenizer.tokenize(run, { addSpecial: index === 0, parseSpecial: true })
+        ? tokenizer.tokenize(run, { addSpecial: addsSpecial && index === 0, parseSpecial: true })
         : run,
     ),
   );

@@ -47,7 +47,11 @@ export function readCompletion(
   const model = problems.essential(() => chooseTextModel(choice, body.model));
   const format = problems.attempt({}, () => readReplyFormat(body, false));
   const prompts = problems.read(['prompt', 'suffix'], [], () =>
-    readPrompts(body.prompt, body.suffix).map((prompt) => ({ ...prompt, format })),
+    readPrompts(body.prompt, body.suffix).map((prompt) => ({
+      ...prompt,
+      format,
+      addsSpecial: body.add_special_tokens ?? true,
+    })),
   );
   requireVocabulary(prompts, model.engine.info, problems);
   const parsed = readOptions(body, prompts, problems);

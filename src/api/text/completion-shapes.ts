@@ -43,6 +43,8 @@ export const CompletionRequest = Type.Object({
     }),
   }),
   suffix: optional(Type.String()),
+  /** vLLM: false puts no BOS token before a prompt that is text. */
+  add_special_tokens: optional(Type.Boolean()),
   echo: optional(Type.Boolean()),
   best_of: optional(Type.Integer({ minimum: 1, maximum: maxChoiceCount })),
   logprobs: optional(Type.Integer({ minimum: 0, maximum: maxTopCount })),

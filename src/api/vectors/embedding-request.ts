@@ -50,11 +50,18 @@ export function readEmbedding(
     inputs: problems.read(['input'], [], () => readInputs(body.input)),
     encodingFormat: body.encoding_format ?? 'float',
     dimensions: body.dimensions ?? undefined,
-    truncation: body.truncate_prompt_tokens ?? (body.truncate === true ? 'context' : undefined),
+    truncation: truncationOf(body),
   };
   requireEmbeddable(parsed, model.engine.info, problems);
   problems.throwIfAny();
   return { parsed, model, embedder };
+}
+
+function truncationOf(body: EmbeddingRequest): ParsedEmbedding['truncation'] {
+  const { truncate, truncate_prompt_tokens: tokens } = body;
+  if (tokens != null && tokens > 0) return tokens;
+  const isWanted = tokens === -1 || truncate === true || truncate === 'END';
+  return isWanted ? 'context' : undefined;
 }
 
 /** @param problems - receives `invalid_value` for values beyond this model's limits */

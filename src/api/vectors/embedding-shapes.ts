@@ -33,8 +33,12 @@ export const EmbeddingRequest = Type.Object({
     Type.Unsafe<EncodingFormat | null>({ enum: ['float', 'base64', null] }),
   ),
   dimensions: optional(Type.Integer({ minimum: 1 })),
-  truncate: optional(Type.Boolean()),
-  truncate_prompt_tokens: optional(Type.Integer({ minimum: 1 })),
+  /** A switch, or NVIDIA's and Cohere's words; the end is cut. */
+  truncate: Type.Optional(
+    Type.Unsafe<boolean | 'NONE' | 'END' | null>({ enum: [true, false, 'NONE', 'END', null] }),
+  ),
+  /** Maximum tokens of an input; −1 is the model's. */
+  truncate_prompt_tokens: optional(Type.Integer({ minimum: -1 })),
 });
 export type EmbeddingRequest = Static<typeof EmbeddingRequest>;
 

@@ -28,8 +28,9 @@ export const RerankRequest = Type.Object({
   documents: Type.Optional(Documents),
   /** TEI's name of the documents; the reply is then TEI's, too. */
   texts: Type.Optional(Documents),
-  top_n: optional(Type.Integer({ minimum: 1 })),
-  /** Voyage's and others' name of the same; 0 and −1 are all. */
+  /** 0 and −1 are all. */
+  top_n: optional(Type.Integer({ minimum: -1 })),
+  /** Voyage's and others' name of the same. */
   top_k: optional(Type.Integer({ minimum: -1 })),
   return_documents: optional(Type.Boolean()),
   /** TEI's name of the same. */
