@@ -4,7 +4,13 @@
  * Ambiguity is undecidable in general; the check reads, from each rule, the text with the most readings.
  */
 import { countWork } from './analysis-work.ts';
-import { type GrammarNode, type GrammarRules, isInRanges } from './grammar-node.ts';
+import {
+  type GrammarNode,
+  type GrammarRules,
+  isInRanges,
+  isInSortedRanges,
+  joinRanges,
+} from './grammar-node.ts';
 import { GrammarProblem } from './problem.ts';
 
 /** Maximum readings of a text at the same time. */
@@ -136,16 +142,15 @@ class Reader {
 /** One character of each kind that the readings distinguish, the most accepted first. */
 function trials(readings: Readings): number[] {
   const accepted = new Map<number, number>();
-  for (const { node } of readings.values()) {
-    if (node.type !== 'set') continue;
-    for (const [low] of node.ranges) accepted.set(low, 0);
+  const sets = [...readings.values()].flatMap(({ node }) =>
+    node.type === 'set' ? [joinRanges(node.ranges)] : [],
+  );
+  for (const [low] of sets.flat()) {
+    accepted.set(low, 0);
     if (accepted.size > 4 * maxReadings) break;
   }
   for (const character of accepted.keys()) {
-    let count = 0;
-    for (const { node } of readings.values()) {
-      if (node.type === 'set' && isInRanges(node.ranges, character)) count += 1;
-    }
+    const count = sets.filter((ranges) => isInSortedRanges(ranges, character)).length;
     accepted.set(character, count);
   }
   const sorted = [...accepted].sort(([, one], [, other]) => other - one);

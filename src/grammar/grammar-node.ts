@@ -65,3 +65,9 @@ export function joinRanges(ranges: Ranges): Ranges {
 export function isInRanges(ranges: Ranges, code: number): boolean {
   return ranges.some(([low, high]) => low <= code && code <= high);
 }
+
+/** The same in ranges as `joinRanges` returns them, which may be many. */
+export function isInSortedRanges(ranges: Ranges, code: number): boolean {
+  const found = ranges[firstEndingFrom(ranges, code)];
+  return found !== undefined && found[0] <= code;
+}

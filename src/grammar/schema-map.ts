@@ -1,6 +1,5 @@
 /** Objects whose properties are not listed: maps. */
-import { parsePattern } from './pattern-parser.ts';
-import { haveCommon } from './regular.ts';
+import { patternsOverlap } from './pattern-match.ts';
 import { repeated } from './schema-grammar.ts';
 import { isRecord, join } from './schema-keywords.ts';
 import type { RawSchema } from './schema-merge.ts';
@@ -108,7 +107,7 @@ function entriesOf(schema: RawSchema, names: Names | undefined, at: NodeAt): Ent
     const pattern = patternOf({ ...limits, patterns: [...limits.patterns, source] }, place, at);
     if (pattern === undefined) return undefined;
     // A name may match other patterns as well: their schemas then hold too.
-    const others = patterns.filter(([other]) => other !== source && overlap(source, other));
+    const others = patterns.filter(([other]) => other !== source && patternsOverlap(source, other));
     const all = [value, ...others.map(([, each]) => each)];
     if (all.includes(false)) continue;
     const whole = all.length === 1 ? value : { allOf: all };
@@ -126,12 +125,4 @@ function patternOf(limits: StringLimits, path: string, { reader }: NodeAt): stri
   }
   reader.reading.refuse(path, shape.reason);
   return undefined;
-}
-
-function overlap(one: string, other: string): boolean {
-  try {
-    return haveCommon(parsePattern(one), parsePattern(other));
-  } catch {
-    return true;
-  }
 }

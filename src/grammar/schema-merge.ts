@@ -1,7 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import { parsePattern } from './pattern-parser.ts';
+import { patternMatches } from './pattern-match.ts';
 import { GrammarProblem } from './problem.ts';
-import { matches } from './regular.ts';
 
 /** An unchecked JSON schema; values are checked where they are used. */
 export type RawSchema = Readonly<Record<string, unknown>>;
@@ -144,7 +143,7 @@ function schemasFor(part: RawSchema, name: string): unknown[] {
   const additional = part.additionalProperties;
   if (additional === undefined || additional === true) return [];
   const isMatched = Object.keys(recordOf(part.patternProperties)).some((pattern) =>
-    matches(parsePattern(pattern), name),
+    patternMatches(pattern, name),
   );
   return isMatched ? [] : [additional];
 }

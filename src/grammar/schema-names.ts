@@ -1,6 +1,5 @@
 /** The names that an object's properties may have: `propertyNames` and `patternProperties`. */
-import { parsePattern } from './pattern-parser.ts';
-import { matches } from './regular.ts';
+import { patternMatches } from './pattern-match.ts';
 import { annotations, isRecord, join } from './schema-keywords.ts';
 import type { RawSchema } from './schema-merge.ts';
 import type { NodeAt } from './schema-reading.ts';
@@ -58,15 +57,6 @@ function isAlwaysTrue(schema: unknown): boolean {
 export function schemasOfName(schema: RawSchema, name: string): unknown[] {
   if (!isRecord(schema.patternProperties)) return [];
   return Object.entries(schema.patternProperties)
-    .filter(([pattern]) => matchesName(pattern, name))
+    .filter(([pattern]) => patternMatches(pattern, name))
     .map(([, each]) => each);
-}
-
-function matchesName(pattern: string, name: string): boolean {
-  try {
-    return matches(parsePattern(pattern), name);
-  } catch {
-    // Refused where the patterns are read; until then the schema counts for every name.
-    return true;
-  }
 }

@@ -1,7 +1,6 @@
 /** Listed values of a schema. */
 import { isDeepStrictEqual } from 'node:util';
-import { parsePattern } from './pattern-parser.ts';
-import { matches } from './regular.ts';
+import { patternMatches } from './pattern-match.ts';
 import { hasType, join, type TypeName, typeKeywords } from './schema-keywords.ts';
 import { Every, type RawSchema } from './schema-merge.ts';
 import { Excluded } from './schema-negation.ts';
@@ -76,17 +75,8 @@ export function allowsText(schema: RawSchema, text: string): boolean {
     length <= Number(maxLength) &&
     Every.values(schema.pattern)
       .filter(isPattern)
-      .every((pattern) => matchesPattern(pattern, text))
+      .every((pattern) => patternMatches(pattern, text))
   );
-}
-
-function matchesPattern(pattern: string, text: string): boolean {
-  try {
-    return matches(parsePattern(pattern), text);
-  } catch {
-    // Refused where it is read; a value that is listed is meant.
-    return true;
-  }
 }
 
 function allowsNumber(schema: RawSchema, value: number): boolean {

@@ -4,8 +4,10 @@
  * forbids, or refused. Where llama.cpp can enforce only a part of the allowed values, the model may write only that
  * part: no properties besides the listed ones, for example.
  */
+
 import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
+import { allowWork } from './analysis-work.ts';
 import { GrammarProblem, SchemaProblems } from './problem.ts';
 import { readArray } from './schema-array.ts';
 import { type ChoiceReader, rewriteChoices } from './schema-choices.ts';
@@ -44,7 +46,7 @@ export interface EnforceableSchema {
  * size of the texts.
  */
 const cache = new Map<string, EnforceableSchema | SchemaProblems>();
-const maxCacheSize = 8_388_608;
+const maxCacheSize = 16_777_216;
 let cacheSize = 0;
 
 /** What a schema describes: a value, or the arguments of a function, which are an object. */
@@ -104,13 +106,18 @@ function resultOf(read: () => EnforceableSchema): EnforceableSchema | SchemaProb
 }
 
 function remember(key: string, result: EnforceableSchema | SchemaProblems): void {
-  if (cacheSize + key.length > maxCacheSize) {
+  const size = key.length + JSON.stringify(result).length;
+  if (cacheSize + size > maxCacheSize) {
     cache.clear();
     cacheSize = 0;
   }
+  if (size > maxCacheSize / 4) return;
   cache.set(key, result);
-  cacheSize += key.length;
+  cacheSize += size;
 }
+
+/** Steps of all analyses and comparisons of patterns in one schema. */
+const maxComparisonWork = 3 * schemaLimits.patternWork;
 
 const anyValue: readonly RawSchema[] = typeNames
   .filter((type) => type !== 'integer')
@@ -144,6 +151,7 @@ class SchemaReader implements ChoiceReader {
   }
 
   read(): EnforceableSchema {
+    allowWork(maxComparisonWork);
     const node = this.node(this.#root, '', 0);
     const isWanted = !this.isArguments || this.#mayBeObject(node);
     const root = Object.keys(node).length > 0 && isWanted ? node : this.#anyRoot();

@@ -32,7 +32,12 @@ export type StringShapeResult = StringShape | { readonly reason: string };
 
 /** Shapes by their limits: requests of one client repeat their schemas. */
 const cache = new Map<string, FoundShape>();
-const maxCacheSize = 500;
+/** Characters of all patterns in the cache. */
+const maxCacheSize = 4_194_304;
+let cacheSize = 0;
+
+/** Characters of one pattern as it is written for llama.cpp: a class of letters alone may take thousands. */
+const maxSourceLength = 262_144;
 
 /** What a search found, and the work that it took. */
 interface FoundShape {
@@ -47,8 +52,13 @@ export function shapeOfString(limits: StringLimits): FoundShape {
   const known = cache.get(key);
   if (known !== undefined) return known;
   const shape = withWork(() => findShape(limits));
-  if (cache.size >= maxCacheSize) cache.clear();
+  const size = key.length + ('pattern' in shape.result ? shape.result.pattern.source.length : 0);
+  if (cacheSize + size > maxCacheSize) {
+    cache.clear();
+    cacheSize = 0;
+  }
   cache.set(key, shape);
+  cacheSize += size;
   return shape;
 }
 
@@ -94,7 +104,9 @@ function findShape({
 
 function emitted(node: GrammarNode, exact: boolean): StringShapeResult {
   try {
-    return { pattern: emitPattern(node), exact };
+    const pattern = emitPattern(node);
+    if (pattern.source.length > maxSourceLength) return { reason: 'comes to too large a grammar' };
+    return { pattern, exact };
   } catch (error) {
     return { reason: messageOf(error) };
   }

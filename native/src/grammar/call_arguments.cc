@@ -86,7 +86,7 @@ class TagTightener {
     const FreeText text = FindFreeText(*found);
     if (text.size == 0) return Within(rule, rule, schema_->Resolved(schema));
     if (text.closing.empty()) return;
-    if (const auto strings = schema_->RawStrings(schema, text.closing)) {
+    if (const auto strings = schema_->RawStrings(schema, text.closing, rules_)) {
       const std::string closing = text.is_closed ? "" : gbnf_format_literal(text.closing);
       std::string body = *found;
       body.replace(text.first, text.size, Concat({*strings, " ", closing}));

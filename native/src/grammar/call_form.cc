@@ -171,7 +171,7 @@ class GemmaWriter {
     if (type == "object") return Object(schema);
     if (type == "array") return Array(schema);
     if (type != "string") return rules_->AddGrammar(schema_->JsonGrammar(schema));
-    const auto strings = schema_->RawStrings(schema, std::string(kGemmaQuote));
+    const auto strings = schema_->RawStrings(schema, std::string(kGemmaQuote), rules_);
     const std::string quote = Literal(kGemmaQuote);
     return strings ? Concat({quote, " ", *strings, " ", quote}) : "gemma4-string";
   }
@@ -298,7 +298,7 @@ class ArgumentWriter {
     if (form_->notation == Notation::kCdata) {
       if (const auto min = schema_->MinLength(schema)) return PlainOrCdata(*min);
     }
-    const auto strings = schema_->RawStrings(schema, std::string(form_->closing));
+    const auto strings = schema_->RawStrings(schema, std::string(form_->closing), rules_);
     if (strings) return *strings;
     return form_->notation == Notation::kCdata ? PlainOrCdata(0)
                                                : TextBefore(std::string(form_->closing), rules_);

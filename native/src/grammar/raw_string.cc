@@ -147,15 +147,32 @@ std::string OnlyCharacter(std::string_view text) {
 
 }  // namespace
 
-std::string RawStringRule(std::string_view pattern, std::string_view closing) {
+std::string RawStringRule(std::string_view pattern, std::string_view closing, GrammarRules* rules) {
   if (pattern.size() < 2 || !pattern.starts_with('^') || !pattern.ends_with('$')) Refuse();
   const uint32_t excluded = CodePoint(closing);
-  std::string rule;
+  // What is written so far of each open group.
+  std::vector<std::string> open = {""};
   for (Reader reader(pattern.substr(1, pattern.size() - 2)); !reader.done();) {
     const char c = reader.Take();
-    constexpr std::string_view kSame = "()|*+?{},0123456789";
+    constexpr std::string_view kSame = "|*+?{},0123456789";
     if (kSame.find(c) != kSame.npos) {
-      rule += c;
+      open.back() += c;
+      continue;
+    }
+    if (c == '(') {
+      open.emplace_back();
+      continue;
+    }
+    if (c == ')') {
+      const std::string group = std::move(open.back());
+      open.pop_back();
+      if (open.empty()) Refuse();
+      // llama.cpp multiplies the rules within a repeated group with its repetitions, and refuses
+      // many: a name is one.
+      const bool is_named =
+          std::string_view("*+?{").find(reader.next()) != std::string_view::npos &&
+          group.find_first_of("({") != group.npos;
+      open.back() += is_named ? Concat({" ", rules->AddRule(group)}) : Concat({"(", group, ")"});
       continue;
     }
     if (c != '[') Refuse();
@@ -170,9 +187,10 @@ std::string RawStringRule(std::string_view pattern, std::string_view closing) {
     } else if (std::vector<Range> rest = Without(excluded, ranges); !rest.empty()) {
       ranges = std::move(rest);
     }
-    rule += ClassOf(ranges);
+    open.back() += ClassOf(ranges);
   }
-  return rule.empty() ? "\"\"" : rule;
+  if (open.size() > 1) Refuse();
+  return open.back().empty() ? "\"\"" : open.back();
 }
 
 // A text is a row of characters that do not begin the mark, and of beginnings of the mark that the
@@ -189,15 +207,16 @@ std::string TextWithout(std::string_view mark, size_t min) {
   for (size_t i = codes.size() - 1; i > 0; --i) {
     const std::string other = NoneOf({first, codes[i]});
     const bool goes_on = !breaks.empty() && codes[i] != first;
-    breaks = goes_on ? "(" + other + " | " + ClassOf({{codes[i], codes[i]}}) + " " + breaks + ")"
-                     : other;
+    breaks = goes_on
+                 ? Concat({"(", other, " | ", ClassOf({{codes[i], codes[i]}}), " ", breaks, ")"})
+                 : other;
   }
   const std::string mark_begins = ClassOf({{first, first}});
   std::string unit = NoneOf({first});
-  if (!breaks.empty()) unit = "(" + unit + " | " + mark_begins + "+ " + breaks + ")";
+  if (!breaks.empty()) unit = Concat({"(", unit, " | ", mark_begins, "+ ", breaks, ")"});
   // Nothing but the mark's own first character may stand before it.
-  const std::string tail = codes.size() > 1 ? " " + mark_begins + "*" : "";
-  return unit + "{" + std::to_string(min) + ",}" + tail;
+  const std::string tail = codes.size() > 1 ? Concat({" ", mark_begins, "*"}) : "";
+  return Concat({unit, "{", std::to_string(min), ",}", tail});
 }
 
 std::string ClosingMark(const GrammarRules& rules, const std::string& name) {

@@ -18,9 +18,9 @@
 // holds them, in the form that src/grammar/pattern.ts writes: anchored, of groups, alternatives,
 // counts and character classes, with escapes of JSON as two classes. A class of several characters
 // leaves out the one that `closing` begins with, so that a string does not end before its closing
-// mark; a pattern that spells out that mark still may.
+// mark; a pattern that spells out that mark still may. Adds rules for repeated groups.
 // Throws std::invalid_argument for a pattern of another form.
-std::string RawStringRule(std::string_view pattern, std::string_view closing);
+std::string RawStringRule(std::string_view pattern, std::string_view closing, GrammarRules* rules);
 
 // The GBNF expression of any text of at least `min` characters that does not contain `mark`, and
 // may stand before it. Leaves out some texts with more than one beginning of the mark in a row.

@@ -162,16 +162,18 @@ bool ToolSchema::MayBeString(const common_json& reference, int depth) const {
 }
 
 std::optional<std::string> ToolSchema::RawStrings(const common_json& schema,
-                                                  const std::string& closing) const {
+                                                  const std::string& closing,
+                                                  GrammarRules* rules) const {
   std::vector<std::string> strings;
-  if (!CollectStrings(schema, closing, &strings, 0)) return std::nullopt;
+  if (!CollectStrings(schema, closing, rules, &strings, 0)) return std::nullopt;
   if (strings.empty()) RefuseToWrite("the strings that a schema asks for");
   return Choice(strings);
 }
 
 // False where any text is a string of the schema.
 bool ToolSchema::CollectStrings(const common_json& reference, const std::string& closing,
-                                std::vector<std::string>* strings, int depth) const {
+                                GrammarRules* rules, std::vector<std::string>* strings,
+                                int depth) const {
   if (depth == kMaxDepth) return true;
   const common_json schema = Resolved(reference);
   const auto add = [&](const common_json& value) {
@@ -183,7 +185,7 @@ bool ToolSchema::CollectStrings(const common_json& reference, const std::string&
   };
   if (schema.contains("anyOf")) {
     for (const common_json& choice : schema.at("anyOf")) {
-      if (!CollectStrings(choice, closing, strings, depth + 1)) return false;
+      if (!CollectStrings(choice, closing, rules, strings, depth + 1)) return false;
     }
   } else if (HasConst(schema)) {
     add(schema.at("const"));
@@ -194,15 +196,17 @@ bool ToolSchema::CollectStrings(const common_json& reference, const std::string&
   } else if (schema.value("type", "") == "string") {
     const std::optional<size_t> min = MinLength(schema);
     if (min == 0) return false;
-    const std::string text = min ? TextWithout(closing, *min)
-                                 : RawStringRule(schema.at("pattern").get<std::string>(), closing);
+    const std::string text =
+        min ? TextWithout(closing, *min)
+            : RawStringRule(schema.at("pattern").get<std::string>(), closing, rules);
     strings->push_back(Concat({"(", text, ")"}));
   }
   return true;
 }
 
 std::optional<size_t> ToolSchema::MinLength(const common_json& schema) const {
-  if (schema.value("type", "") != "string") return std::nullopt;
+  const bool is_listed = HasConst(schema) || schema.contains("enum");
+  if (is_listed || schema.value("type", "") != "string") return std::nullopt;
   if (!schema.contains("pattern")) return 0;
   if (!schema.contains("minLength") && !schema.contains("maxLength")) return std::nullopt;
   const size_t max = schema.value("maxLength", ItemCounts().max);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "grammar/grammar_rules.h"
 #include "grammar/optional_row.h"
 
 // Says that a format of llama.cpp's has no way to write `what`, by std::invalid_argument.
@@ -44,8 +45,8 @@ class ToolSchema {
 
   // GBNF expressions of the strings of `schema`, as they stand raw before `closing`; nothing where
   // any text may. Throws where it allows none that can be written.
-  std::optional<std::string> RawStrings(const common_json& schema,
-                                        const std::string& closing) const;
+  std::optional<std::string> RawStrings(const common_json& schema, const std::string& closing,
+                                        GrammarRules* rules) const;
 
   // The characters that a string of `schema` has at least, where nothing else is asked of it.
   std::optional<size_t> MinLength(const common_json& schema) const;
@@ -54,7 +55,7 @@ class ToolSchema {
   std::string JsonGrammar(const common_json& schema) const;
 
  private:
-  bool CollectStrings(const common_json& schema, const std::string& closing,
+  bool CollectStrings(const common_json& schema, const std::string& closing, GrammarRules* rules,
                       std::vector<std::string>* strings, int depth) const;
   bool MayBeString(const common_json& schema, int depth) const;
   // Empty for what may be a string, or anything.

@@ -1,17 +1,12 @@
 import { contextLengthExceeded } from '../../core/context-overflow.ts';
 import { GatewayError } from '../../core/errors.ts';
 import type { ChatMessage } from '../../engine/chat.ts';
-import { checkBodyFields } from '../fields/body-fields.ts';
+import { beginRequest } from '../fields/begin-request.ts';
 import { type ParsedRequest, readGenerationFields } from '../fields/generation-fields.ts';
 import { logprobOptions } from '../fields/reply-extras.ts';
 import { readReplyFormat } from '../fields/reply-format.ts';
-import { type BodyRequest, RequestProblems } from '../fields/request-problems.ts';
-import {
-  chooseTextModel,
-  type ModelChoice,
-  requireServable,
-  type TextModel,
-} from '../fields/served-model.ts';
+import type { BodyRequest } from '../fields/request-problems.ts';
+import { type ModelChoice, requireServable, type TextModel } from '../fields/served-model.ts';
 import type { ChatSource } from '../generation/prompt.ts';
 import { readEnding } from './chat-ending.ts';
 import { readMessages } from './chat-messages.ts';
@@ -46,10 +41,7 @@ export async function readChat(
   request: BodyRequest<ChatCompletionRequest>,
   choice: ModelChoice,
 ): Promise<{ readonly parsed: ParsedChat; readonly model: TextModel }> {
-  const problems = new RequestProblems(request.validationError);
-  const body = problems.soundFields(request.body);
-  checkBodyFields(request, ChatCompletionRequest.properties, problems);
-  const model = problems.essential(() => chooseTextModel(choice, body.model));
+  const { problems, body, model } = beginRequest(request, choice, ChatCompletionRequest.properties);
   problems.essential(() => requireRoom(request.body.messages, model));
   const messages = problems.read(['messages'], [], () => readMessages(body.messages, problems));
   const allTools = await readTools(body, problems);

@@ -1,6 +1,6 @@
 import { GatewayError } from '../../core/errors.ts';
 import type { EngineInfo } from '../../engine/engine.ts';
-import { checkBodyFields } from '../fields/body-fields.ts';
+import { beginRequest } from '../fields/begin-request.ts';
 import {
   maxChoiceCount,
   type ParsedRequest,
@@ -9,13 +9,8 @@ import {
 import { logprobOptions } from '../fields/reply-extras.ts';
 import { readReplyFormat } from '../fields/reply-format.ts';
 import { unsupported } from '../fields/request-errors.ts';
-import { type BodyRequest, RequestProblems } from '../fields/request-problems.ts';
-import {
-  chooseTextModel,
-  type ModelChoice,
-  requireServable,
-  type TextModel,
-} from '../fields/served-model.ts';
+import type { BodyRequest, RequestProblems } from '../fields/request-problems.ts';
+import { type ModelChoice, requireServable, type TextModel } from '../fields/served-model.ts';
 import { checkTokenIds } from '../fields/token-ids.ts';
 import type { PlainSource } from '../generation/prompt.ts';
 import { CompletionRequest, type RequestPrompt } from './completion-shapes.ts';
@@ -41,10 +36,7 @@ export function readCompletion(
   request: BodyRequest<CompletionRequest>,
   choice: ModelChoice,
 ): { readonly parsed: ParsedCompletion; readonly model: TextModel } {
-  const problems = new RequestProblems(request.validationError);
-  const body = problems.soundFields(request.body);
-  checkBodyFields(request, CompletionRequest.properties, problems);
-  const model = problems.essential(() => chooseTextModel(choice, body.model));
+  const { problems, body, model } = beginRequest(request, choice, CompletionRequest.properties);
   const format = problems.attempt({}, () => readReplyFormat(body, false));
   const prompts = problems.read(['prompt', 'suffix'], [], () =>
     readPrompts(body.prompt, body.suffix).map((prompt) => ({

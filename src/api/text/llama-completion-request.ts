@@ -1,7 +1,7 @@
 import { GatewayError } from '../../core/errors.ts';
 import type { EngineInfo } from '../../engine/engine.ts';
 import type { InfillPrompt } from '../../engine/generator.ts';
-import { checkBodyFields } from '../fields/body-fields.ts';
+import { type BegunRequest, beginRequest } from '../fields/begin-request.ts';
 import {
   maxChoiceCount,
   type ParsedRequest,
@@ -9,13 +9,8 @@ import {
 } from '../fields/generation-fields.ts';
 import { readReplyFormat } from '../fields/reply-format.ts';
 import { missing, unsupported } from '../fields/request-errors.ts';
-import { type BodyRequest, RequestProblems } from '../fields/request-problems.ts';
-import {
-  chooseTextModel,
-  type ModelChoice,
-  requireServable,
-  type TextModel,
-} from '../fields/served-model.ts';
+import type { BodyRequest, RequestProblems } from '../fields/request-problems.ts';
+import { type ModelChoice, requireServable, type TextModel } from '../fields/served-model.ts';
 import { checkTokenIds } from '../fields/token-ids.ts';
 import type { InfillSource, PlainSource } from '../generation/prompt.ts';
 import { readContents } from './completion-request.ts';
@@ -105,16 +100,14 @@ function begin<Body extends LlamaFields | InfillRequest>(
   request: BodyRequest<Body>,
   choice: ModelChoice,
   honoured: object,
-): { readonly problems: RequestProblems; readonly body: Body; readonly model: TextModel } {
-  const problems = new RequestProblems(request.validationError);
-  const body = problems.soundFields(request.body);
-  checkBodyFields(request, honoured, problems);
+): BegunRequest<Body> {
+  const begun = beginRequest(request, choice, honoured);
   for (const [name, neutral] of Object.entries(refusedFields)) {
     const value = (request.body as Readonly<Record<string, unknown>>)[name];
     if (value == null || neutral.includes(value)) continue;
-    problems.add(unsupported(name, 'probabilities are those of the model, before sampling'));
+    begun.problems.add(unsupported(name, 'probabilities are those of the model, before sampling'));
   }
-  return { problems, body, model: problems.essential(() => chooseTextModel(choice, body.model)) };
+  return begun;
 }
 
 function finish(
