@@ -1,7 +1,8 @@
 /**
  * schemathesis searches the API document for requests that the server answers in another way than the document says:
- * valid and invalid ones, sequences of them, with and without a key. It runs in `npm run test:schemathesis`, from PyPI;
- * where PyPI cannot be reached the tests say so and are skipped. Folder `schemathesis/` holds its settings and our checks.
+ * valid and invalid ones, sequences of them, with and without a key. `npm run test:schemathesis` tries 200 requests of each
+ * operation, `npm run test:long` 20. It comes from PyPI; where that cannot be reached the tests say so and are skipped.
+ * Folder `schemathesis/` holds its settings and our checks.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,13 +11,17 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { generateSecret } from '../../src/access/keys/secret.ts';
+import { isLong } from '../support/long.ts';
 import { pythonPackages } from '../support/python-packages.ts';
 import { startServer, temporaryFolder } from '../support/start-server.ts';
 
 const folder = fileURLToPath(new URL('./schemathesis/', import.meta.url));
 
+/** With the list of reasons for which valid requests may be refused, see hooks.py. */
+const isAsked = process.env.SCHEMATHESIS === '1';
+
 /** Requests that are made up for each operation, beside those that cover its schema. */
-const exampleCount = process.env.SCHEMATHESIS_EXAMPLES ?? '200';
+const exampleCount = process.env.SCHEMATHESIS_EXAMPLES ?? (isAsked ? '200' : '20');
 
 /** Few tokens for a request, and no limits: the search is to find faults, not to wait. */
 const serverFlags = [
@@ -64,9 +69,7 @@ async function search(url: string, headers: readonly string[]) {
   return { report: JSON.parse(readFileSync(reportFile, 'utf8')) as Report, output };
 }
 
-const isAsked = process.env.SCHEMATHESIS === '1';
-
-test.runIf(isAsked).for(['without keys', 'with a key'])(
+test.runIf(isAsked || isLong).for(['without keys', 'with a key'])(
   'the server does what its document says, %s',
   { timeout: 1_800_000 },
   async (name, { skip }) => {
