@@ -83,6 +83,10 @@ test.runIf(isAsked || isLong).for(['without keys', 'with a key'])(
     if ('missing' in found) return skip(`schemathesis cannot be installed: ${found.missing}`);
     const { report, output } = found;
     expect([...report.failures, ...report.errors], output).toEqual([]);
+    const { operations, test_cases: cases } = report;
+    console.log(
+      `${name}: ${operations.tested} operations, ${cases.generated} requests, none failed`,
+    );
     expect(report.operations.tested).toBe(report.operations.total);
     expect(report.operations.total).toBeGreaterThan(20);
     expect(report.test_cases.generated).toBeGreaterThan(2000);

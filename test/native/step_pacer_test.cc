@@ -20,13 +20,26 @@ TEST_CASE("the chunk fills the target once both costs are known") {
   CHECK(Cost(2, chunk + 1) > 50.0);
 }
 
-TEST_CASE("a prompt gets twice what the decodes take, and never more than the target") {
+TEST_CASE("a prompt gets twice what the decodes take, also beyond the target") {
   StepPacer pacer(50);
   pacer.Observe(0, 100, 100.0);
   pacer.Observe(1, 0, 20.0);
   pacer.Observe(2, 0, 40.0);
   CHECK(pacer.Chunk(1) == 40);
-  CHECK(pacer.Chunk(2) == 50);
+  CHECK(pacer.Chunk(2) == 80);
+}
+
+TEST_CASE("pieces are not so small that their tokens cost much more") {
+  const auto token_ms = [](int32_t n) { return n < 16 ? 3.0 : n < 32 ? 1.5 : 1.0; };
+  StepPacer pacer(20);
+  pacer.Observe(0, 512, 512);
+  pacer.Observe(4, 0, 10);
+  for (int i = 0; i < 30; ++i) {
+    const int32_t chunk = pacer.Chunk(4);
+    pacer.Observe(4, chunk, 10 + chunk * token_ms(chunk));
+  }
+  // The target leaves time for 3, for 13, or for 20 tokens.
+  CHECK(pacer.Chunk(4) == 32);
 }
 
 TEST_CASE("prompts share what they get of a step") {
@@ -49,7 +62,7 @@ TEST_CASE("a prompt gets on even when decoding alone takes longer than the targe
   StepPacer pacer(20);
   pacer.Observe(0, 100, 200.0);
   pacer.Observe(8, 0, 30.0);
-  CHECK(pacer.Chunk(8) == 10);
+  CHECK(pacer.Chunk(8) == 30);
 }
 
 TEST_CASE("prompt tokens that are cheap beside decodes are found out") {
@@ -75,7 +88,10 @@ TEST_CASE("one delayed step changes little, a slower machine is believed") {
   const int32_t before = pacer.Chunk(2);
   pacer.Observe(2, before, 5000.0);
   CHECK(pacer.Chunk(2) * 3 > before * 2);
-  for (int i = 0; i < 40; ++i) pacer.Observe(2, 20, 14.0 + 20 * 2.0);
+  for (int i = 0; i < 40; ++i) {
+    const int32_t chunk = pacer.Chunk(2);
+    pacer.Observe(2, chunk, 14.0 + chunk * 2.0);
+  }
   CHECK(pacer.Chunk(2) >= 17);
   CHECK(pacer.Chunk(2) <= 19);
 }
@@ -85,5 +101,5 @@ TEST_CASE("a number of decodes not seen yet is estimated from the nearest ones")
   pacer.Observe(0, 100, 100.0);
   pacer.Observe(4, 0, 20.0);
   CHECK(pacer.Chunk(2) == 40);
-  CHECK(pacer.Chunk(8) == 50);
+  CHECK(pacer.Chunk(8) == 80);
 }

@@ -10,9 +10,10 @@ constexpr double kWeight = 0.25;
 constexpr double kMaxRise = 2.0;
 constexpr int32_t kMinChunk = 8;
 // Where decoding leaves a prompt little of the target, the prompt still gets this many times what
-// the decodes take: then it keeps at least half of its speed alone, although small chunks are
-// computed less efficiently than large ones.
+// the decodes take.
 constexpr double kFairShare = 2.0;
+// A token of a small piece may cost so much of what one of the cheapest piece does.
+constexpr double kMaxCost = 1.3;
 // Far more than any batch.
 constexpr double kMaxChunk = 1e6;
 
@@ -30,7 +31,7 @@ void StepPacer::Observe(int32_t n_decoding, int32_t n_prefill, double ms) {
   if (n_prefill > 0) {
     // The least a token can cost here: a step cheaper than its decodes alone says "very little".
     const double floor = ms / (10.0 * n_prefill);
-    Blend(std::max(floor, (ms - DecodeMs(n_decoding)) / n_prefill), &prefill_ms_);
+    Blend(std::max(floor, (ms - DecodeMs(n_decoding)) / n_prefill), &token_ms_[SizeOf(n_prefill)]);
     return;
   }
   if (decode_ms_.size() <= static_cast<size_t>(n_decoding)) decode_ms_.resize(n_decoding + 1, 0);
@@ -39,13 +40,49 @@ void StepPacer::Observe(int32_t n_decoding, int32_t n_prefill, double ms) {
 
 double StepPacer::PromptMs(int32_t n_decoding) const {
   const double decode_ms = n_decoding > 0 ? DecodeMs(n_decoding) : 0;
-  return std::max(target_ms_ - decode_ms, std::min(target_ms_, kFairShare * decode_ms));
+  return std::max(target_ms_ - decode_ms, kFairShare * decode_ms);
 }
 
 int32_t StepPacer::Chunk(int32_t n_decoding, double share) const {
-  if (prefill_ms_ == 0) return kMinChunk;
   const double ms = share * PromptMs(n_decoding);
-  return std::max(kMinChunk, static_cast<int32_t>(std::min(ms / prefill_ms_, kMaxChunk)));
+  for (size_t size = kSizes; size-- > 0;) {
+    const double token_ms = TokenMs(size);
+    if (token_ms == 0) return kMinChunk;
+    const auto n = static_cast<int32_t>(std::min(ms / token_ms, kMaxChunk));
+    if (n < LeastOf(size)) continue;
+    const int32_t n_most = size + 1 < kSizes ? LeastOf(size + 1) - 1 : n;
+    return std::max(std::min(n, n_most), EfficientChunk());
+  }
+  return std::max(kMinChunk, EfficientChunk());
+}
+
+size_t StepPacer::SizeOf(int32_t n_tokens) {
+  size_t size = 0;
+  while (size + 1 < kSizes && n_tokens >= LeastOf(size + 1)) ++size;
+  return size;
+}
+
+int32_t StepPacer::LeastOf(size_t size) { return size == 0 ? 1 : kMinChunk << size; }
+
+double StepPacer::TokenMs(size_t size) const {
+  for (size_t distance = 0; distance < kSizes; ++distance) {
+    if (size + distance < kSizes && token_ms_[size + distance] > 0) {
+      return token_ms_[size + distance];
+    }
+    if (size >= distance && token_ms_[size - distance] > 0) return token_ms_[size - distance];
+  }
+  return 0;
+}
+
+// Sizes that were not seen count as cheap, so that they are tried.
+int32_t StepPacer::EfficientChunk() const {
+  double cheapest = 0;
+  for (const double ms : token_ms_) {
+    if (ms > 0 && (cheapest == 0 || ms < cheapest)) cheapest = ms;
+  }
+  size_t size = 0;
+  while (size + 1 < kSizes && token_ms_[size] > kMaxCost * cheapest) ++size;
+  return std::max(kMinChunk, LeastOf(size));
 }
 
 // Between what was seen: more sequences cost at most in proportion, fewer no more.

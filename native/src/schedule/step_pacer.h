@@ -1,9 +1,12 @@
-// How many prompt tokens to compute beside running decodes. Prompts never take more of a step than
-// a target time. The whole step takes no longer either, unless decoding alone takes a third of it:
-// a step lasts at most twice the target, or twice its decodes if that is more. Learns from measured
-// steps; reads no clock.
+// How many prompt tokens to compute beside running decodes. A prompt may delay decoding sequences
+// by a target time, or by a multiple of what decoding alone takes where that is more. Pieces of a
+// prompt are never so small that a token of them costs much more than one of a large piece: all
+// would wait longer through many small pieces than through few that exceed the target. Learns from
+// measured steps; reads no clock.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -19,7 +22,7 @@ class StepPacer {
   double PromptMs(int32_t n_decoding) const;
 
   // Prompt tokens to add to such a step, when they get this `share` of what prompts get. Never so
-  // few that a prompt stands still, even where decoding alone takes longer than the target.
+  // few that a prompt stands still, or that they cost much more than others.
   int32_t Chunk(int32_t n_decoding, double share = 1) const;
 
   // Duration of a step that only decodes `n_decoding` sequences, in milliseconds; 0 before the
@@ -27,9 +30,20 @@ class StepPacer {
   double DecodeMs(int32_t n_decoding) const;
 
  private:
+  // Pieces of up to 15, 31, 63, 127, 255 tokens, and of more.
+  static constexpr size_t kSizes = 6;
+
+  static size_t SizeOf(int32_t n_tokens);
+  // The smallest piece of a size.
+  static int32_t LeastOf(size_t size);
+  // The cost of a token in a piece of that size, or of the nearest one that was seen; 0 for none.
+  double TokenMs(size_t size) const;
+  // The smallest piece whose tokens cost little more than those of any other.
+  int32_t EfficientChunk() const;
+
   double target_ms_;
   // Of a step that only decodes, by how many; 0 where none was seen.
   std::vector<double> decode_ms_;
-  // Of one prompt token, 0 before the first.
-  double prefill_ms_ = 0;
+  // What one prompt token adds to a step, by the size of the piece; 0 where none was seen.
+  std::array<double, kSizes> token_ms_ = {};
 };

@@ -87,7 +87,8 @@ export const engineSettings = {
     at: 'engine.stepTargetMs',
     kind: integer({ min: 1, max: 60_000 }),
     fallback: 50,
-    summary: 'milliseconds by which a prompt may delay the next token of running streams',
+    summary:
+      'milliseconds by which a prompt may delay the next token of running streams; more where decoding alone takes longer, or where smaller pieces of the prompt would cost much more',
   }),
   STREAM_INTERVAL_MS: setting({
     at: 'engine.streamIntervalMs',
