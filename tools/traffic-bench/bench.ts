@@ -91,7 +91,7 @@ async function measureMix(mix: Mix, session: Session): Promise<void> {
       progress.update(0, `${mix.name}: starting the servers`);
       contestants.push(await start());
     }
-    for (const contestant of contestants) await warmUp(contestant, mix, options);
+    for (const contestant of contestants) await warmUp(contestant, options);
     let saturation: number | undefined;
     for (const wanted of options.arrivals) {
       const row = rowName(mix, wanted);
@@ -206,8 +206,9 @@ async function measure(
   return scoreOf(run);
 }
 
-async function warmUp(contestant: Contestant, mix: Mix, options: TrafficOptions): Promise<void> {
-  await measure(contestant, mix, {
+/** A short chat: whole conversations of some mixes take minutes. */
+async function warmUp(contestant: Contestant, options: TrafficOptions): Promise<void> {
+  await measure(contestant, mixOf('chat'), {
     seed: `${options.seed}/warm-up`,
     conversationCount: 2,
     arrivals: { kind: 'closed', userCount: 2 },

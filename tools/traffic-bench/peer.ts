@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { readGgufFileInfo } from 'node-llama-cpp';
 import { type ServerProcess, whenReady } from '../fixtures/server-process.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -55,10 +56,24 @@ export async function startLlamaServer(options: {
     ...['-m', options.modelPath, '--host', '127.0.0.1', '--port', String(port)],
     ...['-np', String(options.slotCount), '-c', String(options.slotCount * options.contextLength)],
     ...['-t', String(options.threadCount)],
+    ...(await contextFlags(options.modelPath, options.contextLength)),
   ];
   const child = spawn(path, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
   const address = `http://127.0.0.1:${port}`;
   return await whenReady(child, (line) => (/listening on http/.test(line) ? address : undefined));
+}
+
+/** It cuts a slot to the length that the model was trained for, and this server does not. */
+async function contextFlags(modelPath: string, contextLength: number): Promise<string[]> {
+  const { metadata } = await readGgufFileInfo(modelPath, {
+    sourceType: 'filesystem',
+    readTensorInfo: false,
+    logWarnings: false,
+  });
+  const { architecture } = metadata.general;
+  const shape = metadata[architecture] as { readonly context_length?: number } | undefined;
+  if (contextLength <= (shape?.context_length ?? 0)) return [];
+  return ['--override-kv', `${architecture}.context_length=int:${contextLength}`];
 }
 
 function freePort(): Promise<number> {
