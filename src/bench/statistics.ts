@@ -30,6 +30,11 @@ export function statsOf(values: readonly number[]): Stats {
   };
 }
 
+/** By nearest rank, as {@link statsOf}; NaN of an empty list. */
+export function percentileOf(values: readonly number[], percent: number): number {
+  return nearestRank(Float64Array.from(values).sort(), percent);
+}
+
 /** The mean of the two middle values of an even number; NaN of an empty list. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);

@@ -2,11 +2,13 @@
  * `npm run bench`: measures the engine and the server as ratios to a bare llama.cpp loop. The contestants take
  * turns within every round of one run, so a machine that slows down during the run slows all contestants.
  */
+
 import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Llama, LlamaModel } from 'node-llama-cpp';
 import { describeMachine } from '../../src/bench/machine.ts';
 import { createProgress, type Progress } from '../../src/bench/progress.ts';
+import { UsageError } from '../fixtures/bench-flags.ts';
 import { startLlama } from '../fixtures/start-llama.ts';
 import { type Contestant, checkCounts } from './contestants/contestant.ts';
 import { connectHttp } from './contestants/http.ts';
@@ -15,7 +17,7 @@ import { createNodeLlamaCpp } from './contestants/node-llama-cpp.ts';
 import { startOwnServer } from './contestants/own-server.ts';
 import { startRawLoop } from './contestants/raw-loop.ts';
 import { benchModel } from './model.ts';
-import { type BenchOptions, helpText, parseOptions, UsageError } from './options.ts';
+import { type BenchOptions, helpText, parseOptions } from './options.ts';
 import { PromptSource } from './prompts.ts';
 import {
   renderTable,

@@ -1,5 +1,6 @@
 /** Command line of `npm run bench`: options, defaults, help text. */
 import { parseArgs } from 'node:util';
+import { count, oneOf, UsageError } from '../fixtures/bench-flags.ts';
 import type { TensorType } from '../fixtures/gguf-writer.ts';
 import { type ShapeName, shapeNames } from './model.ts';
 
@@ -40,8 +41,6 @@ export interface BenchOptions {
   /** Pause before each measurement, so that the previous contestant's thread pools stop polling. */
   readonly settleMs: number;
 }
-
-export class UsageError extends Error {}
 
 export const helpText = `Usage: npm run bench -- [options]
 
@@ -131,16 +130,4 @@ function parse(argv: readonly string[]) {
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
   }
-}
-
-function count(flag: string, text: string, min = 1): number {
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value >= min) return value;
-  throw new UsageError(`${flag} takes whole numbers from ${min}, received "${text}"`);
-}
-
-function oneOf<T extends string>(flag: string, allowed: readonly T[], text: string): T {
-  const found = allowed.find((name) => name === text);
-  if (found !== undefined) return found;
-  throw new UsageError(`${flag} takes ${allowed.join(', ')}, received "${text}"`);
 }

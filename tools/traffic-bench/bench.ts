@@ -2,10 +2,12 @@
  * `npm run bench:traffic`: the traffic that people have, beside llama-server. The contestants take turns within every
  * round, and all receive the same requests.
  */
+
 import { statSync, writeFileSync } from 'node:fs';
 import { BenchClient } from '../../src/bench/client.ts';
 import { describeMachine } from '../../src/bench/machine.ts';
 import { createProgress, type Progress } from '../../src/bench/progress.ts';
+import { UsageError } from '../fixtures/bench-flags.ts';
 import { type ServerProcess, startGateway } from '../fixtures/server-process.ts';
 import { type Mix, mixOf } from './mixes.ts';
 import {
@@ -13,7 +15,6 @@ import {
   type OwnServer,
   parseOptions,
   type TrafficOptions,
-  UsageError,
   type WantedArrivals,
 } from './options.ts';
 import { startLlamaServer } from './peer.ts';

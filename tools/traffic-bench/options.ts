@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type ShapeName, shapeNames } from '../engine-bench/model.ts';
+import { count, oneOf, UsageError } from '../fixtures/bench-flags.ts';
 import { type MixName, mixNames } from './mixes.ts';
 import { type WeightName, weightNames } from './weights.ts';
 
@@ -37,8 +38,6 @@ export interface TrafficOptions {
   readonly jsonPath: string | undefined;
   readonly chartPath: string | undefined;
 }
-
-export class UsageError extends Error {}
 
 export const helpText = `Usage: npm run bench:traffic -- [options]
 
@@ -159,16 +158,4 @@ function ownServer(text: string): OwnServer {
 
 function list(text: string): string[] {
   return text.split(',').filter((item) => item !== '');
-}
-
-function count(flag: string, text: string): number {
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value >= 1) return value;
-  throw new UsageError(`${flag} takes whole numbers from 1, received "${text}"`);
-}
-
-function oneOf<T extends string>(flag: string, allowed: readonly T[], text: string): T {
-  const found = allowed.find((name) => name === text);
-  if (found !== undefined) return found;
-  throw new UsageError(`${flag} takes ${allowed.join(', ')}, received "${text}"`);
 }

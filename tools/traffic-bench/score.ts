@@ -1,4 +1,5 @@
 /** The numbers of a run that people feel. */
+import { percentileOf } from '../../src/bench/statistics.ts';
 import type { Sample, TrafficRun } from './traffic.ts';
 
 export interface Score {
@@ -35,12 +36,6 @@ export function scoreOf({ samples, seconds, failures }: TrafficRun): Score {
     requestCount: samples.length,
     failureCount: failures.length,
   };
-}
-
-/** By nearest rank; NaN of an empty list. */
-export function percentileOf(values: readonly number[], percent: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.max(1, Math.ceil((percent / 100) * sorted.length)) - 1] ?? Number.NaN;
 }
 
 function total(samples: readonly Sample[], of: (sample: Sample) => number): number {

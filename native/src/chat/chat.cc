@@ -27,14 +27,6 @@ bool HaveSameParameters(const std::vector<common_chat_tool>& some,
                             &common_chat_tool::parameters);
 }
 
-// Some vocabularies put a blank before the first token of a text.
-void DropLeadingSpace(std::string_view text, const Model& model, std::vector<llama_token>* tokens) {
-  if (tokens->empty() || text.starts_with(' ')) return;
-  std::string first;
-  model.AppendPiece(tokens->front(), true, &first);
-  if (first.starts_with(' ')) tokens->erase(tokens->begin());
-}
-
 }  // namespace
 
 Chat::Chat(const Model* model, const std::string& template_override)
@@ -58,7 +50,7 @@ Prompt Chat::Prepare(const std::string& request_text) const {
   Tokenize(rendered.prompt, mark, true, &prompt.tokens);
   if (prompt.tokens.empty()) throw std::runtime_error("the rendered prompt has no tokens");
   Tokenize(rendered.generation_prompt, mark, false, &prompt.header);
-  DropLeadingSpace(rendered.generation_prompt, *model_, &prompt.header);
+  DropAddedBlank(*model_, rendered.generation_prompt, &prompt.header);
   rendered.grammar = WithoutMarks(rendered.grammar, mark);
   rendered.parser = WithoutMarks(rendered.parser, mark);
   rendered.generation_prompt = WithoutMarks(rendered.generation_prompt, mark);

@@ -19,11 +19,8 @@ bool CanBeginWith(const Model& model, const std::string& grammar, const std::str
   const llama_sampler_ptr sampler(
       llama_sampler_init_grammar(llama_model_get_vocab(model.get()), grammar.c_str(), "root"));
   if (!sampler) return false;
-  // Some vocabularies put a blank before the first token of a text.
   std::vector<llama_token> tokens = model.Tokenize(text, false);
-  std::string first;
-  if (!tokens.empty()) model.AppendPiece(tokens[0], true, &first);
-  if (first.starts_with(' ') && !text.starts_with(' ')) tokens.erase(tokens.begin());
+  DropAddedBlank(model, text, &tokens);
   try {
     for (const llama_token token : tokens) {
       // llama.cpp ends the process over an end of generation that its grammar does not allow.
@@ -37,6 +34,13 @@ bool CanBeginWith(const Model& model, const std::string& grammar, const std::str
 }
 
 }  // namespace
+
+void DropAddedBlank(const Model& model, std::string_view text, std::vector<llama_token>* tokens) {
+  if (tokens->empty() || text.starts_with(' ')) return;
+  std::string first;
+  model.AppendPiece(tokens->front(), true, &first);
+  if (first.starts_with(' ')) tokens->erase(tokens->begin());
+}
 
 std::optional<std::string> FittingHeader(const Model& model, const common_chat_params& rendered,
                                          const common_chat_templates_inputs& inputs,

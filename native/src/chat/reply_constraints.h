@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "chat/prompt.h"
@@ -16,6 +17,9 @@ class Model;
 // The grammar of a rendered chat, as strict as `inputs` ask for.
 std::string ReplyGrammar(const common_chat_params& rendered,
                          const common_chat_templates_inputs& inputs);
+
+// Removes the blank that some vocabularies put before the first token of `text`.
+void DropAddedBlank(const Model& model, std::string_view text, std::vector<llama_token>* tokens);
 
 // Of `headers`, in their order, the first one with which the grammar of `rendered` can begin. None
 // where there is no such header.

@@ -50,8 +50,8 @@ int32_t StepPacer::Chunk(int32_t n_decoding, double share) const {
     if (token_ms == 0) return kMinChunk;
     const auto n = static_cast<int32_t>(std::min(ms / token_ms, kMaxChunk));
     if (n < LeastOf(size)) continue;
-    const int32_t n_most = size + 1 < kSizes ? LeastOf(size + 1) - 1 : n;
-    return std::max(std::min(n, n_most), EfficientChunk());
+    const int32_t n_max = size + 1 < kSizes ? LeastOf(size + 1) - 1 : n;
+    return std::max(std::min(n, n_max), EfficientChunk());
   }
   return std::max(kMinChunk, EfficientChunk());
 }

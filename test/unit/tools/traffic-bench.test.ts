@@ -2,11 +2,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { percentileOf } from '../../../src/bench/statistics.ts';
+import { UsageError } from '../../../tools/fixtures/bench-flags.ts';
 import { mixNames, mixOf } from '../../../tools/traffic-bench/mixes.ts';
-import { parseOptions, UsageError } from '../../../tools/traffic-bench/options.ts';
+import { parseOptions } from '../../../tools/traffic-bench/options.ts';
 import { ratioOf, renderChart, renderTable } from '../../../tools/traffic-bench/report.ts';
 import { type MeasuredRun, SavedRuns } from '../../../tools/traffic-bench/saved-runs.ts';
-import { percentileOf, type Score, scoreOf } from '../../../tools/traffic-bench/score.ts';
+import { type Score, scoreOf } from '../../../tools/traffic-bench/score.ts';
 
 const score: Score = {
   tokensPerSecond: 10,
