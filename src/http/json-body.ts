@@ -2,6 +2,7 @@
 import type { FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { GatewayError } from '../core/errors.ts';
+import { nestsDeeper } from '../core/nesting.ts';
 import { isDeclaredJson, notJson } from './body-type.ts';
 import { jsonText } from './json-text.ts';
 
@@ -35,7 +36,7 @@ export const jsonBody = fp(async (app) => {
         done(isDeclaredJson(request) ? invalidJson(text, error) : notJson(error));
         return;
       }
-      if (isTooDeep(value)) {
+      if (nestsDeeper(value, maxDepth)) {
         done(tooDeep());
         return;
       }
@@ -47,16 +48,6 @@ export const jsonBody = fp(async (app) => {
 
 /** Readers of a body are recursive. Free-form parts of it have a limit of their own, see `checkDepth`. */
 const maxDepth = 256;
-
-function isTooDeep(value: unknown, level = 1): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  if (level > maxDepth) return true;
-  if (Array.isArray(value)) return value.some((each) => isTooDeep(each, level + 1));
-  for (const name in value) {
-    if (isTooDeep((value as Record<string, unknown>)[name], level + 1)) return true;
-  }
-  return false;
-}
 
 function tooDeep(): GatewayError {
   return new GatewayError('invalid_value', {

@@ -1,4 +1,5 @@
 import { GatewayError } from '../../core/errors.ts';
+import { nestsDeeper } from '../../core/nesting.ts';
 
 export function missing(param: string): GatewayError {
   return new GatewayError('missing_required_parameter', {
@@ -20,11 +21,7 @@ const maxDepth = 64;
 
 /** @throws {GatewayError} `invalid_value` when a free-form value is nested too deeply */
 export function checkDepth(value: unknown, param: string): void {
-  const isTooDeep = (inner: unknown, level: number): boolean =>
-    typeof inner === 'object' &&
-    inner !== null &&
-    (level > maxDepth || Object.values(inner).some((each) => isTooDeep(each, level + 1)));
-  if (isTooDeep(value, 1)) {
+  if (nestsDeeper(value, maxDepth)) {
     throw new GatewayError('invalid_value', {
       param,
       message: `\`${param}\` is nested more than ${maxDepth} levels deep.`,
