@@ -64,6 +64,8 @@ export async function loadModel(source: ModelSource, options: LoadOptions): Prom
     signal.throwIfAborted();
     const addon = options.loadAddon(llama.gpu);
     if (llama.gpu === 'cuda') checkCudaKernels(addon.cudaDriver(), openCudaBuild(), logger);
+    // Before the weights, which some kernels of ggml would lay out anew.
+    if (engine.cpuKernels) installCpuKernels(addon, logger);
     const freeRamBytes = availableMemoryBytes();
     // The draft model comes first, because the model takes all the GPU memory that is left.
     const draft =
@@ -73,7 +75,6 @@ export async function loadModel(source: ModelSource, options: LoadOptions): Prom
     const model = await loadWeights(backend, source, options);
     owned.push(model);
     await logOffload(model, logger);
-    if (engine.cpuKernels) installCpuKernels(addon, logger);
     const weights = { model, draft, source, engine, limits: addon.limits };
     const fit = await fitToMemory(weights, freeRamBytes);
     for (const { level, message } of fit.notes) logger[level](message);
@@ -121,5 +122,6 @@ function chatTemplateOf({ fileInfo }: LlamaModel): string | undefined {
 /** The kernels help beside a GPU too: for the layers that do not fit it. */
 function installCpuKernels(addon: Addon, logger: Logger): void {
   const instructions = addon.installCpuKernels();
-  if (instructions !== null) logger.debug({ instructions }, 'kernels for Q8_0 weights installed');
+  if (instructions !== null)
+    logger.debug({ instructions }, 'kernels for quantized weights installed');
 }

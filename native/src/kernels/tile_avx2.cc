@@ -1,0 +1,17 @@
+// The kernels for AVX2.
+#include "kernels/tile.h"
+
+// Where cpu_kernels.cc can make use of them.
+#if defined(__linux__) && defined(__x86_64__)
+
+#include <immintrin.h>
+
+#include <cstring>
+
+#define TILE_TARGET __attribute__((target("avx2,fma,f16c")))
+#define TILE_DOTS "kernels/dots_avx2.inc"
+#include "kernels/tile_kernel.inc"
+
+const TileKernel kAvx2Tiles = {"AVX2", kUnpack, kMultiply, kMultiplyRows, Pack};
+
+#endif

@@ -1,0 +1,171 @@
+#include "kernels/tile_matmul.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/tile.h"
+
+// Where cpu_kernels.cc can make use of them.
+#if defined(__linux__) && defined(__x86_64__)
+
+namespace {
+
+// Vectors are loaded from aligned addresses.
+constexpr size_t kAlignment = 32;
+
+// Blocks of a tile at a time, so that it stays in the first cache beside a group of inputs.
+constexpr size_t kTileBlocks = 32;
+
+// Every processor with these has F16C, for which older compilers have no name here.
+bool HasAvx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+
+bool HasVnni() {
+  return HasAvx2() && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vnni");
+}
+
+size_t NumGroups(size_t n_inputs) {
+  return (n_inputs + TileKernel::kMaxGroup - 1) / TileKernel::kMaxGroup;
+}
+
+// Inputs are divided into groups of equal size, or one less.
+size_t FirstOfGroup(size_t n_inputs, size_t group) {
+  return n_inputs * group / NumGroups(n_inputs);
+}
+
+InputGroup GroupAt(const TileProduct& product, size_t group) {
+  const size_t first = FirstOfGroup(product.n_inputs, group);
+  const auto address = reinterpret_cast<uintptr_t>(product.work);
+  std::byte* aligned = product.work + (kAlignment - address % kAlignment) % kAlignment;
+  const size_t n_all = product.n_inputs * product.n_blocks;
+  const size_t n_before = first * product.n_blocks;
+  auto* floats = reinterpret_cast<float*>(aligned + n_all * kBlockValues) + n_before;
+  return {
+      .n_inputs = FirstOfGroup(product.n_inputs, group + 1) - first,
+      .values = reinterpret_cast<int8_t*>(aligned) + n_before * kBlockValues,
+      .scales = floats,
+      .sums = floats + n_all,
+      .half_sums = {floats + 2 * n_all, floats + 3 * n_all},
+      .integer_sums = reinterpret_cast<int32_t*>(floats + 4 * n_all),
+  };
+}
+
+InputPlace PlaceOf(const TileProduct& product, size_t input) {
+  if (product.places != nullptr) return product.places[input];
+  return {product.inputs + input * product.input_stride,
+          product.outputs + input * product.output_stride};
+}
+
+using RowPointers = std::array<const uint8_t*, kTileRows>;
+
+const uint8_t* AddressOf(const TileProduct& product, size_t row, size_t block) {
+  const FormatLayout& layout = LayoutOf(product.format);
+  return reinterpret_cast<const uint8_t*>(product.weights) + row * product.row_bytes +
+         block / layout.record_blocks * layout.record_bytes;
+}
+
+// Rows that the last tile lacks are its last one once more.
+RowPointers RowsOf(const TileProduct& product, size_t tile, size_t block) {
+  RowPointers rows;
+  for (size_t r = 0; r < kTileRows; ++r) {
+    rows[r] = AddressOf(product, std::min(tile * kTileRows + r, product.n_rows - 1), block);
+  }
+  return rows;
+}
+
+// The weights of the next tile, in the order of their addresses. Behind the last tile they are
+// beyond the matrix, which no prefetch minds.
+const uint8_t* NextOf(const TileProduct& product, size_t tile, size_t block) {
+  const uint8_t* next = AddressOf(product, (tile + 1) * kTileRows, 0);
+  return next + kTileRows * (AddressOf(product, 0, block) - AddressOf(product, 0, 0));
+}
+
+// Calls multiply(outputs, stride) with memory for eight rows of each input of a group: with the
+// outputs themselves, or with a copy where they are fewer or not equally far apart.
+template <typename Multiply>
+void ToOutputs(const TileProduct& product, size_t tile, size_t group, bool continues,
+               Multiply multiply) {
+  const size_t first_row = tile * kTileRows;
+  const size_t n_rows = std::min(kTileRows, product.n_rows - first_row);
+  const size_t first = FirstOfGroup(product.n_inputs, group);
+  const size_t n_inputs = FirstOfGroup(product.n_inputs, group + 1) - first;
+  if (n_rows == kTileRows && product.places == nullptr) {
+    multiply(PlaceOf(product, first).outputs + first_row, product.output_stride);
+    return;
+  }
+  std::array<std::array<float, kTileRows>, TileKernel::kMaxGroup> copy;
+  for (size_t i = 0; continues && i < n_inputs; ++i) {
+    std::copy_n(PlaceOf(product, first + i).outputs + first_row, n_rows, copy[i].data());
+  }
+  multiply(copy[0].data(), kTileRows);
+  for (size_t i = 0; i < n_inputs; ++i) {
+    std::copy_n(copy[i].data(), n_rows, PlaceOf(product, first + i).outputs + first_row);
+  }
+}
+
+}  // namespace
+
+std::array<const TileKernel*, 3> TileKernels() {
+  if (HasVnni()) return {&kVnniTiles, &kAvx2Tiles, nullptr};
+  if (HasAvx2()) return {&kAvx2Tiles, nullptr, nullptr};
+  return {};
+}
+
+const char* NameOf(const TileKernel& kernel) { return kernel.name; }
+
+size_t TileWorkBytes(size_t n_blocks, size_t n_inputs) {
+  return kAlignment + n_inputs * n_blocks * (kBlockValues + 5 * sizeof(float));
+}
+
+void PackInputs(const TileKernel& kernel, const TileProduct& product, size_t first, size_t end) {
+  for (size_t g = 0; g < NumGroups(product.n_inputs); ++g) {
+    const InputGroup group = GroupAt(product, g);
+    const size_t first_input = FirstOfGroup(product.n_inputs, g);
+    for (size_t i = 0; i < group.n_inputs; ++i) {
+      const float* input = PlaceOf(product, first_input + i).values;
+      for (size_t b = first; b < end; ++b) kernel.pack(input + b * kBlockValues, b, i, group);
+    }
+  }
+}
+
+void MultiplyTiles(const TileKernel& kernel, const TileProduct& product, size_t first, size_t end) {
+  const auto format = static_cast<size_t>(product.format);
+  const size_t n_groups = NumGroups(product.n_inputs);
+  alignas(64) std::array<TileBlock, kTileBlocks> tile;
+  for (size_t t = first; t < end; ++t) {
+    if (product.n_inputs <= TileKernel::kMaxRowInputs) {
+      const auto multiply = kernel.multiply_rows[format][product.n_inputs - 1];
+      for (size_t b = 0; b < product.n_blocks; b += TileKernel::kRowBlocks) {
+        const size_t n_blocks = std::min(TileKernel::kRowBlocks, product.n_blocks - b);
+        const RowPointers rows = RowsOf(product, t, b);
+        const InputGroup group = GroupAt(product, 0);
+        ToOutputs(product, t, 0, b > 0, [&](float* outputs, size_t stride) {
+          multiply(rows.data(), n_blocks, group, b, b > 0, outputs, stride);
+        });
+      }
+      continue;
+    }
+    const auto& multiply = kernel.multiply[static_cast<size_t>(kTileKinds[format])];
+    for (size_t b = 0; b < product.n_blocks; b += kTileBlocks) {
+      const size_t n_blocks = std::min(kTileBlocks, product.n_blocks - b);
+      kernel.unpack[format](RowsOf(product, t, b).data(), n_blocks, NextOf(product, t, b),
+                            tile.data());
+      for (size_t g = 0; g < n_groups; ++g) {
+        const InputGroup group = GroupAt(product, g);
+        ToOutputs(product, t, g, b > 0, [&](float* outputs, size_t stride) {
+          multiply[group.n_inputs - 1](tile.data(), n_blocks, group, b, b > 0, outputs, stride);
+        });
+      }
+    }
+  }
+}
+
+#else
+
+std::array<const TileKernel*, 3> TileKernels() { return {}; }
+const char* NameOf(const TileKernel&) { return ""; }
+size_t TileWorkBytes(size_t, size_t) { return 0; }
+void PackInputs(const TileKernel&, const TileProduct&, size_t, size_t) {}
+void MultiplyTiles(const TileKernel&, const TileProduct&, size_t, size_t) {}
+
+#endif

@@ -1,0 +1,17 @@
+// The kernels for AVX-512 VNNI.
+#include "kernels/tile.h"
+
+// Where cpu_kernels.cc can make use of them.
+#if defined(__linux__) && defined(__x86_64__)
+
+#include <immintrin.h>
+
+#include <cstring>
+
+#define TILE_TARGET __attribute__((target("avx512vnni,avx512vl,avx512f,avx512bw,avx2,fma,f16c")))
+#define TILE_DOTS "kernels/dots_vnni.inc"
+#include "kernels/tile_kernel.inc"
+
+const TileKernel kVnniTiles = {"AVX-512 VNNI", kUnpack, kMultiply, kMultiplyRows, Pack};
+
+#endif
