@@ -28,6 +28,7 @@ const translations: readonly (readonly [names: string, Translation])[] = [
   ['-fa --flash-attn', { setting: 'FLASH_ATTENTION' }],
   ['-ctk --cache-type-k', { setting: 'CACHE_TYPE_K' }],
   ['-ctv --cache-type-v', { setting: 'CACHE_TYPE_V' }],
+  ['-cram --cache-ram', { setting: 'CACHE_RAM' }],
   ['-kvu --kv-unified', { means: { KV_LAYOUT: 'unified' } }],
   ['--pooling', { setting: 'POOLING' }],
   ['--chat-template', { setting: 'CHAT_TEMPLATE' }],

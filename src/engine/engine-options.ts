@@ -46,6 +46,8 @@ export interface EngineOptions {
    * It takes the memory of one more slot, and is used on a CPU with a split KV cache of two slots or more.
    */
   readonly backgroundPrefill?: boolean;
+  /** Memory of the host, beside the KV cache, for prefixes that leave it, in bytes; default 0. */
+  readonly storedBytes?: number;
   /** Default: no speculative decoding. */
   readonly speculative?: SpeculativeOptions | undefined;
   /** Jinja text that replaces the model's own chat template. */

@@ -67,6 +67,13 @@ export const engineStatistics = [
     help: 'Sequences that found a part of their prompt in the prefix cache.',
   },
   {
+    name: 'restoredPrefixCount',
+    kind: 'counter',
+    unit: 'count',
+    series: 'gateway_restored_prefixes_total',
+    help: 'Prefixes that came back to the KV cache from the memory of CACHE_RAM.',
+  },
+  {
     name: 'decodeCallCount',
     kind: 'counter',
     unit: 'count',
@@ -160,5 +167,19 @@ export const engineStatistics = [
     unit: 'count',
     series: 'gateway_kept_prefixes',
     help: 'Prefixes of finished sequences in the cache.',
+  },
+  {
+    name: 'storedTokenCount',
+    kind: 'gauge',
+    unit: 'count',
+    series: 'gateway_stored_tokens',
+    help: 'Tokens of prefixes that left the KV cache for the memory of CACHE_RAM.',
+  },
+  {
+    name: 'storedPrefixCount',
+    kind: 'gauge',
+    unit: 'count',
+    series: 'gateway_stored_prefixes',
+    help: 'Prefixes in the memory of CACHE_RAM.',
   },
 ] as const;

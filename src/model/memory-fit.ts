@@ -23,6 +23,9 @@ import { availableMemoryBytes } from './machine.ts';
 import { hasStates, MemoryEstimate, total } from './memory-estimate.ts';
 import type { ModelSource } from './source.ts';
 
+/** Maximum memory for prefixes that leave the KV cache, unless a setting says more, in bytes. */
+const maxStoredBytes = 8 * 2 ** 30;
+
 /** Memory left for the operating system and for errors of the estimates, in bytes. */
 const ramReserveBytes = 256 * 2 ** 20;
 
@@ -30,6 +33,8 @@ const ramReserveBytes = 256 * 2 ** 20;
 export interface ModelFit extends EngineFit {
   /** True if a second context for long prompts fits too. */
   readonly backgroundPrefill: boolean;
+  /** Memory of the host for prefixes that leave the KV cache. */
+  readonly storedBytes: number;
 }
 
 /** A model in memory, with everything that decides about its memory. */
@@ -67,7 +72,7 @@ export async function fitToMemory(weights: LoadedWeights, freeRamBytes: number):
       free,
       estimate: (shape) => memory.embedding(model, { ...embedding, ...shape }),
     });
-    return { ...fit, backgroundPrefill: false };
+    return { ...fit, backgroundPrefill: false, storedBytes: 0 };
   }
   const reservesEmbeddings = expectsEmbeddings(engine.pooling, embedding);
   const estimate = async (shape: ContextShape) => {
@@ -85,20 +90,31 @@ export async function fitToMemory(weights: LoadedWeights, freeRamBytes: number):
     free,
     estimate,
   });
-  return fitBackgroundPrefill(fit, weights, memory, async (extra) =>
-    fits(total([await estimate(fit), extra]), free),
+  const needed = await estimate(fit);
+  const background = await fitBackgroundPrefill(fit, weights, memory, (extra) =>
+    fits(total([needed, extra]), free),
   );
+  const ramBytes = total([needed, background.extra]).ramBytes;
+  return { ...background.fit, storedBytes: storedBytesOf(engine, free.ramBytes - ramBytes) };
 }
 
-/** Adds background prefill where it is wanted and its context fits. */
+/** The setting, else a part of what nothing else needs. */
+function storedBytesOf({ cacheRamMib }: EngineConfig, unusedBytes: number): number {
+  if (cacheRamMib !== undefined) return cacheRamMib * 2 ** 20;
+  return Math.max(0, Math.min(maxStoredBytes, Math.floor(unusedBytes / 4)));
+}
+
+const nothing: MemoryAmounts = { ramBytes: 0, vramBytes: 0 };
+
+/** Adds background prefill where it is wanted and its context fits, and says what it takes. */
 async function fitBackgroundPrefill(
   fit: EngineFit,
   { model, engine, limits }: LoadedWeights,
   memory: MemoryEstimate,
-  fitsToo: (extra: MemoryAmounts) => Promise<boolean>,
-): Promise<ModelFit> {
+  fitsToo: (extra: MemoryAmounts) => boolean,
+): Promise<{ fit: EngineFit & Pick<ModelFit, 'backgroundPrefill'>; extra: MemoryAmounts }> {
   if (!keepsEveryTokenInRam(model) || !wantsBackgroundPrefill(fit, engine)) {
-    return { ...fit, backgroundPrefill: false };
+    return { fit: { ...fit, backgroundPrefill: false }, extra: nothing };
   }
   const ramOf = async (length: number) => {
     const shape = { slotCount: 1, contextLength: length, kvTokenCount: length };
@@ -108,9 +124,10 @@ async function fitBackgroundPrefill(
   const isWhole = rotatesByContext(model);
   const ramBytes = await backgroundPrefillBytes(contextLength, isWhole, limits, ramOf);
   const extra = { ramBytes, vramBytes: 0 };
-  if (await fitsToo(extra)) return { ...fit, backgroundPrefill: true };
+  if (fitsToo(extra)) return { fit: { ...fit, backgroundPrefill: true }, extra };
   const message = `BACKGROUND_PREFILL has no effect: ${amounts(extra)} more are not free`;
-  return { ...fit, backgroundPrefill: false, notes: [...fit.notes, { level: 'info', message }] };
+  const notes = [...fit.notes, { level: 'info' as const, message }];
+  return { fit: { ...fit, backgroundPrefill: false, notes }, extra: nothing };
 }
 
 /** How the model embeds, with a memory check where no memory was reserved. */

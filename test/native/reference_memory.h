@@ -18,6 +18,10 @@ class ReferenceMemory {
 
   void Apply(const std::vector<CacheEdit>& edits) {
     for (const CacheEdit& edit : edits) {
+      if (edit.kind == CacheEdit::Kind::kDiscard) {
+        REQUIRE(stored_.erase(edit.stored_id) == 1);
+        continue;
+      }
       auto& cells = ids_[edit.id];
       switch (edit.kind) {
         case CacheEdit::Kind::kCopy: {
@@ -46,6 +50,23 @@ class ReferenceMemory {
         case CacheEdit::Kind::kClear:
           REQUIRE(!cells.empty());
           cells.clear();
+          break;
+        case CacheEdit::Kind::kStore: {
+          REQUIRE(static_cast<int32_t>(cells.size()) == edit.n_tokens);
+          REQUIRE(stored_.emplace(edit.stored_id, cells).second);
+          int32_t n_stored = 0;
+          for (const auto& [id, stored] : stored_) n_stored += static_cast<int32_t>(stored.size());
+          REQUIRE(n_stored <= limits_.max_stored_tokens);
+          break;
+        }
+        case CacheEdit::Kind::kRestore: {
+          REQUIRE(cells.empty());
+          const auto& source = stored_.at(edit.stored_id);
+          REQUIRE(edit.n_tokens <= static_cast<int32_t>(source.size()));
+          for (int32_t i = 0; i < edit.n_tokens; ++i) cells.push_back(NewCell(*source[i]));
+          break;
+        }
+        case CacheEdit::Kind::kDiscard:
           break;
       }
     }
@@ -89,4 +110,6 @@ class ReferenceMemory {
 
   CacheLimits limits_;
   std::map<CacheId, std::vector<Cell>> ids_;
+  // What was stored has no cells: these are copies of them.
+  std::map<StoredId, std::vector<Cell>> stored_;
 };

@@ -47,6 +47,7 @@ class RandomTraffic {
     REQUIRE((n_in_background_ > 0) == (limits_.max_background_tokens > 0));
     REQUIRE((n_side_by_side_ > 0) == (limits_.max_background_sequences > 1));
     REQUIRE(n_found_ > 0);
+    REQUIRE((n_restored_ > 0) == (limits_.cache.max_stored_tokens > 0));
     REQUIRE((scheduler_.n_moved() > 0) == (limits_.max_compaction_moves > 0));
     // A sequence arrives every third step.
     REQUIRE(scheduler_.n_moved() < static_cast<uint64_t>(n_steps) / 2);
@@ -140,6 +141,9 @@ class RandomTraffic {
     if (Below(20) == 0) ChangeSomething();
     const StepPlan plan = scheduler_.Plan();
     memory_.Apply(plan.edits);
+    for (const CacheEdit& edit : plan.edits) {
+      n_restored_ += edit.kind == CacheEdit::Kind::kRestore ? 1 : 0;
+    }
     REQUIRE(memory_.n_cells() == scheduler_.cache().n_used());
     int32_t n_tokens = 0;
     int32_t n_rows = 0;
@@ -276,6 +280,7 @@ class RandomTraffic {
   Token next_token_ = 10'000;
   int n_finished_ = 0;
   int n_found_ = 0;
+  int n_restored_ = 0;
   int n_accepted_ = 0;
   int n_in_background_ = 0;
   int n_side_by_side_ = 0;
@@ -318,6 +323,26 @@ TEST_CASE("random traffic on a split cache whose sequences move together") {
     limits.cache.drops_to_move = max_swap_tokens == 0;
     RandomTraffic(limits, RandomSeed()).Run(RandomSteps() / 2);
   }
+}
+
+TEST_CASE("random traffic on a split cache whose evicted prefixes are stored") {
+  SchedulerLimits limits = Limits();
+  limits.max_compaction_moves = 6;
+  limits.cache = {.n_ids = 6,
+                  .n_cells = 6 * 300,
+                  .shares_cells = false,
+                  .min_copy_tokens = 32,
+                  .max_stored_tokens = 600,
+                  .max_swap_tokens = 300};
+  CAPTURE(RandomSeed());
+  RandomTraffic(limits, RandomSeed()).Run(RandomSteps() / 2);
+}
+
+TEST_CASE("random traffic on a unified cache whose evicted prefixes are stored") {
+  SchedulerLimits limits = Limits();
+  limits.cache.max_stored_tokens = 600;
+  CAPTURE(RandomSeed());
+  RandomTraffic(limits, RandomSeed()).Run(RandomSteps() / 2);
 }
 
 TEST_CASE("random traffic with a background prefill") {

@@ -33,7 +33,7 @@ TEST_CASE("an edit that the memory refused costs the sequence its prefix and not
   const StepPlan plan = scheduler.Plan();
   REQUIRE(plan.edits.size() == 1);
   REQUIRE(plan.work[0].first == 40);
-  scheduler.EditFailed(plan.edits[0].id);
+  scheduler.EditFailed(plan.edits[0]);
   scheduler.CheckIntegrity();
   CHECK(RunStep(&scheduler).work[0].first == 0);
 }

@@ -158,20 +158,22 @@ void Engine::Draft() {
 // A copy from an id that a failed edit has emptied fails as well.
 bool Engine::EditMemory(const StepPlan& plan) {
   if (background_runner_) background_runner_->Follow(plan);
-  std::vector<CacheId> emptied;
+  std::vector<CacheEdit> failed;
   for (const CacheEdit& edit : plan.edits) {
     const bool from_nothing = edit.kind == CacheEdit::Kind::kCopy &&
-                              std::ranges::find(emptied, edit.source) != emptied.end();
-    if (!from_nothing && context_->Apply(edit)) continue;
-    emptied.push_back(edit.id);
-    if (edit.kind == CacheEdit::Kind::kSwap) emptied.push_back(edit.source);
+                              std::ranges::any_of(failed, [&](const CacheEdit& each) {
+                                return each.Changes(edit.source);
+                              });
+    if (from_nothing || !context_->Apply(edit)) failed.push_back(edit);
   }
   context_->EndCopies();
-  for (const CacheId id : emptied) {
-    context_->Apply({CacheEdit::Kind::kClear, id});
-    scheduler_->EditFailed(id);
+  for (const CacheEdit& edit : failed) {
+    context_->Apply({CacheEdit::Kind::kClear, edit.id});
+    if (edit.kind == CacheEdit::Kind::kSwap)
+      context_->Apply({CacheEdit::Kind::kClear, edit.source});
+    scheduler_->EditFailed(edit);
   }
-  return emptied.empty();
+  return failed.empty();
 }
 
 bool Engine::Decode(const StepPlan& plan) {

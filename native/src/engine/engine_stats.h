@@ -37,6 +37,7 @@ struct EngineStats {
   uint64_t n_prefix_hits = 0;
   uint64_t n_preempted = 0;
   uint64_t n_moved = 0;
+  uint64_t n_restored = 0;
   uint64_t n_drafts = 0;
   uint64_t n_drafted_tokens = 0;
   uint64_t n_accepted_tokens = 0;
@@ -47,6 +48,8 @@ struct EngineStats {
   int32_t n_used_kv_tokens = 0;
   int32_t n_cached_kv_tokens = 0;
   int32_t n_cached_prefixes = 0;
+  int32_t n_stored_tokens = 0;
+  int32_t n_stored_prefixes = 0;
 
   // Calls visit(statistic, member) for each statistic, in the order of /metrics.
   template <class Visitor>
@@ -84,6 +87,9 @@ struct EngineStats {
     visit({"prefixHitCount", kCounter, kCount, "gateway_prefix_cache_hit_sequences_total",
            "Sequences that found a part of their prompt in the prefix cache."},
           n_prefix_hits);
+    visit({"restoredPrefixCount", kCounter, kCount, "gateway_restored_prefixes_total",
+           "Prefixes that came back to the KV cache from the memory of CACHE_RAM."},
+          n_restored);
     visit({"decodeCallCount", kCounter, kCount, nullptr, "Calls of llama_decode."}, n_decode_calls);
     visit({"prefilledTokenCount", kCounter, kCount, nullptr,
            "Prompt tokens computed, each counted once."},
@@ -119,5 +125,11 @@ struct EngineStats {
     visit({"cachedPrefixCount", kGauge, kCount, "gateway_kept_prefixes",
            "Prefixes of finished sequences in the cache."},
           n_cached_prefixes);
+    visit({"storedTokenCount", kGauge, kCount, "gateway_stored_tokens",
+           "Tokens of prefixes that left the KV cache for the memory of CACHE_RAM."},
+          n_stored_tokens);
+    visit({"storedPrefixCount", kGauge, kCount, "gateway_stored_prefixes",
+           "Prefixes in the memory of CACHE_RAM."},
+          n_stored_prefixes);
   }
 };

@@ -49,7 +49,10 @@ void Statistics::Publish(const Scheduler* scheduler) {
   counted_.n_cached_kv_tokens =
       scheduler != nullptr ? scheduler->cache().n_used() - counted_.n_used_kv_tokens : 0;
   counted_.n_cached_prefixes = scheduler != nullptr ? scheduler->cache().n_prefixes() : 0;
+  counted_.n_stored_tokens = scheduler != nullptr ? scheduler->cache().stored().n_tokens() : 0;
+  counted_.n_stored_prefixes = scheduler != nullptr ? scheduler->cache().stored().n_prefixes() : 0;
   if (scheduler != nullptr) {
+    counted_.n_restored = scheduler->cache().n_restored();
     counted_.n_preempted = scheduler->n_preempted();
     counted_.n_moved = scheduler->n_moved();
   }

@@ -17,6 +17,8 @@ constexpr int32_t kContextPadding = 256;  // llama.cpp pads contexts to this man
 // can be copied. This is the share of the context that costs about as much to compute.
 constexpr int32_t kSplitCopyPart = 64;
 constexpr int32_t kMinSplitCopy = 64;
+// More than any memory holds, and less than the books can count.
+constexpr double kMaxStoredTokens = 1 << 30;
 
 // The share of a unified cache that cached prefixes may fill, unless one whole context is more. A
 // step pays for every cell in use, even if it skips the cell: on a CPU with flash attention about
@@ -89,6 +91,7 @@ int32_t Padded(int32_t n) { return (n + kContextPadding - 1) / kContextPadding *
 Context::Context(const ContextOptions& options, const std::atomic<bool>* aborting)
     : n_ctx_(options.n_ctx),
       n_cells_(options.n_kv_tokens),
+      stored_bytes_(options.stored_bytes),
       max_logprob_rows_(MaxLogprobRows(options.model)),
       n_window_(llama_model_n_swa(options.model)),
       copies_long_(options.background_prefill),
@@ -193,6 +196,10 @@ CacheLimits Context::cache_limits() const {
     limits.min_copy_tokens = 1;
   } else {
     limits.min_copy_tokens = std::max(kMinSplitCopy, copies_cells_ ? 0 : n_ctx_ / kSplitCopyPart);
+  }
+  if (stores_cells()) {
+    const double n_tokens = stored_bytes_ / static_cast<double>(cell_bytes_);
+    limits.max_stored_tokens = static_cast<int32_t>(std::min(n_tokens, kMaxStoredTokens));
   }
   if (n_window_ > 0) {
     limits.can_cut = [this](CacheId id, int32_t n_tokens) { return CanCut(id, n_tokens); };

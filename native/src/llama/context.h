@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "core/cell_bytes.h"
@@ -36,6 +37,8 @@ struct ContextOptions : ComputeOptions {
   int32_t n_ubatch = 512;
   // Draft tokens of a batch, whose logits are kept beside one of each slot.
   int32_t n_drafted = 0;
+  // Bytes of the host's memory for prefixes that leave the cache.
+  double stored_bytes = 0;
   // Whether long prompts may be computed in a context of their own, where that helps.
   bool background_prefill = false;
 
@@ -49,6 +52,7 @@ struct ContextOptions : ComputeOptions {
     visit("kvLayout", &kv_layout);
     visit("batchSize", &n_batch);
     visit("ubatchSize", &n_ubatch);
+    visit("storedBytes", &stored_bytes);
     visit("backgroundPrefill", &background_prefill);
   }
 };
@@ -77,6 +81,8 @@ class Context {
   // Whether cells can come from another context and go to it: they lie in the host's memory, and
   // each sequence has its own.
   bool moves_cells() const { return copies_cells_; }
+  // Whether the cells of a sequence can be read and written back later, whole or in front.
+  bool stores_cells() const { return cuts_ && n_window_ == 0; }
   // Whether llama.cpp makes copies with the next Decode. Until then no cells can be moved.
   bool has_pending_copies() const { return has_pending_copies_; }
   // Reads the cells of a sequence. False when they cannot be read.
@@ -121,6 +127,8 @@ class Context {
   bool Copy(const CacheEdit& edit);
   bool CopyCells(const CacheEdit& edit);
   bool Swap(const CacheEdit& edit);
+  void Store(const CacheEdit& edit);
+  bool Restore(const CacheEdit& edit);
   // Into an empty id, what was read in this context or restreamed for it.
   bool SetCells(CacheId id, const CellBytes& cells);
   void Clear(CacheId id);
@@ -133,6 +141,7 @@ class Context {
   bool on_host_ = true;
   int32_t n_ctx_ = 0;
   int32_t n_cells_ = 0;
+  double stored_bytes_ = 0;
   // Sequence ids there are.
   int32_t n_ids_ = 0;
   int32_t max_logprob_rows_ = 1;
@@ -153,6 +162,8 @@ class Context {
   // The cells of one sequence, as they were copied last since the memory changed; -1 for none.
   CacheId copied_id_ = -1;
   CellBytes copied_cells_;
+  // The cells of prefixes that left the memory, by their id in PrefixCache.
+  std::unordered_map<int64_t, CellBytes> stored_cells_;
   ComputeThreads threads_;
   llama_context_ptr context_;
 };

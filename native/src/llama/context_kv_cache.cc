@@ -1,4 +1,7 @@
 // How a context's KV cache is edited: the calls of llama_memory_* and of llama_state_seq_*.
+#include <new>
+#include <utility>
+
 #include "llama/context.h"
 #include "llama/memory_limits.h"
 
@@ -23,6 +26,15 @@ bool Context::Apply(const CacheEdit& edit) {
     case CacheEdit::Kind::kSwap:
       done = Swap(edit);
       break;
+    case CacheEdit::Kind::kStore:
+      Store(edit);
+      break;
+    case CacheEdit::Kind::kRestore:
+      done = Restore(edit);
+      break;
+    case CacheEdit::Kind::kDiscard:
+      stored_cells_.erase(edit.stored_id);
+      return true;
   }
   if (edit.id == copied_id_) copied_id_ = -1;
   if (!done) Clear(edit.id);
@@ -67,6 +79,22 @@ bool Context::Swap(const CacheEdit& edit) {
   done = done && SetCells(edit.id, theirs) && SetCells(edit.source, ours);
   if (!done) Clear(edit.source);
   return done;
+}
+
+// Where it cannot be done, the cells are missing when they are to be restored.
+void Context::Store(const CacheEdit& edit) {
+  CellBytes cells;
+  try {
+    if (ReadCells(edit.id, &cells)) stored_cells_.emplace(edit.stored_id, std::move(cells));
+  } catch (const std::bad_alloc&) {
+    // There is less memory than the limit says.
+  }
+}
+
+bool Context::Restore(const CacheEdit& edit) {
+  const auto found = stored_cells_.find(edit.stored_id);
+  return found != stored_cells_.end() && !has_pending_copies_ && SetCells(edit.id, found->second) &&
+         llama_memory_seq_rm(llama_get_memory(context_.get()), edit.id, edit.n_tokens, -1);
 }
 
 bool Context::SetCells(CacheId id, const CellBytes& cells) {

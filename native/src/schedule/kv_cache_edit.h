@@ -16,9 +16,21 @@ struct CacheEdit {
     kClear,
     // `id` and `source`, of which neither is empty, change what they hold.
     kSwap,
+    // The host's memory gets what `id` holds, as `stored_id`.
+    kStore,
+    // `id`, which is empty, gets the first `n_tokens` of `stored_id`.
+    kRestore,
+    // The host's memory loses `stored_id`.
+    kDiscard,
   };
   Kind kind = Kind::kClear;
   CacheId id = 0;
   CacheId source = -1;
   int32_t n_tokens = 0;
+  // A StoredId.
+  int64_t stored_id = 0;
+
+  bool Changes(CacheId other) const {
+    return id == other || (kind == Kind::kSwap && source == other);
+  }
 };

@@ -1,32 +1,24 @@
 #include "schedule/prefix_cache.h"
 
 #include <algorithm>
-#include <cstring>
 #include <stdexcept>
 #include <utility>
 
 namespace {
 
-// Tokens compared at a time.
-constexpr int32_t kBlock = 256;
+// Tokens that a stored prefix must have more than the best one in the cache.
+constexpr int32_t kMinRestored = 16;
 
 // The part of cells and ids that is protected for continued conversations.
 int32_t ProtectedPart(int32_t n) { return n / 4 * 3; }
 
 }  // namespace
 
-int32_t CommonPrefix(std::span<const Token> a, std::span<const Token> b) {
-  const auto n = static_cast<int32_t>(std::min(a.size(), b.size()));
-  int32_t i = 0;
-  while (i + kBlock <= n && std::memcmp(&a[i], &b[i], kBlock * sizeof(Token)) == 0) i += kBlock;
-  while (i < n && a[i] == b[i]) ++i;
-  return i;
-}
-
 PrefixCache::PrefixCache(CacheLimits limits)
     : limits_(std::move(limits)),
       entries_(limits_.n_ids),
-      shared_(static_cast<size_t>(limits_.n_ids) * limits_.n_ids, 0) {}
+      shared_(static_cast<size_t>(limits_.n_ids) * limits_.n_ids, 0),
+      stored_(limits_.max_stored_tokens) {}
 
 int32_t PrefixCache::Entry::n_continued() const {
   return std::min(n_prompt - 1, static_cast<int32_t>(tokens.size()));
@@ -46,6 +38,8 @@ PrefixMatch PrefixCache::Find(std::span<const Token> prompt, const std::string& 
                               entries_[best.id].state == State::kOpen);
     if (better && Serves(id, n)) best = {id, n};
   }
+  const StoredMatch stored = stored_.Find(usable, scope);
+  if (stored.n_tokens >= best.n_tokens + kMinRestored) return {-1, stored.n_tokens, stored.id};
   return best;
 }
 
@@ -68,11 +62,15 @@ CacheId PrefixCache::Open(const std::string& scope, int32_t n_prompt, PrefixMatc
     // again as it was.
     if (is_cached && (!limits_.copies || (continues && !limits_.shares_cells))) id = match.id;
   }
+  // What makes way may be stored, and must not push out what is to be restored.
+  stored_.Touch(match.stored_id);
   if (id < 0) id = FreeId(match.id);
   if (id < 0) throw std::logic_error("more sequences are open than there are ids");
 
   Entry& entry = entries_[id];
-  if (id == match.id) {
+  if (stored_.Get(match.stored_id) != nullptr) {
+    n_turns = Restore(id, match);
+  } else if (id == match.id) {
     Cut(id, match.n_tokens);
   } else if (match.id >= 0 && match.n_tokens >= limits_.min_copy_tokens) {
     Copy(id, match);
@@ -111,7 +109,7 @@ void PrefixCache::Rename(CacheId id, CacheId to) {
   if (makes_way) {
     const CacheId place = FreeId(/*spared=*/to);
     if (place == to) {
-      Clear(to);
+      Evict(to);
     } else {
       Move(to, place);
     }
@@ -128,6 +126,12 @@ void PrefixCache::Move(CacheId id, CacheId to) {
 }
 
 void PrefixCache::Adopt(CacheId id, PrefixMatch match) {
+  if (match.stored_id > 0) {
+    if (n_cached(id) > 0) edits_.push_back({CacheEdit::Kind::kClear, id});
+    Release(id, 0);
+    Restore(id, match);
+    return;
+  }
   Entry& source = entries_[match.id];
   if (source.state == State::kCached) source.last_used = ++clock_;
   if (match.n_tokens == n_cached(match.id)) ++source.n_uses;
@@ -207,6 +211,8 @@ void PrefixCache::Clear(CacheId id) {
   entries_[id] = {};
 }
 
+void PrefixCache::LostStored(StoredId id) { stored_.Remove(id); }
+
 void PrefixCache::Lost(CacheId id) {
   Release(id, 0);
   if (entries_[id].state == State::kCached) entries_[id] = {};
@@ -217,15 +223,53 @@ CacheId PrefixCache::FreeId(CacheId spared) {
   const CacheId free = LowestFree();
   if (free >= 0) return free;
   const CacheId victim = LeastValuable([](CacheId) { return true; });
-  if (victim >= 0 && victim != spared) Clear(victim);
+  if (victim >= 0 && victim != spared) Evict(victim);
   return victim;
 }
 
 bool PrefixCache::EvictOne() {
   const CacheId victim =
       LeastValuable([&](CacheId id) { return n_cached(id) > MaxShared(id, /*open_only=*/true); });
-  if (victim >= 0) Clear(victim);
+  if (victim >= 0) Evict(victim);
   return victim >= 0;
+}
+
+// A prefix that leaves the cache is stored, unless its place in the cache was not worth that.
+void PrefixCache::Evict(CacheId id) {
+  Entry& entry = entries_[id];
+  if (stored_.Accepts(n_cached(id))) {
+    const std::vector<StoredId> gone = stored_.Add({.tokens = entry.tokens,
+                                                    .scope = entry.scope,
+                                                    .n_prompt = entry.n_prompt,
+                                                    .n_turns = entry.n_turns});
+    for (const StoredId each : gone) Discard(each);
+    edits_.push_back({CacheEdit::Kind::kStore, id, -1, n_cached(id), stored_.last_id()});
+  }
+  Clear(id);
+}
+
+void PrefixCache::Discard(StoredId id) {
+  edits_.push_back({CacheEdit::Kind::kDiscard, -1, -1, 0, id});
+}
+
+// To an empty id. Returns how often the conversation was continued, with this time. A prefix that
+// is continued is not needed any more as it was.
+int32_t PrefixCache::Restore(CacheId id, PrefixMatch match) {
+  const StoredPrefix& prefix = *stored_.Get(match.stored_id);
+  const auto begin = prefix.tokens.begin();
+  entries_[id].tokens.assign(begin, begin + match.n_tokens);
+  n_used_ += match.n_tokens;
+  ++n_restored_;
+  edits_.push_back({CacheEdit::Kind::kRestore, id, -1, match.n_tokens, match.stored_id});
+  const auto n_stored = static_cast<int32_t>(prefix.tokens.size());
+  if (match.n_tokens < std::min(prefix.n_prompt - 1, n_stored)) {
+    stored_.Touch(match.stored_id);
+    return 0;
+  }
+  const int32_t n_turns = prefix.n_turns + 1;
+  stored_.Remove(match.stored_id);
+  Discard(match.stored_id);
+  return n_turns;
 }
 
 CacheId PrefixCache::LeastValuable(const std::function<bool(CacheId)>& allowed) const {

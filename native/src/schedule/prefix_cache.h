@@ -14,9 +14,10 @@
 #include <string>
 #include <vector>
 
+#include "schedule/common_prefix.h"
 #include "schedule/kv_cache_edit.h"
+#include "schedule/stored_prefixes.h"
 
-using Token = int32_t;
 struct CacheLimits {
   // Number of ids, at least the number of sequences that run at once.
   int32_t n_ids = 1;
@@ -34,6 +35,9 @@ struct CacheLimits {
   bool copies = true;
   // Tokens from which a copy is worth its price.
   int32_t min_copy_tokens = 1;
+  // Tokens of prefixes that may be stored in the host's memory when they leave the cache; 0 where
+  // that cannot be done.
+  int32_t max_stored_tokens = 0;
   // For a move to an id with a cached prefix while no id is free: tokens that two ids may hold to
   // change places, and whether the least valuable prefix may be dropped instead.
   int32_t max_swap_tokens = 0;
@@ -42,14 +46,13 @@ struct CacheLimits {
   std::function<bool(CacheId, int32_t)> can_cut = nullptr;
 };
 
-// `id` holds the first `n_tokens` of a prompt. No match when `id` is -1.
+// `id` holds the first `n_tokens` of a prompt, or a stored prefix does. No match when neither is
+// there.
 struct PrefixMatch {
   CacheId id = -1;
   int32_t n_tokens = 0;
+  StoredId stored_id = 0;
 };
-
-// Length of the longest common prefix.
-int32_t CommonPrefix(std::span<const Token> a, std::span<const Token> b);
 
 class PrefixCache {
  public:
@@ -101,10 +104,14 @@ class PrefixCache {
   // becomes free.
   void Lost(CacheId id);
 
+  // The memory could not store a prefix, or could not restore it.
+  void LostStored(StoredId id);
+
   // From now on whole prefixes only.
   void ForbidCuts() { limits_.cuts = false; }
 
-  // Clears the least valuable cached prefix that has cells of its own. Prefixes of conversations
+  // Evicts the least valuable cached prefix that has cells of its own: it is stored in the host's
+  // memory if the limits allow that. Prefixes of conversations
   // that were continued before are more valuable: single calls cannot evict them, as long as they
   // take no more than three quarters of the cells for cached prefixes. Among equals the most
   // recently used one stays. False when there is none.
@@ -123,6 +130,9 @@ class PrefixCache {
   // How many cells of a match open ids use already.
   int32_t n_open_cells(PrefixMatch match) const;
   int32_t n_prefixes() const { return Count(State::kCached); }
+  const StoredPrefixes& stored() const { return stored_; }
+  // Stored prefixes that came back since the start.
+  uint64_t n_restored() const { return n_restored_; }
   int32_t n_open() const { return Count(State::kOpen); }
   // Whether an open id holds exactly these tokens.
   bool Holds(CacheId id, std::span<const Token> tokens) const;
@@ -164,12 +174,15 @@ class PrefixCache {
   // Whether the first `n_tokens` of an id can be given to another.
   bool Serves(CacheId id, int32_t n_tokens) const;
   bool StartsWith(const Entry& entry, const Entry& prefix) const;
-  // A free id, or else the one of the least valuable cached prefix, which is dropped unless it is
+  // A free id, or else the one of the least valuable cached prefix, which is evicted unless it is
   // `spared`. -1 when all are open.
   CacheId FreeId(CacheId spared);
   // The least valuable cached id that `allowed` accepts, or -1.
   CacheId LeastValuable(const std::function<bool(CacheId)>& allowed) const;
   void Copy(CacheId id, PrefixMatch match);
+  int32_t Restore(CacheId id, PrefixMatch match);
+  void Evict(CacheId id);
+  void Discard(StoredId id);
   // To a free id.
   void Move(CacheId id, CacheId to);
   // Takes cells off the books, from token `n_tokens` on.
@@ -180,6 +193,8 @@ class PrefixCache {
   CacheLimits limits_;
   std::vector<Entry> entries_;
   std::vector<int32_t> shared_;
+  StoredPrefixes stored_;
+  uint64_t n_restored_ = 0;
   std::vector<CacheEdit> edits_;
   int32_t n_used_ = 0;
   uint64_t clock_ = 0;

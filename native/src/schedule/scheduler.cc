@@ -165,7 +165,12 @@ bool Scheduler::MakeRoom(const StepPlan& plan) {
   return true;
 }
 
-void Scheduler::EditFailed(CacheId id) {
-  state_.cache.Lost(id);
-  state_.cache.ForbidCuts();
+void Scheduler::EditFailed(const CacheEdit& edit) {
+  state_.cache.Lost(edit.id);
+  if (edit.kind == CacheEdit::Kind::kSwap) state_.cache.Lost(edit.source);
+  if (edit.kind == CacheEdit::Kind::kRestore) {
+    state_.cache.LostStored(edit.stored_id);
+  } else {
+    state_.cache.ForbidCuts();
+  }
 }

@@ -82,9 +82,10 @@ class Scheduler {
   // so that nothing would be gained.
   bool MakeRoom(const StepPlan& plan);
 
-  // An edit could not be made and the id was emptied instead. The plan must not be carried out;
-  // from now on prefixes are used whole or not at all.
-  void EditFailed(CacheId id);
+  // An edit could not be made and the ids that it changes were emptied instead. The plan must not
+  // be carried out; from now on prefixes are used whole or not at all, unless a stored one was
+  // missing.
+  void EditFailed(const CacheEdit& edit);
 
   // All known tokens of a sequence, its prompt first: the only place where they are kept. Valid
   // until the sequence samples or ends.

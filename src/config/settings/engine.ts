@@ -73,7 +73,7 @@ export const engineSettings = {
     kind: truth(),
     fallback: true,
     summary:
-      "on x86-64 Linux, multiply Q8_0 weights with kernels faster than llama.cpp's, which has its own for AMX; results are equal bit for bit",
+      "on x86-64 Linux, multiply quantized weights with kernels faster than llama.cpp's, which has its own for AMX; results are equal but for rounding",
   }),
   BACKGROUND_PREFILL: setting({
     at: 'engine.backgroundPrefill',
@@ -114,6 +114,13 @@ export const engineSettings = {
     kind: cacheType(),
     fallback: 'f16',
     summary: 'type of the V cache; a quantised one needs flash attention',
+  }),
+  CACHE_RAM: setting({
+    at: 'engine.cacheRamMib',
+    kind: integer({ min: 0, max: maxTokenCount }),
+    fallbackText: 'a quarter of the memory that is free, at most 8192',
+    summary:
+      'MiB of memory beside the KV cache for conversations that have to leave it, from where they come back when they go on; 0 = none',
   }),
   POOLING: setting({
     at: 'engine.pooling',
