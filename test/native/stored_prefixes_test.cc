@@ -69,6 +69,13 @@ TEST_CASE("a conversation that lost its id goes on from where it was") {
   CHECK(served.cache.stored().n_tokens() <= 1000);
 }
 
+TEST_CASE("a conversation whose id is taken over for its beginning is stored before it is cut") {
+  Served served(TwoIds(1000));
+  const auto prompt = [](int i) { return Joined(Range(0, 60), Range(1000 + 1000 * i, 60)); };
+  for (int i = 0; i < 4; ++i) served.Run(prompt(i));
+  for (int i = 0; i < 4; ++i) CHECK(served.Run(prompt(i)) >= 119);
+}
+
 TEST_CASE("what is stored is found within its scope only") {
   Served served(TwoIds(1000));
   served.Run(Range(0, 100), {}, "a");

@@ -51,10 +51,11 @@ bool PrefixCache::Serves(CacheId id, int32_t n_tokens) const {
 CacheId PrefixCache::Open(const std::string& scope, int32_t n_prompt, PrefixMatch match) {
   int32_t n_turns = 0;
   CacheId id = -1;
+  bool continues = false;
   if (match.id >= 0) {
     Entry& source = entries_[match.id];
     const bool is_cached = source.state == State::kCached;
-    const bool continues = match.n_tokens >= source.n_continued();
+    continues = match.n_tokens >= source.n_continued();
     if (continues) n_turns = source.n_turns + (is_cached ? 1 : 0);
     if (is_cached && 2 * match.n_tokens >= n_cached(match.id)) source.last_used = ++clock_;
     if (match.n_tokens == n_cached(match.id)) ++source.n_uses;
@@ -71,6 +72,7 @@ CacheId PrefixCache::Open(const std::string& scope, int32_t n_prompt, PrefixMatc
   if (stored_.Get(match.stored_id) != nullptr) {
     n_turns = Restore(id, match);
   } else if (id == match.id) {
+    if (!continues) Store(id);
     Cut(id, match.n_tokens);
   } else if (match.id >= 0 && match.n_tokens >= limits_.min_copy_tokens) {
     Copy(id, match);
@@ -234,18 +236,21 @@ bool PrefixCache::EvictOne() {
   return victim >= 0;
 }
 
-// A prefix that leaves the cache is stored, unless its place in the cache was not worth that.
 void PrefixCache::Evict(CacheId id) {
-  Entry& entry = entries_[id];
-  if (stored_.Accepts(n_cached(id))) {
-    const std::vector<StoredId> gone = stored_.Add({.tokens = entry.tokens,
-                                                    .scope = entry.scope,
-                                                    .n_prompt = entry.n_prompt,
-                                                    .n_turns = entry.n_turns});
-    for (const StoredId each : gone) Discard(each);
-    edits_.push_back({CacheEdit::Kind::kStore, id, -1, n_cached(id), stored_.last_id()});
-  }
+  Store(id);
   Clear(id);
+}
+
+// A prefix that is about to leave the cache goes to the host's memory, if the limits allow that.
+void PrefixCache::Store(CacheId id) {
+  if (!stored_.Accepts(n_cached(id))) return;
+  const Entry& entry = entries_[id];
+  const std::vector<StoredId> gone = stored_.Add({.tokens = entry.tokens,
+                                                  .scope = entry.scope,
+                                                  .n_prompt = entry.n_prompt,
+                                                  .n_turns = entry.n_turns});
+  for (const StoredId each : gone) Discard(each);
+  edits_.push_back({CacheEdit::Kind::kStore, id, -1, n_cached(id), stored_.last_id()});
 }
 
 void PrefixCache::Discard(StoredId id) {

@@ -182,6 +182,7 @@ class PrefixCache {
   void Copy(CacheId id, PrefixMatch match);
   int32_t Restore(CacheId id, PrefixMatch match);
   void Evict(CacheId id);
+  void Store(CacheId id);
   void Discard(StoredId id);
   // To a free id.
   void Move(CacheId id, CacheId to);
