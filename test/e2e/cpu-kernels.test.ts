@@ -16,8 +16,8 @@ async function logprobs(modelPath: string, flag: string) {
     logprobs: 1,
   });
   const values = reply.choices[0]?.logprobs?.token_logprobs ?? [];
-  // The first token has none.
-  return { server, values: values.slice(1) };
+  // The first token has none, and the last one was drawn.
+  return { server, values: values.slice(1, -1) };
 }
 
 test('with its own kernels the engine computes what it computes with those of llama.cpp, but for rounding', async () => {
@@ -27,7 +27,7 @@ test('with its own kernels the engine computes what it computes with those of ll
   expect(own.values.length).toBeGreaterThan(10);
   expect(own.values).toHaveLength(plain.values.length);
   for (const [i, value] of own.values.entries()) {
-    expect(Math.abs(value - (plain.values[i] ?? Number.NaN))).toBeLessThan(0.3);
+    expect(Math.abs(value - (plain.values[i] ?? Number.NaN))).toBeLessThan(0.2);
   }
 
   const said = 'kernels for quantized weights installed';
