@@ -81,8 +81,10 @@ class Context {
   // Whether cells can come from another context and go to it: they lie in the host's memory, and
   // each sequence has its own.
   bool moves_cells() const { return copies_cells_; }
-  // Whether the cells of a sequence can be read and written back later, whole or in front.
-  bool stores_cells() const { return cuts_ && n_window_ == 0; }
+  // Whether the cells of a sequence can be read and written back later, whole or in front, for the
+  // price of two copies of memory. From a GPU they would come in thousands of small transfers where
+  // flash attention is off.
+  bool stores_cells() const { return on_host_ && cuts_ && n_window_ == 0; }
   // Whether llama.cpp makes copies with the next Decode. Until then no cells can be moved.
   bool has_pending_copies() const { return has_pending_copies_; }
   // Reads the cells of a sequence. False when they cannot be read.

@@ -120,7 +120,7 @@ export const engineSettings = {
     kind: integer({ min: 0, max: maxTokenCount }),
     fallbackText: 'a quarter of the memory that is free, at most 8192',
     summary:
-      'MiB of memory beside the KV cache for conversations that have to leave it, from where they come back when they go on; 0 = none',
+      'on a CPU, MiB of memory beside the KV cache for conversations that have to leave it, from where they come back when they go on; 0 = none',
   }),
   POOLING: setting({
     at: 'engine.pooling',
