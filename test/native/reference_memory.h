@@ -64,6 +64,8 @@ class ReferenceMemory {
           const auto& source = stored_.at(edit.stored_id);
           REQUIRE(edit.n_tokens <= static_cast<int32_t>(source.size()));
           for (int32_t i = 0; i < edit.n_tokens; ++i) cells.push_back(NewCell(*source[i]));
+          // Its cells are there at once, whatever is cleared behind it.
+          REQUIRE(n_cells() <= limits_.n_cells);
           break;
         }
         case CacheEdit::Kind::kDiscard:
