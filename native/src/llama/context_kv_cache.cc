@@ -91,10 +91,15 @@ void Context::Store(const CacheEdit& edit) {
   }
 }
 
+// The books forget a prefix that cannot be restored, so its cells must go as well.
 bool Context::Restore(const CacheEdit& edit) {
   const auto found = stored_cells_.find(edit.stored_id);
-  return found != stored_cells_.end() && !has_pending_copies_ && SetCells(edit.id, found->second) &&
-         llama_memory_seq_rm(llama_get_memory(context_.get()), edit.id, edit.n_tokens, -1);
+  if (found == stored_cells_.end()) return false;
+  const bool done =
+      !has_pending_copies_ && SetCells(edit.id, found->second) &&
+      llama_memory_seq_rm(llama_get_memory(context_.get()), edit.id, edit.n_tokens, -1);
+  if (!done) stored_cells_.erase(found);
+  return done;
 }
 
 bool Context::SetCells(CacheId id, const CellBytes& cells) {
