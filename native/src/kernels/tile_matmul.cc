@@ -103,6 +103,38 @@ void ToOutputs(const TileProduct& product, size_t tile, size_t group, bool conti
   }
 }
 
+// The rows of a tile, for so few inputs that it is not unpacked.
+void MultiplyFew(const TileKernel& kernel, const TileProduct& product, size_t tile) {
+  const auto format = static_cast<size_t>(product.format);
+  const auto multiply = kernel.multiply_rows[format][product.n_inputs - 1];
+  const InputGroup group = GroupAt(product, 0);
+  for (size_t b = 0; b < product.n_blocks; b += TileKernel::kRowBlocks) {
+    const size_t n_blocks = std::min(TileKernel::kRowBlocks, product.n_blocks - b);
+    const RowPointers rows = RowsOf(product, tile, b);
+    ToOutputs(product, tile, 0, b > 0, [&](float* outputs, size_t stride) {
+      multiply(rows.data(), n_blocks, group, b, b > 0, outputs, stride);
+    });
+  }
+}
+
+void MultiplyTile(const TileKernel& kernel, const TileProduct& product, size_t tile) {
+  const auto format = static_cast<size_t>(product.format);
+  const auto& multiply = kernel.multiply[static_cast<size_t>(kTileKinds[format])];
+  const size_t n_groups = NumGroups(product.n_inputs);
+  alignas(64) std::array<TileBlock, kTileBlocks> unpacked;
+  for (size_t b = 0; b < product.n_blocks; b += kTileBlocks) {
+    const size_t n_blocks = std::min(kTileBlocks, product.n_blocks - b);
+    kernel.unpack[format](RowsOf(product, tile, b).data(), n_blocks, NextOf(product, tile, b),
+                          unpacked.data());
+    for (size_t g = 0; g < n_groups; ++g) {
+      const InputGroup group = GroupAt(product, g);
+      ToOutputs(product, tile, g, b > 0, [&](float* outputs, size_t stride) {
+        multiply[group.n_inputs - 1](unpacked.data(), n_blocks, group, b, b > 0, outputs, stride);
+      });
+    }
+  }
+}
+
 }  // namespace
 
 std::array<const TileKernel*, 3> TileKernels() {
@@ -129,33 +161,12 @@ void PackInputs(const TileKernel& kernel, const TileProduct& product, size_t fir
 }
 
 void MultiplyTiles(const TileKernel& kernel, const TileProduct& product, size_t first, size_t end) {
-  const auto format = static_cast<size_t>(product.format);
-  const size_t n_groups = NumGroups(product.n_inputs);
-  alignas(64) std::array<TileBlock, kTileBlocks> tile;
-  for (size_t t = first; t < end; ++t) {
-    if (product.n_inputs <= TileKernel::kMaxRowInputs) {
-      const auto multiply = kernel.multiply_rows[format][product.n_inputs - 1];
-      for (size_t b = 0; b < product.n_blocks; b += TileKernel::kRowBlocks) {
-        const size_t n_blocks = std::min(TileKernel::kRowBlocks, product.n_blocks - b);
-        const RowPointers rows = RowsOf(product, t, b);
-        const InputGroup group = GroupAt(product, 0);
-        ToOutputs(product, t, 0, b > 0, [&](float* outputs, size_t stride) {
-          multiply(rows.data(), n_blocks, group, b, b > 0, outputs, stride);
-        });
-      }
-      continue;
-    }
-    const auto& multiply = kernel.multiply[static_cast<size_t>(kTileKinds[format])];
-    for (size_t b = 0; b < product.n_blocks; b += kTileBlocks) {
-      const size_t n_blocks = std::min(kTileBlocks, product.n_blocks - b);
-      kernel.unpack[format](RowsOf(product, t, b).data(), n_blocks, NextOf(product, t, b),
-                            tile.data());
-      for (size_t g = 0; g < n_groups; ++g) {
-        const InputGroup group = GroupAt(product, g);
-        ToOutputs(product, t, g, b > 0, [&](float* outputs, size_t stride) {
-          multiply[group.n_inputs - 1](tile.data(), n_blocks, group, b, b > 0, outputs, stride);
-        });
-      }
+  const bool is_few = product.n_inputs <= TileKernel::kMaxRowInputs;
+  for (size_t tile = first; tile < end; ++tile) {
+    if (is_few) {
+      MultiplyFew(kernel, product, tile);
+    } else {
+      MultiplyTile(kernel, product, tile);
     }
   }
 }

@@ -69,7 +69,7 @@ CacheId PrefixCache::Open(const std::string& scope, int32_t n_prompt, PrefixMatc
   if (id < 0) throw std::logic_error("more sequences are open than there are ids");
 
   Entry& entry = entries_[id];
-  if (CanRestore(match)) {
+  if (MakeRoomToRestore(match)) {
     n_turns = Restore(id, match);
   } else if (id == match.id) {
     if (!continues) Store(id);
@@ -131,7 +131,7 @@ void PrefixCache::Adopt(CacheId id, PrefixMatch match) {
   if (match.stored_id > 0) {
     if (n_cached(id) > 0) edits_.push_back({CacheEdit::Kind::kClear, id});
     Release(id, 0);
-    if (CanRestore(match)) Restore(id, match);
+    if (MakeRoomToRestore(match)) Restore(id, match);
     return;
   }
   Entry& source = entries_[match.id];
@@ -258,8 +258,9 @@ void PrefixCache::Discard(StoredId id) {
 }
 
 // Evicts what stands in the way of a restored prefix, since its cells are written before others of
-// the same plan are cleared. What is evicted may be stored in the place of the prefix itself.
-bool PrefixCache::CanRestore(PrefixMatch match) {
+// the same plan are cleared. False if there is no room, or if what was evicted is stored in the
+// place of the prefix itself.
+bool PrefixCache::MakeRoomToRestore(PrefixMatch match) {
   if (match.stored_id == 0) return false;
   while (n_used_ + match.n_tokens > limits_.n_cells) {
     if (!EvictOne()) return false;

@@ -180,7 +180,7 @@ class PrefixCache {
   // The least valuable cached id that `allowed` accepts, or -1.
   CacheId LeastValuable(const std::function<bool(CacheId)>& allowed) const;
   void Copy(CacheId id, PrefixMatch match);
-  bool CanRestore(PrefixMatch match);
+  bool MakeRoomToRestore(PrefixMatch match);
   int32_t Restore(CacheId id, PrefixMatch match);
   void Evict(CacheId id);
   void Store(CacheId id);
