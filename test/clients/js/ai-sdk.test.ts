@@ -22,6 +22,7 @@ import {
   serveWithKeys,
   slowKey,
   unknownKey,
+  warm,
 } from './served-models.ts';
 
 const greedy = { temperature: 0, maxOutputTokens: 200, maxRetries: 0 };
@@ -50,6 +51,7 @@ describe.each(servedModels)('on $name', (served) => {
       prompt: 'Who are you?',
       maxOutputTokens: 40,
     };
+    await warm(() => generateText(call));
     const whole = await generateText(call);
     const stream = streamText(call);
     let text = '';

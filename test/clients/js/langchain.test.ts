@@ -14,6 +14,7 @@ import {
   serveWithKeys,
   slowKey,
   unknownKey,
+  warm,
 } from './served-models.ts';
 
 function chatOf({ url }: TestServer, fields: object = {}): ChatOpenAI {
@@ -42,6 +43,7 @@ describe.each(servedModels)('on $name', (served) => {
 
   test('a chat is the same whole and as a stream', async () => {
     const messages = [new HumanMessage('Who are you?')];
+    await warm(() => chat.invoke(messages));
     const whole = await chat.invoke(messages);
     let text = '';
     const usages: unknown[] = [];

@@ -13,6 +13,7 @@ import {
   serveWithKeys,
   slowKey,
   unknownKey,
+  warm,
 } from './served-models.ts';
 
 const model = modelId;
@@ -39,6 +40,7 @@ describe.each(servedModels)('on $name', (served) => {
 
   test('a chat is the same whole and as a stream', async () => {
     const body = { ...greedy, messages: ask('Who are you?'), max_tokens: 40 };
+    await warm(() => client.chat.completions.create(body));
     const whole = await client.chat.completions.create(body);
     const runner = client.chat.completions.stream({
       ...body,

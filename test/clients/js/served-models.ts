@@ -30,6 +30,14 @@ export function serveModel({ modelPath }: ServedModel): Promise<TestServer> {
   return startSharedServer({ ...(modelPath !== undefined && { modelPath }), flags });
 }
 
+/**
+ * Sends a request whose reply is to be compared. From then on its prompt is cached, so that the replies to compare
+ * are computed alike: beside a processor's own kernels, a prompt that is computed rounds otherwise than a cached one.
+ */
+export async function warm(send: () => PromiseLike<unknown>): Promise<void> {
+  await send();
+}
+
 export const goodKey = 'sk-Q7yTn0x5oPz2mVb8KdLcRw';
 /** One request a minute. */
 export const slowKey = 'sk-u3JfWq9ZsAe6HtGk1XiNyC';

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Queue
@@ -96,6 +96,13 @@ def start(flags: list[str], is_trained: bool) -> Iterator[Server]:
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def warm(send: Callable[[], object]) -> None:
+    """Sends a request whose reply is to be compared. From then on its prompt is cached, so that the
+    replies to compare are computed alike: beside a processor's own kernels, a prompt that is
+    computed rounds otherwise than a cached one."""
+    send()
 
 
 def served_models() -> list:

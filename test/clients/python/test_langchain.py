@@ -5,7 +5,7 @@ from typing import Annotated
 
 import openai
 import pytest
-from conftest import GOOD_KEY, LONG_PROMPT, MODEL, UNKNOWN_KEY, Server
+from conftest import GOOD_KEY, LONG_PROMPT, MODEL, UNKNOWN_KEY, Server, warm
 from langchain_core.exceptions import ContextOverflowError
 from langchain_core.messages import HumanMessage
 from langchain_core.tools import tool
@@ -28,6 +28,7 @@ def get_weather(city: Annotated[str, Field(max_length=30)]) -> str:
 
 def test_a_chat_is_the_same_whole_and_as_a_stream(server: Server) -> None:
     chat = chat_of(server, stream_usage=True)
+    warm(lambda: chat.invoke("Who are you?"))
     whole = chat.invoke("Who are you?")
     chunks = list(chat.stream("Who are you?"))
     assert "".join(chunk.text for chunk in chunks) == whole.text

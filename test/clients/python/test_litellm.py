@@ -4,7 +4,7 @@ from typing import Annotated
 
 import litellm
 import pytest
-from conftest import GOOD_KEY, LONG_PROMPT, MODEL, UNKNOWN_KEY, Server
+from conftest import GOOD_KEY, LONG_PROMPT, MODEL, UNKNOWN_KEY, Server, warm
 from pydantic import BaseModel, Field
 
 QUESTION = [{"role": "user", "content": "Who are you?"}]
@@ -39,6 +39,7 @@ def target(server: Server, request: pytest.FixtureRequest) -> dict:
 
 
 def test_a_chat_is_the_same_whole_and_as_a_stream(target: dict) -> None:
+    warm(lambda: litellm.completion(messages=QUESTION, **target))
     whole = litellm.completion(messages=QUESTION, **target)
     options = {"stream": True, "stream_options": {"include_usage": True}}
     chunks = list(litellm.completion(messages=QUESTION, **options, **target))

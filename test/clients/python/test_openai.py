@@ -9,7 +9,7 @@ from uuid import UUID
 
 import openai
 import pytest
-from conftest import GOOD_KEY, LONG_PROMPT, MODEL, UNKNOWN_KEY, Server
+from conftest import GOOD_KEY, LONG_PROMPT, MODEL, UNKNOWN_KEY, Server, warm
 from openai import OpenAI, pydantic_function_tool
 from pydantic import BaseModel, Field
 
@@ -40,6 +40,7 @@ def keyed(server: Server, api_key: str, **fields) -> OpenAI:
 
 
 def test_a_chat_is_the_same_whole_and_as_a_stream(client: OpenAI, server: Server) -> None:
+    warm(lambda: client.chat.completions.create(messages=QUESTION, **GREEDY))
     plain = client.chat.completions.create(messages=QUESTION, **GREEDY)
     pieces, usage = [], None
     stream = client.chat.completions.create(
