@@ -39,3 +39,32 @@ test('with its own kernels the engine computes what it computes with those of ll
     expect(own.values).not.toEqual(plain.values);
   }
 });
+
+test.runIf(process.platform === 'linux' && process.arch === 'x64')(
+  'log probabilities are the same to the last bit: alone and beside others, computed and from the cache',
+  async () => {
+    const server = await startServer({
+      modelPath: tinyModelFile({ weightType: 'Q8_0', width: 256, feedForwardWidth: 416 }),
+      flags: [
+        ...['--parallel', '4', '--kv-layout', 'split', '--threads', '2'],
+        ...['--flash-attention', 'auto'],
+      ],
+    });
+    const words = 'the people of the mountain wait for water all day long'.split(' ');
+    const prompts = Array.from({ length: 12 }, (_, i) =>
+      Array.from({ length: 5 + 9 * i }, (_, k) => words[(k * (i + 1)) % words.length]).join(' '),
+    );
+    const ask = async (prompt: string) => {
+      const reply = await server.client.completions.create({
+        ...{ model: 'any', prompt, max_tokens: 20, temperature: 0, logprobs: 1 },
+      });
+      return reply.choices[0]?.logprobs?.token_logprobs;
+    };
+    const alone: Awaited<ReturnType<typeof ask>>[] = [];
+    for (const prompt of prompts) alone.push(await ask(prompt));
+    expect(alone[0]?.length).toBeGreaterThan(0);
+    for (let round = 0; round < 3; round++) {
+      expect(await Promise.all(prompts.map(ask))).toEqual(alone);
+    }
+  },
+);

@@ -8,8 +8,9 @@
 
 #include "ggml-backend-impl.h"
 #include "ggml-backend.h"
+#include "kernels/attention_traits.h"
 #include "kernels/cpu_backend.h"
-#include "kernels/product_probe.h"
+#include "kernels/kernel_probe.h"
 #include "kernels/product_traits.h"
 #include "kernels/tile_matmul.h"
 
@@ -31,23 +32,29 @@ bool StayLoaded() {
 
 class OwnKernels final : public ggml::cpu::extra_buffer_type {
  public:
-  OwnKernels(const CpuBackend& backend, const TileKernel& kernel)
-      : products_(backend, kernel), expert_products_(backend, kernel) {}
+  OwnKernels(const CpuBackend& backend, const TileKernel& tiles, const AttentionKernel& attention)
+      : products_(backend, tiles),
+        expert_products_(backend, tiles),
+        attention_(backend, attention) {}
 
   // No tensor is ever allocated in a buffer of this type.
   bool supports_op(ggml_backend_dev_t, const ggml_tensor*) override { return false; }
 
   ggml::cpu::tensor_traits* get_tensor_traits(const ggml_tensor* op) override {
     if (products_.Suits(op)) return &products_;
-    return expert_products_.Suits(op) ? &expert_products_ : nullptr;
+    if (expert_products_.Suits(op)) return &expert_products_;
+    return attention_.Suits(op) ? &attention_ : nullptr;
   }
 
-  // How many they have computed.
-  int64_t n_products() const { return products_.n_products() + expert_products_.n_products(); }
+  // How many operations they have computed.
+  int64_t n_computed() const {
+    return products_.n_computed() + expert_products_.n_computed() + attention_.n_computed();
+  }
 
  private:
   ProductTraits products_;
   ExpertProductTraits expert_products_;
+  AttentionTraits attention_;
 };
 
 // As the CPU backend wants to see it, which never allocates one.
@@ -80,20 +87,24 @@ void StopRepacking(ggml_backend_dev_t device) {
 
 const char* Install() {
   ggml_backend_dev_t device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-  const TileKernel* kernel = TileKernels().front();
+  const TileKernel* tiles = TileKernels().front();
+  const AttentionKernel* attention = AttentionKernels().front();
   CpuBackend backend;
-  if (device == nullptr || kernel == nullptr || !FindCpuBackend(device, &backend)) return nullptr;
+  if (device == nullptr || tiles == nullptr || attention == nullptr ||
+      !FindCpuBackend(device, &backend)) {
+    return nullptr;
+  }
   // Never freed: compute threads may still be at work while a process exits.
-  static auto* const kernels = new OwnKernels(backend, *kernel);
+  static auto* const kernels = new OwnKernels(backend, *tiles, *attention);
   static ggml_backend_buffer_type type = TypeOf(kernels, device);
-  const ProbedProducts expected = ProbeProducts(device);
+  const ProbedOutputs expected = ProbeKernels(device);
   std::vector<ggml_backend_buffer_type_t>& types = backend.extra_buffer_types();
   types.push_back(&type);
-  const ProbedProducts computed = ProbeProducts(device);
+  const ProbedOutputs computed = ProbeKernels(device);
   if (AreEqualButForRounding(expected, computed) &&
-      kernels->n_products() == static_cast<int64_t>(computed.size()) && StayLoaded()) {
+      kernels->n_computed() == static_cast<int64_t>(computed.size()) && StayLoaded()) {
     StopRepacking(device);
-    return NameOf(*kernel);
+    return NameOf(*tiles);
   }
   types.pop_back();
   return nullptr;

@@ -19,14 +19,14 @@ class TileTraits : public ggml::cpu::tensor_traits {
   TileTraits(const CpuBackend& backend, const TileKernel& kernel)
       : backend_(backend), kernel_(kernel) {}
 
-  int64_t n_products() const { return n_products_.load(std::memory_order_relaxed); }
+  int64_t n_computed() const { return n_computed_.load(std::memory_order_relaxed); }
 
  protected:
   // So that a thread that lost its core for a while does not keep the others waiting.
   static constexpr size_t kChunksPerThread = 4;
 
   void Count(const ggml_compute_params& params) {
-    if (params.ith == 0) n_products_.fetch_add(1, std::memory_order_relaxed);
+    if (params.ith == 0) n_computed_.fetch_add(1, std::memory_order_relaxed);
   }
   void Pack(const ggml_compute_params& params, const TileProduct& product) const;
   // Multiplies one of `n_chunks` equal parts of the tiles.
@@ -36,7 +36,7 @@ class TileTraits : public ggml::cpu::tensor_traits {
   const TileKernel& kernel_;
 
  private:
-  std::atomic<int64_t> n_products_ = 0;
+  std::atomic<int64_t> n_computed_ = 0;
 };
 
 // MUL_MAT of two matrices.
