@@ -1,7 +1,7 @@
-"""Prefill of 512 tokens that no cache knows: this server, the same with ggml's kernels, and ik_llama.cpp in process.
+"""Prefill of tokens that no cache knows: this server, the same with ggml's kernels, and ik_llama.cpp in process.
 
     pip install ik-llama-cpp-python==0.1.5
-    python tools/traffic-bench/prefill.py MODEL.gguf [ROUNDS]
+    python tools/traffic-bench/prefill.py MODEL.gguf [ROUNDS [TOKENS]]
 
 The servers get one request at a time and answer with one token. The order changes from round to round; the medians
 are printed in tokens per second. Run `npm run build` before.
@@ -19,12 +19,11 @@ import urllib.request
 from ik_llama_cpp import IkLlama
 from ik_llama_cpp.llama import make_batch_range
 
-N_TOKENS = 512
 CLI = os.path.join(os.path.dirname(__file__), "../../dist/cli.js")
 
 
-def start_server(model, port, **settings):
-    environment = dict(os.environ, MODEL_PATH=model, PORT=str(port), PORT_HEALTH=str(port + 1), PARALLEL="1", CTX="1024",
+def start_server(model, port, n_ctx, **settings):
+    environment = dict(os.environ, MODEL_PATH=model, PORT=str(port), PORT_HEALTH=str(port + 1), PARALLEL="1", CTX=str(n_ctx),
                        THREADS="2", AUTH_ENABLED="false", CACHE_RAM="0", **settings)
     process = subprocess.Popen(["node", CLI, "serve"], env=environment, stdout=subprocess.DEVNULL)
     while process.poll() is None:
@@ -42,9 +41,10 @@ def ask(port, tokens):
     json.load(urllib.request.urlopen(request))
 
 
-def main(model, n_rounds):
-    servers = [start_server(model, 9200), start_server(model, 9210, CPU_KERNELS="off")]
-    peer = IkLlama(model, n_ctx=1024, n_threads=2, n_seq_max=1, verbose=False)
+def main(model, n_rounds=7, n_tokens=512):
+    n_ctx = n_tokens + 512
+    servers = [start_server(model, 9200, n_ctx), start_server(model, 9210, n_ctx, CPU_KERNELS="off")]
+    peer = IkLlama(model, n_ctx=n_ctx, n_threads=2, n_seq_max=1, verbose=False)
 
     def prefill_in_peer(tokens):
         peer._context.kv_cache_clear()
@@ -59,17 +59,17 @@ def main(model, n_rounds):
     seconds = {name: [] for name in contestants}
     # The first round warms up.
     for measured in [False] + [True] * n_rounds:
-        tokens = [random.randrange(100, 30_000) for _ in range(N_TOKENS)]
+        tokens = [random.randrange(100, 30_000) for _ in range(n_tokens)]
         for name in random.sample(list(contestants), len(contestants)):
             begin = time.perf_counter()
             contestants[name](tokens)
             if measured:
                 seconds[name].append(time.perf_counter() - begin)
     for name, values in seconds.items():
-        print(f"{name}: {N_TOKENS / statistics.median(values):.0f} tokens/s")
+        print(f"{name}: {n_tokens / statistics.median(values):.0f} tokens/s")
     for server in servers:
         server.terminate()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 7)
+    main(sys.argv[1], *map(int, sys.argv[2:]))

@@ -28,9 +28,7 @@ StepPlan Scheduler::Plan() {
   AdmitWaiting(&state_);
   if (!copies_pending_) slot_compaction_.Compact(&state_);
   AddDecodes(&plan);
-  AddBackgroundPrefill(&state_, &plan);
-  AddPrefills(&state_, &plan);
-  SetBackgroundTime(state_, &plan);
+  AddPrompts(&plan);
   if (plan.empty()) {
     // Nothing computes, so no further plan would preempt the paused sequences.
     PreemptPaused(0, &state_);
@@ -49,6 +47,16 @@ void Scheduler::AddDecodes(StepPlan* plan) const {
   for (const SequenceId id : state_.running) {
     if (state_.IsDecoding(state_.Get(id))) plan->work.push_back(state_.NextWork(id, 1));
   }
+}
+
+void Scheduler::AddPrompts(StepPlan* plan) {
+  const bool decodes = !plan->empty();
+  if (!decodes || !state_.pacer.LeavesPromptsOut()) {
+    AddBackgroundPrefill(&state_, plan);
+    AddPrefills(&state_, plan);
+    SetBackgroundTime(state_, plan);
+  }
+  if (decodes) state_.pacer.Planned(!plan->only_decodes());
 }
 
 void Scheduler::EvictFor(const StepPlan& plan) {

@@ -104,6 +104,8 @@ class Scheduler {
 
  private:
   void AddDecodes(StepPlan* plan) const;
+  // In the batch or in the background.
+  void AddPrompts(StepPlan* plan);
   // Drops cached prefixes until the plan's tokens fit the memory.
   void EvictFor(const StepPlan& plan);
 

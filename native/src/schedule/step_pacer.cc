@@ -12,6 +12,15 @@ constexpr int32_t kMinChunk = 8;
 // Where decoding leaves a prompt little of the target, the prompt still gets this many times what
 // the decodes take.
 constexpr double kFairShare = 2.0;
+// Steps with prompts among those that decode. Less than half: the median time between tokens is then
+// that of decoding alone.
+constexpr double kMaxPromptShare = 0.45;
+// From this share on prompts get larger pieces for the steps that they are left out of.
+constexpr double kCrowdedShare = 0.4;
+constexpr double kCrowdedFairShare = 8.0;
+// Weight of the newest step in the share: prompts that come and go within a dozen steps never reach
+// the maximum.
+constexpr double kShareWeight = 1.0 / 16;
 // A token of a small piece may cost so much of what one of the cheapest piece does.
 constexpr double kMaxCost = 1.3;
 // Far more than any batch.
@@ -38,9 +47,18 @@ void StepPacer::Observe(int32_t n_decoding, int32_t n_prefill, double ms) {
   Blend(ms, &decode_ms_[n_decoding]);
 }
 
+void StepPacer::Planned(bool has_prompts) {
+  prompt_share_ += kShareWeight * ((has_prompts ? 1 : 0) - prompt_share_);
+}
+
+bool StepPacer::LeavesPromptsOut() const { return prompt_share_ > kMaxPromptShare; }
+
+bool StepPacer::IsCrowded() const { return prompt_share_ > kCrowdedShare; }
+
 double StepPacer::PromptMs(int32_t n_decoding) const {
   const double decode_ms = n_decoding > 0 ? DecodeMs(n_decoding) : 0;
-  return std::max(target_ms_ - decode_ms, kFairShare * decode_ms);
+  const double fair_share = IsCrowded() ? kCrowdedFairShare : kFairShare;
+  return std::max(target_ms_ - decode_ms, fair_share * decode_ms);
 }
 
 int32_t StepPacer::Chunk(int32_t n_decoding, double share) const {

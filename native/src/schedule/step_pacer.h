@@ -1,8 +1,9 @@
 // How many prompt tokens to compute beside running decodes. A prompt may delay decoding sequences
 // by a target time, or by a multiple of what decoding alone takes where that is more. Pieces of a
 // prompt are never so small that a token of them costs much more than one of a large piece: all
-// would wait longer through many small pieces than through few that exceed the target. Learns from
-// measured steps; reads no clock.
+// would wait longer through many small pieces than through few that exceed the target. While prompts
+// keep coming, every other step or so is left to decoding, and pieces become larger in return: most
+// tokens of a stream then wait for no prompt. Learns from measured steps; reads no clock.
 #pragma once
 
 #include <array>
@@ -17,6 +18,12 @@ class StepPacer {
 
   // A step of `n_decoding` single tokens and `n_prefill` prompt tokens took `ms`.
   void Observe(int32_t n_decoding, int32_t n_prefill, double ms);
+
+  // A step with decoding sequences was planned, with prompts beside them or without.
+  void Planned(bool has_prompts);
+
+  // True if the next step should leave prompts out as long as sequences decode.
+  bool LeavesPromptsOut() const;
 
   // What prompts get of a step that decodes `n_decoding` sequences, in milliseconds.
   double PromptMs(int32_t n_decoding) const;
@@ -41,7 +48,12 @@ class StepPacer {
   // The smallest piece whose tokens cost little more than those of any other.
   int32_t EfficientChunk() const;
 
+  // True if about as many of the last steps had prompts as may have.
+  bool IsCrowded() const;
+
   double target_ms_;
+  // Running average of the steps with decodes: 1 with prompts, 0 without.
+  double prompt_share_ = 0;
   // Of a step that only decodes, by how many; 0 where none was seen.
   std::vector<double> decode_ms_;
   // What one prompt token adds to a step, by the size of the piece; 0 where none was seen.
