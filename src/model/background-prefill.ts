@@ -6,13 +6,31 @@ import type { ContextShape } from './fit.ts';
 /** Length of the context whose memory is compared with that of a long one, in tokens. */
 const shortLength = 256;
 
-/** True where background prefill is on and helps: several slots that do not share one cache. */
+/**
+ * True where background prefill is on and helps: several slots that do not share one cache.
+ * @param hasOwnAttention - {@link computesOwnAttention}; unless the setting says otherwise, there is no need for it then
+ */
 export function wantsBackgroundPrefill(
   { slotCount, contextLength, kvTokenCount }: ContextShape,
-  { backgroundPrefill, kvLayout }: Pick<EngineConfig, 'backgroundPrefill' | 'kvLayout'>,
+  engine: Pick<EngineConfig, 'backgroundPrefill' | 'kvLayout'>,
+  hasOwnAttention: boolean,
 ): boolean {
+  const { backgroundPrefill = !hasOwnAttention, kvLayout } = engine;
   const isSplit = kvLayout !== 'unified' && kvTokenCount >= slotCount * contextLength;
   return backgroundPrefill && isSplit && slotCount > 1;
+}
+
+/**
+ * True if the CPU's attention is computed by this project's kernels, with which small pieces of a prompt cost little
+ * more than large ones (`native/src/kernels/attention_traits.h`).
+ * @param hasKernels - the kernels are installed
+ */
+export function computesOwnAttention(
+  engine: Pick<EngineConfig, 'flashAttention' | 'cacheTypeK' | 'cacheTypeV'>,
+  hasKernels: boolean,
+): boolean {
+  const { flashAttention, cacheTypeK, cacheTypeV } = engine;
+  return hasKernels && flashAttention !== 'off' && cacheTypeK === 'f16' && cacheTypeV === 'f16';
 }
 
 /**

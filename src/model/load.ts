@@ -6,6 +6,7 @@ import type { Addon } from '../engine/addon.ts';
 import type { EmbeddingOptions } from '../engine/native-embedder.ts';
 import type { Logger } from '../log/log.ts';
 import type { Backend } from './backend.ts';
+import { computesOwnAttention } from './background-prefill.ts';
 import { checkCudaKernels, openCudaBuild } from './cuda-build.ts';
 import { availableMemoryBytes } from './machine.ts';
 import { streamIntervalOf, threadCountOf, threadPollOf } from './machine-defaults.ts';
@@ -65,7 +66,7 @@ export async function loadModel(source: ModelSource, options: LoadOptions): Prom
     const addon = options.loadAddon(llama.gpu);
     if (llama.gpu === 'cuda') checkCudaKernels(addon.cudaDriver(), openCudaBuild(), logger);
     // Before the weights, which some kernels of ggml would lay out anew.
-    if (engine.cpuKernels) installCpuKernels(addon, logger);
+    const hasKernels = engine.cpuKernels && installCpuKernels(addon, logger);
     const freeRamBytes = availableMemoryBytes();
     // The draft model comes first, because the model takes all the GPU memory that is left.
     const draft =
@@ -75,7 +76,8 @@ export async function loadModel(source: ModelSource, options: LoadOptions): Prom
     const model = await loadWeights(backend, source, options);
     owned.push(model);
     await logOffload(model, logger);
-    const weights = { model, draft, source, engine, limits: addon.limits };
+    const hasOwnAttention = computesOwnAttention(engine, hasKernels);
+    const weights = { model, draft, source, engine, limits: addon.limits, hasOwnAttention };
     const fit = await fitToMemory(weights, freeRamBytes);
     for (const { level, message } of fit.notes) logger[level](message);
     signal.throwIfAborted();
@@ -119,9 +121,10 @@ function chatTemplateOf({ fileInfo }: LlamaModel): string | undefined {
   return typeof template === 'string' ? template : undefined;
 }
 
-/** The kernels help beside a GPU too: for the layers that do not fit it. */
-function installCpuKernels(addon: Addon, logger: Logger): void {
+/** The kernels help beside a GPU too: for the layers that do not fit it. False where there are none. */
+function installCpuKernels(addon: Addon, logger: Logger): boolean {
   const instructions = addon.installCpuKernels();
-  if (instructions !== null)
-    logger.debug({ instructions }, 'kernels for quantized weights installed');
+  if (instructions === null) return false;
+  logger.debug({ instructions }, 'kernels for quantized weights and attention installed');
+  return true;
 }

@@ -45,6 +45,8 @@ export interface LoadedWeights {
   readonly source: ModelSource;
   readonly engine: EngineConfig;
   readonly limits: NativeLimits;
+  /** Own kernels compute the CPU's attention. */
+  readonly hasOwnAttention: boolean;
 }
 
 /**
@@ -109,11 +111,11 @@ const nothing: MemoryAmounts = { ramBytes: 0, vramBytes: 0 };
 /** Adds background prefill where it is wanted and its context fits, and says what it takes. */
 async function fitBackgroundPrefill(
   fit: EngineFit,
-  { model, engine, limits }: LoadedWeights,
+  { model, engine, limits, hasOwnAttention }: LoadedWeights,
   memory: MemoryEstimate,
   fitsToo: (extra: MemoryAmounts) => boolean,
 ): Promise<{ fit: EngineFit & Pick<ModelFit, 'backgroundPrefill'>; extra: MemoryAmounts }> {
-  if (!keepsEveryTokenInRam(model) || !wantsBackgroundPrefill(fit, engine)) {
+  if (!keepsEveryTokenInRam(model) || !wantsBackgroundPrefill(fit, engine, hasOwnAttention)) {
     return { fit: { ...fit, backgroundPrefill: false }, extra: nothing };
   }
   const ramOf = async (length: number) => {

@@ -30,7 +30,7 @@ test('with its own kernels the engine computes what it computes with those of ll
     expect(Math.abs(value - (plain.values[i] ?? Number.NaN))).toBeLessThan(0.2);
   }
 
-  const said = 'kernels for quantized weights installed';
+  const said = 'kernels for quantized weights and attention installed';
   expect(plain.server.hasLogged(said)).toBe(false);
   const isX64Linux = process.platform === 'linux' && process.arch === 'x64';
   if (isX64Linux && readFileSync('/proc/cpuinfo', 'utf8').includes(' avx2 ')) {

@@ -46,7 +46,7 @@ const { values } = parseArgs({
     'kv-layout': { type: 'string', default: 'auto' },
     'step-target-ms': { type: 'string', default: '50' },
     'flash-attention': { type: 'string', default: 'auto' },
-    'background-prefill': { type: 'string', default: 'on' },
+    'background-prefill': { type: 'string', default: 'off' },
   },
 });
 const threadCount = Number(values.threads);

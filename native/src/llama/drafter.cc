@@ -144,7 +144,7 @@ void Drafter::Draft(const std::vector<DraftCall>& calls, const Take& take) {
   n_drafted_ = 0;
   drafting_ms_ = 0;
   if (model_) {
-    n_catch_up_ = model_->pacer.Chunk(0);
+    n_catch_up_ = model_->pacer.Chunk(0, 0);
     n_draft_cells_ = static_cast<int32_t>(calls.size()) * (options_.n_max + 1);
     const double passed_ms = MillisecondsSince(std::exchange(last_call_at_, Clock::now()));
     trial_ms_ = std::min(kMaxTrialMs, trial_ms_ + kTrialPart * passed_ms);

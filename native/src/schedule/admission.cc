@@ -22,7 +22,7 @@ bool FitsBesideRunning(const ScheduleState& state, const ScheduledSequence& sequ
       std::max(state.cache.n_open_cells(match),
                FindLeader(state, sequence, state.running.size(), match.n_tokens).n_tokens);
   const int32_t n_new = sequence.n_tokens() - n_shared;
-  const int32_t chunk = std::min(state.limits.n_ubatch, state.pacer.Chunk(n_running));
+  const int32_t chunk = std::min(state.limits.n_ubatch, state.pacer.Chunk(n_running, n_new));
   const int32_t n_steps = std::min(kMaxStepsAhead, (n_new + chunk - 1) / chunk);
   return state.n_promised() + n_new + n_running * n_steps + 1 <= state.limits.cache.n_cells;
 }

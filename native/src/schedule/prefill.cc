@@ -52,7 +52,12 @@ void AddPrefills(ScheduleState* state, StepPlan* plan) {
   int32_t n_rows = limits.max_logprob_rows;
   const double share = plan->background ? 0.5 : 1;
   if (plan->background) n_spare = n_chunk;
-  if (n_decoding > 0) n_spare = n_chunk = std::min(n_chunk, state->pacer.Chunk(n_decoding, share));
+  if (n_decoding > 0) {
+    const int32_t n = state->pacer.Chunk(n_decoding, state->n_missing_of_prompts(), share);
+    n_spare = n_chunk = std::min(n_chunk, n);
+  } else if (!plan->background) {
+    n_chunk = std::min(n_chunk, state->pacer.ChunkAlone());
+  }
 
   for (const SequenceId id : state->running) {
     const ScheduledSequence& sequence = state->Get(id);

@@ -42,6 +42,15 @@ int32_t ScheduleState::n_decoding(const StepPlan& plan) const {
   }));
 }
 
+int32_t ScheduleState::n_missing_of_prompts() const {
+  int32_t n = 0;
+  for (const SequenceId id : running) {
+    const ScheduledSequence& sequence = Get(id);
+    if (IsPrefilling(sequence)) n += n_missing(sequence);
+  }
+  return n;
+}
+
 void ScheduleState::BeginPlan() {
   for (const SequenceId id : running) {
     ScheduledSequence& sequence = Get(id);

@@ -83,6 +83,8 @@ struct ScheduleState {
   StepWork NextWork(SequenceId id, int32_t n_tokens) const;
   // Sequences of the plan that have sampled before: they must not wait for the prompts of others.
   int32_t n_decoding(const StepPlan& plan) const;
+  // Prompt tokens that running sequences have to compute.
+  int32_t n_missing_of_prompts() const;
 
   // Forgets what the policies decided about running sequences for the last plan.
   void BeginPlan();

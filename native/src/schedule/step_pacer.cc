@@ -1,6 +1,7 @@
 #include "schedule/step_pacer.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace {
 
@@ -12,19 +13,20 @@ constexpr int32_t kMinChunk = 8;
 // Where decoding leaves a prompt little of the target, the prompt still gets this many times what
 // the decodes take.
 constexpr double kFairShare = 2.0;
-// Steps with prompts among those that decode. Less than half: the median time between tokens is then
-// that of decoding alone.
+// Steps with prompts among those that decode. Less than half: the median time between tokens is
+// then that of decoding alone.
 constexpr double kMaxPromptShare = 0.45;
-// From this share on prompts get larger pieces for the steps that they are left out of.
-constexpr double kCrowdedShare = 0.4;
-constexpr double kCrowdedFairShare = 8.0;
 // Weight of the newest step in the share: prompts that come and go within a dozen steps never reach
 // the maximum.
 constexpr double kShareWeight = 1.0 / 16;
-// A token of a small piece may cost so much of what one of the cheapest piece does.
+// A token of a small piece may cost so much of what one of the cheapest piece does; less where only
+// a request that might arrive would gain from it.
 constexpr double kMaxCost = 1.3;
+constexpr double kMaxCostAlone = 1.15;
+// Of the target, for the same reason.
+constexpr double kAloneShare = 4.0;
 // Far more than any batch.
-constexpr double kMaxChunk = 1e6;
+constexpr int32_t kMaxChunk = 1'000'000;
 
 void Blend(double sample, double* average) {
   if (*average == 0) {
@@ -53,25 +55,36 @@ void StepPacer::Planned(bool has_prompts) {
 
 bool StepPacer::LeavesPromptsOut() const { return prompt_share_ > kMaxPromptShare; }
 
-bool StepPacer::IsCrowded() const { return prompt_share_ > kCrowdedShare; }
-
-double StepPacer::PromptMs(int32_t n_decoding) const {
-  const double decode_ms = n_decoding > 0 ? DecodeMs(n_decoding) : 0;
-  const double fair_share = IsCrowded() ? kCrowdedFairShare : kFairShare;
-  return std::max(target_ms_ - decode_ms, fair_share * decode_ms);
+// Pieces of a bounded time would be the more the longer the prompts are, and each costs the prompts
+// a share of it; prompts as a whole would delay everyone by all of their time. Between both, pieces
+// grow with the square root of what is missing, and so does their number.
+double StepPacer::PromptMs(int32_t n_decoding, int32_t n_missing) const {
+  if (n_decoding == 0) return target_ms_;
+  const double decode_ms = DecodeMs(n_decoding);
+  const double least_ms = std::max(target_ms_ - decode_ms, kFairShare * decode_ms);
+  const double missing_ms = n_missing * TokenMs(kSizes - 1);
+  return std::max(least_ms, std::sqrt(least_ms * missing_ms));
 }
 
-int32_t StepPacer::Chunk(int32_t n_decoding, double share) const {
-  const double ms = share * PromptMs(n_decoding);
+int32_t StepPacer::Chunk(int32_t n_decoding, int32_t n_missing, double share) const {
+  return ChunkOf(share * PromptMs(n_decoding, n_missing), kMaxCost);
+}
+
+int32_t StepPacer::ChunkAlone() const {
+  if (TokenMs(kSizes - 1) == 0) return kMaxChunk;
+  return ChunkOf(kAloneShare * target_ms_, kMaxCostAlone);
+}
+
+int32_t StepPacer::ChunkOf(double ms, double max_cost) const {
   for (size_t size = kSizes; size-- > 0;) {
     const double token_ms = TokenMs(size);
     if (token_ms == 0) return kMinChunk;
-    const auto n = static_cast<int32_t>(std::min(ms / token_ms, kMaxChunk));
+    const auto n = static_cast<int32_t>(std::min<double>(ms / token_ms, kMaxChunk));
     if (n < LeastOf(size)) continue;
     const int32_t n_max = size + 1 < kSizes ? LeastOf(size + 1) - 1 : n;
-    return std::max(std::min(n, n_max), EfficientChunk());
+    return std::max(std::min(n, n_max), EfficientChunk(max_cost));
   }
-  return std::max(kMinChunk, EfficientChunk());
+  return std::max(kMinChunk, EfficientChunk(max_cost));
 }
 
 size_t StepPacer::SizeOf(int32_t n_tokens) {
@@ -93,13 +106,13 @@ double StepPacer::TokenMs(size_t size) const {
 }
 
 // Sizes that were not seen count as cheap, so that they are tried.
-int32_t StepPacer::EfficientChunk() const {
+int32_t StepPacer::EfficientChunk(double max_cost) const {
   double cheapest = 0;
   for (const double ms : token_ms_) {
     if (ms > 0 && (cheapest == 0 || ms < cheapest)) cheapest = ms;
   }
   size_t size = 0;
-  while (size + 1 < kSizes && token_ms_[size] > kMaxCost * cheapest) ++size;
+  while (size + 1 < kSizes && token_ms_[size] > max_cost * cheapest) ++size;
   return std::max(kMinChunk, LeastOf(size));
 }
 

@@ -1,9 +1,10 @@
 // How many prompt tokens to compute beside running decodes. A prompt may delay decoding sequences
-// by a target time, or by a multiple of what decoding alone takes where that is more. Pieces of a
+// by a target time, or by a multiple of what decoding alone takes where that is more; prompts that
+// would delay them much longer as a whole, by the geometric mean of both. Pieces of a
 // prompt are never so small that a token of them costs much more than one of a large piece: all
-// would wait longer through many small pieces than through few that exceed the target. While prompts
-// keep coming, every other step or so is left to decoding, and pieces become larger in return: most
-// tokens of a stream then wait for no prompt. Learns from measured steps; reads no clock.
+// would wait longer through many small pieces than through few that exceed the target. While
+// prompts keep coming, every other step or so is left to decoding: most tokens of a stream then
+// wait for no prompt. Learns from measured steps; reads no clock.
 #pragma once
 
 #include <array>
@@ -25,12 +26,17 @@ class StepPacer {
   // True if the next step should leave prompts out as long as sequences decode.
   bool LeavesPromptsOut() const;
 
-  // What prompts get of a step that decodes `n_decoding` sequences, in milliseconds.
-  double PromptMs(int32_t n_decoding) const;
+  // What prompts that miss `n_missing` tokens together get of a step that decodes `n_decoding`
+  // sequences, in milliseconds.
+  double PromptMs(int32_t n_decoding, int32_t n_missing) const;
 
   // Prompt tokens to add to such a step, when they get this `share` of what prompts get. Never so
   // few that a prompt stands still, or that they cost much more than others.
-  int32_t Chunk(int32_t n_decoding, double share = 1) const;
+  int32_t Chunk(int32_t n_decoding, int32_t n_missing, double share = 1) const;
+
+  // Prompt tokens of a step in which nothing decodes: a request that arrives waits for its end. No
+  // bound before anything was measured.
+  int32_t ChunkAlone() const;
 
   // Duration of a step that only decodes `n_decoding` sequences, in milliseconds; 0 before the
   // first one.
@@ -45,11 +51,10 @@ class StepPacer {
   static int32_t LeastOf(size_t size);
   // The cost of a token in a piece of that size, or of the nearest one that was seen; 0 for none.
   double TokenMs(size_t size) const;
-  // The smallest piece whose tokens cost little more than those of any other.
-  int32_t EfficientChunk() const;
-
-  // True if about as many of the last steps had prompts as may have.
-  bool IsCrowded() const;
+  // The smallest piece whose tokens cost at most `max_cost` times what the cheapest do.
+  int32_t EfficientChunk(double max_cost) const;
+  // The largest piece that takes `ms`, or the efficient one where that takes longer.
+  int32_t ChunkOf(double ms, double max_cost) const;
 
   double target_ms_;
   // Running average of the steps with decodes: 1 with prompts, 0 without.

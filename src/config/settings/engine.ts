@@ -78,7 +78,7 @@ export const engineSettings = {
   BACKGROUND_PREFILL: setting({
     at: 'engine.backgroundPrefill',
     kind: truth(),
-    fallback: true,
+    fallbackText: 'on where attention is not computed by CPU_KERNELS',
     summary:
       'on a CPU, compute long prompts in a second context, between the steps of running requests (memory of one more slot)',
     alias: 'PROMPT_LANE',

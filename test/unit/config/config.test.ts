@@ -197,7 +197,7 @@ describe('loadConfig', () => {
     [{ CPU_AFFINITY: '8, 0-2' }, { engine: { processors: [0, 1, 2, 8] } }],
     [{ THREAD_POLL: '50' }, { engine: { threadPoll: 50 } }],
     [{ STREAM_INTERVAL_MS: '0' }, { engine: { streamIntervalMs: 0 } }],
-    [{}, { engine: { backgroundPrefill: true } }],
+    [{}, { engine: { backgroundPrefill: undefined } }],
     [{ CPU_KERNELS: 'off' }, { engine: { cpuKernels: false } }],
     [{ BACKGROUND_PREFILL: 'off' }, { engine: { backgroundPrefill: false } }],
     [{ PROMPT_LANE: 'off' }, { engine: { backgroundPrefill: false } }],

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import {
   backgroundPrefillBytes,
+  computesOwnAttention,
   wantsBackgroundPrefill,
 } from '../../../src/model/background-prefill.ts';
 
@@ -12,8 +13,23 @@ test.each([
   ['one slot', 'auto', 1, 1024, false],
 ] as const)('background prefill: %s', (_what, kvLayout, slotCount, kvTokenCount, expected) => {
   const shape = { slotCount, contextLength: 1024, kvTokenCount };
-  expect(wantsBackgroundPrefill(shape, { backgroundPrefill: true, kvLayout })).toBe(expected);
-  expect(wantsBackgroundPrefill(shape, { backgroundPrefill: false, kvLayout })).toBe(false);
+  const wants = (backgroundPrefill: boolean | undefined, hasOwnAttention: boolean) =>
+    wantsBackgroundPrefill(shape, { backgroundPrefill, kvLayout }, hasOwnAttention);
+  expect(wants(undefined, false)).toBe(expected);
+  expect(wants(undefined, true)).toBe(false);
+  for (const hasOwnAttention of [false, true]) {
+    expect(wants(true, hasOwnAttention)).toBe(expected);
+    expect(wants(false, hasOwnAttention)).toBe(false);
+  }
+});
+
+test('own attention is that of a cache in 16-bit floats, with flash attention', () => {
+  const engine = { flashAttention: 'auto', cacheTypeK: 'f16', cacheTypeV: 'f16' } as const;
+  expect(computesOwnAttention(engine, true)).toBe(true);
+  expect(computesOwnAttention(engine, false)).toBe(false);
+  expect(computesOwnAttention({ ...engine, flashAttention: 'off' }, true)).toBe(false);
+  expect(computesOwnAttention({ ...engine, cacheTypeK: 'q8_0' }, true)).toBe(false);
+  expect(computesOwnAttention({ ...engine, cacheTypeV: 'q8_0' }, true)).toBe(false);
 });
 
 const mebibyte = 2 ** 20;
