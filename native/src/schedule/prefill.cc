@@ -39,6 +39,27 @@ void CheckpointIfDue(const ScheduledSequence& sequence, ScheduleState* state) {
   }
 }
 
+// A prompt that misses at most this part of a piece is short.
+constexpr int32_t kShortPart = 4;
+
+bool CanCompute(const ScheduleState& state, SequenceId id) {
+  const ScheduledSequence& sequence = state.Get(id);
+  return state.IsPrefilling(sequence) && sequence.n_awaited == 0 && !state.IsInBackground(id);
+}
+
+// True if a step should compute short prompts alone, up to `n_short` tokens each, because long ones
+// would make it take several times as long. Never twice in a row.
+bool LeavesLongPromptsOut(int32_t n_short, ScheduleState* state) {
+  bool has_short = false;
+  bool has_long = false;
+  for (const SequenceId id : state->running) {
+    if (!CanCompute(*state, id)) continue;
+    (state->n_missing(state->Get(id)) <= n_short ? has_short : has_long) = true;
+  }
+  state->left_long_prompts_out = has_short && has_long && !state->left_long_prompts_out;
+  return state->left_long_prompts_out;
+}
+
 }  // namespace
 
 void AddPrefills(ScheduleState* state, StepPlan* plan) {
@@ -59,10 +80,13 @@ void AddPrefills(ScheduleState* state, StepPlan* plan) {
     n_chunk = std::min(n_chunk, state->pacer.ChunkAlone());
   }
 
+  const int32_t n_short = n_chunk / kShortPart;
+  const bool only_short = LeavesLongPromptsOut(n_short, state);
+
   for (const SequenceId id : state->running) {
     const ScheduledSequence& sequence = state->Get(id);
-    if (!state->IsPrefilling(sequence) || sequence.n_awaited > 0 || n_spare <= 0) continue;
-    if (state->IsInBackground(id)) continue;
+    if (!CanCompute(*state, id) || n_spare <= 0) continue;
+    if (only_short && state->n_missing(sequence) > n_short) continue;
     // The background prefill computes this one next.
     if (plan->background && n_decoding == 0 &&
         IsWorthBackground(*state, sequence, limits.n_ubatch)) {

@@ -52,6 +52,8 @@ struct ScheduleState {
   const SchedulerLimits limits;
   PrefixCache cache;
   StepPacer pacer;
+  // The last step computed short prompts alone although there were long ones.
+  bool left_long_prompts_out = false;
   std::map<SequenceId, ScheduledSequence> sequences;
   // In order of admission: the last one is the youngest.
   std::vector<SequenceId> running;

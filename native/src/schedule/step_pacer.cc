@@ -16,9 +16,9 @@ constexpr double kFairShare = 2.0;
 // Steps with prompts among those that decode. Less than half: the median time between tokens is
 // then that of decoding alone.
 constexpr double kMaxPromptShare = 0.45;
-// Weight of the newest step in the share: prompts that come and go within a dozen steps never reach
+// Weight of the newest step in the share: prompts that come and go within a few steps never reach
 // the maximum.
-constexpr double kShareWeight = 1.0 / 16;
+constexpr double kShareWeight = 1.0 / 8;
 // A token of a small piece may cost so much of what one of the cheapest piece does; less where only
 // a request that might arrive would gain from it.
 constexpr double kMaxCost = 1.3;
