@@ -327,9 +327,10 @@ TEST_CASE("random traffic on a split cache whose sequences move together") {
 
 TEST_CASE("random traffic on a split cache whose evicted prefixes are stored") {
   SchedulerLimits limits = Limits();
+  limits.n_slots = 12;
   limits.max_compaction_moves = 6;
-  limits.cache = {.n_ids = 6,
-                  .n_cells = 6 * 300,
+  limits.cache = {.n_ids = 12,
+                  .n_cells = 12 * 300,
                   .shares_cells = false,
                   .min_copy_tokens = 32,
                   .max_stored_tokens = 600,

@@ -127,8 +127,7 @@ void SetBackgroundTime(const ScheduleState& state, StepPlan* plan) {
   const int32_t n_decoding = state.n_decoding(*plan);
   const bool beside_prompts = !std::ranges::all_of(plan->work, &StepWork::is_decode);
   BackgroundWork& work = *plan->background;
-  work.ms =
-      state.pacer.PromptMs(n_decoding, state.n_missing_of_prompts()) / (beside_prompts ? 2 : 1);
+  work.ms = state.pacer.PromptMs(n_decoding) / (beside_prompts ? 2 : 1);
   work.as_batch = beside_prompts && n_decoding == 0;
   work.slack_ms = beside_prompts || n_decoding > 0
                       ? kSlackShare * std::max(work.ms, state.pacer.DecodeMs(n_decoding))

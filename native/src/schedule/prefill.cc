@@ -1,6 +1,7 @@
 #include "schedule/prefill.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "schedule/background_prefill.h"
 
@@ -47,14 +48,16 @@ bool CanCompute(const ScheduleState& state, SequenceId id) {
   return state.IsPrefilling(sequence) && sequence.n_awaited == 0 && !state.IsInBackground(id);
 }
 
-// True if a step should compute short prompts alone, up to `n_short` tokens each, because long ones
-// would make it take several times as long. Never twice in a row.
-bool LeavesLongPromptsOut(int32_t n_short, ScheduleState* state) {
+// True if a step should leave out prompts that miss more than a piece, because there are short ones
+// and it would take several times as long. Never twice in a row.
+bool LeavesLongPromptsOut(int32_t n_chunk, ScheduleState* state) {
   bool has_short = false;
   bool has_long = false;
   for (const SequenceId id : state->running) {
     if (!CanCompute(*state, id)) continue;
-    (state->n_missing(state->Get(id)) <= n_short ? has_short : has_long) = true;
+    const int32_t n_missing = state->n_missing(state->Get(id));
+    has_short = has_short || n_missing <= n_chunk / kShortPart;
+    has_long = has_long || n_missing > n_chunk;
   }
   state->left_long_prompts_out = has_short && has_long && !state->left_long_prompts_out;
   return state->left_long_prompts_out;
@@ -80,13 +83,13 @@ void AddPrefills(ScheduleState* state, StepPlan* plan) {
     n_chunk = std::min(n_chunk, state->pacer.ChunkAlone());
   }
 
-  const int32_t n_short = n_chunk / kShortPart;
-  const bool only_short = LeavesLongPromptsOut(n_short, state);
+  const bool leaves_out = LeavesLongPromptsOut(n_chunk, state);
+  const int32_t max_missing = leaves_out ? n_chunk : std::numeric_limits<int32_t>::max();
 
   for (const SequenceId id : state->running) {
     const ScheduledSequence& sequence = state->Get(id);
     if (!CanCompute(*state, id) || n_spare <= 0) continue;
-    if (only_short && state->n_missing(sequence) > n_short) continue;
+    if (state->n_missing(sequence) > max_missing) continue;
     // The background prefill computes this one next.
     if (plan->background && n_decoding == 0 &&
         IsWorthBackground(*state, sequence, limits.n_ubatch)) {

@@ -46,7 +46,7 @@ int32_t ScheduleState::n_missing_of_prompts() const {
   int32_t n = 0;
   for (const SequenceId id : running) {
     const ScheduledSequence& sequence = Get(id);
-    if (IsPrefilling(sequence)) n += n_missing(sequence);
+    if (IsPrefilling(sequence) && !IsInBackground(id)) n += n_missing(sequence);
   }
   return n;
 }

@@ -52,7 +52,7 @@ struct ScheduleState {
   const SchedulerLimits limits;
   PrefixCache cache;
   StepPacer pacer;
-  // The last step computed short prompts alone although there were long ones.
+  // The last step computed short prompts and left long ones out.
   bool left_long_prompts_out = false;
   std::map<SequenceId, ScheduledSequence> sequences;
   // In order of admission: the last one is the youngest.
@@ -85,7 +85,7 @@ struct ScheduleState {
   StepWork NextWork(SequenceId id, int32_t n_tokens) const;
   // Sequences of the plan that have sampled before: they must not wait for the prompts of others.
   int32_t n_decoding(const StepPlan& plan) const;
-  // Prompt tokens that running sequences have to compute.
+  // Prompt tokens that running sequences have to compute in batches.
   int32_t n_missing_of_prompts() const;
 
   // Forgets what the policies decided about running sequences for the last plan.

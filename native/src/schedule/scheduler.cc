@@ -51,7 +51,8 @@ void Scheduler::AddDecodes(StepPlan* plan) const {
 
 void Scheduler::AddPrompts(StepPlan* plan) {
   const bool decodes = !plan->empty();
-  if (!decodes || !state_.pacer.LeavesPromptsOut()) {
+  // The background prefill would begin again behind a step without it.
+  if (!decodes || !state_.in_background.empty() || !state_.pacer.LeavesPromptsOut()) {
     AddBackgroundPrefill(&state_, plan);
     AddPrefills(&state_, plan);
     SetBackgroundTime(state_, plan);

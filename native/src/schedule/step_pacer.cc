@@ -55,19 +55,18 @@ void StepPacer::Planned(bool has_prompts) {
 
 bool StepPacer::LeavesPromptsOut() const { return prompt_share_ > kMaxPromptShare; }
 
+double StepPacer::PromptMs(int32_t n_decoding) const {
+  const double decode_ms = n_decoding > 0 ? DecodeMs(n_decoding) : 0;
+  return std::max(target_ms_ - decode_ms, kFairShare * decode_ms);
+}
+
 // Pieces of a bounded time would be the more the longer the prompts are, and each costs the prompts
 // a share of it; prompts as a whole would delay everyone by all of their time. Between both, pieces
 // grow with the square root of what is missing, and so does their number.
-double StepPacer::PromptMs(int32_t n_decoding, int32_t n_missing) const {
-  if (n_decoding == 0) return target_ms_;
-  const double decode_ms = DecodeMs(n_decoding);
-  const double least_ms = std::max(target_ms_ - decode_ms, kFairShare * decode_ms);
-  const double missing_ms = n_missing * TokenMs(kSizes - 1);
-  return std::max(least_ms, std::sqrt(least_ms * missing_ms));
-}
-
 int32_t StepPacer::Chunk(int32_t n_decoding, int32_t n_missing, double share) const {
-  return ChunkOf(share * PromptMs(n_decoding, n_missing), kMaxCost);
+  const double least_ms = PromptMs(n_decoding);
+  const double missing_ms = n_missing * TokenMs(kSizes - 1);
+  return ChunkOf(share * std::max(least_ms, std::sqrt(least_ms * missing_ms)), kMaxCost);
 }
 
 int32_t StepPacer::ChunkAlone() const {

@@ -26,12 +26,12 @@ class StepPacer {
   // True if the next step should leave prompts out as long as sequences decode.
   bool LeavesPromptsOut() const;
 
-  // What prompts that miss `n_missing` tokens together get of a step that decodes `n_decoding`
-  // sequences, in milliseconds.
-  double PromptMs(int32_t n_decoding, int32_t n_missing) const;
+  // What prompts get of a step that decodes `n_decoding` sequences, in milliseconds.
+  double PromptMs(int32_t n_decoding) const;
 
-  // Prompt tokens to add to such a step, when they get this `share` of what prompts get. Never so
-  // few that a prompt stands still, or that they cost much more than others.
+  // Prompt tokens to add to such a step, of `n_missing` that prompts miss together, when they get
+  // this `share` of what prompts get. Never so few that a prompt stands still, or that they cost
+  // much more than others.
   int32_t Chunk(int32_t n_decoding, int32_t n_missing, double share = 1) const;
 
   // Prompt tokens of a step in which nothing decodes: a request that arrives waits for its end. No
