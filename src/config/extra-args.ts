@@ -30,6 +30,7 @@ const translations: readonly (readonly [names: string, Translation])[] = [
   ['-ctv --cache-type-v', { setting: 'CACHE_TYPE_V' }],
   ['-cram --cache-ram', { setting: 'CACHE_RAM' }],
   ['-kvu --kv-unified', { means: { KV_LAYOUT: 'unified' } }],
+  ['--swa-full', { means: { SWA_FULL: 'on' } }],
   ['--pooling', { setting: 'POOLING' }],
   ['--chat-template', { setting: 'CHAT_TEMPLATE' }],
   ['--chat-template-file', { setting: 'CHAT_TEMPLATE_FILE' }],

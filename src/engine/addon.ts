@@ -116,9 +116,17 @@ export interface EngineStarted {
   readonly backgroundPrefillDisabledReason: string;
 }
 
+/** The number of compute threads has changed: others want the same cores, or no longer do. */
+export interface NativeThreadsChanged {
+  readonly type: 'threads-changed';
+  readonly threadCount: number;
+  readonly previousThreadCount: number;
+}
+
 /** The events of a thread itself: `started` or `failed` first, `stopped` last. */
 export type NativeLifecycle<Started> =
   | Started
+  | NativeThreadsChanged
   | { readonly type: 'failed'; readonly message: string }
   | { readonly type: 'stopped' };
 

@@ -30,6 +30,11 @@ export interface EngineOptions {
    * room for a whole context in every slot; with less room the cache is unified whatever this option says.
    */
   readonly kvLayout?: 'auto' | 'unified' | 'split';
+  /**
+   * Whether layers that attend within a window keep every token, so that a sequence may be cut anywhere, or their window;
+   * `auto`, the default, is the window in a split KV cache and every token in a unified one.
+   */
+  readonly swaFull?: 'auto' | 'on' | 'off';
   /** Maximum delay by a prompt of a step in which other sequences decode, in milliseconds, above 0; default 50. */
   readonly stepTargetMs?: number;
   /**
@@ -65,6 +70,12 @@ export interface EngineOptions {
   readonly onInterToken?: (ms: number) => void;
   /** Default: mean pooling of inputs up to the context length. */
   readonly embedding?: EmbeddingOptions;
+  /**
+   * Compute on fewer than `threadCount` threads while other processes want the same cores; default false. `onThreadsChanged`
+   * is called with the number in use and the one before.
+   */
+  readonly adaptsThreads?: boolean;
+  readonly onThreadsChanged?: (now: number, before: number) => void;
   /** Called once if the engine fails after it has started. It then rejects every request. */
   readonly onFailure?: (reason: string) => void;
 }

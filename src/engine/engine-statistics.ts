@@ -182,4 +182,11 @@ export const engineStatistics = [
     series: 'gateway_stored_prefixes',
     help: 'Prefixes in the memory of CACHE_RAM.',
   },
+  {
+    name: 'threadCount',
+    kind: 'gauge',
+    unit: 'count',
+    series: 'gateway_compute_threads',
+    help: 'Threads that compute, fewer than at the start while other processes want the cores.',
+  },
 ] as const;

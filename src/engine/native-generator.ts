@@ -66,6 +66,7 @@ export class NativeGenerator implements Generator, Tokenizer {
       onCrossing: (events) => this.#interval?.note(textIds(events)),
       onEvent: (id, event) => this.#receive(id, event),
       onFailure: options.onFailure,
+      onThreadsChanged: options.onThreadsChanged,
       onStopped: () => {
         this.#finalStats = this.#currentStats();
       },

@@ -23,6 +23,8 @@ export interface NativeThreadOptions<Handle, Started, Event> {
   readonly onCrossing?: (events: NativeEvents<Started, Event>) => void;
   /** Called once if the thread fails after it has started. */
   readonly onFailure?: ((reason: string) => void) | undefined;
+  /** Called when the thread computes on another number of threads. */
+  readonly onThreadsChanged?: ((now: number, before: number) => void) | undefined;
   /** Called once the thread has stopped, before its memory is freed. */
   readonly onStopped?: () => void;
 }
@@ -204,6 +206,9 @@ export class NativeThread<
         this.#failure = event.message;
         if (this.#isRunning) this.#options.onFailure?.(event.message);
         else this.#settleStarted?.reject(new Error(event.message));
+        return;
+      case 'threads-changed':
+        this.#options.onThreadsChanged?.(event.threadCount, event.previousThreadCount);
         return;
       case 'stopped':
         for (const id of [...this.#requests.keys()]) {

@@ -2,6 +2,7 @@
 import type { EngineConfig } from '../config/config.ts';
 import type { NativeLimits } from '../engine/addon.ts';
 import type { ContextShape } from './fit.ts';
+import { isUnified } from './memory-estimate.ts';
 
 /** Length of the context whose memory is compared with that of a long one, in tokens. */
 const shortLength = 256;
@@ -11,13 +12,12 @@ const shortLength = 256;
  * @param hasOwnAttention - {@link computesOwnAttention}; unless the setting says otherwise, there is no need for it then
  */
 export function wantsBackgroundPrefill(
-  { slotCount, contextLength, kvTokenCount }: ContextShape,
+  shape: ContextShape,
   engine: Pick<EngineConfig, 'backgroundPrefill' | 'kvLayout'>,
   hasOwnAttention: boolean,
 ): boolean {
   const { backgroundPrefill = !hasOwnAttention, kvLayout } = engine;
-  const isSplit = kvLayout !== 'unified' && kvTokenCount >= slotCount * contextLength;
-  return backgroundPrefill && isSplit && slotCount > 1;
+  return backgroundPrefill && !isUnified(shape, kvLayout) && shape.slotCount > 1;
 }
 
 /**

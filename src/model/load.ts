@@ -26,6 +26,8 @@ export interface LoadedModel {
   readonly fit: ModelFit;
   readonly threadCount: number;
   readonly threadPoll: number;
+  /** Fewer threads may compute while other processes want the same cores. */
+  readonly adaptsThreads: boolean;
   readonly streamIntervalMs: number;
   /** The file's own chat template, as Jinja text. */
   readonly chatTemplate: string | undefined;
@@ -91,6 +93,7 @@ export async function loadModel(source: ModelSource, options: LoadOptions): Prom
       fit,
       threadCount,
       threadPoll: threadPollOf(engine, llama.gpu),
+      adaptsThreads: engine.threadCount === 0 && llama.gpu === false && threadCount > 1,
       streamIntervalMs: streamIntervalOf(engine, llama.gpu, threadCount),
       chatTemplate: chatTemplateOf(model),
       bosToken: model.tokens.bosString ?? undefined,

@@ -25,6 +25,7 @@ export class MemoryEstimate {
       sequences: sequenceCount,
       // Compute buffers grow with the tokens computed at once, not with those of a whole batch.
       batchSize: this.#engine.ubatchSize,
+      swaFullCache: keepsWholeWindows(this.#engine, isUnified(shape, this.#engine.kvLayout)),
     });
     return { ramBytes: need.cpuRam, vramBytes: need.gpuVram };
   }
@@ -36,6 +37,7 @@ export class MemoryEstimate {
       contextSize: shape.contextLength + (shape.wholeInputs ? 0 : batchSize),
       sequences: 1,
       batchSize,
+      swaFullCache: true,
     });
     const { resultBytes, graphBytes } = logitsBytes(shape, batchSize);
     const onGpu = model.gpuLayers > 0;
@@ -47,14 +49,18 @@ export class MemoryEstimate {
 
   #estimate(
     model: LlamaModel,
-    size: { readonly contextSize: number; readonly sequences: number; readonly batchSize: number },
+    size: {
+      readonly contextSize: number;
+      readonly sequences: number;
+      readonly batchSize: number;
+      readonly swaFullCache: boolean;
+    },
   ) {
     const { cacheTypeK, cacheTypeV } = this.#engine;
     return model.fileInsights.estimateContextResourceRequirementsV2({
       ...size,
       modelGpuLayers: model.gpuLayers,
       flashAttention: flashAttention(this.#engine),
-      swaFullCache: true,
       kvCacheKeyType: ggmlType(cacheTypeK),
       kvCacheValueType: ggmlType(cacheTypeV),
       useMmap: model.useMmap,
@@ -78,13 +84,29 @@ export function hasStates({ fileInfo }: LlamaModel): boolean {
 
 /** Sequences whose states the engine keeps: the running ones, and in a unified cache cached prefixes as well. */
 export function stateSequenceCount(
-  { slotCount, contextLength, kvTokenCount }: ContextShape,
+  shape: ContextShape,
   kvLayout: EngineConfig['kvLayout'],
   limits: Pick<NativeLimits, 'maxSequenceCount' | 'statesPerSlot' | 'spareStates'>,
 ): number {
-  const isUnified = kvLayout === 'unified' || kvTokenCount < slotCount * contextLength;
-  if (!isUnified) return slotCount;
+  if (!isUnified(shape, kvLayout)) return shape.slotCount;
+  const { slotCount } = shape;
   return Math.min(limits.maxSequenceCount, limits.statesPerSlot * slotCount + limits.spareStates);
+}
+
+/** True if all slots share one KV cache, as `Context` decides it (`native/src/llama/context.cc`). */
+export function isUnified(
+  { slotCount, contextLength, kvTokenCount }: ContextShape,
+  kvLayout: EngineConfig['kvLayout'],
+): boolean {
+  return kvLayout === 'unified' || kvTokenCount < slotCount * contextLength;
+}
+
+/** True if layers that attend within a window keep every token, as `Context` decides it. */
+export function keepsWholeWindows(
+  { swaFull }: Pick<EngineConfig, 'swaFull'>,
+  unified: boolean,
+): boolean {
+  return swaFull === 'on' || (swaFull === 'auto' && unified);
 }
 
 /** The setting as node-llama-cpp takes it. */

@@ -5,7 +5,7 @@ import { StartError } from '../core/start-error.ts';
 import type { Logger } from '../log/log.ts';
 import type { Backend } from './backend.ts';
 import { defaultContextLength, formatBytes } from './fit.ts';
-import { flashAttention, ggmlType } from './memory-estimate.ts';
+import { flashAttention, ggmlType, keepsWholeWindows } from './memory-estimate.ts';
 import type { ModelSource } from './source.ts';
 
 /** How weights are loaded. */
@@ -34,7 +34,8 @@ export async function loadWeights(
       modelPath: source.path,
       gpuLayers: llama.gpu === false ? 0 : gpuLayers(config, engine, source),
       defaultContextFlashAttention: flashAttention(engine),
-      defaultContextSwaFullCache: true,
+      // Before the number of slots is known: as where each has a part of the KV cache.
+      defaultContextSwaFullCache: keepsWholeWindows(engine, engine.kvLayout === 'unified'),
       experimentalDefaultContextKvCacheKeyType: ggmlType(engine.cacheTypeK),
       experimentalDefaultContextKvCacheValueType: ggmlType(engine.cacheTypeV),
       onLoadProgress: (ratio) => {

@@ -100,7 +100,7 @@ async function run(
 ): Promise<RunningModel> {
   const loaded = await loading;
   try {
-    const running = await startEngine(loaded, config, service);
+    const running = await startEngine(loaded, config, service, logger);
     const { engine } = running;
     warnAboutDisabledFeatures(engine, config, logger);
     const { notes: _notes, embedding: _embedding, ...found } = source;
@@ -122,6 +122,7 @@ async function startEngine(
   loaded: LoadedModel,
   { engine: config }: Config,
   { metrics }: Pick<Service, 'metrics'>,
+  logger: Logger,
 ): Promise<RunningModel> {
   let fail: (error: Error) => void = () => {};
   const failure = new Promise<never>((_resolve, reject) => {
@@ -130,19 +131,24 @@ async function startEngine(
   // `serve` awaits it only once the model is ready; an earlier failure must not go unhandled.
   failure.catch(() => {});
   const { model, draft, gpu, generates, embedding, fit, dispose } = loaded;
-  const { threadCount, threadPoll, streamIntervalMs } = loaded;
+  const { threadCount, threadPoll, adaptsThreads, streamIntervalMs } = loaded;
   const options = {
     // Every setting of the engine, then the values that the load chose instead.
     ...config,
     ...fit,
     threadCount,
     threadPoll,
+    adaptsThreads,
     streamIntervalMs,
     speculative: speculativeOptions(config.speculative, draft),
     model,
     llamaGpu: gpu,
     embedding,
     onInterToken: (ms: number) => metrics.observeInterToken(ms),
+    onThreadsChanged: (now: number, before: number) => {
+      const reason = now < before ? 'other processes want the cores' : 'the cores are free again';
+      logger.info({ threadCount: now, previousThreadCount: before }, `compute threads: ${reason}`);
+    },
     onFailure: (reason: string) => fail(new StartError(1, `the engine failed: ${reason}`)),
   };
   try {

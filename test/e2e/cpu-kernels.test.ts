@@ -2,6 +2,11 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { startServer, tinyModelFile } from '../support/start-server.ts';
 
+function hasKernels(): boolean {
+  const isX64Linux = process.platform === 'linux' && process.arch === 'x64';
+  return isX64Linux && readFileSync('/proc/cpuinfo', 'utf8').includes(' avx2 ');
+}
+
 /** The log probabilities of a prompt's tokens, computed as one piece and behind what another request left. */
 async function logprobs(modelPath: string, flag: string) {
   const server = await startServer({
@@ -32,15 +37,14 @@ test('with its own kernels the engine computes what it computes with those of ll
 
   const said = 'kernels for quantized weights and attention installed';
   expect(plain.server.hasLogged(said)).toBe(false);
-  const isX64Linux = process.platform === 'linux' && process.arch === 'x64';
-  if (isX64Linux && readFileSync('/proc/cpuinfo', 'utf8').includes(' avx2 ')) {
+  if (hasKernels()) {
     expect(own.server.hasLogged(said)).toBe(true);
     // Different kernels round in different ways, so equal values would mean that one set is not in use.
     expect(own.values).not.toEqual(plain.values);
   }
 });
 
-test.runIf(process.platform === 'linux' && process.arch === 'x64')(
+test.runIf(hasKernels())(
   'log probabilities are the same to the last bit: alone and beside others, computed and from the cache',
   async () => {
     const server = await startServer({

@@ -52,6 +52,8 @@ EngineFacts Engine::Open() {
   if (background != nullptr) {
     background_runner_.emplace(background, &*context_, &*scheduler_, &completions_, &statistics_);
   }
+  statistics_.SetThreads(options_.context.n_threads);
+  if (options_.adapts_threads) thread_pacer_.emplace(options_.context.n_threads);
   facts.background_prefill = background != nullptr;
   facts.n_batch = static_cast<int32_t>(llama_n_batch(context_->get()));
   facts.n_ubatch = static_cast<int32_t>(llama_n_ubatch(context_->get()));
@@ -128,6 +130,7 @@ bool Engine::Step() {
   statistics_.CountStep();
   batch_.Fill(plan, *scheduler_, &completions_);
   ReportProgress();
+  ChooseThreads(plan);
   // Waiting texts leave with the next step's, unless that step computes a prompt: it takes longer.
   if (!plan.only_decodes()) link_.events->Flush();
   if (Decode(plan)) {
@@ -174,6 +177,12 @@ bool Engine::EditMemory(const StepPlan& plan) {
     scheduler_->EditFailed(edit);
   }
   return failed.empty();
+}
+
+void Engine::ChooseThreads(const StepPlan& plan) {
+  if (!thread_pacer_) return;
+  context_->UseThreads(plan.only_decodes() ? thread_pacer_->n_threads()
+                                           : thread_pacer_->n_chosen());
 }
 
 bool Engine::Decode(const StepPlan& plan) {
@@ -229,7 +238,15 @@ void Engine::Sample(const StepPlan& plan) {
 // Decode() also performs pending copies: the time of such a step must not train the step model.
 void Engine::Measure(const StepPlan& plan) {
   if (plan.work.empty() || decode_copies_) return;
-  scheduler_->Measured(plan, MillisecondsSince(decode_begin_));
+  const double ms = MillisecondsSince(decode_begin_);
+  scheduler_->Measured(plan, ms);
+  if (!thread_pacer_ || !plan.only_decodes() || plan.n_drafted() > 0) return;
+  const int32_t n_before = thread_pacer_->n_chosen();
+  thread_pacer_->Observe(static_cast<int32_t>(plan.work.size()), ms);
+  const int32_t n_threads = thread_pacer_->n_chosen();
+  if (n_threads == n_before) return;
+  statistics_.SetThreads(n_threads);
+  link_.events->Emit(ThreadsChanged{n_threads, n_before});
 }
 
 // A slice may last as long as the batch, unless a sequence is to decode in the next step.
@@ -354,6 +371,7 @@ void Engine::End(std::vector<Message> unhandled,
   completions_.clear();
   background_runner_.reset();
   scheduler_.reset();
+  thread_pacer_.reset();
   drafter_.reset();
   background_context_.reset();
   context_.reset();

@@ -22,6 +22,7 @@
 #include "llama/drafter.h"
 #include "llama/model.h"
 #include "schedule/scheduler.h"
+#include "schedule/thread_pacer.h"
 
 class Engine {
  public:
@@ -65,6 +66,8 @@ class Engine {
   void Draft();
   // False if an edit failed, so that the plan is void.
   bool EditMemory(const StepPlan& plan);
+  // As many compute threads as are worth it at the moment.
+  void ChooseThreads(const StepPlan& plan);
   // False if the batch could not be computed, so that the rest of the plan is void.
   bool Decode(const StepPlan& plan);
   void Commit(const StepPlan& plan);
@@ -95,6 +98,7 @@ class Engine {
 
   // Exist from Open to End.
   std::optional<Context> context_;
+  std::optional<ThreadPacer> thread_pacer_;
   std::optional<Drafter> drafter_;
   std::optional<BackgroundContext> background_context_;
   std::optional<Scheduler> scheduler_;

@@ -15,6 +15,8 @@ struct EngineOptions {
   // decodes, to leave together. The first text of a sequence never waits, and any other event takes
   // the waiting texts along.
   double stream_interval_ms = 0;
+  // Whether to compute on fewer threads while other processes want the same cores.
+  bool adapts_threads = false;
   // Threads that sample tokens, including the engine thread.
   int32_t n_sampling_threads = 1;
   DraftOptions drafts;
@@ -25,6 +27,7 @@ struct EngineOptions {
     context.VisitOptions(visit);
     visit("stepTargetMs", &step_target_ms);
     visit("streamIntervalMs", &stream_interval_ms);
+    visit("adaptsThreads", &adapts_threads);
     visit("samplingThreadCount", &n_sampling_threads);
     visit("speculative", &drafts);
   }

@@ -50,6 +50,7 @@ struct EngineStats {
   int32_t n_cached_prefixes = 0;
   int32_t n_stored_tokens = 0;
   int32_t n_stored_prefixes = 0;
+  int32_t n_threads = 0;
 
   // Calls visit(statistic, member) for each statistic, in the order of /metrics.
   template <class Visitor>
@@ -131,5 +132,8 @@ struct EngineStats {
     visit({"storedPrefixCount", kGauge, kCount, "gateway_stored_prefixes",
            "Prefixes in the memory of CACHE_RAM."},
           n_stored_prefixes);
+    visit({"threadCount", kGauge, kCount, "gateway_compute_threads",
+           "Threads that compute, fewer than at the start while other processes want the cores."},
+          n_threads);
   }
 };

@@ -136,5 +136,11 @@ struct SequenceEnd {
   std::vector<Token> ids = {};
 };
 
-using EngineEvent = std::variant<Started<EngineFacts>, PromptProgress, PromptDelta, TextDelta,
-                                 SequenceEnd, RequestError, Failed, Stopped>;
+// The number of compute threads has changed: others want the same cores, or no longer do.
+struct ThreadsChanged {
+  int32_t n_threads = 0;
+  int32_t n_before = 0;
+};
+
+using EngineEvent = std::variant<Started<EngineFacts>, ThreadsChanged, PromptProgress, PromptDelta,
+                                 TextDelta, SequenceEnd, RequestError, Failed, Stopped>;

@@ -23,6 +23,8 @@ class Statistics {
   void CountBackground(int32_t n_tokens);
   // The tokens [first, first + n_tokens) of a sequence were computed.
   void CountComputed(int32_t first, int32_t n_tokens, Completion* completion);
+  // Compute threads in use.
+  void SetThreads(int32_t n) { counted_.n_threads = n; }
   void CountSampling(double ms) { counted_.sampling_ms += ms; }
   void CountSampled(size_t n_tokens) { counted_.n_sampled_tokens += n_tokens; }
   // A draft was verified. Does nothing without drafted tokens.

@@ -17,8 +17,10 @@ constexpr WeightedSum kNothing = {-std::numeric_limits<float>::infinity(), 0, nu
 constexpr size_t kTileRows = 64;
 // From so many rows on, a tile is converted to floats once instead of by every block of rows.
 constexpr size_t kMinRowsOfFloats = 3 * AttentionKernel::kMaxRows;
-// Rows are cut into spans where there are fewer tiles of rows than this for each thread.
+// Rows are cut into spans where there are fewer tiles of rows than this for each thread, and the
+// sums of all spans take no more memory than this.
 constexpr size_t kTilesPerThread = 4;
+constexpr size_t kMaxPartialBytes = 32 << 20;
 
 size_t DivideUp(size_t a, size_t b) { return (a + b - 1) / b; }
 
@@ -35,6 +37,11 @@ size_t NumRows(const Attention& attention) {
   return attention.n_streams * attention.n_kv_heads * RowsPerHead(attention);
 }
 size_t NumSpans(const Attention& attention) { return DivideUp(attention.n_cells, kSpanCells); }
+
+size_t PartialBytes(const Attention& attention) {
+  return NumRows(attention) * NumSpans(attention) *
+         (attention.value_size * sizeof(float) + sizeof(WeightedSum));
+}
 
 // Rows of one KV head, [first, end) of its rows.
 struct RowTile {
@@ -237,14 +244,14 @@ std::array<const AttentionKernel*, 3> AttentionKernels() {
 const char* NameOf(const AttentionKernel& kernel) { return kernel.name; }
 
 bool HavePartialRows(const Attention& attention, size_t n_threads) {
-  return NumSpans(attention) > 1 && NumRowTiles(attention) < kTilesPerThread * n_threads;
+  return NumSpans(attention) > 1 && NumRowTiles(attention) < kTilesPerThread * n_threads &&
+         PartialBytes(attention) <= kMaxPartialBytes;
 }
 
 size_t AttentionWorkBytes(const Attention& attention, size_t n_threads) {
   const size_t own = n_threads * FloatsPerThread(attention) * sizeof(float);
   if (!HavePartialRows(attention, n_threads)) return own;
-  return own + NumRows(attention) * NumSpans(attention) *
-                   (attention.value_size * sizeof(float) + sizeof(WeightedSum));
+  return own + PartialBytes(attention);
 }
 
 size_t NumPieces(const Attention& attention, size_t n_threads) {

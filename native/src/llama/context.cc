@@ -100,6 +100,10 @@ Context::Context(const ContextOptions& options, const std::atomic<bool>* abortin
   const bool has_room =
       options.n_kv_tokens >= static_cast<int64_t>(options.n_ctx) * options.n_slots;
   unified_ = options.kv_layout == KvLayout::kUnified || !has_room;
+  swa_full_ = options.swa_full == SwaFull::kOn || (options.swa_full == SwaFull::kAuto && unified_);
+  // Of a unified cache llama.cpp gives each slot one window, which no cached prefix may hold in
+  // addition. A cell that two sequences share is never reused.
+  const bool shares_windows = unified_ && n_window_ > 0 && !swa_full_;
 
   // A recurrent state has the same size for any number of tokens, and every id has one: one for
   // each slot, and as many again for cached prefixes. Ids of attention cells cost nothing, and a
@@ -109,12 +113,13 @@ Context::Context(const ContextOptions& options, const std::atomic<bool>* abortin
   const auto max_ids = static_cast<int32_t>(llama_max_parallel_sequences());
   const int32_t n_states = kStatesPerSlot * options.n_slots + kSpareStates;
   n_ids_ = options.n_slots;
-  if (unified_) n_ids_ = recurrent ? std::min(max_ids, n_states) : max_ids;
+  if (unified_ && !shares_windows) n_ids_ = recurrent ? std::min(max_ids, n_states) : max_ids;
   const int32_t n_seq_max = recurrent ? n_ids_ : options.n_slots;
 
   llama_context_params params = BaseParams(options);
   params.n_ctx = static_cast<uint32_t>(unified_ ? Padded(options.n_kv_tokens) : n_split_cells);
   params.kv_unified = unified_;
+  params.swa_full = swa_full_;
   params.n_seq_max = n_seq_max;
   params.n_outputs_max = n_seq_max + max_logprob_rows_ + options.n_drafted;
   params.n_batch = options.n_batch;
@@ -132,7 +137,7 @@ Context::Context(const ContextOptions& options, const std::atomic<bool>* abortin
 
   cuts_ = !recurrent && CutsInTrial();
   // A memory of another kind that cannot be cut may end the process over a copy (DeepSeek 4).
-  copies_ = cuts_ || recurrent;
+  copies_ = (cuts_ || recurrent) && !shares_windows;
   if (!copies_) n_ids_ = options.n_slots;
   on_host_ = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_GPU) == nullptr;
   if (!on_host_) ComputeAllSizes(options.n_slots);
@@ -219,7 +224,9 @@ std::string Context::DraftsDisabledReason() const {
   if (!cuts_) return "keeps a state that no token can be taken back from";
   // The tokens of one step are then spread over several ubatches. A later ubatch may reuse cells of
   // tokens that are within the window again once the draft is cut.
-  if (n_window_ > 0 && !unified_) return "attends within a window, which needs KV_LAYOUT=unified";
+  if (n_window_ > 0 && !(unified_ && swa_full_)) {
+    return "attends within a window, which needs KV_LAYOUT=unified and SWA_FULL";
+  }
   return "";
 }
 
@@ -250,6 +257,10 @@ llama_context_params Context::BackgroundParams(const ContextOptions& options) co
   params.n_outputs_max = params.n_seq_max;
   params.n_batch = params.n_ubatch;
   return params;
+}
+
+void Context::UseThreads(int32_t n) {
+  if (n != llama_n_threads(context_.get())) llama_set_n_threads(context_.get(), n, n);
 }
 
 void Context::LendThreads(llama_context* other) const {

@@ -25,6 +25,16 @@ enum class KvLayout {
   kSplit,
 };
 
+// What layers keep that attend within a window (docs/decisions/0030-sliding-windows.md).
+enum class SwaFull {
+  // The window, where each slot has cells of its own.
+  kAuto,
+  // Every token: a sequence may then be cut anywhere.
+  kOn,
+  // The window.
+  kOff,
+};
+
 struct ContextOptions : ComputeOptions {
   int32_t n_slots = 1;
   // Tokens one sequence may have.
@@ -33,6 +43,7 @@ struct ContextOptions : ComputeOptions {
   // layout is unified whatever was asked for.
   int32_t n_kv_tokens = 0;
   KvLayout kv_layout = KvLayout::kSplit;
+  SwaFull swa_full = SwaFull::kAuto;
   int32_t n_batch = 2048;
   int32_t n_ubatch = 512;
   // Draft tokens of a batch, whose logits are kept beside one of each slot.
@@ -50,6 +61,7 @@ struct ContextOptions : ComputeOptions {
     visit("contextLength", &n_ctx);
     visit("kvTokenCount", &n_kv_tokens);
     visit("kvLayout", &kv_layout);
+    visit("swaFull", &swa_full);
     visit("batchSize", &n_batch);
     visit("ubatchSize", &n_ubatch);
     visit("storedBytes", &stored_bytes);
@@ -102,6 +114,9 @@ class Context {
   // outputs, of one sequence, or of several with a shared prefix where those are computed faster
   // together.
   llama_context_params BackgroundParams(const ContextOptions& options) const;
+  // Computes on `n` of the threads from the next Decode on, 1 to those it was made with.
+  void UseThreads(int32_t n);
+
   // Makes another context compute on this one's threads, while this one does not.
   void LendThreads(llama_context* other) const;
 
@@ -152,6 +167,7 @@ class Context {
   bool copies_ = true;
   // Positions a layer with a sliding window looks back over; 0 without one.
   int32_t n_window_ = 0;
+  bool swa_full_ = false;
   // Whether the cells that a sequence uses can be copied for less than a slot's whole memory, and
   // whether they are also where llama.cpp would be faster, because a copy that is pending would
   // keep cells from moving.

@@ -39,6 +39,13 @@ class EngineEventWriter : public EventWriter {
     Push(delta.id, object);
   }
 
+  void operator()(const ThreadsChanged& changed) {
+    Napi::Object object = NewPayload("threads-changed");
+    object.Set("threadCount", changed.n_threads);
+    object.Set("previousThreadCount", changed.n_before);
+    Push(0, object);
+  }
+
   void operator()(const PromptProgress& progress) {
     Napi::Object object = NewPayload("prompt-progress");
     object.Set("promptTokenCount", progress.n_prompt_tokens);

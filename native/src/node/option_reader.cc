@@ -98,6 +98,11 @@ void Read(const Napi::Value& value, const char* name, KvLayout* field) {
   *field = StringFrom(value, name) == "unified" ? KvLayout::kUnified : KvLayout::kSplit;
 }
 
+void Read(const Napi::Value& value, const char* name, SwaFull* field) {
+  const std::string setting = StringFrom(value, name);
+  *field = setting == "on" ? SwaFull::kOn : setting == "off" ? SwaFull::kOff : SwaFull::kAuto;
+}
+
 void Read(const Napi::Value& value, const char* name, Pooling* field) {
   const std::string pooling = StringFrom(value, name);
   if (pooling == "mean") {

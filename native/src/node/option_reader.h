@@ -23,6 +23,7 @@ void Read(const Napi::Value& value, const char* name, std::vector<int32_t>* fiel
 void Read(const Napi::Value& value, const char* name, ggml_type* field);
 void Read(const Napi::Value& value, const char* name, llama_flash_attn_type* field);
 void Read(const Napi::Value& value, const char* name, KvLayout* field);
+void Read(const Napi::Value& value, const char* name, SwaFull* field);
 void Read(const Napi::Value& value, const char* name, Pooling* field);
 void Read(const Napi::Value& value, const char* name, DraftKind* field);
 void Read(const Napi::Value& value, const char* name, llama_model** field);

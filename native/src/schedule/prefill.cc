@@ -63,48 +63,60 @@ bool LeavesLongPromptsOut(int32_t n_chunk, ScheduleState* state) {
   return state->left_long_prompts_out;
 }
 
+// What a step has left for prompts.
+struct StepRoom {
+  // Tokens of the batch, and of the part that unfinished prompts share.
+  int32_t n_spare;
+  int32_t n_chunk;
+  // Rows of logits.
+  int32_t n_rows;
+};
+
+StepRoom RoomOf(const ScheduleState& state, const StepPlan& plan) {
+  const SchedulerLimits& limits = state.limits;
+  const int32_t n_decoding = state.n_decoding(plan);
+  const auto n_work = static_cast<int32_t>(plan.work.size());
+  StepRoom room = {.n_spare = limits.n_batch - n_work,
+                   .n_chunk = std::max(1, limits.n_ubatch - n_work),
+                   .n_rows = limits.max_logprob_rows};
+  room.n_chunk = std::min(room.n_chunk, room.n_spare);
+  if (n_decoding > 0) {
+    const double share = plan.background ? 0.5 : 1;
+    const int32_t n = state.pacer.Chunk(n_decoding, state.n_missing_of_prompts(), share);
+    room.n_chunk = std::min(room.n_chunk, n);
+  } else if (!plan.background) {
+    room.n_chunk = std::min(room.n_chunk, state.pacer.ChunkAlone());
+  }
+  if (n_decoding > 0 || plan.background) room.n_spare = room.n_chunk;
+  return room;
+}
+
 }  // namespace
 
 void AddPrefills(ScheduleState* state, StepPlan* plan) {
-  const SchedulerLimits& limits = state->limits;
-  const int32_t n_decoding = state->n_decoding(*plan);
-  const auto n_work = static_cast<int32_t>(plan->work.size());
-  // What is left of the batch, of the part that unfinished prompts share, and of the rows of
-  // logits.
-  int32_t n_spare = limits.n_batch - n_work;
-  int32_t n_chunk = std::min(n_spare, std::max(1, limits.n_ubatch - n_work));
-  int32_t n_rows = limits.max_logprob_rows;
-  const double share = plan->background ? 0.5 : 1;
-  if (plan->background) n_spare = n_chunk;
-  if (n_decoding > 0) {
-    const int32_t n = state->pacer.Chunk(n_decoding, state->n_missing_of_prompts(), share);
-    n_spare = n_chunk = std::min(n_chunk, n);
-  } else if (!plan->background) {
-    n_chunk = std::min(n_chunk, state->pacer.ChunkAlone());
-  }
-
-  const bool leaves_out = LeavesLongPromptsOut(n_chunk, state);
-  const int32_t max_missing = leaves_out ? n_chunk : std::numeric_limits<int32_t>::max();
+  StepRoom room = RoomOf(*state, *plan);
+  const bool leaves_out = LeavesLongPromptsOut(room.n_chunk, state);
+  const int32_t max_missing = leaves_out ? room.n_chunk : std::numeric_limits<int32_t>::max();
+  const bool is_idle = state->n_decoding(*plan) == 0;
+  const int32_t n_ubatch = state->limits.n_ubatch;
 
   for (const SequenceId id : state->running) {
     const ScheduledSequence& sequence = state->Get(id);
-    if (!CanCompute(*state, id) || n_spare <= 0) continue;
-    if (state->n_missing(sequence) > max_missing) continue;
+    if (!CanCompute(*state, id) || room.n_spare <= 0) continue;
+    const int32_t n_missing = state->n_missing(sequence);
+    if (n_missing > max_missing) continue;
     // The background prefill computes this one next.
-    if (plan->background && n_decoding == 0 &&
-        IsWorthBackground(*state, sequence, limits.n_ubatch)) {
-      continue;
-    }
-    const bool fits = state->n_missing(sequence) <= std::min(n_spare, limits.n_ubatch);
-    int32_t max_tokens = n_chunk <= 0 || fits ? n_spare : n_chunk;
-    if (sequence.wants_logprobs()) max_tokens = std::min(max_tokens, n_rows);
+    if (plan->background && is_idle && IsWorthBackground(*state, sequence, n_ubatch)) continue;
+    const bool fits = n_missing <= std::min(room.n_spare, n_ubatch);
+    int32_t max_tokens = room.n_chunk <= 0 || fits ? room.n_spare : room.n_chunk;
+    if (sequence.wants_logprobs()) max_tokens = std::min(max_tokens, room.n_rows);
     if (max_tokens <= 0) continue;
     const int32_t n = ChunkOf(*state, sequence, max_tokens);
-    if (n_chunk <= 0 && n < state->n_missing(sequence)) continue;
+    if (room.n_chunk <= 0 && n < n_missing) continue;
     CheckpointIfDue(sequence, state);
     plan->work.push_back(state->NextWork(id, n));
-    n_chunk -= n;
-    n_spare -= n;
-    if (sequence.wants_logprobs()) n_rows -= n;
+    room.n_chunk -= n;
+    room.n_spare -= n;
+    if (sequence.wants_logprobs()) room.n_rows -= n;
   }
 }

@@ -37,11 +37,19 @@ export const engineSettings = {
     summary:
       'unified = one KV cache for all requests, split = a part for each slot; auto = split where every slot has room',
   }),
+  SWA_FULL: setting({
+    at: 'engine.swaFull',
+    kind: choice('auto', 'on', 'off'),
+    fallback: 'auto',
+    summary:
+      'what sliding-window layers keep: on = every token, so that a request may continue any part of a cached prompt, off = their window; auto = the window where each slot has a part of the KV cache',
+  }),
   THREADS: setting({
     at: 'engine.threadCount',
     kind: integer({ min: 0, max: maxProcessor + 1 }),
     fallback: 0,
-    summary: 'CPU compute threads; 0 = all cores, less one in eight for other work from 3 cores on',
+    summary:
+      'CPU compute threads; 0 = all cores, less one in eight for other work from 3 cores on, and fewer while other processes want these cores',
   }),
   THREAD_POLL: setting({
     at: 'engine.threadPoll',

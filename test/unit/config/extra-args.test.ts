@@ -12,6 +12,7 @@ describe('EXTRA_ARGS', () => {
     ['--seed -1 --temp 0.7', { SEED: '-1', TEMPERATURE: '0.7' }],
     ['-md /models/draft.gguf', { DRAFT_MODEL_PATH: '/models/draft.gguf', SPECULATIVE: 'draft' }],
     ['--kv-unified --jinja -cb', { KV_LAYOUT: 'unified' }],
+    ['--swa-full', { SWA_FULL: 'on' }],
     ['--cache-reuse 256 -t 4', { THREADS: '4' }],
     ['  -c   8192\t-ngl 99\n', { CTX: '8192', NGL: '99' }],
     ['', {}],
