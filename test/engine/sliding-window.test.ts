@@ -84,7 +84,10 @@ test('a next turn continues what is cached, and a branch behind the window is co
     const branch = [user(`${half} ${words('branch', 200)}`)];
     const branched = await complete(engine, branch, { maxTokens: tokenCount });
     expect(branched.end.usage.cachedTokenCount).toBe(0);
-    const coldBranch = await complete(engine, branch, { maxTokens: tokenCount, cacheScope: 'cold' });
+    const coldBranch = await complete(engine, branch, {
+      maxTokens: tokenCount,
+      cacheScope: 'cold',
+    });
     expect(branched.text).toBe(coldBranch.text);
   } finally {
     await engine.close();

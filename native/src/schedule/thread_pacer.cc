@@ -20,7 +20,7 @@ constexpr double kWorthLess = 0.85;
 constexpr double kWorthMore = 0.95;
 // Pauses between trials, in milliseconds of computing: doubled whenever a trial changed nothing.
 constexpr double kMinWaitMs = 2000;
-constexpr double kMaxWaitMs = 120'000;
+constexpr double kMaxWaitMs = 20'000;
 
 }  // namespace
 
