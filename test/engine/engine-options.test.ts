@@ -11,7 +11,7 @@ beforeAll(async () => {
 afterAll(() => loaded.dispose());
 
 /** Options that follow from the model or from other options. */
-const derivedOptions = ['model', 'samplingThreadCount', 'storedBytes'];
+const derivedOptions = ['model', 'samplingThreadCount', 'storedBytes', 'adaptsThreads'];
 
 test('every other option of the native engine is a setting', () => {
   const settings = settingNames.flatMap((name) => {

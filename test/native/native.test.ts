@@ -16,13 +16,15 @@ describe('the C++ files that know neither llama.cpp nor Node', () => {
       await run('cmake', ['-S', 'test/native', '-B', build, `-DSANITIZE=${sanitizer}`]);
       const jobs = ['--parallel', String(availableParallelism())];
       await run('cmake', ['--build', build, ...jobs], { maxBuffer: 1e8 });
-      const { stdout } = await run(`${build}/native_tests`, [], {
+      const tests = run(`${build}/native_tests`, [], {
         env: {
           ...process.env,
           NATIVE_TEST_SEED: seed,
           NATIVE_TEST_STEPS: isLong ? '25000' : '2000',
         },
       });
+      const { code = 0, stdout, stderr } = await tests.catch((error) => error);
+      expect(code, `${stdout}${stderr}`).toBe(0);
       expect(stdout).toContain('0 failed');
     },
   );
