@@ -75,7 +75,7 @@ double PassBytes(const llama_model* model) {
   return n_experts > n_used && n_used > 0 ? n_bytes * n_used / n_experts : n_bytes;
 }
 
-// Whether a CPU computes attention faster for a sequence of many tokens in one batch
+// Whether ggml computes attention on a CPU faster for a sequence of many tokens in one batch
 // (ggml_compute_forward_flash_attn_ext_f16), so that the suffixes behind a shared prefix are better
 // computed in one stream.
 bool PrefersManyRows(const ContextOptions& options) {

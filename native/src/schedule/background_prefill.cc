@@ -11,10 +11,10 @@ namespace {
 // minimum share of the cached ones, all of which are moved.
 constexpr int32_t kMinTokens = 128;
 constexpr int32_t kMinCachedShare = 16;
-// Suffixes that are computed side by side. On a CPU attention takes several times as long for each
-// token where a piece of a sequence has fewer than 64 (GGML_FA_TILE_Q), and the more so the longer
-// its context is: from so many cached tokens on, for suffixes of this length, that is more than
-// moving the cells takes.
+// Suffixes that are computed side by side. ggml's attention on a CPU takes several times as long
+// for each token where a piece of a sequence has fewer than 64 (GGML_FA_TILE_Q), and the more so
+// the longer its context is: from so many cached tokens on, for suffixes of this length, that is
+// more than moving the cells takes.
 constexpr int32_t kMinGroupTokens = 64;
 constexpr int32_t kMinSuffix = 8;
 constexpr int32_t kMaxSuffix = 64;
