@@ -240,9 +240,14 @@ void Engine::Measure(const StepPlan& plan) {
   if (plan.work.empty() || decode_copies_) return;
   const double ms = MillisecondsSince(decode_begin_);
   scheduler_->Measured(plan, ms);
-  if (!thread_pacer_ || !plan.only_decodes() || plan.n_drafted() > 0) return;
+  if (thread_pacer_ && plan.only_decodes() && plan.n_drafted() == 0) {
+    AdaptThreads(static_cast<int32_t>(plan.work.size()), ms);
+  }
+}
+
+void Engine::AdaptThreads(int32_t n_decoding, double ms) {
   const int32_t n_before = thread_pacer_->n_chosen();
-  thread_pacer_->Observe(static_cast<int32_t>(plan.work.size()), ms);
+  thread_pacer_->Observe(n_decoding, ms);
   const int32_t n_threads = thread_pacer_->n_chosen();
   if (n_threads == n_before) return;
   statistics_.SetThreads(n_threads);

@@ -73,6 +73,8 @@ class Engine {
   void Commit(const StepPlan& plan);
   void Sample(const StepPlan& plan);
   void Measure(const StepPlan& plan);
+  // A step that only decoded `n_decoding` sequences took `ms`: the next ones may use fewer threads.
+  void AdaptThreads(int32_t n_decoding, double ms);
   // Does nothing without background work. The step has taken `step_ms` so far.
   void PrefillInBackground(const StepPlan& plan, double step_ms);
   // There was nothing to compute.
