@@ -1,12 +1,22 @@
 /**
- * Half an hour at saturation (`SOAK_MINUTES=30`; left out: not at all): chats and completions of all kinds, streams that are left, bodies that are wrong, keys that are reloaded. Nothing may leak, no slot
- * may be lost, and no answer may be one of the server's own failures.
+ * Half an hour at saturation (`SOAK_MINUTES=30`; left out: not at all): chats and completions of all kinds, streams that
+ * are left, bodies that are wrong, keys that are reloaded; and as long of conversations over one system prompt, of more
+ * users than slots, some of whom leave. Nothing may leak, no slot may be lost, and no answer may be one of the server's
+ * own failures.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { BenchClient } from '../../src/bench/client.ts';
 import { SeededRandom, testSeed } from '../../tools/fixtures/seeded-random.ts';
-import { startServer, type TestServer, temporaryFolder } from '../support/start-server.ts';
+import { mixOf } from '../../tools/traffic-bench/mixes.ts';
+import { runTraffic } from '../../tools/traffic-bench/traffic.ts';
+import {
+  type ProcessResources,
+  startServer,
+  type TestServer,
+  temporaryFolder,
+} from '../support/start-server.ts';
 import { bearer, secrets } from '../support/test-keys.ts';
 
 const minutes = Number(process.env.SOAK_MINUTES || 0);
@@ -154,6 +164,65 @@ test.runIf(minutes > 0)(
       ),
     );
     for (const reply of await Promise.all(full)) expect(reply.status).toBe(200);
+  },
+);
+
+test.runIf(minutes > 0)(
+  `${minutes} minutes of conversations that lose their slots, and of people who leave`,
+  { timeout: (minutes + 5) * 60_000 },
+  async () => {
+    const seed = testSeed();
+    console.log(`soak: seed ${seed}, set TEST_SEED to repeat it`);
+    const mix = mixOf('chat');
+    const modelPath = process.env.TEST_CHAT_MODEL;
+    const server = await startServer({
+      ...(modelPath !== undefined && { modelPath }),
+      probe: true,
+      flags: [
+        ...['--parallel', '4', '--ctx', String(mix.contextLength), '--cache-ram', '32'],
+        ...['--threads', '0', '--flash-attention', 'auto'],
+      ],
+    });
+    const client = new BenchClient({
+      url: new URL(server.url),
+      apiKey: undefined,
+      timeoutMs: 120_000,
+    });
+    const [{ id: modelId } = { id: '' }] = (await server.client.models.list()).data;
+    const startedAt = performance.now();
+    const passed = () => (performance.now() - startedAt) / (minutes * 60_000);
+    const total = { answered: 0, left: 0, cachedTokens: 0, promptTokens: 0 };
+    let warm: ProcessResources | undefined;
+    for (let round = 0; passed() < 1; round++) {
+      const random = new SeededRandom(`${seed}/leaving/${round}`);
+      const conversations = mix.draw(`${seed}/${round}`, 24).map(({ systemText, turns }) => ({
+        systemText,
+        turns: turns.map((turn) => ({
+          ...turn,
+          leavesAfterMs: random.integer(0, 5) === 0 ? random.integer(10, 2000) : undefined,
+        })),
+      }));
+      const arrivals = { kind: 'closed', userCount: 10 } as const;
+      const run = await runTraffic({ client, modelId, conversations, arrivals, seed: '' });
+      expect(run.failures).toEqual([]);
+      total.answered += run.samples.length;
+      total.left += run.leftCount;
+      for (const { cachedTokenCount, promptTokenCount } of run.samples) {
+        total.cachedTokens += cachedTokenCount;
+        total.promptTokens += promptTokenCount;
+      }
+      await server.untilQueue({ active: 0, waiting: 0 });
+      const { rssBytes, heapUsedBytes } = await server.ask('resources');
+      console.log(
+        `soak: ${JSON.stringify(total)}, resident ${mebibytes(rssBytes)}, heap ${mebibytes(heapUsedBytes)}`,
+      );
+      if (passed() > 1 / 5) warm ??= await server.ask('resources');
+    }
+    client.close();
+    const end = await server.ask('resources');
+    expect(total.left).toBeGreaterThan(0);
+    expect(end.rssBytes - (warm ?? end).rssBytes).toBeLessThan(growthLimitBytes);
+    expect(end.openFileCount).toBeLessThanOrEqual((warm ?? end).openFileCount);
   },
 );
 

@@ -22,6 +22,8 @@ const shapes: [string, string | Partial<ModelShape>][] = [
   ['llama', {}],
   ['qwen2', { architecture: 'qwen2' }],
   ['olmo2 (sliding window)', { architecture: 'olmo2', layerCount: 4 }],
+  ['gemma3 (sliding window)', { architecture: 'gemma3', layerCount: 4 }],
+  ['granitemoe (experts)', { architecture: 'granitemoe' }],
   ['lfm2 (hybrid)', { architecture: 'lfm2', layerCount: 4 }],
 ];
 const longCount = process.env.TEST_CPU_VARIANT ? 40 : 100;

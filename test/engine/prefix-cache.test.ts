@@ -16,6 +16,8 @@ const shapes: [string, Partial<ModelShape>][] = [
   ['llama', {}],
   ['qwen2', { architecture: 'qwen2' }],
   ['olmo2 (sliding window)', { architecture: 'olmo2', layerCount: 4 }],
+  ['gemma3 (sliding window)', { architecture: 'gemma3', layerCount: 4 }],
+  ['granitemoe (experts)', { architecture: 'granitemoe' }],
   ['lfm2 (hybrid)', { architecture: 'lfm2', layerCount: 4 }],
   ['mamba (recurrent)', { architecture: 'mamba', layerCount: 4 }],
 ];

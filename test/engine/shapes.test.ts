@@ -14,6 +14,9 @@ const shapes: [string, string | Partial<ModelShape>][] = [
   ['llama, six layers', { layerCount: 6, width: 96, headCount: 6, kvHeadCount: 3 }],
   ['qwen2', { architecture: 'qwen2' }],
   ['olmo2, with a sliding window', { architecture: 'olmo2', layerCount: 4 }],
+  ['qwen3', { architecture: 'qwen3' }],
+  ['gemma3 (sliding window)', { architecture: 'gemma3', layerCount: 4 }],
+  ['granitemoe (experts)', { architecture: 'granitemoe' }],
   ['lfm2, with convolutions', { architecture: 'lfm2', layerCount: 4 }],
   ['mamba', { architecture: 'mamba', layerCount: 4 }],
   ...(testModelPath === undefined

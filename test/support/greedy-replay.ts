@@ -5,7 +5,7 @@
 import type { LlamaModel, Token } from 'node-llama-cpp';
 
 /** Logits closer than this may change places with the shape of a batch. */
-const nearTieGap = 1e-3;
+export const nearTieGap = 1e-3;
 
 /**
  * Whether the first difference of two greedy texts falls on a step whose best logits were as good as
@@ -15,13 +15,21 @@ const nearTieGap = 1e-3;
 export async function differsByNearTie(
   model: LlamaModel,
   prompt: string,
-  [one, other]: readonly [string, string],
+  texts: readonly [string, string],
 ): Promise<boolean> {
+  return (await gapWhereTextsPart(model, prompt, texts)) < nearTieGap;
+}
+
+/** Difference of the two best logits on the step where two greedy texts part; infinite where they part on none. */
+export async function gapWhereTextsPart(
+  model: LlamaModel,
+  prompt: string,
+  [one, other]: readonly [string, string],
+): Promise<number> {
   let same = 0;
   while (same < one.length && one[same] === other[same]) same += 1;
   const steps = await greedyReplay(model, prompt, 64);
-  const decisive = steps.find((step) => step.text.length > same);
-  return decisive !== undefined && decisive.gap < nearTieGap;
+  return steps.find((step) => step.text.length > same)?.gap ?? Number.POSITIVE_INFINITY;
 }
 
 /** One greedy step: what was chosen, and by how much it beat the next best. */

@@ -9,6 +9,7 @@ import { afterAll, onTestFinished } from 'vitest';
 import type { Health } from '../../src/api/info/health-shapes.ts';
 import { type ModelShape, writeTinyModel } from '../../tools/fixtures/tiny-model.ts';
 import { type CliOptions, CliProcess } from './cli-process.ts';
+import type { ControlGroup } from './control-group.ts';
 import { readSse, type SseFrame } from './read-sse.ts';
 
 /** Another trained model to try beside the bundled one; unset in a plain clone. */
@@ -21,6 +22,8 @@ export interface ServerOptions extends CliOptions {
   /** Left out: nothing is named, the bundled model is served. */
   readonly modelPath?: string;
   readonly flags?: readonly string[];
+  /** Limits that the server starts with. */
+  readonly controlGroup?: ControlGroup;
   /** Load the probe that {@link TestServer.ask} talks to. */
   readonly probe?: boolean;
 }
@@ -184,13 +187,17 @@ export async function startSharedServer(options: ServerOptions): Promise<TestSer
   return server;
 }
 
-function spawnServer({ modelPath, flags = [], probe = false, ...options }: ServerOptions) {
+function spawnServer(serverOptions: ServerOptions): TestServer {
+  const { modelPath, flags = [], probe = false, controlGroup, ...options } = serverOptions;
   const nodeFlags = [...(options.nodeFlags ?? []), ...(probe ? probeFlags : [])];
   const model = modelPath === undefined ? [] : ['--model-path', modelPath];
   const args = [...model, ...baseFlags, ...flags];
   // The probe answers for its own process, which has to be the one that serves.
   const env = { ...options.env, ...(probe && { SUPERVISE: 'false' }) };
-  return new TestServer(args, { ...options, env, nodeFlags });
+  const server = new TestServer(args, { ...options, env, nodeFlags });
+  // Long before it looks for limits: node has not even started.
+  if (server.child.pid !== undefined) controlGroup?.add(server.child.pid);
+  return server;
 }
 
 const shared = new Set<TestServer>();

@@ -8,15 +8,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Llama, LlamaModel } from 'node-llama-cpp';
 import { describeMachine } from '../../src/bench/machine.ts';
 import { createProgress, type Progress } from '../../src/bench/progress.ts';
+import { benchModel } from '../bench-models/weights.ts';
 import { UsageError } from '../fixtures/bench-flags.ts';
 import { startLlama } from '../fixtures/start-llama.ts';
 import { type Contestant, checkCounts } from './contestants/contestant.ts';
 import { connectHttp } from './contestants/http.ts';
+import { startIkLlamaCpp } from './contestants/ik-llama-cpp.ts';
 import { startEngine } from './contestants/native-engine.ts';
 import { createNodeLlamaCpp } from './contestants/node-llama-cpp.ts';
 import { startOwnServer } from './contestants/own-server.ts';
 import { startRawLoop } from './contestants/raw-loop.ts';
-import { benchModel } from './model.ts';
 import { type BenchOptions, helpText, parseOptions } from './options.ts';
 import { PromptSource } from './prompts.ts';
 import {
@@ -76,7 +77,7 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 function writeModel(options: BenchOptions, progress: Progress): Promise<string> {
-  return benchModel(options.shapeName, options.weightType, (writtenBytes, totalBytes) => {
+  return benchModel(options.shapeName, options.weightName, (writtenBytes, totalBytes) => {
     progress.update(writtenBytes / totalBytes, 'writing the model');
   });
 }
@@ -107,6 +108,7 @@ function starters(
     engine: () => startEngine(shared),
     http: () => startOwnServer(shared),
     'node-llama-cpp': async () => createNodeLlamaCpp(shared),
+    'ik_llama.cpp': async () => startIkLlamaCpp(shared),
   };
   return [
     ...options.contestants.map((name) => byName[name]),

@@ -25,8 +25,9 @@ import type { GeneratingEngine } from '../../src/engine/engine.ts';
 import type { TokenUsage } from '../../src/engine/generator.ts';
 import { createNativeEngine } from '../../src/engine/native-engine.ts';
 import { toTable } from '../../src/terminal/table.ts';
+import { shapeNames } from '../bench-models/shapes.ts';
+import { benchModel } from '../bench-models/weights.ts';
 import { startLlama } from '../fixtures/start-llama.ts';
-import { benchModel, shapeNames } from './model.ts';
 import { gpuNames } from './options.ts';
 import { PromptSource } from './prompts.ts';
 

@@ -1,11 +1,16 @@
 /** Command line of `npm run bench`: options, defaults, help text. */
 import { parseArgs } from 'node:util';
+import { type ShapeName, shapeNames } from '../bench-models/shapes.ts';
+import { type WeightName, weightNames } from '../bench-models/weights.ts';
 import { count, oneOf, UsageError } from '../fixtures/bench-flags.ts';
-import type { TensorType } from '../fixtures/gguf-writer.ts';
-import { type ShapeName, shapeNames } from './model.ts';
 
-export const contestantNames = ['limit', 'engine', 'http', 'node-llama-cpp'] as const;
+export const contestantNames = [
+  ...(['limit', 'engine', 'http', 'node-llama-cpp'] as const),
+  'ik_llama.cpp',
+] as const;
 export type ContestantName = (typeof contestantNames)[number];
+/** Without the one that takes a quarter of an hour to build. */
+const usualContestants = contestantNames.filter((name) => name !== 'ik_llama.cpp');
 
 export const gpuNames = ['off', 'cuda', 'vulkan', 'metal'] as const;
 export type GpuName = (typeof gpuNames)[number];
@@ -27,7 +32,7 @@ export interface BenchOptions {
   readonly modelPath: string | undefined;
   /** Shape of the random model. */
   readonly shapeName: ShapeName;
-  readonly weightType: TensorType;
+  readonly weightName: WeightName;
   /** KV layout of the engine and the server. */
   readonly kvLayout: KvLayout;
   /** True if the engine and the server use their own kernels, false for ggml's. */
@@ -54,14 +59,15 @@ engine and the server as ratios to a bare llama.cpp loop. All contestants take t
   --completion-tokens N     tokens generated for each request (48)
   --context N               KV cells per stream (512)
   --shape NAME              size of the random model: ${shapeNames.join(', ')} (135m)
-  --weights TYPE            weights of the random model: Q8_0, F16 or F32 (Q8_0)
+  --weights TYPE            its weights: ${weightNames.join(', ')} (Q8_0)
   --model PATH              GGUF file to use instead of the random model
   --gpu NAME                backend that computes the model: ${gpuNames.join(', ')} (off)
   --kv-layout NAME          KV layout of the engine and the server: ${kvLayouts.join(', ')} (auto)
   --cpu-kernels on|off      off: the engine and the server use ggml's kernels, too (on)
   --peer URL                another OpenAI-compatible server with the same model, such as
                             http://127.0.0.1:8080
-  --only LIST               contestants to run (${contestantNames.join(',')})
+  --only LIST               contestants to run, of ${contestantNames.join(', ')}
+                            (${usualContestants.join(',')})
   --json FILE               write every measurement and the machine's description
   --settle MS               pause before each measurement (500)
   --help
@@ -85,9 +91,9 @@ export function parseOptions(argv: readonly string[]): BenchOptions | null {
     shapeName: oneOf('--shape', shapeNames, values.shape),
     kvLayout: oneOf('--kv-layout', kvLayouts, values['kv-layout']),
     gpu: oneOf('--gpu', gpuNames, values.gpu),
-    weightType: oneOf('--weights', ['Q8_0', 'F16', 'F32'] as const, values.weights),
+    weightName: oneOf('--weights', weightNames, values.weights),
     peerUrl: values.peer,
-    contestants: (values.only?.split(',') ?? contestantNames).map((name) =>
+    contestants: (values.only?.split(',') ?? usualContestants).map((name) =>
       oneOf('--only', contestantNames, name),
     ),
     cpuKernels: oneOf('--cpu-kernels', ['on', 'off'] as const, values['cpu-kernels']) === 'on',

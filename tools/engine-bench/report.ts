@@ -24,6 +24,8 @@ const columns = [
   { title: 'node-llama-cpp ÷ limit', of: 'node-llama-cpp', by: 'limit' },
   { title: 'engine ÷ node-llama-cpp', of: 'engine', by: 'node-llama-cpp' },
   { title: 'HTTP ÷ node-llama-cpp', of: 'http', by: 'node-llama-cpp' },
+  { title: 'engine ÷ ik_llama.cpp', of: 'engine', by: 'ik_llama.cpp' },
+  { title: 'HTTP ÷ ik_llama.cpp', of: 'http', by: 'ik_llama.cpp' },
   { title: 'peer ÷ limit', of: 'peer', by: 'limit' },
   { title: 'HTTP ÷ peer', of: 'http', by: 'peer' },
 ] as const;

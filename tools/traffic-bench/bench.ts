@@ -7,8 +7,10 @@ import { statSync, writeFileSync } from 'node:fs';
 import { BenchClient } from '../../src/bench/client.ts';
 import { describeMachine } from '../../src/bench/machine.ts';
 import { createProgress, type Progress } from '../../src/bench/progress.ts';
+import { benchModel } from '../bench-models/weights.ts';
 import { UsageError } from '../fixtures/bench-flags.ts';
 import { type ServerProcess, startGateway } from '../fixtures/server-process.ts';
+import { startLlamaServer } from '../peers/llama-cpp.ts';
 import { type Mix, mixOf } from './mixes.ts';
 import {
   helpText,
@@ -17,12 +19,10 @@ import {
   type TrafficOptions,
   type WantedArrivals,
 } from './options.ts';
-import { startLlamaServer } from './peer.ts';
 import { peerName, renderChart, renderTable } from './report.ts';
 import { SavedRuns } from './saved-runs.ts';
 import { scoreOf } from './score.ts';
 import { type Arrivals, runTraffic } from './traffic.ts';
-import { modelOf } from './weights.ts';
 
 interface Contestant {
   readonly name: string;
@@ -76,7 +76,7 @@ function conditionsOf(options: TrafficOptions, modelPath: string): object {
 }
 
 function writeModel(options: TrafficOptions, progress: Progress): Promise<string> {
-  return modelOf(options.shapeName, options.weightName, (writtenBytes, totalBytes) => {
+  return benchModel(options.shapeName, options.weightName, (writtenBytes, totalBytes) => {
     progress.update(writtenBytes / totalBytes, 'writing the model');
   });
 }

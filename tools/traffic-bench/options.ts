@@ -2,10 +2,10 @@
 import { existsSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type ShapeName, shapeNames } from '../engine-bench/model.ts';
+import { type ShapeName, shapeNames } from '../bench-models/shapes.ts';
+import { type WeightName, weightNames } from '../bench-models/weights.ts';
 import { count, oneOf, UsageError } from '../fixtures/bench-flags.ts';
 import { type MixName, mixNames } from './mixes.ts';
-import { type WeightName, weightNames } from './weights.ts';
 
 /** One gateway: this checkout's or another's, with settings of its own. */
 export interface OwnServer {

@@ -162,7 +162,7 @@ describe('the options', () => {
   test.each([
     [['--mixes', 'chats'], /--mixes takes chat, retrieval, agents, editor, received "chats"/],
     [['--users', '0'], /--users takes whole numbers from 1/],
-    [['--weights', 'Q9'], /--weights takes F16, /],
+    [['--weights', 'Q9'], /--weights takes F32, F16, /],
     [['--own', 'llama-server'], /--own takes NAME/],
     [['--own', 'a@/nowhere/cli.js'], /does not exist/],
     [['--own', 'a', '--own', 'a'], /each name once/],

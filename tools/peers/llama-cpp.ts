@@ -26,7 +26,7 @@ export function buildPeer(name: 'llama-server' | 'llama-quantize'): PeerProgram 
   }
   const system = process.platform === 'darwin' ? 'mac' : process.platform;
   const configure = [
-    ...['-S', join(root, 'tools/traffic-bench/peer'), '-B', buildFolder],
+    ...['-S', join(root, 'tools/peers'), '-B', buildFolder],
     ...[`-DPLATFORM_KEY=${system}-${process.arch}`, `-DLLAMA_CPP_SOURCE_DIR=${sourceFolder}`],
   ];
   const build = ['--build', buildFolder, '--target', name, '--parallel'];

@@ -1,11 +1,12 @@
 /** Models of the types that people run: random weights of real shapes, quantized by llama.cpp's own program. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, renameSync } from 'node:fs';
-import { benchModel, type ShapeName } from '../engine-bench/model.ts';
 import type { WriteProgress } from '../fixtures/gguf-writer.ts';
-import { buildPeer } from './peer.ts';
+import { buildPeer } from '../peers/llama-cpp.ts';
+import { type ShapeName, writeShape } from './shapes.ts';
 
 export const weightNames = [
+  'F32',
   'F16',
   'Q8_0',
   'Q6_K',
@@ -18,14 +19,15 @@ export const weightNames = [
 export type WeightName = (typeof weightNames)[number];
 
 /** Writes the model unless the file exists; returns its path. */
-export async function modelOf(
+export async function benchModel(
   shapeName: ShapeName,
   weightName: WeightName,
   onProgress?: WriteProgress,
 ): Promise<string> {
-  if (weightName === 'Q8_0') return await benchModel(shapeName, 'Q8_0', onProgress);
-  const source = await benchModel(shapeName, 'F16', onProgress);
-  if (weightName === 'F16') return source;
+  if (weightName === 'F32' || weightName === 'F16' || weightName === 'Q8_0') {
+    return await writeShape(shapeName, weightName, onProgress);
+  }
+  const source = await writeShape(shapeName, 'F16', onProgress);
   const path = source.replace(/\.gguf$/, `-${weightName.toLowerCase()}.gguf`);
   if (existsSync(path)) return path;
   const { path: program, folder } = buildPeer('llama-quantize');

@@ -1,5 +1,5 @@
 /**
- * The benchmark's models: random weights in the shapes of real models, with GPT-2's vocabulary. The values of
+ * The models of the benchmarks: random weights in the shapes of real models, with GPT-2's vocabulary. The values of
  * weights do not affect speed.
  */
 import { createHash } from 'node:crypto';
@@ -11,10 +11,14 @@ import { type TensorType, type WriteProgress, writeGguf } from '../fixtures/gguf
 import { type ModelShape, tinyModelSpec } from '../fixtures/tiny-model.ts';
 import { type BytePairVocabulary, controlTokens } from '../fixtures/tiny-vocabulary.ts';
 
+/** What shapes have in common unless they say otherwise. */
+const common = { architecture: 'llama', tiedOutput: true, distinctRowCount: 96 } as const;
+
 /** Model shapes by the value of `--shape`. */
 const shapes = {
-  /** A size for two cores. */
+  /** SmolLM2 135M: a size for two cores. */
   '135m': {
+    ...common,
     name: 'random 135M',
     layerCount: 30,
     width: 576,
@@ -22,12 +26,42 @@ const shapes = {
     kvHeadCount: 3,
     feedForwardWidth: 1536,
     contextLength: 2048,
-    tiedOutput: true,
     tokenCount: null,
     distinctRowCount: null,
   },
-  /** The smallest Llama 3.2. */
+  /** Gemma 3 270M: five of six layers attend to the last 512 tokens. */
+  'gemma-270m': {
+    ...common,
+    name: 'random Gemma 270M',
+    architecture: 'gemma3',
+    layerCount: 18,
+    width: 640,
+    headCount: 4,
+    kvHeadCount: 1,
+    headWidth: 256,
+    feedForwardWidth: 2048,
+    windowLength: 512,
+    windowPattern: 6,
+    contextLength: 32_768,
+    tokenCount: 262_144,
+  },
+  /** Qwen3 0.6B. */
+  '0.6b': {
+    ...common,
+    name: 'random 0.6B',
+    architecture: 'qwen3',
+    layerCount: 28,
+    width: 1024,
+    headCount: 16,
+    kvHeadCount: 8,
+    headWidth: 128,
+    feedForwardWidth: 3072,
+    contextLength: 32_768,
+    tokenCount: 151_936,
+  },
+  /** Llama 3.2 1B. */
   '1b': {
+    ...common,
     name: 'random 1B',
     layerCount: 16,
     width: 2048,
@@ -35,12 +69,38 @@ const shapes = {
     kvHeadCount: 8,
     feedForwardWidth: 8192,
     contextLength: 32_768,
-    tiedOutput: true,
     tokenCount: 128_256,
-    distinctRowCount: 96,
   },
-  /** The smallest Llama 3.1, for a GPU: 8.5 GB in Q8_0. */
+  /** Granite 3.1 1B A400M: 8 of 32 experts. */
+  'moe-1b': {
+    ...common,
+    name: 'random 1B of 32 experts',
+    architecture: 'granitemoe',
+    layerCount: 24,
+    width: 1024,
+    headCount: 16,
+    kvHeadCount: 8,
+    feedForwardWidth: 512,
+    expertCount: 32,
+    usedExpertCount: 8,
+    contextLength: 32_768,
+    tokenCount: null,
+  },
+  /** Llama 3.2 3B. */
+  '3b': {
+    ...common,
+    name: 'random 3B',
+    layerCount: 28,
+    width: 3072,
+    headCount: 24,
+    kvHeadCount: 8,
+    feedForwardWidth: 8192,
+    contextLength: 32_768,
+    tokenCount: 128_256,
+  },
+  /** Llama 3.1 8B, for a GPU: 8.5 GB in Q8_0. */
   '8b': {
+    ...common,
     name: 'random 8B',
     layerCount: 32,
     width: 4096,
@@ -50,7 +110,6 @@ const shapes = {
     contextLength: 32_768,
     tiedOutput: false,
     tokenCount: 128_256,
-    distinctRowCount: 96,
   },
 } as const satisfies Record<string, Partial<ModelShape> & { readonly tokenCount: number | null }>;
 
@@ -62,12 +121,12 @@ const cacheFolder = join(root, 'build', 'bench');
 /** Unpacked from node-llama-cpp's source bundle together with the headers. */
 const vocabularyPath = join(root, 'build', 'llama.cpp', 'models', 'ggml-vocab-gpt-2.gguf');
 /** Sources that determine the file's bytes together with the shape and the vocabulary. */
-const writerPaths = ['gguf-writer.ts', 'tiny-model.ts'].map((name) =>
-  join(root, 'tools', 'fixtures', name),
-);
+const writerPaths = [
+  ...['gguf-writer.ts', 'tiny-model.ts', 'architectures.ts', 'random-tensors.ts'],
+].map((name) => join(root, 'tools', 'fixtures', name));
 
-/** Writes the model unless the file exists; returns its path. */
-export async function benchModel(
+/** Writes the model in one of the writer's types unless the file exists; returns its path. */
+export async function writeShape(
   shapeName: ShapeName,
   weightType: TensorType,
   onProgress?: WriteProgress,
