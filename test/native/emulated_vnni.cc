@@ -28,6 +28,10 @@ __attribute__((target("avx2"))) __m256i DotBytes(__m256i sums, __m256i weights, 
 #define TILE_DOTS "kernels/dots_vnni.inc"
 #include "kernels/tile_kernel.inc"
 
-const TileKernel kEmulatedVnniTiles = {"emulated VNNI", kUnpack, kMultiply, kMultiplyRows, Pack};
+const TileKernel kEmulatedVnniTiles = {.name = "emulated VNNI",
+                                       .unpack = kUnpack,
+                                       .multiply = kMultiply,
+                                       .multiply_rows = kMultiplyRows,
+                                       .pack = Pack};
 
 #endif

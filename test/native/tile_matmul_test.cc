@@ -271,10 +271,7 @@ void CheckOutputs(const Case& made) {
 // nothing to test.
 template <typename Body>
 void ForEachFormat(Body body) {
-  std::vector<const TileKernel*> kernels;
-  for (const TileKernel* kernel : TileKernels()) {
-    if (kernel != nullptr) kernels.push_back(kernel);
-  }
+  std::vector<const TileKernel*> kernels = TileKernels();
 #if defined(__linux__) && defined(__x86_64__)
   if (!kernels.empty()) kernels.push_back(&kEmulatedVnniTiles);
 #endif
@@ -300,7 +297,7 @@ TEST_CASE("a product is what its format's definition says, to the last bit") {
     for (const size_t n_rows : {1, 8, 19}) {
       // One record of the long formats, and more blocks than a tile or a row buffer holds.
       for (const size_t n_values : {256, 2304}) {
-        for (const size_t n_inputs : {1, 2, 3, 4, 5, 6, 7, 13}) {
+        for (const size_t n_inputs : {1, 2, 3, 4, 5, 6, 7, 13, 16, 35}) {
           Case made = RandomCase(format, {n_rows, n_values, n_inputs}, n_inputs % 3, ++seed);
           Compute(kernel, made.product);
           CheckOutputs(made);
@@ -325,7 +322,7 @@ TEST_CASE("a product of rows that are shorter than a record of the long formats"
 
 TEST_CASE("a product leaves what is between its outputs alone") {
   ForEachFormat([](const TileKernel& kernel, WeightFormat format) {
-    for (const size_t n_inputs : {2, 7}) {
+    for (const size_t n_inputs : {2, 7, 16}) {
       Case made = RandomCase(format, {40, 256, n_inputs}, 3, 1);
       PackInputs(kernel, made.product, 0, made.product.n_blocks);
       MultiplyTiles(kernel, made.product, 1, 4);
@@ -339,7 +336,7 @@ TEST_CASE("a product leaves what is between its outputs alone") {
 
 TEST_CASE("inputs and outputs of a product may lie anywhere") {
   ForEachFormat([](const TileKernel& kernel, WeightFormat format) {
-    for (const size_t n_inputs : {1, 2, 9}) {
+    for (const size_t n_inputs : {1, 2, 9, 16}) {
       Case made = RandomCase(format, {19, 1280, n_inputs}, 1, 5);
       Compute(kernel, made.product);
       const std::vector<float> expected = made.outputs;
@@ -359,7 +356,7 @@ TEST_CASE("inputs and outputs of a product may lie anywhere") {
 TEST_CASE("threads share a product") {
   constexpr size_t kThreads = 3;
   ForEachFormat([](const TileKernel& kernel, WeightFormat format) {
-    Case made = RandomCase(format, {50, 768, 11}, 0, 7);
+    Case made = RandomCase(format, {50, 768, 18}, 0, 7);
     const size_t n_blocks = made.product.n_blocks;
     const size_t n_tiles = made.product.n_tiles();
     std::barrier packed(kThreads);

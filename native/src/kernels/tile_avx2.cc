@@ -12,6 +12,10 @@
 #define TILE_DOTS "kernels/dots_avx2.inc"
 #include "kernels/tile_kernel.inc"
 
-const TileKernel kAvx2Tiles = {"AVX2", kUnpack, kMultiply, kMultiplyRows, Pack};
+const TileKernel kAvx2Tiles = {.name = "AVX2",
+                               .unpack = kUnpack,
+                               .multiply = kMultiply,
+                               .multiply_rows = kMultiplyRows,
+                               .pack = Pack};
 
 #endif

@@ -24,24 +24,28 @@ bool HasVnni() {
          __builtin_cpu_supports("avx512vnni");
 }
 
-size_t NumGroups(size_t n_inputs) {
-  return (n_inputs + TileKernel::kMaxGroup - 1) / TileKernel::kMaxGroup;
-}
-
 // Inputs are divided into groups of equal size, or one less.
-size_t FirstOfGroup(size_t n_inputs, size_t group) {
-  return n_inputs * group / NumGroups(n_inputs);
-}
+struct Grouping {
+  size_t n_inputs;
+  size_t n_groups;
 
-InputGroup GroupAt(const TileProduct& product, size_t group) {
-  const size_t first = FirstOfGroup(product.n_inputs, group);
+  Grouping(const TileKernel& kernel, size_t n_all) : n_inputs(n_all) {
+    const size_t most =
+        kernel.TakesPairs(n_all) ? TileKernel::kMaxPairGroup : TileKernel::kMaxGroup;
+    n_groups = (n_all + most - 1) / most;
+  }
+  size_t First(size_t group) const { return n_inputs * group / n_groups; }
+};
+
+InputGroup GroupAt(const TileProduct& product, const Grouping& grouping, size_t group) {
+  const size_t first = grouping.First(group);
   const auto address = reinterpret_cast<uintptr_t>(product.work);
   std::byte* aligned = product.work + (kAlignment - address % kAlignment) % kAlignment;
   const size_t n_all = product.n_inputs * product.n_blocks;
   const size_t n_before = first * product.n_blocks;
   auto* floats = reinterpret_cast<float*>(aligned + n_all * kBlockValues) + n_before;
   return {
-      .n_inputs = FirstOfGroup(product.n_inputs, group + 1) - first,
+      .n_inputs = grouping.First(group + 1) - first,
       .values = reinterpret_cast<int8_t*>(aligned) + n_before * kBlockValues,
       .scales = floats,
       .sums = floats + n_all,
@@ -80,67 +84,98 @@ const uint8_t* NextOf(const TileProduct& product, size_t tile, size_t block) {
   return next + kTileRows * (AddressOf(product, 0, block) - AddressOf(product, 0, 0));
 }
 
-// Calls multiply(outputs, stride) with memory for eight rows of each input of a group: with the
+// Calls multiply(outputs, stride) with memory for kRows rows of each of the inputs: with the
 // outputs themselves, or with a copy where they are fewer or not equally far apart.
-template <typename Multiply>
-void ToOutputs(const TileProduct& product, size_t tile, size_t group, bool continues,
-               Multiply multiply) {
-  const size_t first_row = tile * kTileRows;
-  const size_t n_rows = std::min(kTileRows, product.n_rows - first_row);
-  const size_t first = FirstOfGroup(product.n_inputs, group);
-  const size_t n_inputs = FirstOfGroup(product.n_inputs, group + 1) - first;
-  if (n_rows == kTileRows && product.places == nullptr) {
+template <size_t kRows, typename Multiply>
+void ToOutputs(const TileProduct& product, size_t first_row, size_t end_row, size_t first,
+               size_t n_inputs, bool continues, Multiply multiply) {
+  const size_t n_rows = end_row - first_row;
+  if (n_rows == kRows && product.places == nullptr) {
     multiply(PlaceOf(product, first).outputs + first_row, product.output_stride);
     return;
   }
-  std::array<std::array<float, kTileRows>, TileKernel::kMaxGroup> copy;
+  std::array<std::array<float, kRows>, TileKernel::kMaxPairGroup> copy;
   for (size_t i = 0; continues && i < n_inputs; ++i) {
     std::copy_n(PlaceOf(product, first + i).outputs + first_row, n_rows, copy[i].data());
   }
-  multiply(copy[0].data(), kTileRows);
+  multiply(copy[0].data(), kRows);
   for (size_t i = 0; i < n_inputs; ++i) {
     std::copy_n(copy[i].data(), n_rows, PlaceOf(product, first + i).outputs + first_row);
   }
+}
+
+size_t EndOf(const TileProduct& product, size_t tile) {
+  return std::min((tile + 1) * kTileRows, product.n_rows);
 }
 
 // The rows of a tile, for so few inputs that it is not unpacked.
 void MultiplyFew(const TileKernel& kernel, const TileProduct& product, size_t tile) {
   const auto format = static_cast<size_t>(product.format);
   const auto multiply = kernel.multiply_rows[format][product.n_inputs - 1];
-  const InputGroup group = GroupAt(product, 0);
+  const InputGroup group = GroupAt(product, Grouping(kernel, product.n_inputs), 0);
   for (size_t b = 0; b < product.n_blocks; b += TileKernel::kRowBlocks) {
     const size_t n_blocks = std::min(TileKernel::kRowBlocks, product.n_blocks - b);
     const RowPointers rows = RowsOf(product, tile, b);
-    ToOutputs(product, tile, 0, b > 0, [&](float* outputs, size_t stride) {
-      multiply(rows.data(), n_blocks, group, b, b > 0, outputs, stride);
-    });
+    ToOutputs<kTileRows>(product, tile * kTileRows, EndOf(product, tile), 0, group.n_inputs, b > 0,
+                         [&](float* outputs, size_t stride) {
+                           multiply(rows.data(), n_blocks, group, b, b > 0, outputs, stride);
+                         });
   }
 }
 
 void MultiplyTile(const TileKernel& kernel, const TileProduct& product, size_t tile) {
   const auto format = static_cast<size_t>(product.format);
   const auto& multiply = kernel.multiply[static_cast<size_t>(kTileKinds[format])];
-  const size_t n_groups = NumGroups(product.n_inputs);
+  const Grouping grouping(kernel, product.n_inputs);
   alignas(64) std::array<TileBlock, kTileBlocks> unpacked;
   for (size_t b = 0; b < product.n_blocks; b += kTileBlocks) {
     const size_t n_blocks = std::min(kTileBlocks, product.n_blocks - b);
     kernel.unpack[format](RowsOf(product, tile, b).data(), n_blocks, NextOf(product, tile, b),
                           unpacked.data());
-    for (size_t g = 0; g < n_groups; ++g) {
-      const InputGroup group = GroupAt(product, g);
-      ToOutputs(product, tile, g, b > 0, [&](float* outputs, size_t stride) {
-        multiply[group.n_inputs - 1](unpacked.data(), n_blocks, group, b, b > 0, outputs, stride);
-      });
+    for (size_t g = 0; g < grouping.n_groups; ++g) {
+      const InputGroup group = GroupAt(product, grouping, g);
+      ToOutputs<kTileRows>(product, tile * kTileRows, EndOf(product, tile), grouping.First(g),
+                           group.n_inputs, b > 0, [&](float* outputs, size_t stride) {
+                             multiply[group.n_inputs - 1](unpacked.data(), n_blocks, group, b,
+                                                          b > 0, outputs, stride);
+                           });
+    }
+  }
+}
+
+// Two tiles, the second of which is the first once more where it is not below `end`.
+void MultiplyPair(const TileKernel& kernel, const TileProduct& product, size_t tile, size_t end) {
+  const auto format = static_cast<size_t>(product.format);
+  const auto multiply = kernel.multiply_pair[static_cast<size_t>(kTileKinds[format])];
+  const Grouping grouping(kernel, product.n_inputs);
+  const size_t last = std::min(tile + 1, end - 1);
+  alignas(64) std::array<std::array<TileBlock, kTileBlocks>, 2> unpacked;
+  alignas(64) std::array<PairBlock, kTileBlocks> pair;
+  for (size_t b = 0; b < product.n_blocks; b += kTileBlocks) {
+    const size_t n_blocks = std::min(kTileBlocks, product.n_blocks - b);
+    for (const size_t each : {tile, last}) {
+      kernel.unpack[format](RowsOf(product, each, b).data(), n_blocks, NextOf(product, last, b),
+                            unpacked[each - tile].data());
+    }
+    kernel.join(unpacked[0].data(), unpacked[last - tile].data(), n_blocks, pair.data());
+    for (size_t g = 0; g < grouping.n_groups; ++g) {
+      const InputGroup group = GroupAt(product, grouping, g);
+      ToOutputs<kPairRows>(product, tile * kTileRows, EndOf(product, last), grouping.First(g),
+                           group.n_inputs, b > 0, [&](float* outputs, size_t stride) {
+                             multiply(pair.data(), n_blocks, group, b, b > 0, outputs, stride);
+                           });
     }
   }
 }
 
 }  // namespace
 
-std::array<const TileKernel*, 3> TileKernels() {
-  if (HasVnni()) return {&kVnniTiles, &kAvx2Tiles, nullptr};
-  if (HasAvx2()) return {&kAvx2Tiles, nullptr, nullptr};
-  return {};
+std::vector<const TileKernel*> TileKernels() {
+  std::vector<const TileKernel*> kernels;
+  if (HasVnni() && AmxTiles() != nullptr) kernels.push_back(AmxTiles());
+  if (HasVnni()) kernels.push_back(&kVnniTiles);
+  if (HasAvx2()) kernels.push_back(&kAvx2Tiles);
+  return kernels;
 }
 
 const char* NameOf(const TileKernel& kernel) { return kernel.name; }
@@ -150,9 +185,10 @@ size_t TileWorkBytes(size_t n_blocks, size_t n_inputs) {
 }
 
 void PackInputs(const TileKernel& kernel, const TileProduct& product, size_t first, size_t end) {
-  for (size_t g = 0; g < NumGroups(product.n_inputs); ++g) {
-    const InputGroup group = GroupAt(product, g);
-    const size_t first_input = FirstOfGroup(product.n_inputs, g);
+  const Grouping grouping(kernel, product.n_inputs);
+  for (size_t g = 0; g < grouping.n_groups; ++g) {
+    const InputGroup group = GroupAt(product, grouping, g);
+    const size_t first_input = grouping.First(g);
     for (size_t i = 0; i < group.n_inputs; ++i) {
       const float* input = PlaceOf(product, first_input + i).values;
       for (size_t b = first; b < end; ++b) kernel.pack(input + b * kBlockValues, b, i, group);
@@ -161,6 +197,10 @@ void PackInputs(const TileKernel& kernel, const TileProduct& product, size_t fir
 }
 
 void MultiplyTiles(const TileKernel& kernel, const TileProduct& product, size_t first, size_t end) {
+  if (kernel.TakesPairs(product.n_inputs)) {
+    for (size_t tile = first; tile < end; tile += 2) MultiplyPair(kernel, product, tile, end);
+    return;
+  }
   const bool is_few = product.n_inputs <= TileKernel::kMaxRowInputs;
   for (size_t tile = first; tile < end; ++tile) {
     if (is_few) {
@@ -173,7 +213,7 @@ void MultiplyTiles(const TileKernel& kernel, const TileProduct& product, size_t 
 
 #else
 
-std::array<const TileKernel*, 3> TileKernels() { return {}; }
+std::vector<const TileKernel*> TileKernels() { return {}; }
 const char* NameOf(const TileKernel&) { return ""; }
 size_t TileWorkBytes(size_t, size_t) { return 0; }
 void PackInputs(const TileKernel&, const TileProduct&, size_t, size_t) {}

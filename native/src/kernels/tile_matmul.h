@@ -7,9 +7,9 @@
 // (docs/decisions/0026-tiled-products.md).
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "kernels/weight_format.h"
 
@@ -43,8 +43,8 @@ struct TileProduct {
 
 struct TileKernel;
 
-// The kernels this processor has, fastest first, and nullptr behind them.
-std::array<const TileKernel*, 3> TileKernels();
+// The kernels this processor has, fastest first.
+std::vector<const TileKernel*> TileKernels();
 // The name of the instruction set.
 const char* NameOf(const TileKernel& kernel);
 

@@ -12,6 +12,10 @@
 #define TILE_DOTS "kernels/dots_vnni.inc"
 #include "kernels/tile_kernel.inc"
 
-const TileKernel kVnniTiles = {"AVX-512 VNNI", kUnpack, kMultiply, kMultiplyRows, Pack};
+const TileKernel kVnniTiles = {.name = "AVX-512 VNNI",
+                               .unpack = kUnpack,
+                               .multiply = kMultiply,
+                               .multiply_rows = kMultiplyRows,
+                               .pack = Pack};
 
 #endif
