@@ -10,7 +10,7 @@ import { type ServerProcess, whenReady } from '../fixtures/server-process.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const sourceFolder = join(root, 'build', 'bench', 'llama.cpp');
-const buildFolder = join(root, 'build', 'bench', 'peer');
+const buildFolder = join(root, 'build', 'bench', 'llama.cpp-programs');
 
 /** A program of the release, and the folder in which it finds its backends. */
 export interface PeerProgram {
@@ -34,8 +34,8 @@ export function buildPeer(name: 'llama-server' | 'llama-quantize'): PeerProgram 
     execFileSync('cmake', configure, { stdio: 'pipe' });
     execFileSync('cmake', [...build, String(availableParallelism())], { stdio: 'pipe' });
   } catch (error) {
-    const output = error instanceof Error && 'stdout' in error ? String(error.stdout) : '';
-    throw new Error(`${name} did not build\n${output.slice(-4000)}`, { cause: error });
+    const { stdout = '', stderr = '' } = error as { stdout?: Buffer; stderr?: Buffer };
+    throw new Error(`${name} did not build\n${`${stdout}\n${stderr}`.slice(-4000)}`);
   }
   return {
     path: join(buildFolder, name),

@@ -81,7 +81,7 @@ export const engineSettings = {
     kind: truth(),
     fallback: true,
     summary:
-      "on x86-64 Linux, multiply quantized weights with kernels faster than llama.cpp's, which has its own for AMX; results are equal but for rounding",
+      "on x86-64 Linux, multiply quantized weights and compute attention with kernels faster than llama.cpp's (AVX2, AVX-512, AMX); results are equal but for rounding",
   }),
   BACKGROUND_PREFILL: setting({
     at: 'engine.backgroundPrefill',
