@@ -14,14 +14,19 @@
 #include <utility>
 #include <vector>
 
-// Leaves new elements of a vector uninitialized: setting tens of megabytes to zero before they are
-// written takes as long as writing them.
+#include "core/own_pages.h"
+
+// Tens of megabytes that come and go: in pages of their own, and new elements are left
+// uninitialized, because setting them to zero before they are written takes as long as writing
+// them.
 template <class Value>
-struct Uninitialized : std::allocator<Value> {
+struct LargeArray : std::allocator<Value> {
   template <class Other>
   struct rebind {
-    using other = Uninitialized<Other>;
+    using other = LargeArray<Other>;
   };
+  Value* allocate(size_t n) { return static_cast<Value*>(AllocatePages(n * sizeof(Value))); }
+  void deallocate(Value* pages, size_t n) { FreePages(pages, n * sizeof(Value)); }
   template <class Other, class... Arguments>
   void construct(Other* at, Arguments&&... arguments) {
     if constexpr (sizeof...(Arguments) > 0) {
@@ -31,7 +36,7 @@ struct Uninitialized : std::allocator<Value> {
 };
 
 // To free one, assign CellBytes{}; {} alone keeps its memory.
-using CellBytes = std::vector<uint8_t, Uninitialized<uint8_t>>;
+using CellBytes = std::vector<uint8_t, LargeArray<uint8_t>>;
 
 // Bytes that Restream may add.
 constexpr size_t kMaxRestreamGrowth = 256 * sizeof(uint32_t);
