@@ -14,7 +14,7 @@ export function availableMemoryBytes(
   read: ReadSystemFile = readSystemFile,
   machineBytes: number = freemem(),
 ): number {
-  const rooms = controlGroups(read, 'memory').map(({ folder, isUnified }) => {
+  const rooms = controlGroups('memory', read).map(({ folder, isUnified }) => {
     const names = isUnified
       ? { limit: 'memory.max', used: 'memory.current', cache: 'inactive_file' }
       : {
@@ -37,7 +37,7 @@ export function usableCoreCount(
   read: ReadSystemFile = readSystemFile,
   machineCount: number = availableParallelism(),
 ): number {
-  const quotas = controlGroups(read, 'cpu').map(({ folder, isUnified }) => {
+  const quotas = controlGroups('cpu', read).map(({ folder, isUnified }) => {
     const [quota, period] = isUnified
       ? (read(join(folder, 'cpu.max')) ?? '').split(' ')
       : [read(join(folder, 'cpu.cfs_quota_us')), read(join(folder, 'cpu.cfs_period_us'))];
@@ -63,7 +63,10 @@ interface ControlGroup {
 }
 
 /** Folders of the control groups this process is in, innermost first; empty outside Linux. */
-function controlGroups(read: ReadSystemFile, controller: 'memory' | 'cpu'): ControlGroup[] {
+export function controlGroups(
+  controller: 'memory' | 'cpu',
+  read: ReadSystemFile = readSystemFile,
+): ControlGroup[] {
   const lines = (read('/proc/self/cgroup') ?? '').split('\n').filter((line) => line !== '');
   return lines.flatMap((line) => {
     const [, controllers = '', path = '/'] = line.split(':');

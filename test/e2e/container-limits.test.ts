@@ -19,11 +19,6 @@ async function startIn(
   return server;
 }
 
-async function metric(server: TestServer, name: string): Promise<number> {
-  const text = await (await fetch(`${server.url}/metrics`)).text();
-  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
-}
-
 test('prefixes in host memory stay within what a container has', async ({ skip }) => {
   // 32 KiB a token: all conversations together would take 1.3 GB, the limit and half of it.
   const limitBytes = 900 * MiB;
@@ -43,7 +38,7 @@ test('prefixes in host memory stay within what a container has', async ({ skip }
     await reply.text();
     highestBytes = Math.max(highestBytes, group.usedBytes);
   }
-  const storedTokenCount = await metric(server, 'gateway_stored_tokens');
+  const storedTokenCount = await server.metric('gateway_stored_tokens');
   console.log(
     `${storedTokenCount} tokens in host memory, at most ${Math.round(highestBytes / MiB)} MiB used`,
   );
@@ -59,5 +54,5 @@ test('a quota of one core is one compute thread', async ({ skip }) => {
   const group = ControlGroup.ofCores(1);
   if (group === undefined) return skip('no control group can be made here');
   const server = await startIn(group, modelPath, ['--threads', '0']);
-  expect(await metric(server, 'gateway_compute_threads')).toBe(1);
+  expect(await server.metric('gateway_compute_threads')).toBe(1);
 });

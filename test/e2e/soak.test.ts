@@ -212,11 +212,10 @@ test.runIf(minutes > 0)(
         total.promptTokens += promptTokenCount;
       }
       await server.untilQueue({ active: 0, waiting: 0 });
-      const { rssBytes, heapUsedBytes } = await server.ask('resources');
-      console.log(
-        `soak: ${JSON.stringify(total)}, resident ${mebibytes(rssBytes)}, heap ${mebibytes(heapUsedBytes)}`,
-      );
-      if (passed() > 1 / 5) warm ??= await server.ask('resources');
+      const resources = await server.ask('resources');
+      const [resident, heap] = [resources.rssBytes, resources.heapUsedBytes].map(mebibytes);
+      console.log(`soak: ${JSON.stringify(total)}, resident ${resident}, heap ${heap}`);
+      if (passed() > 1 / 5) warm ??= resources;
     }
     client.close();
     const end = await server.ask('resources');

@@ -51,23 +51,18 @@ async function twoTurns(server: TestServer) {
   return { second, cachedShare: cachedCount / earlierCount };
 }
 
-async function metric(server: TestServer, name: string): Promise<number> {
-  const text = await (await fetch(`${server.url}/metrics`)).text();
-  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
-}
-
 test('of 32 conversations on 4 slots each finds its first turn again, and says the same as without', async () => {
   const modelPath = tinyModelFile();
   const flags = ['--parallel', '4', '--ctx', '1024'];
   const stored = await startServer({ modelPath, flags });
   const { cachedShare, second } = await twoTurns(stored);
   expect(cachedShare).toBeGreaterThan(0.95);
-  expect(await metric(stored, 'gateway_restored_prefixes_total')).toBeGreaterThan(20);
+  expect(await stored.metric('gateway_restored_prefixes_total')).toBeGreaterThan(20);
 
   const without = await startServer({ modelPath, flags: [...flags, '--cache-ram', '0'] });
   const plain = await twoTurns(without);
   expect(plain.cachedShare).toBeLessThan(0.5);
-  expect(await metric(without, 'gateway_stored_prefixes')).toBe(0);
+  expect(await without.metric('gateway_stored_prefixes')).toBe(0);
   expect(second.map(({ reply }) => reply)).toEqual(plain.second.map(({ reply }) => reply));
 });
 
@@ -76,9 +71,9 @@ test('no more is stored than CACHE_RAM allows', async () => {
   const flags = ['--parallel', '4', '--ctx', '1024'];
   const server = await startServer({ modelPath, flags: [...flags, '--cache-ram', '1'] });
   await twoTurns(server);
-  const tokenCount = await metric(server, 'gateway_stored_tokens');
+  const tokenCount = await server.metric('gateway_stored_tokens');
   const ample = await startServer({ modelPath, flags });
   await twoTurns(ample);
   expect(tokenCount).toBeGreaterThan(0);
-  expect(tokenCount).toBeLessThan((await metric(ample, 'gateway_stored_tokens')) / 2);
+  expect(tokenCount).toBeLessThan((await ample.metric('gateway_stored_tokens')) / 2);
 });

@@ -15,8 +15,8 @@ const shapes: [string, string | Partial<ModelShape>][] = [
   ['qwen2', { architecture: 'qwen2' }],
   ['olmo2, with a sliding window', { architecture: 'olmo2', layerCount: 4 }],
   ['qwen3', { architecture: 'qwen3' }],
-  ['gemma3 (sliding window)', { architecture: 'gemma3', layerCount: 4 }],
-  ['granitemoe (experts)', { architecture: 'granitemoe' }],
+  ['gemma3, with a sliding window', { architecture: 'gemma3', layerCount: 4 }],
+  ['granitemoe, with experts', { architecture: 'granitemoe' }],
   ['lfm2, with convolutions', { architecture: 'lfm2', layerCount: 4 }],
   ['mamba', { architecture: 'mamba', layerCount: 4 }],
   ...(testModelPath === undefined

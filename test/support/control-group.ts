@@ -1,6 +1,7 @@
 /** A limit that the kernel sets for a process, as containers have it, where this test may set one. */
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
+import { controlGroups } from '../../src/model/machine.ts';
 
 /** Files that set a limit, in both versions of control groups. */
 const files = {
@@ -35,7 +36,8 @@ export class ControlGroup {
     controller: keyof typeof files,
     limit: (isUnified: boolean) => string,
   ): ControlGroup | undefined {
-    for (const { parent, isUnified } of groupsOfThis(controller)) {
+    // Version 2 limits no group inside one that has processes of its own; one further out may do.
+    for (const { folder: parent, isUnified } of controlGroups(controller)) {
       const folder = join(parent, `lgi-test-${process.pid}-${controller}`);
       try {
         mkdirSync(folder);
@@ -76,28 +78,4 @@ export class ControlGroup {
   remove(): void {
     rmdirSync(this.#folder);
   }
-}
-
-/** Groups of this process from the innermost outwards: a group with processes may be unable to have limited ones in it. */
-function groupsOfThis(controller: string): { parent: string; isUnified: boolean }[] {
-  let text: string;
-  try {
-    text = readFileSync('/proc/self/cgroup', 'utf8');
-  } catch {
-    return [];
-  }
-  return text
-    .trim()
-    .split('\n')
-    .flatMap((line) => {
-      const [, controllers = '', path = '/'] = line.split(':');
-      const isUnified = controllers === '';
-      if (!isUnified && !controllers.split(',').includes(controller)) return [];
-      const root = isUnified ? '/sys/fs/cgroup' : `/sys/fs/cgroup/${controllers}`;
-      return ancestors(path).map((folder) => ({ parent: join(root, folder), isUnified }));
-    });
-}
-
-function ancestors(path: string): string[] {
-  return path === '/' ? [path] : [path, ...ancestors(dirname(path))];
 }

@@ -99,6 +99,12 @@ export class TestServer extends CliProcess {
     return (await reply.json()) as Health;
   }
 
+  /** The value of a metric without labels; NaN without one. */
+  async metric(name: string): Promise<number> {
+    const text = await (await fetch(`${this.url}/metrics`)).text();
+    return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
+  }
+
   /** Asks `/health` until the queue is as described. */
   async untilQueue(wanted: Partial<Health['queue']>): Promise<void> {
     const deadline = performance.now() + patienceMs;

@@ -122,7 +122,10 @@ const cacheFolder = join(root, 'build', 'bench');
 const vocabularyPath = join(root, 'build', 'llama.cpp', 'models', 'ggml-vocab-gpt-2.gguf');
 /** Sources that determine the file's bytes together with the shape and the vocabulary. */
 const writerPaths = [
-  ...['gguf-writer.ts', 'tiny-model.ts', 'architectures.ts', 'random-tensors.ts'],
+  'gguf-writer.ts',
+  'tiny-model.ts',
+  'architectures.ts',
+  'random-tensors.ts',
 ].map((name) => join(root, 'tools', 'fixtures', name));
 
 /** Writes the model in one of the writer's types unless the file exists; returns its path. */

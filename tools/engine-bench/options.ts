@@ -5,7 +5,10 @@ import { type WeightName, weightNames } from '../bench-models/weights.ts';
 import { count, oneOf, UsageError } from '../fixtures/bench-flags.ts';
 
 export const contestantNames = [
-  ...(['limit', 'engine', 'http', 'node-llama-cpp'] as const),
+  'limit',
+  'engine',
+  'http',
+  'node-llama-cpp',
   'ik_llama.cpp',
 ] as const;
 export type ContestantName = (typeof contestantNames)[number];

@@ -16,7 +16,8 @@ export function buildIkBatchedBench(): string {
   if (existsSync(program)) return program;
   mkdirSync(folder, { recursive: true });
   const run = (command: string, args: readonly string[]) =>
-    execFileSync(command, args, { cwd: folder, stdio: 'pipe' });
+    // Its warnings take more than the megabyte that is kept by default.
+    execFileSync(command, args, { cwd: folder, stdio: 'pipe', maxBuffer: 2 ** 28 });
   if (!existsSync(source)) {
     const wanted = release.replace(/_/g, '-').replace(/-(?=[\d.]+$)/, '==');
     run('python3', ['-m', 'pip', 'download', '--no-deps', '--no-binary', ':all:', wanted]);

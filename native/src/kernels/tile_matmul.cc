@@ -153,7 +153,7 @@ void MultiplyPair(const TileKernel& kernel, const TileProduct& product, size_t t
   alignas(64) std::array<PairBlock, kTileBlocks> pair;
   for (size_t b = 0; b < product.n_blocks; b += kTileBlocks) {
     const size_t n_blocks = std::min(kTileBlocks, product.n_blocks - b);
-    for (const size_t each : {tile, last}) {
+    for (size_t each = tile; each <= last; ++each) {
       kernel.unpack[format](RowsOf(product, each, b).data(), n_blocks, NextOf(product, last, b),
                             unpacked[each - tile].data());
     }

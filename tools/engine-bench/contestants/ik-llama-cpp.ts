@@ -1,5 +1,5 @@
 /** The contestant `ik_llama.cpp`: its own benchmark of batches, which chooses no tokens. */
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { buildIkBatchedBench } from '../../peers/ik-llama-cpp.ts';
 import type { Contestant } from './contestant.ts';
 
@@ -11,7 +11,8 @@ export function startIkLlamaCpp(options: {
   return {
     name: 'ik_llama.cpp',
     async run({ streamCount, promptTokenCount, completionTokenCount }) {
-      const output = execFileSync(
+      // It writes its table among its log, on standard error.
+      const { stdout, stderr } = spawnSync(
         program,
         Object.entries({
           '-m': options.modelPath,
@@ -24,7 +25,7 @@ export function startIkLlamaCpp(options: {
         { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] },
       );
       return {
-        seconds: secondsOf(output),
+        seconds: secondsOf(`${stdout}${stderr}`),
         promptTokenCount: streamCount * promptTokenCount,
         completionTokenCount: streamCount * completionTokenCount,
       };
