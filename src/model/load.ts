@@ -128,6 +128,6 @@ function chatTemplateOf({ fileInfo }: LlamaModel): string | undefined {
 function installCpuKernels(addon: Addon, logger: Logger): boolean {
   const instructions = addon.installCpuKernels();
   if (instructions === null) return false;
-  logger.debug({ instructions }, 'kernels for quantized weights and attention installed');
+  logger.debug({ instructions }, 'kernels for products and attention installed');
   return true;
 }

@@ -35,7 +35,7 @@ test('with its own kernels the engine computes what it computes with those of ll
     expect(Math.abs(value - (plain.values[i] ?? Number.NaN))).toBeLessThan(0.2);
   }
 
-  const said = 'kernels for quantized weights and attention installed';
+  const said = 'kernels for products and attention installed';
   expect(plain.server.hasLogged(said)).toBe(false);
   if (hasKernels()) {
     expect(own.server.hasLogged(said)).toBe(true);
@@ -44,11 +44,11 @@ test('with its own kernels the engine computes what it computes with those of ll
   }
 });
 
-test.runIf(hasKernels())(
-  'log probabilities are the same to the last bit: alone and beside others, computed and from the cache',
-  async () => {
+test.runIf(hasKernels()).each(['Q8_0', 'F16', 'F32'] as const)(
+  'log probabilities are the same to the last bit with %s: alone and beside others, computed and from the cache',
+  async (weightType) => {
     const server = await startServer({
-      modelPath: tinyModelFile({ weightType: 'Q8_0', width: 256, feedForwardWidth: 416 }),
+      modelPath: tinyModelFile({ weightType, width: 256, feedForwardWidth: 416 }),
       flags: [
         ...['--parallel', '4', '--kv-layout', 'split', '--threads', '2'],
         ...['--flash-attention', 'auto'],

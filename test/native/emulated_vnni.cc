@@ -32,6 +32,7 @@ const TileKernel kEmulatedVnniTiles = {.name = "emulated VNNI",
                                        .unpack = kUnpack,
                                        .multiply = kMultiply,
                                        .multiply_rows = kMultiplyRows,
-                                       .pack = Pack};
+                                       .pack = Pack,
+                                       .floats = kAvx2Floats};
 
 #endif

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <barrier>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -31,7 +32,8 @@ float HalfAt(const uint8_t* bytes) {
   uint16_t half;
   std::memcpy(&half, bytes, sizeof half);
   const int exponent = (half >> 10 & 0x1f) - 15;
-  return std::ldexp(1.0f + static_cast<float>(half & 0x3ff) / 1024.0f, exponent);
+  const float magnitude = std::ldexp(1.0f + static_cast<float>(half & 0x3ff) / 1024.0f, exponent);
+  return half & 0x8000 ? -magnitude : magnitude;
 }
 
 // The low halves of 16 bytes, then the high ones.
@@ -156,6 +158,10 @@ PlainBlock Read(WeightFormat format, const uint8_t* record, size_t b) {
       block.scale = std::ldexp(1.0f, record[0] - 128);
       block.mins[0] = block.scale * 12;
       break;
+    case WeightFormat::kF16:
+    case WeightFormat::kBf16:
+    case WeightFormat::kF32:
+      break;
   }
   return block;
 }
@@ -228,8 +234,33 @@ Case RandomCase(WeightFormat format, Size size, size_t padding, uint32_t seed) {
   return made;
 }
 
+float FloatAt(WeightFormat format, const uint8_t* weights, size_t i) {
+  if (format == WeightFormat::kF16) return HalfAt(weights + 2 * i);
+  const bool is_cut = format == WeightFormat::kBf16;
+  uint32_t bits = 0;
+  std::memcpy(&bits, weights + (is_cut ? 2 : 4) * i, is_cut ? 2 : 4);
+  return std::bit_cast<float>(is_cut ? bits << 16 : bits);
+}
+
+// Lane l adds up the products l, l + 16, ..., and halves of the lanes are added to each other.
+float ExpectedOfFloats(const Case& made, size_t row, size_t index) {
+  const TileProduct& product = made.product;
+  const auto* weights =
+      reinterpret_cast<const uint8_t*>(made.weights.data()) + row * product.row_bytes;
+  const float* input = made.inputs.data() + index * product.input_stride;
+  std::array<float, 16> lanes = {};
+  for (size_t i = 0; i < product.n_blocks * kBlockValues; ++i) {
+    lanes[i % 16] = std::fma(FloatAt(product.format, weights, i), input[i], lanes[i % 16]);
+  }
+  for (const size_t half : {8, 4, 2, 1}) {
+    for (size_t l = 0; l < half; ++l) lanes[l] += lanes[l + half];
+  }
+  return lanes[0];
+}
+
 float Expected(const Case& made, size_t row, size_t index) {
   const TileProduct& product = made.product;
+  if (!IsQuantized(product.format)) return ExpectedOfFloats(made, row, index);
   const FormatLayout& layout = LayoutOf(product.format);
   float total = 0;
   for (size_t b = 0; b < product.n_blocks; ++b) {

@@ -9,10 +9,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/lanes.h"
+
 inline constexpr size_t kTileCells = 64;
 inline constexpr size_t kSpanCells = 256;
-// Keys and values are read in vectors of this many floats.
-inline constexpr size_t kLanes = 16;
 
 // Distances between elements, in elements.
 struct HeadStrides {

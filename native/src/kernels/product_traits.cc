@@ -9,9 +9,10 @@
 namespace {
 
 constexpr std::array<ggml_type, kNumFormats> kTypes = {
-    GGML_TYPE_Q4_0,   GGML_TYPE_Q4_1,   GGML_TYPE_Q5_0,  GGML_TYPE_Q5_1, GGML_TYPE_Q8_0,
-    GGML_TYPE_Q2_K,   GGML_TYPE_Q3_K,   GGML_TYPE_Q4_K,  GGML_TYPE_Q5_K, GGML_TYPE_Q6_K,
-    GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS, GGML_TYPE_MXFP4,
+    GGML_TYPE_Q4_0,  GGML_TYPE_Q4_1, GGML_TYPE_Q5_0,   GGML_TYPE_Q5_1,
+    GGML_TYPE_Q8_0,  GGML_TYPE_Q2_K, GGML_TYPE_Q3_K,   GGML_TYPE_Q4_K,
+    GGML_TYPE_Q5_K,  GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS,
+    GGML_TYPE_MXFP4, GGML_TYPE_F16,  GGML_TYPE_BF16,   GGML_TYPE_F32,
 };
 
 size_t BlocksOf(const ggml_tensor* op) {
@@ -21,7 +22,7 @@ size_t BlocksOf(const ggml_tensor* op) {
 // Weights that another accelerator has laid out anew are in no host buffer.
 bool AreWeights(const ggml_tensor* weights) {
   return FormatOf(weights->type) && weights->nb[0] == ggml_type_size(weights->type) &&
-         weights->ne[3] == 1 && weights->buffer != nullptr &&
+         weights->ne[0] % kBlockValues == 0 && weights->ne[3] == 1 && weights->buffer != nullptr &&
          ggml_backend_buffer_is_host(weights->buffer);
 }
 

@@ -21,7 +21,23 @@ constexpr std::array<ScaleOffsets, kNumFormats> kScaleOffsets = {{
     {0, -1},    // IQ4_NL
     {0, -1},    // IQ4_XS
     {-1, -1},   // MXFP4
+    {-1, -1},   // F16
+    {-1, -1},   // BF16
+    {-1, -1},   // F32
 }};
+
+// A block of floats from 2^-8 to 2^-3, of either sign: as 16 bits of their kind, or all of them.
+void SetFloats(WeightFormat format, std::mt19937* random, std::byte* block) {
+  const bool is_half = format == WeightFormat::kF16;
+  std::uniform_int_distribution<uint32_t> magnitude(is_half ? 0x1c00 : 0x3b80,
+                                                    is_half ? 0x3000 : 0x3e00);
+  const size_t n_bytes = LayoutOf(format).record_bytes / kBlockValues;
+  for (size_t i = 0; i < kBlockValues; ++i) {
+    const uint32_t upper = magnitude(*random) | ((*random)() & 0x8000);
+    const uint32_t bits = n_bytes == 4 ? upper << 16 | ((*random)() & 0xffff) : upper;
+    std::memcpy(block + i * n_bytes, &bits, n_bytes);
+  }
+}
 
 }  // namespace
 
@@ -33,6 +49,7 @@ std::vector<std::byte> RandomWeights(WeightFormat format, size_t n_records, std:
   for (std::byte& each : weights) each = static_cast<std::byte>(byte(*random));
   for (size_t record = 0; record < n_records; ++record) {
     std::byte* bytes = weights.data() + record * n_bytes;
+    if (!IsQuantized(format)) SetFloats(format, random, bytes);
     for (const int offset : kScaleOffsets[static_cast<size_t>(format)]) {
       const auto half = static_cast<uint16_t>(scale(*random));
       if (offset >= 0) std::memcpy(bytes + offset, &half, sizeof half);

@@ -7,5 +7,5 @@
 
 #include "kernels/weight_format.h"
 
-// `n_records` of them: any bytes, but for scales, which are from 2^-8 to 2^-3.
+// `n_records` of them: any bytes, but for scales and floats, which are from 2^-8 to 2^-3.
 std::vector<std::byte> RandomWeights(WeightFormat format, size_t n_records, std::mt19937* random);

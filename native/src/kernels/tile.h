@@ -43,7 +43,7 @@ enum class TileKind : uint8_t {
 };
 inline constexpr size_t kNumTileKinds = 4;
 
-inline constexpr std::array<TileKind, kNumFormats> kTileKinds = {
+inline constexpr std::array<TileKind, kNumQuantizedFormats> kTileKinds = {
     TileKind::kFourBits, TileKind::kFourBits, TileKind::kFiveBits, TileKind::kFiveBits,
     TileKind::kSigned,   TileKind::kHalves,   TileKind::kHalves,   TileKind::kFourBits,
     TileKind::kFiveBits, TileKind::kHalves,   TileKind::kSigned,   TileKind::kSigned,
@@ -62,6 +62,23 @@ struct InputGroup {
   // The sum alone.
   int32_t* integer_sums;
 };
+
+// Products of weights that are floats, which need no tile: a vector holds neighbours of a row.
+struct FloatKernel {
+  static constexpr size_t kMaxInputs = 4;
+
+  // outputs[i][r] = rows[r] . inputs[i], of the rows of a tile.
+  using Multiply = void (*)(const uint8_t* const* rows, size_t n_values, const float* const* inputs,
+                            float* outputs, size_t output_stride);
+
+  // How many inputs at a time are fastest.
+  size_t group_size;
+  // [format - kNumQuantizedFormats][inputs - 1]
+  std::array<std::array<Multiply, kMaxInputs>, kNumFloatFormats> multiply;
+};
+
+extern const FloatKernel kAvx2Floats;
+extern const FloatKernel kAvx512Floats;
 
 struct TileKernel {
   // Unpacks `n_blocks` of eight rows. As many bytes from `next` on will be wanted next.
@@ -90,12 +107,13 @@ struct TileKernel {
   static constexpr size_t kRowBlocks = 64;
 
   const char* name;
-  std::array<Unpack, kNumFormats> unpack;
+  std::array<Unpack, kNumQuantizedFormats> unpack;
   // [kind][inputs - 1]
   std::array<std::array<Multiply, kMaxGroup>, kNumTileKinds> multiply;
   // [format][inputs - 1]
-  std::array<std::array<MultiplyRows, kMaxRowInputs>, kNumFormats> multiply_rows;
+  std::array<std::array<MultiplyRows, kMaxRowInputs>, kNumQuantizedFormats> multiply_rows;
   Pack pack;
+  const FloatKernel& floats;
   // From so many inputs on tiles are multiplied in pairs; 0: never.
   size_t min_pair_inputs = 0;
   Join join = nullptr;

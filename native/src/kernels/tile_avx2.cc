@@ -16,6 +16,7 @@ const TileKernel kAvx2Tiles = {.name = "AVX2",
                                .unpack = kUnpack,
                                .multiply = kMultiply,
                                .multiply_rows = kMultiplyRows,
-                               .pack = Pack};
+                               .pack = Pack,
+                               .floats = kAvx2Floats};
 
 #endif

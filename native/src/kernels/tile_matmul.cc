@@ -16,6 +16,9 @@ constexpr size_t kAlignment = 32;
 // Blocks of a tile at a time, so that it stays in the first cache beside a group of inputs.
 constexpr size_t kTileBlocks = 32;
 
+// Of inputs that meet weights which are floats, beside those weights in the second cache.
+constexpr size_t kCachedInputBytes = 262144;
+
 // Every processor with these has F16C, for which older compilers have no name here.
 bool HasAvx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
@@ -29,11 +32,11 @@ struct Grouping {
   size_t n_inputs;
   size_t n_groups;
 
-  Grouping(const TileKernel& kernel, size_t n_all) : n_inputs(n_all) {
-    const size_t most =
-        kernel.TakesPairs(n_all) ? TileKernel::kMaxPairGroup : TileKernel::kMaxGroup;
-    n_groups = (n_all + most - 1) / most;
-  }
+  Grouping(size_t n_all, size_t max_size)
+      : n_inputs(n_all), n_groups((n_all + max_size - 1) / max_size) {}
+  Grouping(const TileKernel& kernel, size_t n_all)
+      : Grouping(n_all,
+                 kernel.TakesPairs(n_all) ? TileKernel::kMaxPairGroup : TileKernel::kMaxGroup) {}
   size_t First(size_t group) const { return n_inputs * group / n_groups; }
 };
 
@@ -168,6 +171,36 @@ void MultiplyPair(const TileKernel& kernel, const TileProduct& product, size_t t
   }
 }
 
+// As many inputs as stay in the second cache meet all rows before the next ones do.
+void MultiplyFloats(const TileKernel& kernel, const TileProduct& product, size_t first,
+                    size_t end) {
+  const FloatKernel& floats = kernel.floats;
+  const auto& multiply =
+      floats.multiply[static_cast<size_t>(product.format) - kNumQuantizedFormats];
+  const size_t n_values = product.n_blocks * kBlockValues;
+  const size_t n_cached =
+      std::max(kCachedInputBytes / (n_values * sizeof(float)), floats.group_size);
+  const Grouping cached(product.n_inputs, n_cached);
+  for (size_t c = 0; c < cached.n_groups; ++c) {
+    const size_t first_input = cached.First(c);
+    const Grouping grouping(cached.First(c + 1) - first_input, floats.group_size);
+    for (size_t tile = first; tile < end; ++tile) {
+      const RowPointers rows = RowsOf(product, tile, 0);
+      for (size_t g = 0; g < grouping.n_groups; ++g) {
+        const size_t n_inputs = grouping.First(g + 1) - grouping.First(g);
+        const size_t i = first_input + grouping.First(g);
+        std::array<const float*, FloatKernel::kMaxInputs> inputs;
+        for (size_t n = 0; n < n_inputs; ++n) inputs[n] = PlaceOf(product, i + n).values;
+        ToOutputs<kTileRows>(product, tile * kTileRows, EndOf(product, tile), i, n_inputs, false,
+                             [&](float* outputs, size_t stride) {
+                               multiply[n_inputs - 1](rows.data(), n_values, inputs.data(), outputs,
+                                                      stride);
+                             });
+      }
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<const TileKernel*> TileKernels() {
@@ -185,6 +218,7 @@ size_t TileWorkBytes(size_t n_blocks, size_t n_inputs) {
 }
 
 void PackInputs(const TileKernel& kernel, const TileProduct& product, size_t first, size_t end) {
+  if (!IsQuantized(product.format)) return;
   const Grouping grouping(kernel, product.n_inputs);
   for (size_t g = 0; g < grouping.n_groups; ++g) {
     const InputGroup group = GroupAt(product, grouping, g);
@@ -197,6 +231,10 @@ void PackInputs(const TileKernel& kernel, const TileProduct& product, size_t fir
 }
 
 void MultiplyTiles(const TileKernel& kernel, const TileProduct& product, size_t first, size_t end) {
+  if (!IsQuantized(product.format)) {
+    MultiplyFloats(kernel, product, first, end);
+    return;
+  }
   if (kernel.TakesPairs(product.n_inputs)) {
     for (size_t tile = first; tile < end; tile += 2) MultiplyPair(kernel, product, tile, end);
     return;

@@ -16,6 +16,7 @@ const TileKernel kVnniTiles = {.name = "AVX-512 VNNI",
                                .unpack = kUnpack,
                                .multiply = kMultiply,
                                .multiply_rows = kMultiplyRows,
-                               .pack = Pack};
+                               .pack = Pack,
+                               .floats = kAvx512Floats};
 
 #endif

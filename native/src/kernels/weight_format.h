@@ -1,4 +1,5 @@
-// The formats of quantized weights that the kernels multiply, with ggml's layout of each.
+// The formats of weights that the kernels multiply, with ggml's layout of each: first the quantized
+// ones, then floats.
 #pragma once
 
 #include <array>
@@ -19,10 +20,16 @@ enum class WeightFormat : uint8_t {
   kIq4Nl,
   kIq4Xs,
   kMxfp4,
+  kF16,
+  kBf16,
+  kF32,
 };
-inline constexpr size_t kNumFormats = 13;
+inline constexpr size_t kNumFormats = 16;
+inline constexpr size_t kNumQuantizedFormats = 13;
+inline constexpr size_t kNumFloatFormats = kNumFormats - kNumQuantizedFormats;
 
-// Values of a weight block and of an input block, which share one scale of the input.
+// Values of a weight block and of an input block. With quantized weights they share one scale of
+// the input.
 inline constexpr size_t kBlockValues = 32;
 
 struct FormatLayout {
@@ -46,8 +53,15 @@ inline constexpr std::array<FormatLayout, kNumFormats> kFormatLayouts = {{
     {"iq4_nl", 18, 1},
     {"iq4_xs", 136, 8},
     {"mxfp4", 17, 1},
+    {"f16", 64, 1},
+    {"bf16", 64, 1},
+    {"f32", 128, 1},
 }};
 
 inline constexpr const FormatLayout& LayoutOf(WeightFormat format) {
   return kFormatLayouts[static_cast<size_t>(format)];
+}
+
+inline constexpr bool IsQuantized(WeightFormat format) {
+  return static_cast<size_t>(format) < kNumQuantizedFormats;
 }
