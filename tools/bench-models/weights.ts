@@ -8,6 +8,7 @@ import { type ShapeName, writeShape } from './shapes.ts';
 export const weightNames = [
   'F32',
   'F16',
+  'BF16',
   'Q8_0',
   'Q6_K',
   'Q5_K_M',
