@@ -14,14 +14,17 @@ export function startIkLlamaCpp(options: {
       // It writes its table among its log, on standard error.
       const { stdout, stderr } = spawnSync(
         program,
-        Object.entries({
-          '-m': options.modelPath,
-          '-t': options.threadCount,
-          '-c': streamCount * (promptTokenCount + completionTokenCount),
-          '-npp': promptTokenCount,
-          '-ntg': completionTokenCount,
-          '-npl': streamCount,
-        }).flatMap(([flag, value]) => [flag, String(value)]),
+        // Its flash attention ends the process where a batch has several sequences (assertion `S > 0`).
+        ['-no-fa'].concat(
+          Object.entries({
+            '-m': options.modelPath,
+            '-t': options.threadCount,
+            '-c': streamCount * (promptTokenCount + completionTokenCount),
+            '-npp': promptTokenCount,
+            '-ntg': completionTokenCount,
+            '-npl': streamCount,
+          }).flatMap(([flag, value]) => [flag, String(value)]),
+        ),
         { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] },
       );
       return {
