@@ -68,7 +68,8 @@ export async function loadModel(source: ModelSource, options: LoadOptions): Prom
     const addon = options.loadAddon(llama.gpu);
     if (llama.gpu === 'cuda') checkCudaKernels(addon.cudaDriver(), openCudaBuild(), logger);
     // Before the weights, which some kernels of ggml would lay out anew.
-    const hasKernels = engine.cpuKernels && installCpuKernels(addon, logger);
+    const wantsKernels = engine.cpuKernels ?? process.arch === 'x64';
+    const hasKernels = wantsKernels && installCpuKernels(addon, logger);
     const freeRamBytes = availableMemoryBytes();
     // The draft model comes first, because the model takes all the GPU memory that is left.
     const draft =

@@ -2,7 +2,9 @@
 // missing.
 #include "emulated_vnni.h"
 
-#if defined(__linux__) && defined(__x86_64__)
+#include "kernels/platform.h"
+
+#ifdef KERNELS_X86
 
 #include <immintrin.h>
 

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
@@ -7,6 +7,11 @@ import { isLong } from '../support/long.ts';
 
 const run = promisify(execFile);
 const seed = String(testSeed());
+const jobs = ['--parallel', String(availableParallelism())];
+
+const canEmulateArm = ['aarch64-linux-gnu-g++', 'qemu-aarch64'].every(
+  (program) => spawnSync(program, ['--version']).status === 0,
+);
 
 describe('the C++ files that know neither llama.cpp nor Node', () => {
   test.each(['address', 'thread'])(
@@ -14,7 +19,6 @@ describe('the C++ files that know neither llama.cpp nor Node', () => {
     async (sanitizer) => {
       const build = `build/native-test-${sanitizer}`;
       await run('cmake', ['-S', 'test/native', '-B', build, `-DSANITIZE=${sanitizer}`]);
-      const jobs = ['--parallel', String(availableParallelism())];
       await run('cmake', ['--build', build, ...jobs], { maxBuffer: 1e8 });
       const tests = run(`${build}/native_tests`, [], {
         env: {
@@ -28,4 +32,18 @@ describe('the C++ files that know neither llama.cpp nor Node', () => {
       expect(stdout).toContain('0 failed');
     },
   );
+
+  // On a machine with NEON the other tests cover it.
+  test.runIf(canEmulateArm)('compute the same with NEON, emulated', async () => {
+    const build = 'build/native-test-arm';
+    const forArm = [
+      ...['-DCMAKE_SYSTEM_NAME=Linux', '-DCMAKE_SYSTEM_PROCESSOR=aarch64'],
+      ...['-DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++', '-DCMAKE_EXE_LINKER_FLAGS=-static'],
+    ];
+    await run('cmake', ['-S', 'test/native', '-B', build, ...forArm]);
+    const target = ['--target', 'kernel_tests'];
+    await run('cmake', ['--build', build, ...target, ...jobs], { maxBuffer: 1e8 });
+    const { stdout } = await run('qemu-aarch64', [`${build}/kernel_tests`]);
+    expect(stdout).toContain('0 failed');
+  });
 });

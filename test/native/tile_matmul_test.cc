@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "emulated_vnni.h"
+#include "kernels/platform.h"
 #include "kernels/random_weights.h"
 
 namespace {
@@ -303,11 +304,12 @@ void CheckOutputs(const Case& made) {
 template <typename Body>
 void ForEachFormat(Body body) {
   std::vector<const TileKernel*> kernels = TileKernels();
-#if defined(__linux__) && defined(__x86_64__)
+#ifdef KERNELS_X86
   if (!kernels.empty()) kernels.push_back(&kEmulatedVnniTiles);
 #endif
   for (const TileKernel* kernel : kernels) {
     for (size_t f = 0; f < kNumFormats; ++f) {
+      if (!Multiplies(*kernel, static_cast<WeightFormat>(f))) continue;
       CAPTURE(NameOf(*kernel));
       CAPTURE(kFormatLayouts[f].name);
       body(*kernel, static_cast<WeightFormat>(f));

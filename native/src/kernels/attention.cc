@@ -5,9 +5,9 @@
 #include <memory>
 
 #include "kernels/attention_kernel.h"
+#include "kernels/platform.h"
 
-// Where cpu_kernels.cc can make use of them.
-#if defined(__linux__) && defined(__x86_64__)
+#ifdef HAVE_KERNELS
 
 namespace {
 
@@ -232,6 +232,9 @@ void AttendWholeRows(const AttentionKernel& kernel, const Attention& attention, 
 }  // namespace
 
 std::array<const AttentionKernel*, 3> AttentionKernels() {
+#ifdef KERNELS_NEON
+  return {&kNeonAttention, nullptr, nullptr};
+#else
   // Every processor with these has F16C, for which older compilers have no name here.
   if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return {};
   if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
@@ -239,6 +242,7 @@ std::array<const AttentionKernel*, 3> AttentionKernels() {
     return {&kAvx512Attention, &kAvx2Attention, nullptr};
   }
   return {&kAvx2Attention, nullptr, nullptr};
+#endif
 }
 
 const char* NameOf(const AttentionKernel& kernel) { return kernel.name; }

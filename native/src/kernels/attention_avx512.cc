@@ -1,8 +1,8 @@
 // Attention for AVX-512.
 #include "kernels/attention_kernel.h"
+#include "kernels/platform.h"
 
-// Where cpu_kernels.cc can make use of them.
-#if defined(__linux__) && defined(__x86_64__)
+#ifdef KERNELS_X86
 
 #include <immintrin.h>
 

@@ -48,3 +48,4 @@ struct AttentionKernel {
 
 extern const AttentionKernel kAvx2Attention;
 extern const AttentionKernel kAvx512Attention;
+extern const AttentionKernel kNeonAttention;

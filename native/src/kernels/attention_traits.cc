@@ -1,6 +1,8 @@
 #include "kernels/attention_traits.h"
 
-#if defined(__linux__) && defined(__x86_64__)
+#include "kernels/platform.h"
+
+#ifdef HAVE_KERNELS
 
 #include <cstring>
 

@@ -1,6 +1,8 @@
 #include "kernels/cpu_backend.h"
 
-#if defined(__linux__) && defined(__x86_64__)
+#include "kernels/platform.h"
+
+#ifdef HAVE_KERNELS
 
 #include <dlfcn.h>
 

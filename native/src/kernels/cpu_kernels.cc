@@ -1,6 +1,8 @@
 #include "kernels/cpu_kernels.h"
 
-#if defined(__linux__) && defined(__x86_64__)
+#include "kernels/platform.h"
+
+#ifdef HAVE_KERNELS
 
 #include <dlfcn.h>
 
@@ -99,13 +101,14 @@ const char* Install() {
   // Never freed: compute threads may still be at work while a process exits.
   static auto* const kernels = new OwnKernels(backend, *tiles.front(), *attention);
   static ggml_backend_buffer_type type = TypeOf(kernels, device);
-  const ProbedOutputs expected = ProbeKernels(device);
+  const ProbedOutputs expected = ProbeKernels(device, *tiles.front());
   std::vector<ggml_backend_buffer_type_t>& types = backend.extra_buffer_types();
   types.push_back(&type);
-  const ProbedOutputs computed = ProbeKernels(device);
+  const ProbedOutputs computed = ProbeKernels(device, *tiles.front());
   if (AreEqualButForRounding(expected, computed) &&
       kernels->n_computed() == static_cast<int64_t>(computed.size()) && StayLoaded()) {
-    StopRepacking(device);
+    // Weights that ggml multiplies are left as it wants them.
+    if (Multiplies(*tiles.front(), WeightFormat::kQ4_0)) StopRepacking(device);
     return NameOf(*tiles.front());
   }
   types.pop_back();

@@ -1,6 +1,8 @@
 #include "kernels/kernel_probe.h"
 
-#if defined(__linux__) && defined(__x86_64__)
+#include "kernels/platform.h"
+
+#ifdef HAVE_KERNELS
 
 #include <array>
 #include <cmath>
@@ -41,8 +43,9 @@ constexpr double kMaxDifference = 0.03;
 
 using Operations = std::vector<ggml_tensor*>;
 
-void DeclareProducts(ggml_context* context, Operations* operations) {
+void DeclareProducts(ggml_context* context, const TileKernel& tiles, Operations* operations) {
   for (size_t f = 0; f < kNumFormats; ++f) {
+    if (!Multiplies(tiles, static_cast<WeightFormat>(f))) continue;
     const ggml_type type = TypeOf(static_cast<WeightFormat>(f));
     ggml_tensor* weights = ggml_new_tensor_3d(context, type, kValues, kRows, kExperts);
     ggml_tensor* matrix = ggml_view_2d(context, weights, kValues, kRows, weights->nb[1], 0);
@@ -142,7 +145,7 @@ void UseTwoThreads(ggml_backend_dev_t cpu, ggml_backend_t backend) {
 
 }  // namespace
 
-ProbedOutputs ProbeKernels(ggml_backend_dev_t cpu) {
+ProbedOutputs ProbeKernels(ggml_backend_dev_t cpu, const TileKernel& tiles) {
   const ggml_init_params params{
       .mem_size = kMaxTensors * kNumOperations * ggml_tensor_overhead() + ggml_graph_overhead(),
       .mem_buffer = nullptr,
@@ -153,7 +156,7 @@ ProbedOutputs ProbeKernels(ggml_backend_dev_t cpu) {
   if (!context || !backend) return {};
   UseTwoThreads(cpu, backend.get());
   Operations operations;
-  DeclareProducts(context.get(), &operations);
+  DeclareProducts(context.get(), tiles, &operations);
   DeclareAttention(context.get(), &operations);
   ggml_cgraph* graph = ggml_new_graph(context.get());
   for (ggml_tensor* each : operations) ggml_build_forward_expand(graph, each);

@@ -1,6 +1,8 @@
 #include "kernels/product_traits.h"
 
-#if defined(__linux__) && defined(__x86_64__)
+#include "kernels/platform.h"
+
+#ifdef HAVE_KERNELS
 
 #include <algorithm>
 #include <array>
@@ -20,8 +22,9 @@ size_t BlocksOf(const ggml_tensor* op) {
 }
 
 // Weights that another accelerator has laid out anew are in no host buffer.
-bool AreWeights(const ggml_tensor* weights) {
-  return FormatOf(weights->type) && weights->nb[0] == ggml_type_size(weights->type) &&
+bool AreWeights(const TileKernel& kernel, const ggml_tensor* weights) {
+  const std::optional<WeightFormat> format = FormatOf(weights->type);
+  return format && Multiplies(kernel, *format) && weights->nb[0] == ggml_type_size(weights->type) &&
          weights->ne[0] % kBlockValues == 0 && weights->ne[3] == 1 && weights->buffer != nullptr &&
          ggml_backend_buffer_is_host(weights->buffer);
 }
@@ -69,7 +72,7 @@ void TileTraits::Multiply(const TileProduct& product, size_t chunk, size_t n_chu
 bool ProductTraits::Suits(const ggml_tensor* op) const {
   if (op->op != GGML_OP_MUL_MAT) return false;
   const ggml_tensor* inputs = op->src[1];
-  return AreWeights(op->src[0]) && op->src[0]->ne[2] == 1 && AreFloats(inputs) &&
+  return AreWeights(kernel_, op->src[0]) && op->src[0]->ne[2] == 1 && AreFloats(inputs) &&
          inputs->ne[2] == 1 && inputs->ne[3] == 1 && AreFloats(op);
 }
 
@@ -155,8 +158,8 @@ bool ExpertProductTraits::Suits(const ggml_tensor* op) const {
   if (op->op != GGML_OP_MUL_MAT_ID) return false;
   const ggml_tensor* inputs = op->src[1];
   const ggml_tensor* ids = op->src[2];
-  return AreWeights(op->src[0]) && AreFloats(inputs) && inputs->ne[3] == 1 && AreFloats(op) &&
-         ids->type == GGML_TYPE_I32 && ids->ne[2] == 1 && ids->ne[3] == 1;
+  return AreWeights(kernel_, op->src[0]) && AreFloats(inputs) && inputs->ne[3] == 1 &&
+         AreFloats(op) && ids->type == GGML_TYPE_I32 && ids->ne[2] == 1 && ids->ne[3] == 1;
 }
 
 bool ExpertProductTraits::work_size(int, const ggml_tensor* op, size_t& size) {

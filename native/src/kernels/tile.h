@@ -80,6 +80,8 @@ struct FloatKernel {
 extern const FloatKernel kAvx2Floats;
 extern const FloatKernel kAvx512Floats;
 
+// All products of one instruction set. Either every format of quantized weights has its functions,
+// or none has.
 struct TileKernel {
   // Unpacks `n_blocks` of eight rows. As many bytes from `next` on will be wanted next.
   using Unpack = void (*)(const uint8_t* const* rows, size_t n_blocks, const uint8_t* next,
@@ -107,12 +109,12 @@ struct TileKernel {
   static constexpr size_t kRowBlocks = 64;
 
   const char* name;
-  std::array<Unpack, kNumQuantizedFormats> unpack;
+  std::array<Unpack, kNumQuantizedFormats> unpack = {};
   // [kind][inputs - 1]
-  std::array<std::array<Multiply, kMaxGroup>, kNumTileKinds> multiply;
+  std::array<std::array<Multiply, kMaxGroup>, kNumTileKinds> multiply = {};
   // [format][inputs - 1]
-  std::array<std::array<MultiplyRows, kMaxRowInputs>, kNumQuantizedFormats> multiply_rows;
-  Pack pack;
+  std::array<std::array<MultiplyRows, kMaxRowInputs>, kNumQuantizedFormats> multiply_rows = {};
+  Pack pack = nullptr;
   const FloatKernel& floats;
   // From so many inputs on tiles are multiplied in pairs; 0: never.
   size_t min_pair_inputs = 0;
@@ -127,6 +129,8 @@ struct TileKernel {
 
 extern const TileKernel kAvx2Tiles;
 extern const TileKernel kVnniTiles;
+// Floats alone.
+extern const TileKernel kNeonProducts;
 // Asks the kernel of the operating system for AMX; nullptr where the processor or the compiler
 // lacks it.
 const TileKernel* AmxTiles();

@@ -1,8 +1,9 @@
 // The kernels for AMX: many inputs meet sixteen rows at once, fewer meet a tile as with VNNI.
+#include "kernels/platform.h"
 #include "kernels/tile.h"
 
-// Where cpu_kernels.cc can make use of them, with a compiler that knows AMX.
-#if defined(__linux__) && defined(__x86_64__) && __has_include(<amxint8intrin.h>)
+// With a compiler that knows AMX.
+#if defined(KERNELS_X86) && __has_include(<amxint8intrin.h>)
 
 #include <cpuid.h>
 #include <immintrin.h>

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/platform.h"
 #include "kernels/tile.h"
 
-// Where cpu_kernels.cc can make use of them.
-#if defined(__linux__) && defined(__x86_64__)
+#ifdef HAVE_KERNELS
 
 namespace {
 
@@ -18,14 +18,6 @@ constexpr size_t kTileBlocks = 32;
 
 // Of inputs that meet weights which are floats, beside those weights in the second cache.
 constexpr size_t kCachedInputBytes = 262144;
-
-// Every processor with these has F16C, for which older compilers have no name here.
-bool HasAvx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-
-bool HasVnni() {
-  return HasAvx2() && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512vnni");
-}
 
 // Inputs are divided into groups of equal size, or one less.
 struct Grouping {
@@ -201,6 +193,16 @@ void MultiplyFloats(const TileKernel& kernel, const TileProduct& product, size_t
   }
 }
 
+#ifdef KERNELS_X86
+
+// Every processor with these has F16C, for which older compilers have no name here.
+bool HasAvx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+
+bool HasVnni() {
+  return HasAvx2() && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vnni");
+}
+
 }  // namespace
 
 std::vector<const TileKernel*> TileKernels() {
@@ -211,7 +213,19 @@ std::vector<const TileKernel*> TileKernels() {
   return kernels;
 }
 
+#else
+
+}  // namespace
+
+std::vector<const TileKernel*> TileKernels() { return {&kNeonProducts}; }
+
+#endif
+
 const char* NameOf(const TileKernel& kernel) { return kernel.name; }
+
+bool Multiplies(const TileKernel& kernel, WeightFormat format) {
+  return !IsQuantized(format) || kernel.unpack[static_cast<size_t>(format)] != nullptr;
+}
 
 size_t TileWorkBytes(size_t n_blocks, size_t n_inputs) {
   return kAlignment + n_inputs * n_blocks * (kBlockValues + 5 * sizeof(float));
@@ -253,6 +267,7 @@ void MultiplyTiles(const TileKernel& kernel, const TileProduct& product, size_t 
 
 std::vector<const TileKernel*> TileKernels() { return {}; }
 const char* NameOf(const TileKernel&) { return ""; }
+bool Multiplies(const TileKernel&, WeightFormat) { return false; }
 size_t TileWorkBytes(size_t, size_t) { return 0; }
 void PackInputs(const TileKernel&, const TileProduct&, size_t, size_t) {}
 void MultiplyTiles(const TileKernel&, const TileProduct&, size_t, size_t) {}

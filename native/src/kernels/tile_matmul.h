@@ -47,6 +47,8 @@ struct TileKernel;
 std::vector<const TileKernel*> TileKernels();
 // The name of the instruction set.
 const char* NameOf(const TileKernel& kernel);
+// False for quantized weights where the kernel has none.
+bool Multiplies(const TileKernel& kernel, WeightFormat format);
 
 size_t TileWorkBytes(size_t n_blocks, size_t n_inputs);
 

@@ -1,8 +1,8 @@
 // The kernels for AVX-512 VNNI.
+#include "kernels/platform.h"
 #include "kernels/tile.h"
 
-// Where cpu_kernels.cc can make use of them.
-#if defined(__linux__) && defined(__x86_64__)
+#ifdef KERNELS_X86
 
 #include <immintrin.h>
 

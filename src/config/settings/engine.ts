@@ -79,9 +79,9 @@ export const engineSettings = {
   CPU_KERNELS: setting({
     at: 'engine.cpuKernels',
     kind: truth(),
-    fallback: true,
+    fallbackText: 'on, but off on ARM',
     summary:
-      "on x86-64 Linux, multiply quantized weights and compute attention with kernels faster than llama.cpp's (AVX2, AVX-512, AMX); results are equal but for rounding",
+      "on Linux, multiply and compute attention with kernels faster than llama.cpp's (AVX2, AVX-512, AMX; NEON: attention and weights that are floats, not measured yet); results are equal but for rounding",
   }),
   BACKGROUND_PREFILL: setting({
     at: 'engine.backgroundPrefill',
