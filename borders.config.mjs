@@ -37,7 +37,7 @@ const strangers = [
 /** The files of a room that other rooms may import. A room that is not listed is open. */
 const doors = {
   log: ['log', 'log-output', 'log-settings'],
-  grammar: ['gbnf', 'problem', 'schema', 'text-grammar'],
+  grammar: ['gbnf', 'lark', 'problem', 'schema', 'text-grammar'],
   engine: [
     'addon',
     'chat',
@@ -93,7 +93,7 @@ const privateDoors = [
 const parts = {
   access: ['keys', 'usage', 'limits'],
   observe: ['trace', 'metrics'],
-  api: ['fields', 'generation', 'chat|text|vectors|info'],
+  api: ['fields', 'generation', 'chat', 'text|vectors|info|messages|responses'],
 };
 
 /** The rooms that may import a package. */

@@ -116,12 +116,20 @@ export function wireCodeOf(code: ErrorCode): string {
   return row.wireCode ?? code;
 }
 
+/** A prompt, and the context that it does not fit. */
+export interface ContextOverflow {
+  readonly tokenCount: number;
+  readonly contextLength: number;
+}
+
 /** What an error may carry beyond its row of the catalogue. */
 export interface ErrorDetail {
   /** Replaces the row's default sentence; names the key, the expectation and the value received. */
   readonly message?: string;
   /** Path of the offending field, such as `messages[2].content`. */
   readonly param?: string;
+  /** How long the prompt is, where it does not fit: APIs have sentences of their own for it. */
+  readonly overflow?: ContextOverflow;
   /** Replaces the value of the row by a better estimate. */
   readonly retryAfterSeconds?: number;
   /** The exact wait, which the message may name as well. */
@@ -152,6 +160,7 @@ export class GatewayError extends Error {
   readonly status: number;
   readonly type: ErrorType;
   readonly param: string | undefined;
+  readonly overflow: ContextOverflow | undefined;
   /**
    * Milliseconds after which the client should try again, at most {@link maxRetryMs}; undefined: nothing suggests that
    * another attempt would succeed.
@@ -170,6 +179,7 @@ export class GatewayError extends Error {
     this.status = row.status;
     this.type = row.type;
     this.param = detail.param;
+    this.overflow = detail.overflow;
     const estimate = detail.retryAfterSeconds ?? row.retryAfterSeconds;
     const waitMs = detail.retryAfterMs ?? (estimate && estimate * 1000);
     this.retryAfterMs = waitMs && Math.min(maxRetryMs, Math.ceil(waitMs));

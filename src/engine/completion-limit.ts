@@ -1,9 +1,10 @@
 import { contextLengthExceeded } from '../core/context-overflow.ts';
+import type { PreparedPrompt } from './generator.ts';
 
 /** Token counts that limit a completion. */
 export interface CompletionBounds {
   /** The request field of the prompt. */
-  readonly promptField: 'messages' | 'prompt';
+  readonly promptField: PreparedPrompt['field'];
   readonly promptTokenCount: number;
   /** The limit in the request; undefined without one. */
   readonly requestedTokenCount: number | undefined;

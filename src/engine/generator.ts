@@ -35,7 +35,7 @@ export interface InfillChunk {
 /** A prompt that a worker thread rendered and tokenized. Opaque: the tokens stay native. */
 export interface PreparedPrompt {
   /** The request field that the prompt was made from; errors about its length name it. */
-  readonly field: 'messages' | 'prompt';
+  readonly field: 'messages' | 'prompt' | 'input';
   readonly tokenCount: number;
   /** True if replies can have parts beside content: reasoning, tool calls. */
   readonly structured: boolean;

@@ -1,12 +1,13 @@
-/** Answers every thrown error with OpenAI's error body, and writes one log line. */
+/** Answers every thrown error with an error body in the form of the path's API, and writes one log line. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
+import { anthropicStatusOf, isAnthropicPath, toAnthropicError } from '../core/anthropic-error.ts';
 import { type ErrorCode, GatewayError } from '../core/errors.ts';
 import { bodyTooLarge } from './body-type.ts';
 import { corsHeaders } from './cors.ts';
 import { lingerAfterReply } from './linger.ts';
 import type { CorsOrigins } from './origins.ts';
-import { requestIdHeader } from './request-id.ts';
+import { requestIdHeaders } from './request-id.ts';
 import { beginTrace } from './request-trace.ts';
 
 /** Fastify's own refusals as codes of this API. */
@@ -31,7 +32,7 @@ export const errorHandler = fp(async (app) => {
 export function frameworkErrorHandler(origins: CorsOrigins) {
   return (thrown: unknown, request: FastifyRequest, reply: FastifyReply): void => {
     beginTrace(request, reply);
-    reply.header(requestIdHeader, request.id);
+    reply.headers(requestIdHeaders(request));
     reply.headers(Object.fromEntries(corsHeaders(origins, request.headers.origin)));
     replyWithError(thrown, request, reply);
   };
@@ -52,7 +53,11 @@ function replyWithError(thrown: unknown, request: FastifyRequest, reply: Fastify
   }
   if (error.status === 401) reply.header('www-authenticate', 'Bearer');
   reply.headers(retryHeaders(error));
-  reply.code(error.status).type('application/json').send(error.toBody());
+  const isAnthropic = isAnthropicPath(request.url);
+  reply
+    .code(isAnthropic ? anthropicStatusOf(error) : error.status)
+    .type('application/json')
+    .send(isAnthropic ? toAnthropicError(error, request.id) : error.toBody());
 }
 
 /**

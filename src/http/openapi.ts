@@ -2,7 +2,13 @@
 import swagger from '@fastify/swagger';
 import fp from 'fastify-plugin';
 import type { RouteDoc } from '../core/route-doc.ts';
-import { errorSchema, namedSchemasOf, securitySchemes, toOperationSchema } from './operation.ts';
+import {
+  anthropicErrorSchema,
+  errorSchema,
+  namedSchemasOf,
+  securitySchemes,
+  toOperationSchema,
+} from './operation.ts';
 import { otherNamesOf } from './route-paths.ts';
 
 declare module 'fastify' {
@@ -54,7 +60,10 @@ export interface OpenApiOptions {
 
 /** Describes every route that is registered after this plugin and has a `doc`. */
 export const openApi = fp<OpenApiOptions>(async (app, { version, authenticationEnabled }) => {
-  const schemas: Record<string, object> = { Error: errorSchema };
+  const schemas: Record<string, object> = {
+    Error: errorSchema,
+    AnthropicError: anthropicErrorSchema,
+  };
   const examples: Record<string, object> = {};
 
   await app.register(swagger, {
@@ -64,7 +73,7 @@ export const openApi = fp<OpenApiOptions>(async (app, { version, authenticationE
         title: 'llama-gguf-inference',
         version,
         description:
-          'A GGUF model behind the API of OpenAI and parts of the APIs of llama-server, vLLM, SGLang and TEI. Every path is answered with and without the prefix `/v1`, also below `/openai`, `/api/v1` and Azure’s `/openai/deployments/{model}`.',
+          'A GGUF model behind the APIs of OpenAI and Anthropic, and parts of those of llama-server, vLLM, SGLang and TEI. Every path is answered with and without the prefix `/v1`, also below `/openai`, `/api/v1` and Azure’s `/openai/deployments/{model}`.',
         license: { name: 'MIT', identifier: 'MIT' },
       },
       servers: [{ url: '/', description: 'This server' }],
@@ -78,7 +87,7 @@ export const openApi = fp<OpenApiOptions>(async (app, { version, authenticationE
       Object.assign(schemas, namedSchemasOf(doc));
       if (doc.body !== undefined) examples[doc.operationId] = doc.body.example;
       return {
-        schema: toOperationSchema(withOtherNames(doc, url), access, authenticationEnabled),
+        schema: toOperationSchema(withOtherNames(doc, url), url, access, authenticationEnabled),
         url: url.replace(/\*$/, `:${doc.pathParameter?.name}`),
       };
     },

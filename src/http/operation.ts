@@ -2,6 +2,7 @@
  * Converts the description of a route ({@link RouteDoc}) to the schema of which `@fastify/swagger` makes an operation.
  */
 import type { FastifySchema } from 'fastify';
+import { anthropicStatusOf, isAnthropicPath, toAnthropicError } from '../core/anthropic-error.ts';
 import { type ErrorCode, GatewayError } from '../core/errors.ts';
 import {
   documentedKeyword,
@@ -50,7 +51,25 @@ export const errorSchema = {
   },
 } as const;
 
+export const anthropicErrorSchema = {
+  type: 'object',
+  required: ['type', 'error', 'request_id'],
+  properties: {
+    type: { const: 'error' },
+    error: {
+      type: 'object',
+      required: ['type', 'message'],
+      properties: {
+        type: { type: 'string', description: 'The class of the error, in Anthropic’s words.' },
+        message: { type: 'string', description: 'A sentence for people; its wording may change.' },
+      },
+    },
+    request_id: { type: 'string' },
+  },
+} as const;
+
 const errorReference = { $ref: '#/components/schemas/Error' };
+const anthropicErrorReference = { $ref: '#/components/schemas/AnthropicError' };
 
 const replyHeaders = {
   'x-request-id': {
@@ -94,11 +113,13 @@ function accessErrors(access: Access): readonly ErrorCode[] {
 }
 
 /**
+ * @param url - of the route
  * @param access - the access that the route requires
  * @param authenticationEnabled - false makes the key optional for every route
  */
 export function toOperationSchema(
   doc: RouteDoc,
+  url: string,
   access: Access,
   authenticationEnabled: boolean,
 ): FastifySchema {
@@ -112,8 +133,8 @@ export function toOperationSchema(
     ...parametersOf(doc),
     ...(body && { body: reference(body) }),
     response: {
-      200: toReply(doc),
-      ...errorResponses([...errors, ...accessErrors(access), ...commonErrors]),
+      200: toReply(doc, url),
+      ...errorResponses([...errors, ...accessErrors(access), ...commonErrors], url),
       ...(unavailable && { 503: toUnavailable(unavailable) }),
     },
   };
@@ -154,13 +175,13 @@ function parameters(named: Readonly<Record<string, QueryParameter>>) {
   return { type: 'object', properties: Object.fromEntries(properties) };
 }
 
-function toReply({ reply, chunk }: RouteDoc): object {
+function toReply({ reply, chunk }: RouteDoc, url: string): object {
   const headers = replyHeaders;
   if (reply === undefined) return { type: 'null', description: 'The reply has no body.', headers };
   return {
     description: descriptionOf(reply, chunk),
     headers,
-    content: 'mediaType' in reply ? plainContent(reply) : jsonContent(reply, chunk),
+    content: 'mediaType' in reply ? plainContent(reply) : jsonContent(reply, chunk, url),
   };
 }
 
@@ -194,6 +215,7 @@ function plainContent({ mediaType, otherMediaTypes = [] }: PlainReply): object {
 function jsonContent(
   reply: NamedSchema & { readonly example?: object },
   chunk: NamedSchema | undefined,
+  url: string,
 ): object {
   return {
     'application/json': {
@@ -202,7 +224,7 @@ function jsonContent(
     },
     ...(chunk && {
       'text/event-stream': {
-        schema: toEvent(chunk),
+        schema: hasNamedEvents(url) ? toNamedEvent(chunk, url) : toEvent(chunk),
       },
     }),
   };
@@ -230,14 +252,44 @@ function toEvent(chunk: NamedSchema): object {
   };
 }
 
+function hasNamedEvents(url: string): boolean {
+  return isAnthropicPath(url) || url === '/v1/responses';
+}
+
+/** One event of a stream whose events have names. */
+function toNamedEvent(chunk: NamedSchema, url: string): object {
+  const schemas = [reference(chunk), ...(isAnthropicPath(url) ? [anthropicErrorReference] : [])];
+  return {
+    type: 'object',
+    description:
+      'One event, whose name is the type of its data. If the completion fails, the last event says so. Clients skip lines that begin with a colon.',
+    required: ['event', 'data'],
+    properties: {
+      event: { type: 'string' },
+      data: {
+        anyOf: schemas.map((contentSchema) => ({
+          type: 'string',
+          contentMediaType: 'application/json',
+          contentSchema,
+        })),
+      },
+    },
+  };
+}
+
 /** One response for each status, with an example for each code. */
-function errorResponses(codes: readonly ErrorCode[]): Record<string, object> {
+function errorResponses(codes: readonly ErrorCode[], url: string): Record<string, object> {
   const errors = [...new Set(codes)].map((code) => new GatewayError(code));
-  const statuses = [...new Set(errors.map(({ status }) => status))].sort();
+  const isAnthropic = isAnthropicPath(url);
+  const statusOf = isAnthropic ? anthropicStatusOf : (error: GatewayError) => error.status;
+  const statuses = [...new Set(errors.map(statusOf))].sort();
   return Object.fromEntries(
     statuses.map((status) => {
-      const same = errors.filter((error) => error.status === status);
-      const examples = same.map((error) => [error.code, { value: error.toBody() }]);
+      const same = errors.filter((error) => statusOf(error) === status);
+      const examples = same.map((error) => [
+        error.code,
+        { value: isAnthropic ? toAnthropicError(error, 'req_0123456789') : error.toBody() },
+      ]);
       const canRetry = same.some(({ retryAfterMs }) => retryAfterMs !== undefined);
       return [
         String(status),
@@ -250,7 +302,7 @@ function errorResponses(codes: readonly ErrorCode[]): Record<string, object> {
           },
           content: {
             'application/json': {
-              schema: errorReference,
+              schema: isAnthropic ? anthropicErrorReference : errorReference,
               examples: Object.fromEntries(examples),
             },
           },

@@ -1,7 +1,9 @@
 /** The id of a request, which logs, traces and the reply share. */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import type { FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
+import { isAnthropicPath } from '../core/anthropic-error.ts';
 
 export const requestIdHeader = 'x-request-id';
 
@@ -19,9 +21,14 @@ export function newRequestId(): string {
   return `req_${randomUUID().replaceAll('-', '')}`;
 }
 
+/** The headers in which a reply has the id of its request: Anthropic's API has another name for it. */
+export function requestIdHeaders({ id, url }: FastifyRequest): Record<string, string> {
+  return { [requestIdHeader]: id, ...(isAnthropicPath(url) && { 'request-id': id }) };
+}
+
 /** Sends the request id with every reply, errors and streams included. */
 export const requestId = fp(async (app) => {
   app.addHook('onRequest', async (request, reply) => {
-    reply.header(requestIdHeader, request.id);
+    reply.headers(requestIdHeaders(request));
   });
 });

@@ -22,12 +22,6 @@ const prefix =
 /** Endpoints that this server does not have, and the route that serves the same purpose. */
 const nearestToForeign: Readonly<Record<string, string>> = {
   '/v1': '/v1/models',
-  // OpenAI's and Anthropic's newer forms of a chat
-  '/v1/responses': '/v1/chat/completions',
-  '/responses': '/v1/chat/completions',
-  '/v1/messages': '/v1/chat/completions',
-  '/messages': '/v1/chat/completions',
-  '/v1/messages/count_tokens': '/v1/chat/completions/input_tokens',
   // Ollama
   '/api/chat': '/v1/chat/completions',
   '/api/generate': '/v1/completions',

@@ -19,6 +19,8 @@ import { reload } from '../api/info/reload.ts';
 import { sglang } from '../api/info/sglang.ts';
 import { usage } from '../api/info/usage.ts';
 import { vllm } from '../api/info/vllm.ts';
+import { messages } from '../api/messages/messages.ts';
+import { responses } from '../api/responses/responses.ts';
 import { completions } from '../api/text/completions.ts';
 import { detokenize } from '../api/text/detokenize.ts';
 import { llamaCompletions } from '../api/text/llama-completions.ts';
@@ -209,6 +211,8 @@ function registerRoutes(app: Gateway, deps: GatewayDeps): void {
     reasoningField,
     version,
   });
+  app.register(responses, { models, drain, admission, strictModel, version });
+  app.register(messages, { models, drain, admission, strictModel, version });
   app.register(completions, { models, drain, admission, strictModel, version });
   app.register(llamaCompletions, { models, drain, admission, strictModel, version });
   app.register(embeddings, { models, drain, inputAdmission, strictModel });

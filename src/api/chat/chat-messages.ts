@@ -27,7 +27,12 @@ export function readMessages(
   return problems.concerns('messages') ? [] : history.inCallOrder(read);
 }
 
-function toChatMessage(message: RequestMessage, path: string, history: CallHistory): ChatMessage {
+/** @param path - of the message in the body, for errors */
+export function toChatMessage(
+  message: RequestMessage,
+  path: string,
+  history: CallHistory,
+): ChatMessage {
   if (message.audio != null) throw unsupported(`${path}.audio`, 'leave it out');
   const { role, name, tool_call_id: callId } = message;
   checkCalls(message, path);
@@ -69,8 +74,14 @@ function checkCalls({ role, ...message }: RequestMessage, path: string): void {
   }
 }
 
-/** Text parts are joined by line breaks, as in llama.cpp and vLLM. */
-function toText({ role, content, refusal }: RequestMessage, path: string): string {
+/**
+ * The text of a message's content. Text parts are joined by line breaks, as in llama.cpp and vLLM.
+ * @throws {GatewayError} `unsupported_parameter`, `invalid_value`, `missing_required_parameter`
+ */
+export function toText(
+  { role, content, refusal }: Pick<RequestMessage, 'role' | 'content' | 'refusal'>,
+  path: string,
+): string {
   const text =
     typeof content === 'string'
       ? content

@@ -77,11 +77,15 @@ export async function readChat(
   return { parsed, model };
 }
 
-/** Every message takes a token at least: what can never fit is not rendered. */
-function requireRoom(messages: unknown, { engine }: TextModel): void {
+/**
+ * Every message takes a token at least: what can never fit is not rendered.
+ * @param param - the field of the messages
+ * @throws {GatewayError} `context_length_exceeded`
+ */
+export function requireRoom(messages: unknown, { engine }: TextModel, param = 'messages'): void {
   const { contextLength } = engine.info;
   if (!Array.isArray(messages) || messages.length <= contextLength) return;
-  throw contextLengthExceeded('messages', { tokenCount: messages.length, contextLength });
+  throw contextLengthExceeded(param, { tokenCount: messages.length, contextLength });
 }
 
 /** The message of the field `system`. */
@@ -90,7 +94,7 @@ function systemMessages({ system }: ChatCompletionRequest): ChatMessage[] {
   return content === undefined || content === '' ? [] : [{ role: 'system', content }];
 }
 
-function noPlaceForTools(): GatewayError {
+export function noPlaceForTools(): GatewayError {
   return new GatewayError('unsupported_parameter', {
     param: 'tools',
     message: '`tools` is not supported by this model: its chat template has no place for them.',

@@ -8,7 +8,7 @@ import type { RequestProblems } from '../fields/request-problems.ts';
 import type { ChatCompletionRequest, RequestFunction, RequestTool } from './chat-shapes.ts';
 import { type ChosenTool, type ParsedToolChoice, readToolChoice } from './tool-choice.ts';
 
-type ToolOptions = Pick<ChatOptions, 'tools' | 'toolChoice' | 'parallelToolCalls'>;
+export type ToolOptions = Pick<ChatOptions, 'tools' | 'toolChoice' | 'parallelToolCalls'>;
 
 /** In characters of JSON: the work for them grows with their text, not with their number. */
 const maxToolsLength = 1_048_576;
@@ -25,9 +25,23 @@ export async function readTools(
   body: ChatCompletionRequest,
   problems: RequestProblems,
 ): Promise<readonly Tool[]> {
+  return readEach(
+    problems.attempt([], () => toolReaders(body)),
+    problems,
+  );
+}
+
+/**
+ * Calls the readers of a list of tools, with other work between them. What a reader throws becomes a problem, as in
+ * {@link RequestProblems.attempt}, and its tool is left out.
+ */
+export async function readEach(
+  readers: readonly (() => Tool)[],
+  problems: RequestProblems,
+): Promise<readonly Tool[]> {
   const tools: Tool[] = [];
   let began = performance.now();
-  for (const read of problems.attempt([], () => toolReaders(body))) {
+  for (const read of readers) {
     tools.push(...problems.attempt([], () => [read()]));
     if (performance.now() - began < maxTurnMs) continue;
     await setImmediate();
@@ -46,18 +60,33 @@ export async function readTools(
 export function offeredTools(body: ChatCompletionRequest, tools: readonly Tool[]): ToolOptions {
   const isOlderForm = hasItems(body.functions);
   const { choice, param } = givenChoice(body, isOlderForm);
+  const parallel = isOlderForm ? false : (body.parallel_tool_calls ?? choice.parallel);
+  return offerTools(tools, { ...choice, parallel }, param, isOlderForm ? 'functions' : 'tools');
+}
+
+/**
+ * The tools that a choice leaves, and what it asks for.
+ * @param param - the field of the choice
+ * @param listName - the field of the tools
+ * @throws {GatewayError} `invalid_value` for a call without tools, and for a name that no tool has
+ */
+export function offerTools(
+  tools: readonly Tool[],
+  choice: Omit<ParsedToolChoice, 'parallel'> & { readonly parallel?: boolean | undefined },
+  param: string,
+  listName: string,
+): ToolOptions {
   if (tools.length === 0) {
     if (choice.mode !== 'required') return {};
     throw new GatewayError('invalid_value', {
       param,
-      message: `\`${param}\` asks for a call, but there are no \`${isOlderForm ? 'functions' : 'tools'}\`.`,
+      message: `\`${param}\` asks for a call, but there are no \`${listName}\`.`,
     });
   }
-  const parallel = isOlderForm ? false : (body.parallel_tool_calls ?? choice.parallel);
   return {
     tools: choice.allowed === undefined ? tools : allowedTools(tools, choice.allowed, param),
     toolChoice: choice.mode,
-    ...(parallel != null && { parallelToolCalls: parallel }),
+    ...(choice.parallel !== undefined && { parallelToolCalls: choice.parallel }),
   };
 }
 
@@ -111,7 +140,8 @@ function allowedTools(
   });
 }
 
-function checkLength(param: string, tools: readonly object[]): void {
+/** @throws {GatewayError} `invalid_value` for too many characters */
+export function checkLength(param: string, tools: readonly object[]): void {
   const length = tools.reduce((sum, tool) => sum + JSON.stringify(tool).length, 0);
   if (length <= maxToolsLength) return;
   throw new GatewayError('invalid_value', {
@@ -128,11 +158,18 @@ function toTool({ type, function: definition }: RequestTool, path: string): Tool
   return toFunction(definition, `${path}.function`);
 }
 
-function toFunction(
+/**
+ * A function as the model is offered it.
+ * @param path - of the definition in the body
+ * @param schemaField - the field of the definition that has the schema of the arguments
+ * @throws {GatewayError} `invalid_value`; `unsupported_parameter` for a strict schema that cannot be enforced
+ */
+export function toFunction(
   { name, description, parameters, strict }: RequestFunction,
   path: string,
+  schemaField = 'parameters',
 ): Tool {
-  const param = `${path}.parameters`;
+  const param = `${path}.${schemaField}`;
   checkDepth(parameters, param);
   checkType(parameters, param);
   return {

@@ -17,6 +17,8 @@ export function withReasoningIn(place: ReasoningPlace, form: ReplyForm): ReplyFo
     return {
       stream: true,
       framer: {
+        ping: framer.ping,
+        failure: (error) => framer.failure(error),
         opening: () => framer.opening(),
         of: (choice, event) =>
           moved(choice, event)

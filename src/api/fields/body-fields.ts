@@ -11,6 +11,7 @@ import type { BodyRequest, RequestProblems } from './request-problems.ts';
 const neutralValues: Readonly<Record<string, readonly unknown[]>> = {
   // OpenAI
   audio: [],
+  conversation: [],
   input: [''],
   instructions: [''],
   messages: [[]],

@@ -205,7 +205,11 @@ function requireGbnf(grammar: string, param: string): void {
   throw unsupported(param, 'a grammar must be written in GBNF, this one is written in Lark');
 }
 
-function namingProblems<Result>(param: string, read: () => Result): Result {
+/**
+ * Calls a reader of a grammar.
+ * @throws {GatewayError} `unsupported_parameter` that names what cannot be enforced, below `param`
+ */
+export function namingProblems<Result>(param: string, read: () => Result): Result {
   try {
     return read();
   } catch (error) {

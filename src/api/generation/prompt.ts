@@ -15,6 +15,10 @@ export interface ChatSource {
   readonly type: 'chat';
   readonly messages: readonly ChatMessage[];
   readonly options: ChatOptions;
+  /** The field of the body that the messages were made from. Default: `messages`. */
+  readonly field?: 'input';
+  /** Leave out the oldest turns where the chat does not fit the context. */
+  readonly truncates?: boolean;
 }
 
 /** A prompt without a template. */
@@ -45,10 +49,11 @@ export interface InfillSource {
  *   refused by the template
  */
 export async function preparePrompt(
-  { generator, tokenizer }: GeneratingEngine,
+  engine: GeneratingEngine,
   source: PromptSource,
 ): Promise<PreparedPrompt> {
-  if (source.type === 'chat') return generator.prepareChat(source.messages, source.options);
+  const { generator, tokenizer } = engine;
+  if (source.type === 'chat') return prepareChat(engine, source);
   if (source.type === 'infill') return generator.prepare(source.text, source.format);
   const { path, content, suffix, addsSpecial = true, format } = source;
   try {
@@ -68,6 +73,39 @@ export async function preparePrompt(
       cause: error.cause,
     });
   }
+}
+
+async function prepareChat(engine: GeneratingEngine, source: ChatSource): Promise<PreparedPrompt> {
+  const { messages, options, field, truncates = false } = source;
+  const prepare = async (chat: readonly ChatMessage[]): Promise<PreparedPrompt> => {
+    const prompt = await engine.generator.prepareChat(chat, options);
+    return field === undefined ? prompt : { ...prompt, field };
+  };
+  const fits = ({ tokenCount }: PreparedPrompt) => tokenCount < engine.info.contextLength;
+  let best = await prepare(messages);
+  if (!truncates || fits(best)) return best;
+  // A later cut leaves fewer tokens, so the earliest cut that fits is found by halving.
+  const cuts = cutsOf(messages);
+  let [low, high] = [0, cuts.length];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const prompt = await prepare(cuts[middle] ?? messages);
+    if (fits(prompt)) {
+      best = prompt;
+      high = middle;
+    } else low = middle + 1;
+  }
+  return best;
+}
+
+/** The chat without its oldest turns, one turn fewer each time; the system's messages at the beginning stay. */
+function cutsOf(messages: readonly ChatMessage[]): (readonly ChatMessage[])[] {
+  const begin = messages.findIndex(({ role }) => role !== 'system' && role !== 'developer');
+  const head = messages.slice(0, Math.max(0, begin));
+  const turns = [...messages.entries()].filter(
+    ([index, { role }]) => index > begin && role === 'user',
+  );
+  return turns.map(([index]) => [...head, ...messages.slice(index)]);
 }
 
 /** A prompt as readable text: texts as they were sent, tokens as the text they stand for. */

@@ -7,7 +7,7 @@ import type { CompletionTotals } from './completion.ts';
 import { type PromptProgress, toPromptProgress } from './prompt-progress.ts';
 import { type ReplyHead, wireFinishReasons } from './reply-head.ts';
 import type { ReplyFramer } from './reply-stream.ts';
-import { doneFrame, frame } from './sse.ts';
+import { doneFrame, errorFrame, frame, pingFrame } from './sse.ts';
 import { type Timings, toTimings } from './timings.ts';
 import { toUsage } from './usage.ts';
 
@@ -44,6 +44,8 @@ const textMark = '\u0000';
  * once, and only the text is escaped each time.
  */
 export class ReplyFrames<Part extends object> implements ReplyFramer {
+  readonly ping = pingFrame;
+  readonly failure = errorFrame;
   readonly #head: ReplyHead;
   readonly #form: ChunkForm<Part>;
   readonly #openings: readonly (Part | undefined)[];

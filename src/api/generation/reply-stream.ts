@@ -7,15 +7,19 @@ import {
   runCompletion,
 } from './completion.ts';
 import { ClientGone } from './disconnect.ts';
-import { errorFrame, FrameStream, pingFrame, pingIntervalMs } from './sse.ts';
+import { FrameStream, pingIntervalMs } from './sse.ts';
 
-/** Builds the frames of a streamed reply. */
+/** Builds the frames of a streamed reply, in the form of its API. */
 export interface ReplyFramer {
+  /** Sent where a reader hears nothing for a while. */
+  readonly ping: string;
   /** The frames before the first event; may be empty. */
   opening(): string;
   of(choice: number, event: CompletionEvent): string;
   /** The frames after the last event. */
   end(totals: CompletionTotals): string;
+  /** The last frame of a stream that fails. */
+  failure(error: GatewayError): string;
 }
 
 /**
@@ -30,7 +34,7 @@ export async function startStream(
   framer: ReplyFramer,
 ): Promise<FrameStream> {
   const { controller, trace } = context;
-  const stream = new FrameStream(controller);
+  const stream = new FrameStream(controller, framer.ping);
   const counted = (frames: string) => {
     trace.sentBytes += Buffer.byteLength(frames);
     return frames;
@@ -52,13 +56,14 @@ export async function startStream(
   };
   const pingTimer = setTimeout(() => {
     begin();
-    void stream.send(pingFrame);
+    void stream.send(framer.ping);
   }, pingIntervalMs);
   const ended = runCompletion(job, context, emit)
     .then((totals) => counted(framer.end(totals)))
     .catch((error: unknown) => {
       if (!hasBegun) throw error;
-      return failureFrame(error, context);
+      const failure = streamFailure(error, context);
+      return failure === undefined ? '' : framer.failure(failure);
     });
   ended.then(
     (frames) => stream.end(frames),
@@ -72,15 +77,18 @@ export async function startStream(
   }
 }
 
-/** The last frame of a stream that fails; empty when no client is left. */
-function failureFrame(error: unknown, { trace, log }: CompletionContext): string {
+/** What ends a stream that fails; undefined when no client is left. */
+function streamFailure(
+  error: unknown,
+  { trace, log }: CompletionContext,
+): GatewayError | undefined {
   if (error instanceof ClientGone) {
     log.debug('client left');
-    return '';
+    return undefined;
   }
   const failure =
     error instanceof GatewayError ? error : new GatewayError('internal_error', { cause: error });
   trace.failure ??= failure.code;
   log.error({ code: failure.code, err: failure.cause ?? failure }, 'stream failed');
-  return errorFrame(failure);
+  return failure;
 }

@@ -10,6 +10,11 @@ export function frame(data: object): string {
   return `data: ${JSON.stringify(data)}\n\n`;
 }
 
+/** One event of a stream whose events have names. */
+export function namedFrame(name: string, data: object): string {
+  return `event: ${name}\n${frame(data)}`;
+}
+
 /** Reports a failure to a client that already has the headers. */
 export function errorFrame(error: GatewayError): string {
   return frame(error.toBody());
@@ -48,11 +53,14 @@ export class FrameStream extends Readable {
   /** Restarts with each write. */
   readonly #pings: NodeJS.Timeout;
 
+  readonly #pingFrame: string;
+
   /** @param controller - of the job; aborted when the stream is destroyed */
-  constructor(controller: AbortController) {
+  constructor(controller: AbortController, ping = pingFrame) {
     // Texts go to the socket as they are, without becoming buffers on the way.
     super({ objectMode: true, highWaterMark: 1 });
     this.#controller = controller;
+    this.#pingFrame = ping;
     controller.signal.addEventListener('abort', () => this.#resume(), { once: true });
     this.#pings = setInterval(() => this.#ping(), pingIntervalMs);
   }
@@ -111,7 +119,7 @@ export class FrameStream extends Readable {
   /** Always between two frames, because writes are whole frames. */
   #ping(): void {
     if (!this.#wanted) return;
-    this.#ready += pingFrame;
+    this.#ready += this.#pingFrame;
     this.#flush();
   }
 }

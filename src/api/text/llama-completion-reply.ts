@@ -9,7 +9,7 @@ import type { ChoiceEnd, CompletionEvent } from '../generation/choice.ts';
 import { toPromptProgress } from '../generation/prompt-progress.ts';
 import type { ReplyCollector } from '../generation/reply.ts';
 import type { ReplyFramer } from '../generation/reply-stream.ts';
-import { frame } from '../generation/sse.ts';
+import { errorFrame, frame, pingFrame } from '../generation/sse.ts';
 import { toTimings } from '../generation/timings.ts';
 import type { LlamaChoice, LlamaPiece, Probabilities } from './llama-completion-shapes.ts';
 
@@ -121,6 +121,8 @@ export class LlamaReply extends LlamaChoices implements ReplyCollector {
 
 /** The frames of a stream. It has no `[DONE]`: the last frame of each choice has `stop: true`. */
 export class LlamaFrames extends LlamaChoices implements ReplyFramer {
+  readonly ping = pingFrame;
+  readonly failure = errorFrame;
   #runningCount = this.choices.length;
   /** Waits until the usage is recorded. */
   #lastEnd = '';

@@ -1,0 +1,200 @@
+import { randomUUID } from 'node:crypto';
+import type { GatewayError } from '../../core/errors.ts';
+import type { TokenUsage } from '../../engine/generator.ts';
+import type { TextModel } from '../fields/served-model.ts';
+import type { ChoiceEnd, CompletionEvent } from '../generation/choice.ts';
+import type { CompletionTotals } from '../generation/completion.ts';
+import type { ReplyCollector } from '../generation/reply.ts';
+import type { ReplyFramer } from '../generation/reply-stream.ts';
+import { namedFrame, pingFrame } from '../generation/sse.ts';
+import { ResponseItems } from './response-items.ts';
+import type { ResponseObject, ResponseUsage, UnnumberedEvent } from './response-object.ts';
+import type { ParsedResponse } from './response-request.ts';
+
+/** A response that has not begun: all that the request says about it. */
+export function newResponse(parsed: ParsedResponse, { card, engine }: TextModel): ResponseObject {
+  const { body, options } = parsed;
+  const { reasoning, text } = body;
+  const sampling = engine.generator.describeSampling(options.sampling);
+  const number = (name: string, fallback: number) =>
+    typeof sampling[name] === 'number' ? sampling[name] : fallback;
+  return {
+    id: `resp_${randomUUID().replaceAll('-', '')}`,
+    object: 'response',
+    created_at: nowInSeconds(),
+    completed_at: null,
+    status: 'in_progress',
+    incomplete_details: null,
+    model: card.id,
+    previous_response_id: body.previous_response_id ?? null,
+    instructions: body.instructions ?? null,
+    output: [],
+    error: null,
+    tools: body.tools ?? [],
+    tool_choice: body.tool_choice ?? 'auto',
+    truncation: body.truncation ?? 'disabled',
+    parallel_tool_calls: body.parallel_tool_calls ?? true,
+    text: {
+      format: text?.format ?? { type: 'text' },
+      ...(text?.verbosity != null && { verbosity: text.verbosity }),
+    },
+    top_p: number('top_p', 1),
+    presence_penalty: number('presence_penalty', 0),
+    frequency_penalty: number('frequency_penalty', 0),
+    top_logprobs: body.top_logprobs ?? 0,
+    temperature: number('temperature', 1),
+    reasoning: { effort: reasoning?.effort ?? null, summary: reasoning?.summary ?? null },
+    user: body.user ?? null,
+    usage: null,
+    max_output_tokens: body.max_output_tokens ?? null,
+    max_tool_calls: body.max_tool_calls ?? null,
+    store: false,
+    background: false,
+    service_tier: parsed.serviceTier ?? 'default',
+    metadata: body.metadata ?? {},
+    safety_identifier: body.safety_identifier ?? null,
+    prompt_cache_key: body.prompt_cache_key ?? null,
+  };
+}
+
+/** A response on its way: its items, and how it ends. */
+class ResponseDraft {
+  readonly items: ResponseItems;
+  readonly #begun: ResponseObject;
+  #end: ChoiceEnd | undefined;
+
+  constructor(begun: ResponseObject, parsed: ParsedResponse) {
+    const { callable, withLogprobs, sealsReasoning, extras } = parsed;
+    this.items = new ResponseItems({
+      ...{ callable, withLogprobs, sealsReasoning },
+      tokenForm: extras.tokenForm,
+    });
+    this.#begun = begun;
+  }
+
+  /** @returns the events that an event of the engine means */
+  of(event: CompletionEvent): UnnumberedEvent[] {
+    switch (event.type) {
+      case 'choice-begin':
+      case 'prompt-delta':
+      case 'prompt-progress':
+        return [];
+      case 'choice-end':
+        this.#end = event;
+        return this.items.close(event.finishReason === 'length' ? 'incomplete' : 'completed');
+      default:
+        return this.items.of(event);
+    }
+  }
+
+  /** The response as it is now. */
+  snapshot(): ResponseObject {
+    return { ...this.#begun, output: [...this.items.items] };
+  }
+
+  ended(usage: TokenUsage): ResponseObject {
+    const isCut = this.#end?.finishReason === 'length';
+    return {
+      ...this.snapshot(),
+      status: isCut ? 'incomplete' : 'completed',
+      completed_at: isCut ? null : nowInSeconds(),
+      incomplete_details: isCut ? { reason: 'max_output_tokens' } : null,
+      usage: toResponseUsage(usage),
+    };
+  }
+
+  failed(error: GatewayError): ResponseObject {
+    const { code, message } = error.toBody().error;
+    return {
+      ...this.snapshot(),
+      status: 'failed',
+      error: { code: knownCodes.has(code ?? '') ? (code ?? '') : 'server_error', message },
+    };
+  }
+}
+
+/** Codes of failures that clients act on; every other failure is the server's. */
+const knownCodes: ReadonlySet<string> = new Set([
+  'context_length_exceeded',
+  'insufficient_quota',
+  'rate_limit_exceeded',
+]);
+
+/** The reply to a request that does not stream. */
+export class ResponseReply implements ReplyCollector {
+  readonly #draft: ResponseDraft;
+
+  constructor(begun: ResponseObject, parsed: ParsedResponse) {
+    this.#draft = new ResponseDraft(begun, parsed);
+  }
+
+  add(_choice: number, event: CompletionEvent): void {
+    this.#draft.of(event);
+  }
+
+  build({ usage }: CompletionTotals): ResponseObject {
+    return this.#draft.ended(usage);
+  }
+}
+
+/** The frames of a stream. */
+export class ResponseFrames implements ReplyFramer {
+  readonly ping = pingFrame;
+  readonly #draft: ResponseDraft;
+  /** Number of the next event. */
+  #sequence = 0;
+  #hasBegun = false;
+
+  constructor(begun: ResponseObject, parsed: ParsedResponse) {
+    this.#draft = new ResponseDraft(begun, parsed);
+  }
+
+  opening(): string {
+    const response = this.#draft.snapshot();
+    return this.#frames([
+      { type: 'response.created', response },
+      { type: 'response.in_progress', response },
+    ]);
+  }
+
+  of(_choice: number, event: CompletionEvent): string {
+    this.#hasBegun = true;
+    return this.#frames(this.#draft.of(event));
+  }
+
+  end({ usage }: CompletionTotals): string {
+    const response = this.#draft.ended(usage);
+    const type = response.status === 'incomplete' ? 'response.incomplete' : 'response.completed';
+    return this.#frames([{ type, response }]);
+  }
+
+  failure(error: GatewayError): string {
+    // Before the first event there is no response that could have failed.
+    if (!this.#hasBegun) {
+      this.#sequence = 0;
+      const { code, message, param } = error.toBody().error;
+      return this.#frames([{ type: 'error', code, message, param }]);
+    }
+    return this.#frames([{ type: 'response.failed', response: this.#draft.failed(error) }]);
+  }
+
+  #frames(events: readonly UnnumberedEvent[]): string {
+    return events
+      .map((event) => namedFrame(event.type, { ...event, sequence_number: this.#sequence++ }))
+      .join('');
+  }
+}
+
+function toResponseUsage(usage: TokenUsage): ResponseUsage {
+  return {
+    input_tokens: usage.promptTokenCount,
+    input_tokens_details: { cached_tokens: usage.cachedTokenCount, cache_write_tokens: 0 },
+    output_tokens: usage.completionTokenCount,
+    output_tokens_details: { reasoning_tokens: usage.reasoningTokenCount },
+    total_tokens: usage.promptTokenCount + usage.completionTokenCount,
+  };
+}
+
+function nowInSeconds(): number {
+  return Math.floor(Date.now() / 1000);
+}
