@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { LedgerPlace } from '../access/usage/ledger.ts';
 import type { LogSettings } from '../log/log-settings.ts';
-import { keysFileName, usageFolderName } from './data-directory.ts';
+import { keysFileName, responsesFolderName, usageFolderName } from './data-directory.ts';
 import { instanceName, serverLogName } from './instance-names.ts';
 import { type PlacedValues, placeValues } from './placed-values.ts';
 import type { Environment } from './sources.ts';
@@ -27,7 +27,16 @@ export interface Config {
   readonly tracesEndpoint: PlacedValues['tracesEndpoint'];
   /** Where it is recorded what keys use; undefined: nowhere. */
   readonly ledger: LedgerPlace | undefined;
+  /** Where responses are kept for later requests; undefined: nowhere. */
+  readonly responses: ResponsesPlace | undefined;
   readonly log: Omit<PlacedValues['log'], 'files'> & Pick<LogSettings, 'files'>;
+}
+
+/** Where responses are kept, and how many. */
+export interface ResponsesPlace {
+  readonly folder: string;
+  readonly maxBytes: number;
+  readonly maxAgeMs: number;
 }
 
 /** What a client may send, and for how long. Sizes are in bytes, line ends included. */
@@ -86,6 +95,7 @@ export function configOf(values: SettingValues, context: ConfigContext): Config 
   const { server, model, engine, auth, log, ...rest } = placeValues(values);
   const inData = (name: string) => (hasData ? join(dataDir, name) : undefined);
   const ledgerFolder = values.USAGE_LEDGER ? inData(usageFolderName) : undefined;
+  const responsesFolder = values.RESPONSES_STORE ? inData(responsesFolderName) : undefined;
   const logFolder = values.LOG_DIR ?? inData('logs');
   const instance = instanceName(values, env);
   return deepFreeze({
@@ -98,6 +108,14 @@ export function configOf(values: SettingValues, context: ConfigContext): Config 
     },
     engine: { ...engine, chatTemplate, speculative: speculative(engine.speculative) },
     auth: { ...auth, keysFile: values.AUTH_KEYS_FILE ?? join(dataDir, keysFileName) },
+    responses:
+      responsesFolder === undefined
+        ? undefined
+        : {
+            folder: responsesFolder,
+            maxBytes: values.RESPONSES_STORE_SIZE * 2 ** 20,
+            maxAgeMs: values.RESPONSES_STORE_DAYS * 86_400_000,
+          },
     ledger: ledgerFolder === undefined ? undefined : { folder: ledgerFolder, instance },
     log: {
       ...log,

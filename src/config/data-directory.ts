@@ -6,6 +6,9 @@ export const keysFileName = 'api_keys.txt';
 /** The folder of usage ledgers in the data folder. */
 export const usageFolderName = 'usage';
 
+/** The folder of kept responses in the data folder. */
+export const responsesFolderName = 'responses';
+
 /**
  * The data folder where no setting names one. Rented GPU machines mount theirs in different places, and images contain
  * an empty `/data`, so the folder that holds the model, the keys or any models comes first.

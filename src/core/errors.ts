@@ -50,6 +50,12 @@ const catalogue = {
   insufficient_scope: entry(403, 'permission_error', 'The API key may not do this.'),
   model_not_allowed: entry(403, 'permission_error', 'The API key may not use this model.'),
   not_found: entry(404, 'invalid_request_error', 'There is no such endpoint.'),
+  response_not_found: entry(404, 'invalid_request_error', 'There is no such response.'),
+  previous_response_not_found: entry(
+    404,
+    'invalid_request_error',
+    'There is no such response to go on from.',
+  ),
   model_not_found: entry(404, 'invalid_request_error', 'The model does not exist.'),
   method_not_allowed: entry(405, 'invalid_request_error', 'The method is not allowed here.'),
   request_timeout: entry(408, 'timeout_error', 'The request took too long to arrive.'),

@@ -115,7 +115,9 @@ function complete(
 ): object {
   const paths = Object.entries(document.paths).map(([path, methods]) => {
     const { get } = methods;
-    const shown = Object.entries(get === undefined ? methods : { get });
+    const shown = Object.entries(methods).filter(
+      ([name, { operationId }]) => name === 'get' || operationId !== get?.operationId,
+    );
     return [
       path,
       Object.fromEntries(shown.map(([name, each]) => [name, addExample(each, examples)])),

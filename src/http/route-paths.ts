@@ -52,7 +52,7 @@ export interface RouteName {
 
 interface KnownRoute {
   readonly path: string;
-  /** Undefined for a path without a wildcard. */
+  /** Undefined for a literal path. */
   readonly pattern: RegExp | undefined;
   readonly methods: Set<string>;
 }
@@ -64,12 +64,12 @@ export class RoutePaths {
     Object.entries(otherNames).flatMap(([path, names]) => names.map((name) => [name, path])),
   );
 
-  /** @param url - of a route: literal text, and possibly a final `*`. That of every path (`*`, preflights) names none. */
+  /** @param url - of a route: literal text, parameters (`:id`), and possibly a final `*`. That of every path (`*`, preflights) names none. */
   add(url: string, methods: readonly string[]): void {
     if (url === '*') return;
     const route = this.#routes.get(url) ?? {
       path: url,
-      pattern: url.endsWith('*') ? patternOf(url) : undefined,
+      pattern: /[*:]/.test(url) ? patternOf(url) : undefined,
       methods: new Set<string>(),
     };
     for (const method of methods) route.methods.add(method);
@@ -216,5 +216,5 @@ function withoutTrailingSlash(path: string): string {
 
 function patternOf(url: string): RegExp {
   const literal = url.replace(/[.+?^${}()|[\]\\]/g, '\\$&');
-  return new RegExp(`^${literal.replace('*', '.+')}$`);
+  return new RegExp(`^${literal.replace('*', '.+').replace(/:\w+/g, '[^/]+')}$`);
 }

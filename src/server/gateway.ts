@@ -20,6 +20,7 @@ import { sglang } from '../api/info/sglang.ts';
 import { usage } from '../api/info/usage.ts';
 import { vllm } from '../api/info/vllm.ts';
 import { messages } from '../api/messages/messages.ts';
+import type { ResponseStore } from '../api/responses/response-store.ts';
 import { responses } from '../api/responses/responses.ts';
 import { completions } from '../api/text/completions.ts';
 import { detokenize } from '../api/text/detokenize.ts';
@@ -101,6 +102,8 @@ export interface GatewayDeps {
   readonly authentication?: AccessOptions | undefined;
   /** Where the usage of keys is recorded; left out: nowhere. */
   readonly ledger?: UsageLedger | undefined;
+  /** Where responses are kept for later requests; left out: nowhere. */
+  readonly responseStore?: ResponseStore | undefined;
   /** The version of this program; a part of `system_fingerprint`. */
   readonly version: string;
 }
@@ -211,7 +214,10 @@ function registerRoutes(app: Gateway, deps: GatewayDeps): void {
     reasoningField,
     version,
   });
-  app.register(responses, { models, drain, admission, strictModel, version });
+  app.register(responses, {
+    ...{ models, drain, admission, strictModel, version },
+    store: deps.responseStore,
+  });
   app.register(messages, { models, drain, admission, strictModel, version });
   app.register(completions, { models, drain, admission, strictModel, version });
   app.register(llamaCompletions, { models, drain, admission, strictModel, version });

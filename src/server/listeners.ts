@@ -1,4 +1,5 @@
 /** Opens the API port, and the health port in a process without supervisor. */
+import type { ResponseStore } from '../api/responses/response-store.ts';
 import type { Config } from '../config/config.ts';
 import { programVersion } from '../core/package-info.ts';
 import type { LogOutput } from '../log/log-output.ts';
@@ -17,6 +18,12 @@ export interface Listeners {
   close(): Promise<void>;
 }
 
+/** What was opened for the requests: keys, limits and usage, and where responses are kept. */
+export interface OpenedStores extends Access {
+  /** Undefined: nowhere. */
+  readonly responseStore: ResponseStore | undefined;
+}
+
 /** @throws {StartError} exit code 1 when a port cannot be opened, 2 for an unusable certificate */
 export async function openListeners(
   options: {
@@ -26,7 +33,7 @@ export async function openListeners(
     readonly supervisor?: SupervisorLink | undefined;
   },
   service: Service,
-  access: Access,
+  access: OpenedStores,
 ): Promise<Listeners> {
   const { supervisor } = options;
   const { server } = options.config;
@@ -57,13 +64,14 @@ export async function openListeners(
 function gatewayDeps(
   { config, log }: { readonly config: Config; readonly log: LogOutput },
   { tracing, ...service }: Service,
-  { keys, limitStore, ledger }: Access,
+  { keys, limitStore, ledger, responseStore }: OpenedStores,
 ): Omit<GatewayDeps, 'tls'> {
   return {
     ...service,
     observers: [...accessLogOf(config.log, log), ...(tracing === undefined ? [] : [tracing])],
     logger: log.logger,
     ledger,
+    responseStore,
     authentication: keys && { ...config.auth, keys, limitStore },
     settings: config.server,
     version: programVersion,

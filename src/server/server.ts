@@ -11,6 +11,7 @@ import type { Backend } from '../model/backend.ts';
 import type { ModelSource } from '../model/source.ts';
 import { openListeners } from './listeners.ts';
 import { openAccess } from './open-access.ts';
+import { openResponses } from './open-responses.ts';
 import { createService, type Service, type StateReports, startReports } from './service.ts';
 import { type RunningModel, resolveSources, startModel } from './start-model.ts';
 import type { SupervisorLink } from './supervisor/link.ts';
@@ -43,6 +44,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const sources = resolveSources(config);
   for (const { level, message } of sources.model.notes) logger[level](message);
   const access = await openAccess(config, logger);
+  const responseStore = await openResponses(config.responses, logger);
   const restartCount = supervisor?.start.restartCount ?? 0;
   const service = await createService(config, sources.model.id, restartCount);
 
@@ -55,7 +57,8 @@ export async function serve(options: ServeOptions): Promise<void> {
   });
   // A small model is in memory at once, and its engine starts on another core while the ports open.
   await settledWithin(start.loaded, maxSilenceMs);
-  const listeners = await openListeners(options, service, access).catch(async (error) => {
+  const opened = { ...access, responseStore };
+  const listeners = await openListeners(options, service, opened).catch(async (error) => {
     noPort.abort();
     await settled(start.running.then((running) => running.close()));
     throw error;

@@ -28,7 +28,7 @@ function registeredRoutes(): string[] {
   const registration = /\bapp\.(get|post|put|patch|delete|all)\(\s*'([^']+)'/g;
   return sources.flatMap((source) =>
     [...source.matchAll(registration)].map(([, method = '', path = '']) => {
-      const documented = path.replace(/\*$/, '{id}');
+      const documented = path.replace(/\*$|:id/, '{id}');
       return `${method === 'all' ? 'get' : method} ${documented}`;
     }),
   );

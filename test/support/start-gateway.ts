@@ -53,7 +53,7 @@ export interface TestGateway {
 }
 
 export interface TestGatewayOptions
-  extends Partial<Pick<GatewayDeps, 'authentication' | 'ledger' | 'tls'>>,
+  extends Partial<Pick<GatewayDeps, 'authentication' | 'ledger' | 'responseStore' | 'tls'>>,
     Partial<Omit<GatewaySettings, 'limits'>> {
   readonly limits?: Partial<GatewaySettings['limits']>;
   readonly accessLog?: Omit<AccessLogOptions, 'logger'>;
@@ -137,6 +137,7 @@ function assembleGateway(options: TestGatewayOptions): TestGateway {
       limitStore: options.limitStore,
     },
     ledger: options.ledger,
+    responseStore: options.responseStore,
     version: '0.0.0',
   });
   return { app, engine, models, drain, metrics, logLines };

@@ -31,6 +31,8 @@ export interface CompletionJob {
   readonly choiceCount: number;
   /** Called with the prepared prompts, before the first choice begins. */
   readonly onPrepared?: (prompts: readonly PreparedPrompt[]) => Promise<void>;
+  /** Called when all choices have ended, before the client receives the end. */
+  readonly onEnd?: (totals: CompletionTotals) => Promise<void>;
 }
 
 /** What a job runs with. */
@@ -76,7 +78,7 @@ const assumedCompletionTokenCount = 256;
  *   throw
  */
 export async function runCompletion(
-  { prompts: sources, options: asked, tokenTexts, choiceCount, onPrepared }: CompletionJob,
+  { prompts: sources, options: asked, tokenTexts, choiceCount, onPrepared, onEnd }: CompletionJob,
   context: CompletionContext,
   emit: Emit,
 ): Promise<CompletionTotals> {
@@ -127,6 +129,7 @@ export async function runCompletion(
     trace.end(totals.usage);
     // The usage is recorded before the client receives the end, so that a crash loses no acknowledged usage.
     await bill.record({ failed: false });
+    await onEnd?.(totals);
     return totals;
   } finally {
     deadline.clear();

@@ -53,14 +53,18 @@ export async function replyWithCompletion(
   request: FastifyRequest,
   reply: FastifyReply,
   { engine, drain, admission }: GenerationDeps & { readonly engine: GeneratingEngine },
-  parsed: ParsedRequest & Pick<CompletionJob, 'prompts' | 'onPrepared'>,
+  parsed: ParsedRequest & Pick<CompletionJob, 'prompts' | 'onPrepared' | 'onEnd'>,
   form: ReplyForm,
 ): Promise<object> {
   const { caller, log, trace, meter = unlimitedMeter, recorder = noRecorder } = request;
-  const { prompts, choiceCount, onPrepared, tokenTexts, cacheSalt } = parsed;
+  const { prompts, choiceCount, onPrepared, onEnd, tokenTexts, cacheSalt } = parsed;
   const cacheScope = cacheScopeOf(caller?.cacheScope, cacheSalt);
   const options = { ...parsed.options, ...(cacheScope !== undefined && { cacheScope }) };
-  const job = { prompts, choiceCount, tokenTexts, options, ...(onPrepared && { onPrepared }) };
+  const job: CompletionJob = {
+    ...{ prompts, choiceCount, tokenTexts, options },
+    ...(onPrepared && { onPrepared }),
+    ...(onEnd && { onEnd }),
+  };
   const context: CompletionContext = {
     engine,
     drain,

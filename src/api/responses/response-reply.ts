@@ -11,8 +11,15 @@ import { ResponseItems } from './response-items.ts';
 import type { ResponseObject, ResponseUsage, UnnumberedEvent } from './response-object.ts';
 import type { ParsedResponse } from './response-request.ts';
 
-/** A response that has not begun: all that the request says about it. */
-export function newResponse(parsed: ParsedResponse, { card, engine }: TextModel): ResponseObject {
+/**
+ * A response that has not begun: all that the request says about it.
+ * @param isStored - it is kept for later requests
+ */
+export function newResponse(
+  parsed: ParsedResponse,
+  { card, engine }: TextModel,
+  isStored: boolean,
+): ResponseObject {
   const { body, options } = parsed;
   const { reasoning, text } = body;
   const sampling = engine.generator.describeSampling(options.sampling);
@@ -48,7 +55,7 @@ export function newResponse(parsed: ParsedResponse, { card, engine }: TextModel)
     usage: null,
     max_output_tokens: body.max_output_tokens ?? null,
     max_tool_calls: body.max_tool_calls ?? null,
-    store: false,
+    store: isStored,
     background: false,
     service_tier: parsed.serviceTier ?? 'default',
     metadata: body.metadata ?? {},
@@ -58,10 +65,11 @@ export function newResponse(parsed: ParsedResponse, { card, engine }: TextModel)
 }
 
 /** A response on its way: its items, and how it ends. */
-class ResponseDraft {
+export class ResponseDraft {
   readonly items: ResponseItems;
   readonly #begun: ResponseObject;
   #end: ChoiceEnd | undefined;
+  #ended: ResponseObject | undefined;
 
   constructor(begun: ResponseObject, parsed: ParsedResponse) {
     const { callable, withLogprobs, sealsReasoning, extras } = parsed;
@@ -92,15 +100,17 @@ class ResponseDraft {
     return { ...this.#begun, output: [...this.items.items] };
   }
 
+  /** The whole response; the same for every call. */
   ended(usage: TokenUsage): ResponseObject {
     const isCut = this.#end?.finishReason === 'length';
-    return {
+    this.#ended ??= {
       ...this.snapshot(),
       status: isCut ? 'incomplete' : 'completed',
       completed_at: isCut ? null : nowInSeconds(),
       incomplete_details: isCut ? { reason: 'max_output_tokens' } : null,
       usage: toResponseUsage(usage),
     };
+    return this.#ended;
   }
 
   failed(error: GatewayError): ResponseObject {
@@ -124,8 +134,8 @@ const knownCodes: ReadonlySet<string> = new Set([
 export class ResponseReply implements ReplyCollector {
   readonly #draft: ResponseDraft;
 
-  constructor(begun: ResponseObject, parsed: ParsedResponse) {
-    this.#draft = new ResponseDraft(begun, parsed);
+  constructor(draft: ResponseDraft) {
+    this.#draft = draft;
   }
 
   add(_choice: number, event: CompletionEvent): void {
@@ -145,8 +155,8 @@ export class ResponseFrames implements ReplyFramer {
   #sequence = 0;
   #hasBegun = false;
 
-  constructor(begun: ResponseObject, parsed: ParsedResponse) {
-    this.#draft = new ResponseDraft(begun, parsed);
+  constructor(draft: ResponseDraft) {
+    this.#draft = draft;
   }
 
   opening(): string {

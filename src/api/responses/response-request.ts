@@ -29,22 +29,23 @@ export interface ParsedResponse extends ParsedRequest {
 /**
  * Chooses the model, reads the body and applies the rules that a schema cannot express, all of them before anything is
  * refused.
- * @param earlier - items of the conversation before this request
+ * @param earlier - items of the conversation before this request; undefined where the server keeps no responses
  * @throws {GatewayError} what `chooseTextModel` throws; `unsupported_parameter`, `invalid_value`,
  *   `missing_required_parameter`
  */
 export async function readResponse(
   request: BodyRequest<ResponseRequest>,
   choice: ModelChoice,
-  earlier: readonly InputItem[] = [],
+  earlier?: readonly InputItem[],
 ): Promise<{ readonly parsed: ParsedResponse; readonly model: TextModel }> {
   const { problems, body, model } = beginRequest(request, choice, ResponseRequest.properties);
   if (body.truncation !== 'auto') {
     problems.essential(() => requireRoom(request.body.input, model, 'input'));
   }
   problems.attempt(undefined, () => requireInput(request.body));
-  refuseStored(body, problems);
-  const messages = problems.read(['input'], [], () => readInput(body, earlier, problems));
+  if (body.background === true) problems.add(unsupported('background', 'leave it out'));
+  if (earlier === undefined) refuseEarlier(body, problems);
+  const messages = problems.read(['input'], [], () => readInput(body, earlier ?? [], problems));
   const { options: tools, callable } = await readResponseTools(body, problems, request.log);
   const offersCalls = tools.tools !== undefined && tools.toolChoice !== 'none';
   if (offersCalls && !model.engine.info.chat.tools) problems.add(noPlaceForTools());
@@ -95,15 +96,13 @@ function requireInput({ input, instructions }: ResponseRequest): void {
   });
 }
 
-/** What needs responses that the server keeps. */
-function refuseStored(
-  { background, previous_response_id: previous }: ResponseRequest,
+function refuseEarlier(
+  { previous_response_id: previous }: ResponseRequest,
   problems: RequestProblems,
 ): void {
+  if (previous == null || previous === '') return;
   const advice = 'the server keeps no responses: send the whole conversation as `input`';
-  if (background === true) problems.add(unsupported('background', 'leave it out'));
-  if (previous != null && previous !== '')
-    problems.add(unsupported('previous_response_id', advice));
+  problems.add(unsupported('previous_response_id', advice));
 }
 
 function readFormat({ text }: ResponseRequest): ReplyFormat {

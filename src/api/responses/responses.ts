@@ -1,63 +1,164 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { GatewayError } from '../../core/errors.ts';
 import { bodyErrors, completionErrors, modelErrors, type RouteDoc } from '../../core/route-doc.ts';
 import { InputTokens } from '../chat/chat-shapes.ts';
 import { preparePrompt } from '../generation/prompt.ts';
 import { type GenerationDeps, replyWithCompletion } from '../generation/reply.ts';
+import { ItemList, keptItems, type PageQuery, pageOf } from './kept-items.ts';
 import { ResponseObject, ResponseStreamEvent } from './response-object.ts';
-import { newResponse, ResponseFrames, ResponseReply } from './response-reply.ts';
+import { newResponse, ResponseDraft, ResponseFrames, ResponseReply } from './response-reply.ts';
 import { readResponse } from './response-request.ts';
-import { ResponseRequest } from './response-shapes.ts';
+import { type InputItem, ResponseRequest } from './response-shapes.ts';
+import type { ResponseStore, StoredResponse } from './response-store.ts';
 
-/** OpenAI's Responses API: `POST /v1/responses`, and `POST /v1/responses/input_tokens`. */
-export const responses: FastifyPluginAsyncTypebox<GenerationDeps> = async (app, deps) => {
-  app.post(
-    '/v1/responses',
-    { schema: { body: ResponseRequest }, attachValidation: true, config: { doc: responseDoc } },
-    async (request, reply) => {
-      const { parsed, model } = await readResponse(request, deps);
-      const { stream } = parsed;
-      const { engine } = model;
-      const begun = newResponse(parsed, model);
-      return replyWithCompletion(
-        request,
-        reply,
-        { ...deps, engine },
-        parsed,
-        stream
-          ? { stream, framer: new ResponseFrames(begun, parsed) }
-          : { stream, collector: new ResponseReply(begun, parsed) },
-      );
-    },
-  );
+export interface ResponsesDeps extends GenerationDeps {
+  /** Undefined: nothing is kept. */
+  readonly store: ResponseStore | undefined;
+}
+
+/** OpenAI's Responses API. */
+export const responses: FastifyPluginAsyncTypebox<ResponsesDeps> = async (app, deps) => {
+  const { store } = deps;
+  const route = { schema: { body: ResponseRequest }, attachValidation: true };
+
+  app.post('/v1/responses', { ...route, config: { doc: responseDoc } }, async (request, reply) => {
+    const keyId = keyIdOf(request);
+    const earlier = store && (await earlierItems(request.body, store, keyId));
+    const { parsed, model } = await readResponse(request, deps, earlier);
+    const isStored = parsed.body.store !== false;
+    const draft = new ResponseDraft(
+      newResponse(parsed, model, store !== undefined && isStored),
+      parsed,
+    );
+    const input = keptItems(parsed.body);
+    const { stream } = parsed;
+    const { engine } = model;
+    return replyWithCompletion(
+      request,
+      reply,
+      { ...deps, engine },
+      {
+        ...parsed,
+        ...(store !== undefined &&
+          isStored && {
+            onEnd: ({ usage }) => store.put(keyId, { response: draft.ended(usage), input }),
+          }),
+      },
+      stream
+        ? { stream, framer: new ResponseFrames(draft) }
+        : { stream, collector: new ResponseReply(draft) },
+    );
+  });
 
   app.post(
     '/v1/responses/input_tokens',
-    { schema: { body: ResponseRequest }, attachValidation: true, config: { doc: countDoc } },
+    { ...route, config: { doc: countDoc } },
     async (request): Promise<InputTokens> => {
-      const { parsed, model } = await readResponse(request, deps);
+      const earlier = store && (await earlierItems(request.body, store, keyIdOf(request)));
+      const { parsed, model } = await readResponse(request, deps, earlier);
       const [chat] = parsed.prompts;
       const { tokenCount } = await preparePrompt(model.engine, chat);
       return { object: 'response.input_tokens', input_tokens: tokenCount };
     },
   );
+
+  app.get(
+    '/v1/responses/:id',
+    { config: { doc: getDoc } },
+    async (request): Promise<ResponseObject> => (await storedOf(request, store)).response,
+  );
+
+  app.get(
+    '/v1/responses/:id/input_items',
+    { config: { doc: itemsDoc } },
+    async (request): Promise<ItemList> => {
+      const { input } = await storedOf(request, store);
+      return pageOf(input, request.query as PageQuery);
+    },
+  );
+
+  app.delete(
+    '/v1/responses/:id',
+    { config: { doc: deleteDoc } },
+    async (request): Promise<DeletedResponse> => {
+      const id = idOf(request);
+      if (!(await store?.delete(keyIdOf(request), id))) throw notFound(id);
+      return { id, object: 'response', deleted: true };
+    },
+  );
 };
+
+/** Responses belong to a key; without authentication all have the same owner. */
+function keyIdOf({ caller }: FastifyRequest): string {
+  return caller?.keyId ?? '';
+}
+
+function idOf({ params }: FastifyRequest): string {
+  return (params as { readonly id: string }).id;
+}
+
+/** @throws {GatewayError} `response_not_found`, also for another key's response */
+async function storedOf(
+  request: FastifyRequest,
+  store: ResponseStore | undefined,
+): Promise<StoredResponse> {
+  const id = idOf(request);
+  const stored = await store?.get(keyIdOf(request), id);
+  if (stored === undefined) throw notFound(id);
+  return stored;
+}
+
+function notFound(id: string): GatewayError {
+  return new GatewayError('response_not_found', {
+    message: `Response with id ${JSON.stringify(id.slice(0, 100))} not found.`,
+  });
+}
+
+/**
+ * The conversation that a request goes on with.
+ * @throws {GatewayError} `previous_response_not_found`, also for another key's response
+ */
+async function earlierItems(
+  { previous_response_id: id }: ResponseRequest,
+  store: ResponseStore,
+  keyId: string,
+): Promise<readonly InputItem[]> {
+  // A value of another type is refused with the body.
+  if (typeof id !== 'string' || id === '') return [];
+  const items = await store.conversation(keyId, id);
+  if (items !== undefined) return items;
+  throw new GatewayError('previous_response_not_found', {
+    param: 'previous_response_id',
+    message: `Previous response with id ${JSON.stringify(id.slice(0, 100))} not found.`,
+  });
+}
+
+const DeletedResponse = Type.Object({
+  id: Type.String(),
+  object: Type.Literal('response'),
+  deleted: Type.Literal(true),
+});
+type DeletedResponse = { id: string; object: 'response'; deleted: true };
 
 const body = {
   name: 'ResponseRequest',
   schema: ResponseRequest,
   example: { model: 'tiny-chat', input: 'Who are you?' },
 };
+const pathParameter = { name: 'id', description: 'The id of a kept response.' };
 
 const responseDoc: RouteDoc = {
   operationId: 'createResponse',
   tag: 'Completions',
   summary: 'Answer a conversation of items',
   description:
-    'A field that would change the response and is not supported is refused; unknown fields are ignored.',
+    'A field that would change the response and is not supported is refused; unknown fields are ignored. Responses are kept only with `RESPONSES_STORE`.',
   body,
   reply: { name: 'Response', schema: ResponseObject },
   chunk: { name: 'ResponseStreamEvent', schema: ResponseStreamEvent },
-  errors: completionErrors,
+  errors: [...completionErrors, 'previous_response_not_found'],
 };
 
 const countDoc: RouteDoc = {
@@ -76,5 +177,38 @@ const countDoc: RouteDoc = {
     'unsupported_parameter',
     'bad_request',
     'model_not_found',
+    'previous_response_not_found',
   ],
+};
+
+const getDoc: RouteDoc = {
+  operationId: 'getResponse',
+  tag: 'Completions',
+  summary: 'Get a kept response',
+  pathParameter,
+  reply: { name: 'Response', schema: ResponseObject },
+  errors: ['response_not_found'],
+};
+
+const itemsDoc: RouteDoc = {
+  operationId: 'listResponseInputItems',
+  tag: 'Completions',
+  summary: 'List the items that a kept response answers',
+  pathParameter,
+  queryParameters: {
+    limit: { description: 'Items of a page, 1 to 100 (20).', pattern: '^[0-9]+$' },
+    order: { description: 'Their order (`desc`).', values: ['asc', 'desc'] },
+    after: { description: 'The id of the item before the page.' },
+  },
+  reply: { name: 'ResponseItemList', schema: ItemList },
+  errors: ['response_not_found', 'invalid_value'],
+};
+
+const deleteDoc: RouteDoc = {
+  operationId: 'deleteResponse',
+  tag: 'Completions',
+  summary: 'Delete a kept response',
+  pathParameter,
+  reply: { name: 'DeletedResponse', schema: DeletedResponse },
+  errors: ['response_not_found'],
 };

@@ -113,4 +113,20 @@ export const serverSettings = {
     fallbackText: 'none',
     summary: 'JSON file with settings by any of their names',
   }),
+  RESPONSES_STORE: setting({
+    kind: truth(),
+    fallback: false,
+    summary:
+      'keep the responses of /v1/responses in $DATA_DIR/responses, each for its key: `store`, `previous_response_id`',
+  }),
+  RESPONSES_STORE_SIZE: setting({
+    kind: integer({ min: 1, max: 2 ** 20 }),
+    fallback: 256,
+    summary: 'megabytes of kept responses; the oldest are deleted first',
+  }),
+  RESPONSES_STORE_DAYS: setting({
+    kind: integer({ min: 1, max: 3650 }),
+    fallback: 30,
+    summary: 'days after which a kept response is deleted',
+  }),
 };

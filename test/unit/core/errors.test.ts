@@ -44,6 +44,8 @@ describe('a gateway error', () => {
     ['context_length_exceeded', 400],
     ['unsupported_model', 400],
     ['model_not_found', 404],
+    ['response_not_found', 404],
+    ['previous_response_not_found', 404],
     ['method_not_allowed', 405],
     ['request_timeout', 408],
     ['payload_too_large', 413],

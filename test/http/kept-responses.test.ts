@@ -1,0 +1,128 @@
+import { mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { ResponseStore } from '../../src/api/responses/response-store.ts';
+import { parseNamedSse } from '../support/read-sse.ts';
+import { card, startGateway } from '../support/start-gateway.ts';
+import { bearer, secrets, withKeys } from '../support/test-keys.ts';
+
+const url = '/v1/responses';
+
+async function startKeeping({ folder = mkdtempSync(join(tmpdir(), 'responses-')) } = {}) {
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const limits = { maxBytes: 1_000_000, maxAgeMs: 86_400_000 };
+  const gateway = startGateway({
+    authentication: await withKeys(`alice:${secrets.alice}\nbob:${secrets.bob}`),
+    responseStore: await ResponseStore.open(folder, limits),
+  });
+  const { app } = gateway;
+  const post = (fields: object, headers = bearer(secrets.alice)) =>
+    app.inject({ method: 'POST', url, payload: { model: card.id, ...fields }, headers });
+  const ask = (method: 'GET' | 'DELETE', path: string, headers = bearer(secrets.alice)) =>
+    app.inject({ method, url: `${url}/${path}`, headers });
+  return { ...gateway, folder, post, ask };
+}
+
+describe('a kept response', () => {
+  test('is what was answered, whole and as a stream', async () => {
+    const { post, ask } = await startKeeping();
+    const whole = (await post({ input: 'Hi' })).json();
+    expect(whole.store).toBe(true);
+    expect((await ask('GET', whole.id)).json()).toEqual(whole);
+
+    const events = parseNamedSse((await post({ input: 'Hi', stream: true })).body);
+    const response = events.at(-1)?.json.response as { readonly id: string };
+    expect((await ask('GET', response.id)).json()).toEqual(response);
+  });
+
+  test('goes on, with all items before it, also after a restart', async () => {
+    const first = await startKeeping();
+    const one = (await first.post({ input: 'one', instructions: 'Be brief.' })).json();
+    const { engine, post } = await startKeeping({ folder: first.folder });
+    const two = (await post({ input: 'two', previous_response_id: one.id })).json();
+    expect(two.previous_response_id).toBe(one.id);
+    await post({ input: 'three', previous_response_id: two.id, instructions: 'Be long.' });
+    // Instructions are those of the request alone.
+    expect(engine.preparedChats).toEqual([
+      [
+        { role: 'user', content: 'one' },
+        { role: 'assistant', content: 'Hello world' },
+        { role: 'user', content: 'two' },
+      ],
+      [
+        { role: 'system', content: 'Be long.' },
+        { role: 'user', content: 'one' },
+        { role: 'assistant', content: 'Hello world' },
+        { role: 'user', content: 'two' },
+        { role: 'assistant', content: 'Hello world' },
+        { role: 'user', content: 'three' },
+      ],
+    ]);
+  });
+
+  test('is there for its key alone', async () => {
+    const { post, ask } = await startKeeping();
+    const { id } = (await post({ input: 'Hi' })).json();
+    const other = bearer(secrets.bob);
+    for (const reply of [
+      await ask('GET', id, other),
+      await ask('GET', `${id}/input_items`, other),
+      await ask('DELETE', id, other),
+      await ask('GET', 'resp_x'),
+    ]) {
+      expect(reply.statusCode).toBe(404);
+      expect(reply.json().error.code).toBe('response_not_found');
+    }
+    const next = await post({ input: 'Hi', previous_response_id: id }, other);
+    expect(next.statusCode).toBe(404);
+    expect(next.json().error).toMatchObject({
+      ...{ code: 'previous_response_not_found', param: 'previous_response_id' },
+      message: `Previous response with id "${id}" not found.`,
+    });
+  });
+
+  test('lists its items in pages', async () => {
+    const { post, ask } = await startKeeping();
+    const input = ['a', 'b', 'c'].map((content) => ({ role: 'user', content }));
+    const { id } = (await post({ input })).json();
+    const texts = (list: { data: { content: { text: string }[] }[] }) =>
+      list.data.map(({ content }) => content[0]?.text);
+    const page = (await ask('GET', `${id}/input_items?limit=2`)).json();
+    expect(texts(page)).toEqual(['c', 'b']);
+    expect(page).toMatchObject({ object: 'list', has_more: true, last_id: page.data[1].id });
+    expect(page.data[0]).toMatchObject({ type: 'message', role: 'user' });
+    const rest = (await ask('GET', `${id}/input_items?after=${page.last_id}`)).json();
+    expect(texts(rest)).toEqual(['a']);
+    expect(rest.has_more).toBe(false);
+    expect(texts((await ask('GET', `${id}/input_items?order=asc`)).json())).toEqual([
+      ...['a', 'b', 'c'],
+    ]);
+    for (const query of ['limit=0', 'limit=x', 'order=up']) {
+      expect((await ask('GET', `${id}/input_items?${query}`)).statusCode).toBe(400);
+    }
+  });
+
+  test('can be deleted', async () => {
+    const { post, ask } = await startKeeping();
+    const { id } = (await post({ input: 'Hi' })).json();
+    expect((await ask('DELETE', id)).json()).toEqual({ id, object: 'response', deleted: true });
+    expect((await ask('GET', id)).statusCode).toBe(404);
+    expect((await post({ input: 'Hi', previous_response_id: id })).statusCode).toBe(404);
+  });
+});
+
+test('a response is not kept where the request or the server says so', async () => {
+  const { post, ask } = await startKeeping();
+  const reply = (await post({ input: 'Hi', store: false })).json();
+  expect(reply.store).toBe(false);
+  expect((await ask('GET', reply.id)).statusCode).toBe(404);
+  const { app } = startGateway();
+  const without = await app.inject({
+    ...{ method: 'POST', url },
+    payload: { model: card.id, input: 'Hi', store: true },
+  });
+  expect(without.json().store).toBe(false);
+  expect((await app.inject(`${url}/${without.json().id}`)).statusCode).toBe(404);
+});
