@@ -253,7 +253,7 @@ function toEvent(chunk: NamedSchema): object {
 }
 
 function hasNamedEvents(url: string): boolean {
-  return isAnthropicPath(url) || url === '/v1/responses';
+  return isAnthropicPath(url) || url.startsWith('/v1/responses');
 }
 
 /** One event of a stream whose events have names. */

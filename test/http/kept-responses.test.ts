@@ -2,10 +2,12 @@ import { mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { ResponseStore } from '../../src/api/responses/response-store.ts';
+import { GatewayError } from '../../src/core/errors.ts';
+import { gate } from '../support/fake-engine.ts';
 import { parseNamedSse } from '../support/read-sse.ts';
-import { card, startGateway } from '../support/start-gateway.ts';
+import { card, listen, startGateway } from '../support/start-gateway.ts';
 import { bearer, secrets, withKeys } from '../support/test-keys.ts';
 
 const url = '/v1/responses';
@@ -125,4 +127,106 @@ test('a response is not kept where the request or the server says so', async () 
   });
   expect(without.json().store).toBe(false);
   expect((await app.inject(`${url}/${without.json().id}`)).statusCode).toBe(404);
+});
+
+describe('a background response', () => {
+  test('is queued at once, and there when it has ended', async () => {
+    const { post, ask, engine } = await startKeeping();
+    const held = gate();
+    engine.script.beforeEvent = (index) => (index === 1 ? held.opened : undefined);
+    const queued = (await post({ input: 'Hi', background: true })).json();
+    expect(queued).toMatchObject({ status: 'queued', background: true, output: [] });
+    await engine.until(({ eventCount }) => eventCount === 1);
+    await vi.waitFor(async () => {
+      expect((await ask('GET', queued.id)).json()).toMatchObject({
+        status: 'in_progress',
+        output: [{ content: [{ text: 'Hello' }] }],
+      });
+    });
+    expect((await ask('GET', queued.id, bearer(secrets.bob))).statusCode).toBe(404);
+    held.open();
+    await vi.waitFor(async () => {
+      expect((await ask('GET', queued.id)).json()).toMatchObject({
+        ...{ id: queued.id, status: 'completed', usage: { output_tokens: 2 } },
+        output: [{ content: [{ text: 'Hello world' }] }],
+      });
+    });
+  });
+
+  test('is streamed again from any event, while it runs and later', async () => {
+    const { app, post, ask, engine } = await startKeeping();
+    const held = gate();
+    engine.script.beforeEvent = (index) => (index === 1 ? held.opened : undefined);
+    const { baseUrl } = await listen(app);
+    const controller = new AbortController();
+    const lost = await fetch(`${baseUrl}${url}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...bearer(secrets.alice) },
+      body: JSON.stringify({ input: 'Hi', background: true, stream: true }),
+      signal: controller.signal,
+    });
+    const first = await lost.body?.getReader().read();
+    const [, id = ''] = /"id":"(resp_\w+)"/.exec(Buffer.from(first?.value ?? []).toString()) ?? [];
+    controller.abort();
+    await engine.until(({ eventCount }) => eventCount === 1);
+
+    const resumed = ask('GET', `${id}?stream=true&starting_after=1`);
+    held.open();
+    const events = parseNamedSse((await resumed).body);
+    expect(events[0]?.json.sequence_number).toBe(2);
+    expect(events.at(-1)?.event).toBe('response.completed');
+    const again = parseNamedSse((await ask('GET', `${id}?stream=true&starting_after=1`)).body);
+    expect(again).toEqual(events);
+    const whole = parseNamedSse((await ask('GET', `${id}?stream=true`)).body);
+    expect(whole.map(({ json }) => json.sequence_number)).toEqual([...whole.keys()]);
+    expect(whole[0]?.event).toBe('response.created');
+    expect((await ask('GET', `${id}?stream=true&starting_after=x`)).statusCode).toBe(400);
+    const plain = (await post({ input: 'Hi' })).json();
+    expect((await ask('GET', `${plain.id}?stream=true`)).statusCode).toBe(400);
+  });
+
+  test('can be cancelled, and its slot is free', async () => {
+    const { app, post, ask, engine } = await startKeeping();
+    engine.script.beforeEvent = (index) => (index === 1 ? new Promise(() => {}) : undefined);
+    const { id } = (await post({ input: 'Hi', background: true })).json();
+    await engine.until(({ eventCount }) => eventCount === 1);
+    const cancel = (which: string) =>
+      app.inject({
+        ...{ method: 'POST', url: `${url}/${which}/cancel`, headers: bearer(secrets.alice) },
+      });
+    expect((await cancel(id)).json()).toMatchObject({ id, status: 'cancelled' });
+    expect(engine.endings).toEqual(['cancelled']);
+    expect((await ask('GET', id)).json().status).toBe('cancelled');
+    expect((await cancel(id)).json().status).toBe('cancelled');
+    engine.script.beforeEvent = () => undefined;
+    const plain = (await post({ input: 'Hi' })).json();
+    expect((await cancel(plain.id)).statusCode).toBe(400);
+  });
+
+  test('that fails says so, and so does one whose process ended', async () => {
+    const { folder, post, ask, engine } = await startKeeping();
+    engine.script.failure = { at: 1, error: new GatewayError('engine_failed') };
+    const { id } = (await post({ input: 'Hi', background: true })).json();
+    await vi.waitFor(async () => {
+      expect((await ask('GET', id)).json()).toMatchObject({
+        status: 'failed',
+        error: { code: 'server_error', message: 'The inference engine failed.' },
+      });
+    });
+    delete engine.script.failure;
+    engine.script.beforeEvent = () => new Promise(() => {});
+    const cut = (await post({ input: 'Hi', background: true })).json();
+    await engine.until(({ requests }) => requests.length === 2);
+    const next = await startKeeping({ folder });
+    expect((await next.ask('GET', cut.id)).json()).toMatchObject({
+      status: 'failed',
+      error: { message: 'The server was stopped before the response was complete.' },
+    });
+  });
+
+  test('is refused where nothing keeps it', async () => {
+    const { post } = await startKeeping();
+    const reply = await post({ input: 'Hi', background: true, store: false });
+    expect(reply.json().error).toMatchObject({ param: 'background' });
+  });
 });

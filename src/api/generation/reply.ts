@@ -53,31 +53,12 @@ export async function replyWithCompletion(
   request: FastifyRequest,
   reply: FastifyReply,
   { engine, drain, admission }: GenerationDeps & { readonly engine: GeneratingEngine },
-  parsed: ParsedRequest & Pick<CompletionJob, 'prompts' | 'onPrepared' | 'onEnd'>,
+  parsed: GenerationRequest,
   form: ReplyForm,
 ): Promise<object> {
-  const { caller, log, trace, meter = unlimitedMeter, recorder = noRecorder } = request;
-  const { prompts, choiceCount, onPrepared, onEnd, tokenTexts, cacheSalt } = parsed;
-  const cacheScope = cacheScopeOf(caller?.cacheScope, cacheSalt);
-  const options = { ...parsed.options, ...(cacheScope !== undefined && { cacheScope }) };
-  const job: CompletionJob = {
-    ...{ prompts, choiceCount, tokenTexts, options },
-    ...(onPrepared && { onPrepared }),
-    ...(onEnd && { onEnd }),
-  };
-  const context: CompletionContext = {
-    engine,
-    drain,
-    admission,
-    fairShareKey: fairShareKeyOf(request),
-    priority: priorityOf(caller, parsed.priority),
-    controller: abortOnDisconnect(request, reply),
-    timeoutMs: request.server.generationTimeoutMs,
-    trace,
-    meter,
-    recorder,
-    log,
-  };
+  const job = jobOf(request, parsed);
+  const controller = abortOnDisconnect(request, reply);
+  const context = contextOf(request, { engine, drain, admission }, parsed, controller);
   try {
     if (form.stream) {
       const stream = await startStream(job, context, form.framer);
@@ -91,9 +72,51 @@ export async function replyWithCompletion(
     return collector.build(totals);
   } catch (error) {
     if (!(error instanceof ClientGone)) throw error;
-    log.debug('client left');
+    request.log.debug('client left');
     return reply.hijack();
   }
+}
+
+/** What a request asks to generate. */
+export type GenerationRequest = ParsedRequest &
+  Pick<CompletionJob, 'prompts' | 'onPrepared' | 'onEnd'>;
+
+/** The job of a request, whose prefixes are shared within its scope. */
+export function jobOf(
+  { caller }: FastifyRequest,
+  { prompts, choiceCount, onPrepared, onEnd, tokenTexts, cacheSalt, options }: GenerationRequest,
+): CompletionJob {
+  const cacheScope = cacheScopeOf(caller?.cacheScope, cacheSalt);
+  return {
+    ...{ prompts, choiceCount, tokenTexts },
+    options: { ...options, ...(cacheScope !== undefined && { cacheScope }) },
+    ...(onPrepared && { onPrepared }),
+    ...(onEnd && { onEnd }),
+  };
+}
+
+/** What a request's job runs with. */
+export function contextOf(
+  request: FastifyRequest,
+  deps: Pick<CompletionContext, 'engine' | 'drain' | 'admission'>,
+  { priority }: Pick<ParsedRequest, 'priority'>,
+  controller: AbortController,
+): CompletionContext {
+  const { caller, log, trace, meter = unlimitedMeter, recorder = noRecorder } = request;
+  const { engine, drain, admission } = deps;
+  return {
+    engine,
+    drain,
+    admission,
+    fairShareKey: fairShareKeyOf(request),
+    priority: priorityOf(caller, priority),
+    controller,
+    timeoutMs: request.server.generationTimeoutMs,
+    trace,
+    meter,
+    recorder,
+    log,
+  };
 }
 
 /** A scope of its own for each salt within a key's scope; no key id contains a line break. */

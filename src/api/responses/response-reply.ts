@@ -8,7 +8,12 @@ import type { ReplyCollector } from '../generation/reply.ts';
 import type { ReplyFramer } from '../generation/reply-stream.ts';
 import { namedFrame, pingFrame } from '../generation/sse.ts';
 import { ResponseItems } from './response-items.ts';
-import type { ResponseObject, ResponseUsage, UnnumberedEvent } from './response-object.ts';
+import type {
+  ResponseObject,
+  ResponseStreamEvent,
+  ResponseUsage,
+  UnnumberedEvent,
+} from './response-object.ts';
 import type { ParsedResponse } from './response-request.ts';
 
 /**
@@ -56,7 +61,7 @@ export function newResponse(
     max_output_tokens: body.max_output_tokens ?? null,
     max_tool_calls: body.max_tool_calls ?? null,
     store: isStored,
-    background: false,
+    background: body.background ?? false,
     service_tier: parsed.serviceTier ?? 'default',
     metadata: body.metadata ?? {},
     safety_identifier: body.safety_identifier ?? null,
@@ -113,6 +118,11 @@ export class ResponseDraft {
     return this.#ended;
   }
 
+  /** The response as it is when it was cancelled. */
+  cancelled(): ResponseObject {
+    return { ...this.snapshot(), status: 'cancelled' };
+  }
+
   failed(error: GatewayError): ResponseObject {
     const { code, message } = error.toBody().error;
     return {
@@ -147,51 +157,76 @@ export class ResponseReply implements ReplyCollector {
   }
 }
 
-/** The frames of a stream. */
-export class ResponseFrames implements ReplyFramer {
-  readonly ping = pingFrame;
+/** The numbered events of a response. */
+export class ResponseEvents {
   readonly #draft: ResponseDraft;
   /** Number of the next event. */
   #sequence = 0;
-  #hasBegun = false;
 
   constructor(draft: ResponseDraft) {
     this.#draft = draft;
   }
 
-  opening(): string {
+  opening(): ResponseStreamEvent[] {
     const response = this.#draft.snapshot();
-    return this.#frames([
+    return this.#numbered([
       { type: 'response.created', response },
       { type: 'response.in_progress', response },
     ]);
   }
 
-  of(_choice: number, event: CompletionEvent): string {
-    this.#hasBegun = true;
-    return this.#frames(this.#draft.of(event));
+  of(event: CompletionEvent): ResponseStreamEvent[] {
+    return this.#numbered(this.#draft.of(event));
   }
 
-  end({ usage }: CompletionTotals): string {
+  end({ usage }: CompletionTotals): ResponseStreamEvent[] {
     const response = this.#draft.ended(usage);
     const type = response.status === 'incomplete' ? 'response.incomplete' : 'response.completed';
-    return this.#frames([{ type, response }]);
+    return this.#numbered([{ type, response }]);
+  }
+
+  failure(error: GatewayError): ResponseStreamEvent[] {
+    return this.#numbered([{ type: 'response.failed', response: this.#draft.failed(error) }]);
+  }
+
+  #numbered(events: readonly UnnumberedEvent[]): ResponseStreamEvent[] {
+    return events.map((event) => ({ ...event, sequence_number: this.#sequence++ }));
+  }
+}
+
+/** The frames of events. */
+export function framesOf(events: readonly ResponseStreamEvent[]): string {
+  return events.map((event) => namedFrame(event.type, event)).join('');
+}
+
+/** The frames of a stream. */
+export class ResponseFrames implements ReplyFramer {
+  readonly ping = pingFrame;
+  readonly #events: ResponseEvents;
+  #hasBegun = false;
+
+  constructor(draft: ResponseDraft) {
+    this.#events = new ResponseEvents(draft);
+  }
+
+  opening(): string {
+    return framesOf(this.#events.opening());
+  }
+
+  of(_choice: number, event: CompletionEvent): string {
+    this.#hasBegun = true;
+    return framesOf(this.#events.of(event));
+  }
+
+  end(totals: CompletionTotals): string {
+    return framesOf(this.#events.end(totals));
   }
 
   failure(error: GatewayError): string {
+    if (this.#hasBegun) return framesOf(this.#events.failure(error));
     // Before the first event there is no response that could have failed.
-    if (!this.#hasBegun) {
-      this.#sequence = 0;
-      const { code, message, param } = error.toBody().error;
-      return this.#frames([{ type: 'error', code, message, param }]);
-    }
-    return this.#frames([{ type: 'response.failed', response: this.#draft.failed(error) }]);
-  }
-
-  #frames(events: readonly UnnumberedEvent[]): string {
-    return events
-      .map((event) => namedFrame(event.type, { ...event, sequence_number: this.#sequence++ }))
-      .join('');
+    const { code, message, param } = error.toBody().error;
+    return framesOf([{ type: 'error', code, message, param, sequence_number: 0 }]);
   }
 }
 

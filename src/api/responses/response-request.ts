@@ -43,8 +43,8 @@ export async function readResponse(
     problems.essential(() => requireRoom(request.body.input, model, 'input'));
   }
   problems.attempt(undefined, () => requireInput(request.body));
-  if (body.background === true) problems.add(unsupported('background', 'leave it out'));
-  if (earlier === undefined) refuseEarlier(body, problems);
+  if (earlier === undefined) refuseKept(body, problems);
+  else checkBackground(body, problems);
   const messages = problems.read(['input'], [], () => readInput(body, earlier ?? [], problems));
   const { options: tools, callable } = await readResponseTools(body, problems, request.log);
   const offersCalls = tools.tools !== undefined && tools.toolChoice !== 'none';
@@ -96,13 +96,28 @@ function requireInput({ input, instructions }: ResponseRequest): void {
   });
 }
 
-function refuseEarlier(
-  { previous_response_id: previous }: ResponseRequest,
+/** What needs responses that the server keeps. */
+function refuseKept(
+  { background, previous_response_id: previous }: ResponseRequest,
   problems: RequestProblems,
 ): void {
+  if (background === true) {
+    problems.add(unsupported('background', 'the server keeps no responses (RESPONSES_STORE)'));
+  }
   if (previous == null || previous === '') return;
   const advice = 'the server keeps no responses: send the whole conversation as `input`';
   problems.add(unsupported('previous_response_id', advice));
+}
+
+function checkBackground({ background, store }: ResponseRequest, problems: RequestProblems): void {
+  if (background !== true || store !== false) return;
+  problems.add(
+    new GatewayError('invalid_value', {
+      param: 'background',
+      message:
+        '`background` cannot be sent together with `store: false`: nobody could get the response.',
+    }),
+  );
 }
 
 function readFormat({ text }: ResponseRequest): ReplyFormat {

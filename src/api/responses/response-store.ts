@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { replaceFile } from '../../access/keys/atomic-file.ts';
-import type { ResponseObject } from './response-object.ts';
+import type { ResponseObject, ResponseStreamEvent } from './response-object.ts';
 import type { InputItem } from './response-shapes.ts';
 
 /** A response and what it answers. */
@@ -11,6 +11,8 @@ export interface StoredResponse {
   readonly response: ResponseObject;
   /** The items of its own request, without those of the responses before it. */
   readonly input: readonly InputItem[];
+  /** Of a response that was streamed in the background. */
+  readonly events?: readonly ResponseStreamEvent[];
 }
 
 export interface StoreLimits {

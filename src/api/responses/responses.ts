@@ -1,14 +1,24 @@
+import { Readable } from 'node:stream';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { GatewayError } from '../../core/errors.ts';
 import { bodyErrors, completionErrors, modelErrors, type RouteDoc } from '../../core/route-doc.ts';
 import { InputTokens } from '../chat/chat-shapes.ts';
+import type { CompletionTotals } from '../generation/completion.ts';
 import { preparePrompt } from '../generation/prompt.ts';
-import { type GenerationDeps, replyWithCompletion } from '../generation/reply.ts';
+import { contextOf, type GenerationDeps, jobOf, replyWithCompletion } from '../generation/reply.ts';
+import { streamHeaders } from '../generation/sse.ts';
+import { BackgroundRuns } from './background-runs.ts';
 import { ItemList, keptItems, type PageQuery, pageOf } from './kept-items.ts';
 import { ResponseObject, ResponseStreamEvent } from './response-object.ts';
-import { newResponse, ResponseDraft, ResponseFrames, ResponseReply } from './response-reply.ts';
+import {
+  framesOf,
+  newResponse,
+  ResponseDraft,
+  ResponseFrames,
+  ResponseReply,
+} from './response-reply.ts';
 import { readResponse } from './response-request.ts';
 import { type InputItem, ResponseRequest } from './response-shapes.ts';
 import type { ResponseStore, StoredResponse } from './response-store.ts';
@@ -21,31 +31,34 @@ export interface ResponsesDeps extends GenerationDeps {
 /** OpenAI's Responses API. */
 export const responses: FastifyPluginAsyncTypebox<ResponsesDeps> = async (app, deps) => {
   const { store } = deps;
+  const runs = store && new BackgroundRuns(store);
   const route = { schema: { body: ResponseRequest }, attachValidation: true };
 
   app.post('/v1/responses', { ...route, config: { doc: responseDoc } }, async (request, reply) => {
     const keyId = keyIdOf(request);
     const earlier = store && (await earlierItems(request.body, store, keyId));
     const { parsed, model } = await readResponse(request, deps, earlier);
-    const isStored = parsed.body.store !== false;
-    const draft = new ResponseDraft(
-      newResponse(parsed, model, store !== undefined && isStored),
-      parsed,
-    );
+    const isStored = store !== undefined && parsed.body.store !== false;
+    const draft = new ResponseDraft(newResponse(parsed, model, isStored), parsed);
     const input = keptItems(parsed.body);
     const { stream } = parsed;
     const { engine } = model;
+    if (runs !== undefined && parsed.body.background === true) {
+      const controller = new AbortController();
+      const run = runs.start({
+        ...{ keyId, draft, input, keepsEvents: stream },
+        job: jobOf(request, parsed),
+        context: contextOf(request, { ...deps, engine }, parsed, controller),
+      });
+      return stream ? sendFrames(reply, run.frames(-1)) : run.response;
+    }
+    const keep = async ({ usage }: CompletionTotals) =>
+      store?.put(keyId, { response: draft.ended(usage), input });
     return replyWithCompletion(
       request,
       reply,
       { ...deps, engine },
-      {
-        ...parsed,
-        ...(store !== undefined &&
-          isStored && {
-            onEnd: ({ usage }) => store.put(keyId, { response: draft.ended(usage), input }),
-          }),
-      },
+      { ...parsed, ...(isStored && { onEnd: keep }) },
       stream
         ? { stream, framer: new ResponseFrames(draft) }
         : { stream, collector: new ResponseReply(draft) },
@@ -64,10 +77,31 @@ export const responses: FastifyPluginAsyncTypebox<ResponsesDeps> = async (app, d
     },
   );
 
-  app.get(
-    '/v1/responses/:id',
-    { config: { doc: getDoc } },
-    async (request): Promise<ResponseObject> => (await storedOf(request, store)).response,
+  app.get('/v1/responses/:id', { config: { doc: getDoc } }, async (request, reply) => {
+    const { stream, starting_after: after } = request.query as Record<string, unknown>;
+    const run = runs?.get(keyIdOf(request), idOf(request));
+    const isStream = stream === 'true';
+    const begin = isStream ? readBegin(after) : -1;
+    if (run !== undefined) return isStream ? sendFrames(reply, run.frames(begin)) : run.response;
+    const { response, events } = await storedOf(request, store);
+    if (!isStream) return endedOf(response);
+    if (events === undefined) throw noEvents();
+    const later = events.filter(({ sequence_number: number }) => number > begin);
+    return sendFrames(reply, [framesOf(later)]);
+  });
+
+  app.post(
+    '/v1/responses/:id/cancel',
+    { config: { doc: cancelDoc } },
+    async (request): Promise<ResponseObject> => {
+      const run = runs?.get(keyIdOf(request), idOf(request));
+      if (run !== undefined) return run.cancel();
+      const { response } = await storedOf(request, store);
+      if (response.background) return endedOf(response);
+      throw new GatewayError('bad_request', {
+        message: 'Only a response that was created with `background: true` can be cancelled.',
+      });
+    },
   );
 
   app.get(
@@ -89,6 +123,38 @@ export const responses: FastifyPluginAsyncTypebox<ResponsesDeps> = async (app, d
     },
   );
 };
+
+/** A stream that no client ends by leaving. */
+function sendFrames(
+  reply: FastifyReply,
+  frames: AsyncIterable<string> | Iterable<string>,
+): FastifyReply {
+  return reply.headers(streamHeaders).type('text/event-stream').send(Readable.from(frames));
+}
+
+/** The number of the last event that a client has seen; -1 for none. */
+function readBegin(after: unknown): number {
+  if (after === undefined) return -1;
+  if (typeof after === 'string' && /^\d{1,9}$/.test(after)) return Number(after);
+  throw new GatewayError('invalid_value', {
+    param: 'starting_after',
+    message: '`starting_after` must be the number of an event.',
+  });
+}
+
+function noEvents(): GatewayError {
+  return new GatewayError('bad_request', {
+    message:
+      'Only a response that was created with `background: true` and `stream: true` can be streamed again.',
+  });
+}
+
+/** A response that ran when its process ended has failed. */
+function endedOf(response: ResponseObject): ResponseObject {
+  if (response.status !== 'queued' && response.status !== 'in_progress') return response;
+  const message = 'The server was stopped before the response was complete.';
+  return { ...response, status: 'failed', error: { code: 'server_error', message } };
+}
 
 /** Responses belong to a key; without authentication all have the same owner. */
 function keyIdOf({ caller }: FastifyRequest): string {
@@ -184,10 +250,27 @@ const countDoc: RouteDoc = {
 const getDoc: RouteDoc = {
   operationId: 'getResponse',
   tag: 'Completions',
-  summary: 'Get a kept response',
+  summary: 'Get a kept response, or the stream of one that runs or ran in the background',
+  pathParameter,
+  queryParameters: {
+    stream: { description: 'The events of a streamed background response.', values: ['true'] },
+    starting_after: {
+      description: 'The number of the event after which the stream begins.',
+      pattern: '^[0-9]{1,9}$',
+    },
+  },
+  chunk: { name: 'ResponseStreamEvent', schema: ResponseStreamEvent },
+  reply: { name: 'Response', schema: ResponseObject },
+  errors: ['response_not_found', 'bad_request', 'invalid_value'],
+};
+
+const cancelDoc: RouteDoc = {
+  operationId: 'cancelResponse',
+  tag: 'Completions',
+  summary: 'Cancel a response that runs in the background',
   pathParameter,
   reply: { name: 'Response', schema: ResponseObject },
-  errors: ['response_not_found'],
+  errors: ['response_not_found', 'bad_request'],
 };
 
 const itemsDoc: RouteDoc = {

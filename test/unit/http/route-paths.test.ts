@@ -13,6 +13,7 @@ function paths(): RoutePaths {
   }
   known.add('/v1/chat/completions/input_tokens', ['POST']);
   known.add('/v1/rerank', ['POST']);
+  known.add('/v1/responses/:id/cancel', ['POST']);
   known.add('/tokenize', ['POST']);
   known.add('*', ['OPTIONS']);
   return known;
@@ -27,6 +28,7 @@ describe('a path that means a route', () => {
     ['/models', '/v1/models'],
     ['/models/a/b', '/v1/models/a/b'],
     ['/models/a%2Fb', '/v1/models/a%2Fb'],
+    ['/responses/resp_1/cancel', '/v1/responses/resp_1/cancel'],
     ['/v1/v1/chat/completions', '/v1/chat/completions'],
     ['/v1/v1/models/a', '/v1/models/a'],
     ['//v1/chat/completions', '/v1/chat/completions'],
@@ -97,9 +99,6 @@ describe('the nearest route', () => {
     ['POST', '/api/chat', 'POST /v1/chat/completions'],
     ['POST', '/api/generate', 'POST /v1/completions'],
     ['GET', '/api/tags', 'GET /v1/models'],
-    ['POST', '/v1/responses', 'POST /v1/chat/completions'],
-    ['POST', '/openai/v1/responses', 'POST /v1/chat/completions'],
-    ['POST', '/v1/messages/', 'POST /v1/chat/completions'],
     ['GET', '/healthz', 'GET /health'],
     ['PUT', '/healhtz', 'GET /health'],
     ['GET', '/metric', 'GET /metrics'],

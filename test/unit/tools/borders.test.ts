@@ -54,7 +54,7 @@ describe('the borders between rooms', () => {
     for (const rule of [
       'upward-from-core: src/core/errors.ts',
       'folder-cycle: src/core',
-      'upward-in-api-from-chat-text-vectors-info: src/api/chat/chat-completions.ts',
+      'upward-in-api-from-chat: src/api/chat/chat-completions.ts',
       'inside-engine: src/api/info/models.ts',
       'private-engine: src/model/fit.ts',
       'http-knows-api: src/http/cors.ts',

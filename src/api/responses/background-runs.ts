@@ -1,0 +1,158 @@
+/** Responses that are generated without a connection that waits for them. */
+import { GatewayError } from '../../core/errors.ts';
+import { Gate } from '../generation/choice.ts';
+import {
+  type CompletionContext,
+  type CompletionJob,
+  runCompletion,
+} from '../generation/completion.ts';
+import { pingFrame, pingIntervalMs } from '../generation/sse.ts';
+import type { ResponseObject, ResponseStreamEvent } from './response-object.ts';
+import { framesOf, type ResponseDraft, ResponseEvents } from './response-reply.ts';
+import type { InputItem } from './response-shapes.ts';
+import type { ResponseStore } from './response-store.ts';
+
+/** The abort reason of a response that its client cancels. */
+class Cancelled extends Error {}
+
+/** What a run is made of. */
+export interface RunOptions {
+  readonly keyId: string;
+  readonly draft: ResponseDraft;
+  readonly input: readonly InputItem[];
+  /** Its events are kept, for clients that come back. */
+  readonly keepsEvents: boolean;
+  readonly job: CompletionJob;
+  readonly context: CompletionContext;
+}
+
+/** One response on its way. */
+export class BackgroundRun {
+  readonly keyId: string;
+  readonly #options: RunOptions;
+  readonly #store: ResponseStore;
+  readonly #events: ResponseStreamEvent[] = [];
+  #response: ResponseObject;
+  #hasEnded = false;
+  /** Opens when there are more events, or no more will come. */
+  #change = new Gate();
+  readonly ended: Promise<void>;
+
+  constructor(options: RunOptions, store: ResponseStore) {
+    this.keyId = options.keyId;
+    this.#options = options;
+    this.#store = store;
+    this.#response = { ...options.draft.snapshot(), status: 'queued' };
+    this.ended = this.#run();
+  }
+
+  get response(): ResponseObject {
+    return this.#response;
+  }
+
+  /** @returns the response, cancelled unless it had ended */
+  async cancel(): Promise<ResponseObject> {
+    this.#options.context.controller.abort(new Cancelled());
+    await this.ended;
+    return this.#response;
+  }
+
+  /** The frames of the events behind number `after`, then those that come, and pings while none does. */
+  async *frames(after: number): AsyncGenerator<string, void, undefined> {
+    for (let next = after + 1; ; ) {
+      const events = this.#events.slice(next);
+      next += events.length;
+      if (events.length > 0) yield framesOf(events);
+      else if (this.#hasEnded) return;
+      else if (!(await settlesWithin(this.#change.opened, pingIntervalMs))) yield pingFrame;
+    }
+  }
+
+  /** Never throws. */
+  async #run(): Promise<void> {
+    const { draft, job, context } = this.#options;
+    const events = new ResponseEvents(draft);
+    try {
+      await this.#save();
+      this.#add(events.opening());
+      const totals = await runCompletion(job, context, (_choice, event) => {
+        this.#add(events.of(event));
+        this.#response = draft.snapshot();
+        return undefined;
+      });
+      this.#response = draft.ended(totals.usage);
+      this.#add(events.end(totals));
+    } catch (error) {
+      if (error instanceof Cancelled) this.#response = draft.cancelled();
+      else {
+        const failure =
+          error instanceof GatewayError
+            ? error
+            : new GatewayError('internal_error', { cause: error });
+        context.trace.failure ??= failure.code;
+        context.log.error({ code: failure.code, err: failure.cause ?? failure }, 'response failed');
+        this.#response = draft.failed(failure);
+        this.#add(events.failure(failure));
+      }
+    }
+    try {
+      await this.#save();
+    } catch (error) {
+      context.log.error({ err: error }, 'response not kept');
+    }
+    this.#hasEnded = true;
+    this.#change.open();
+  }
+
+  async #save(): Promise<void> {
+    const { keyId, input, keepsEvents } = this.#options;
+    await this.#store.put(keyId, {
+      response: this.#response,
+      input,
+      ...(keepsEvents && { events: this.#events }),
+    });
+  }
+
+  #add(events: readonly ResponseStreamEvent[]): void {
+    if (events.length === 0) return;
+    this.#events.push(...events);
+    this.#change.open();
+    this.#change = new Gate();
+  }
+}
+
+/** The running responses, by id. */
+export class BackgroundRuns {
+  readonly #runs = new Map<string, BackgroundRun>();
+  readonly #store: ResponseStore;
+
+  constructor(store: ResponseStore) {
+    this.#store = store;
+  }
+
+  start(options: RunOptions): BackgroundRun {
+    const run = new BackgroundRun(options, this.#store);
+    const { id } = run.response;
+    this.#runs.set(id, run);
+    void run.ended.then(() => this.#runs.delete(id));
+    return run;
+  }
+
+  /** Undefined for a response that does not run, or is another key's. */
+  get(keyId: string, id: string): BackgroundRun | undefined {
+    const run = this.#runs.get(id);
+    return run?.keyId === keyId ? run : undefined;
+  }
+}
+
+async function settlesWithin(promise: Promise<void>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const elapsed = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms);
+  });
+  try {
+    return await Promise.race([promise.then(() => true), elapsed]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
