@@ -68,7 +68,8 @@ const MessageToolChoice = Type.Object({
 const Thinking = Type.Object({
   type: Type.String(documented({ enum: ['enabled', 'disabled', 'adaptive', 'between_tools'] })),
   budget_tokens: optional(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 })),
-  display: optional(Type.String(documented({ enum: ['summarized', 'omitted', null] }))),
+  /** `omitted`, or any other word for the whole text. */
+  display: optional(Type.String()),
 });
 
 const OutputFormat = Type.Object({

@@ -9,21 +9,11 @@ import { tokenLimitFields } from '../fields/token-limit.ts';
 
 /** An item of a conversation. `response-input.ts` checks which fields a type needs. */
 const InputItem = Type.Object({
-  type: optional(
-    Type.String(
-      documented({
-        enum: [
-          ...['message', 'reasoning', 'function_call', 'function_call_output'],
-          ...['custom_tool_call', 'custom_tool_call_output', 'item_reference', null],
-        ],
-      }),
-    ),
-  ),
+  /** `message` by default; items of other servers' tools are skipped. */
+  type: optional(Type.String()),
   id: optional(Type.String()),
   /** Of a message. */
-  role: optional(
-    Type.String(documented({ enum: ['user', 'assistant', 'system', 'developer', null] })),
-  ),
+  role: optional(Type.String()),
   /** A text, or parts. */
   content: Type.Optional(Type.Unknown()),
   /** Of calls and their outputs. */
@@ -40,7 +30,8 @@ const InputItem = Type.Object({
 export type InputItem = Static<typeof InputItem>;
 
 const ResponseTool = Type.Object({
-  type: Type.String(documented({ enum: ['function', 'custom', 'namespace'] })),
+  /** `function`, `custom` or `namespace`; tools of other servers are left out. */
+  type: Type.String(),
   name: optional(Type.String({ pattern: '^[a-zA-Z0-9_.:/@-]{1,128}$' })),
   description: optional(Type.String()),
   /** Of a function. */
@@ -49,8 +40,10 @@ const ResponseTool = Type.Object({
   /** Of a custom tool: what its text follows. */
   format: optional(
     Type.Object({
-      type: Type.String(documented({ enum: ['text', 'grammar'] })),
-      syntax: optional(Type.String(documented({ enum: ['lark', 'regex'] }))),
+      /** `text` or `grammar`. */
+      type: Type.String(),
+      /** Of a grammar: `lark` or `regex`. */
+      syntax: optional(Type.String()),
       definition: optional(Type.String()),
     }),
   ),
@@ -99,11 +92,12 @@ const promptFields = {
       ),
     }),
   ),
-  truncation: optional(
-    Type.String({
+  truncation: Type.Optional(
+    Type.Unsafe<'auto' | 'disabled' | null>({
+      type: ['string', 'null'],
+      enum: ['auto', 'disabled', null],
       description:
-        '`auto`: the oldest items are left out where the conversation does not fit the context.',
-      ...documented({ enum: ['auto', 'disabled', null] }),
+        '`auto`: the oldest turns are left out where the conversation does not fit the context.',
     }),
   ),
   chat_template_kwargs: optional(Type.Object({})),

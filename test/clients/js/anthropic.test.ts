@@ -93,7 +93,7 @@ describe.each(servedModels)('on $name', (served) => {
       // A model that was not trained on calls needs to be asked, and would never end.
       ...(!served.isTrained && { tool_choice: forced, max_iterations: 2 }),
     });
-    const last = await runner.done();
+    const last = await runner.runUntilDone();
     expect(seen.length).toBeGreaterThan(0);
     if (!served.isTrained) return;
     expect(seen).toEqual(['Paris']);
@@ -130,19 +130,13 @@ describe.each(servedModels)('on $name', (served) => {
   });
 
   test('a reply has the types of zod', async () => {
-    const Order = z.object({
-      kind: z.enum(['new', 'paid']),
-      count: z.int(),
-      note: z.string().nullable(),
-      tags: z.array(z.enum(['a', 'b'])),
-    });
+    // Its helper leaves out lengths, without which a small model would not end.
+    const Order = z.object({ kind: z.enum(['new', 'paid']), large: z.boolean() });
     const reply = await client.messages.parse({
       ...greedy,
-      max_tokens: 500,
       messages: ask('Write an order.'),
       output_config: { format: zodOutputFormat(Order) },
     });
-    if (reply.stop_reason === 'max_tokens') return;
     expect(Order.parse(reply.parsed_output)).toBeTruthy();
   });
 

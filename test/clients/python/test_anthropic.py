@@ -1,5 +1,7 @@
 """Anthropic's client: messages, streams, its runner of tools, structured replies, errors."""
 
+from typing import Literal
+
 import anthropic
 import pytest
 from anthropic import Anthropic, beta_tool
@@ -8,7 +10,8 @@ from pydantic import BaseModel
 
 QUESTION = [{"role": "user", "content": "Who are you?"}]
 WEATHER = [{"role": "user", "content": "What is the weather in Paris?"}]
-GREEDY = {"model": MODEL, "temperature": 0, "max_tokens": 200}
+GREEDY = {"model": MODEL, "max_tokens": 200, "extra_body": {"temperature": 0}}
+"""The newest models of Anthropic take no temperature, and neither does its client."""
 
 
 @pytest.fixture
@@ -29,6 +32,8 @@ def test_a_message_is_the_same_whole_and_as_a_stream(client: Anthropic) -> None:
 
 
 def test_a_tool_is_called_and_its_result_is_answered(client: Anthropic, server: Server) -> None:
+    if not server.is_trained:
+        pytest.skip("a model that was not trained on calls does not end")
     seen = []
 
     @beta_tool
@@ -37,26 +42,20 @@ def test_a_tool_is_called_and_its_result_is_answered(client: Anthropic, server: 
         seen.append(city)
         return '{"condition": "sunny", "temperature": 21}'
 
-    forced = {"tool_choice": {"type": "tool", "name": "get_weather"}, "max_iterations": 2}
-    runner = client.beta.messages.tool_runner(
-        messages=WEATHER, tools=[get_weather], **({} if server.is_trained else forced), **GREEDY
-    )
+    runner = client.beta.messages.tool_runner(messages=WEATHER, tools=[get_weather], **GREEDY)
     last = runner.until_done()
-    assert seen
-    if server.is_trained:
-        assert seen == ["Paris"]
-        assert "sunny" in last.content[0].text
+    assert seen == ["Paris"]
+    assert "sunny" in last.content[0].text
 
 
-class City(BaseModel):
-    country: str
+class Order(BaseModel):
+    kind: Literal["new", "paid"]
     large: bool
 
 
 def test_a_reply_has_the_types_of_pydantic(client: Anthropic) -> None:
-    reply = client.messages.parse(messages=QUESTION, output_format=City, **GREEDY)
-    if reply.stop_reason != "max_tokens":
-        assert isinstance(reply.parsed_output, City)
+    reply = client.messages.parse(messages=QUESTION, output_format=Order, **GREEDY)
+    assert isinstance(reply.parsed_output, Order)
 
 
 def test_tokens_are_counted(client: Anthropic) -> None:

@@ -2,11 +2,10 @@
 
 from typing import Annotated
 
+import pytest
 from conftest import MODEL, Server, warm
 from openai import OpenAI, pydantic_function_tool
 from pydantic import BaseModel, Field
-
-import pytest
 
 GREEDY = {"model": MODEL, "temperature": 0, "max_output_tokens": 200}
 WEATHER = {"role": "user", "content": "What is the weather in Paris?"}
@@ -36,9 +35,10 @@ def test_a_response_is_the_same_whole_and_as_a_stream(client: OpenAI) -> None:
     warm(lambda: client.responses.create(input="Who are you?", **GREEDY))
     whole = client.responses.create(input="Who are you?", **GREEDY)
     with client.responses.stream(input="Who are you?", **GREEDY) as stream:
-        numbers = [event.sequence_number for event in stream]
-        final = stream.get_final_response()
-    assert numbers == list(range(len(numbers)))
+        events = list(stream)
+    # The helper takes no response that the length ended.
+    final = events[-1].response
+    assert [event.sequence_number for event in events] == list(range(len(events)))
     assert final.output_text == whole.output_text
     assert final.usage == whole.usage
 
