@@ -115,6 +115,16 @@ describe('a kept response', () => {
   });
 });
 
+test.each(['null', '5', '[]', '"text"', '{"previous_response_id":5}'])(
+  'the body %s is refused, not looked up',
+  async (payload) => {
+    const { app } = await startKeeping();
+    const headers = { 'content-type': 'application/json', ...bearer(secrets.alice) };
+    const reply = await app.inject({ method: 'POST', url, payload, headers });
+    expect(reply.statusCode).toBe(400);
+  },
+);
+
 test('a response is not kept where the request or the server says so', async () => {
   const { post, ask } = await startKeeping();
   const reply = (await post({ input: 'Hi', store: false })).json();
@@ -201,6 +211,16 @@ describe('a background response', () => {
     engine.script.beforeEvent = () => undefined;
     const plain = (await post({ input: 'Hi' })).json();
     expect((await cancel(plain.id)).statusCode).toBe(400);
+  });
+
+  test('that is deleted while it runs stays deleted', async () => {
+    const { post, ask, engine } = await startKeeping();
+    engine.script.beforeEvent = (index) => (index === 1 ? new Promise(() => {}) : undefined);
+    const { id } = (await post({ input: 'Hi', background: true })).json();
+    await engine.until(({ eventCount }) => eventCount === 1);
+    expect((await ask('DELETE', id)).json()).toMatchObject({ id, deleted: true });
+    expect(engine.endings).toEqual(['cancelled']);
+    expect((await ask('GET', id)).statusCode).toBe(404);
   });
 
   test('that fails says so, and so does one whose process ended', async () => {

@@ -2,11 +2,11 @@
 import { randomUUID } from 'node:crypto';
 import { type Static, Type } from 'typebox';
 import { GatewayError } from '../../core/errors.ts';
+import { itemsOf } from './response-input.ts';
 import type { InputItem, ResponseRequest } from './response-shapes.ts';
 
 export function keptItems({ input }: Pick<ResponseRequest, 'input'>): readonly InputItem[] {
-  const items = typeof input === 'string' ? [{ role: 'user', content: input }] : (input ?? []);
-  return items.map((item: InputItem) => {
+  return itemsOf(input).map((item) => {
     const type = item.type ?? 'message';
     const isText = type === 'message' && typeof item.content === 'string';
     const textType = item.role === 'assistant' ? 'output_text' : 'input_text';

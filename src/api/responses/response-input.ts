@@ -26,7 +26,7 @@ export function readInput(
   earlier: readonly InputItem[],
   problems: RequestProblems,
 ): ChatMessage[] {
-  const items = typeof input === 'string' ? [{ role: 'user', content: input }] : (input ?? []);
+  const items = itemsOf(input);
   const turns = new Turns();
   for (const item of earlier)
     problems.attempt(undefined, () => turns.add(item, 'previous_response_id'));
@@ -39,6 +39,11 @@ export function readInput(
   const system: ChatMessage[] =
     instructions == null || instructions === '' ? [] : [{ role: 'system', content: instructions }];
   return [...system, ...history.inCallOrder(read)];
+}
+
+/** The items of an input; a text is a message of the user. */
+export function itemsOf(input: ResponseRequest['input']): readonly InputItem[] {
+  return typeof input === 'string' ? [{ role: 'user', content: input }] : (input ?? []);
 }
 
 /** What the assistant does before anybody else speaks. */

@@ -118,6 +118,8 @@ export const responses: FastifyPluginAsyncTypebox<ResponsesDeps> = async (app, d
     { config: { doc: deleteDoc } },
     async (request): Promise<DeletedResponse> => {
       const id = idOf(request);
+      // Its end would be kept again.
+      await runs?.get(keyIdOf(request), id)?.cancel();
       if (!(await store?.delete(keyIdOf(request), id))) throw notFound(id);
       return { id, object: 'response', deleted: true };
     },
@@ -187,11 +189,12 @@ function notFound(id: string): GatewayError {
  * @throws {GatewayError} `previous_response_not_found`, also for another key's response
  */
 async function earlierItems(
-  { previous_response_id: id }: ResponseRequest,
+  body: ResponseRequest | null,
   store: ResponseStore,
   keyId: string,
 ): Promise<readonly InputItem[]> {
-  // A value of another type is refused with the body.
+  // What is no object, or has a value of another type, is refused with the body.
+  const id = body?.previous_response_id;
   if (typeof id !== 'string' || id === '') return [];
   const items = await store.conversation(keyId, id);
   if (items !== undefined) return items;
