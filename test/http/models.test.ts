@@ -9,6 +9,11 @@ const served = {
   object: 'model',
   created: card.created,
   owned_by: 'llama-gguf-inference',
+  type: 'model',
+  display_name: card.id,
+  created_at: new Date(card.created * 1000).toISOString(),
+  max_input_tokens: 2048,
+  max_tokens: 2048,
   root: card.id,
   parent: null,
   max_model_len: 2048,
@@ -47,7 +52,10 @@ describe('the list of models', () => {
       const reply = await app.inject(url);
       expect(reply.statusCode).toBe(200);
       expect(Schema.Check(ModelList, reply.json())).toBe(true);
-      expect(reply.json()).toEqual({ object: 'list', data: [served] });
+      expect(reply.json()).toEqual({
+        ...{ object: 'list', data: [served] },
+        ...{ has_more: false, first_id: card.id, last_id: card.id },
+      });
       expect(reply.body).not.toContain(card.path);
     },
   );

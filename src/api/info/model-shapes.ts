@@ -14,12 +14,18 @@ export const Capabilities = Type.Object({
 });
 export type Capabilities = Static<typeof Capabilities>;
 
-/** OpenAI's model object, and further fields from the GGUF file. */
+/** OpenAI's model object and Anthropic's in one, and further fields from the GGUF file. */
 export const Model = Type.Object({
   id: Type.String(),
   object: Type.Literal('model'),
   created: Type.Integer(),
   owned_by: Type.String(),
+  /** From here on Anthropic's names. */
+  type: Type.Literal('model'),
+  display_name: Type.String(),
+  created_at: Type.String(),
+  max_input_tokens: Type.Integer(),
+  max_tokens: Type.Integer(),
   /** The names of vLLM: the model itself, and none that it is an adapter of. */
   root: Type.String(),
   parent: Type.Null(),
@@ -50,8 +56,19 @@ export type Model = Static<typeof Model>;
 export const ModelList = Type.Object({
   object: Type.Literal('list'),
   data: Type.Array(Model),
+  /** Of Anthropic's pages, of which there is one. */
+  has_more: Type.Literal(false),
+  first_id: Type.Union([Type.String(), Type.Null()]),
+  last_id: Type.Union([Type.String(), Type.Null()]),
 });
 export type ModelList = Static<typeof ModelList>;
+
+/** @param model - undefined for a key that may not use it */
+export function toModelList(model: ServedModel | undefined): ModelList {
+  const id = model?.card.id ?? null;
+  const data = model === undefined ? [] : [toModel(model)];
+  return { object: 'list', data, has_more: false, first_id: id, last_id: id };
+}
 
 export function toModel({ card, engine }: ServedModel): Model {
   const { contextLength, embedding, vocabularySize } = engine.info;
@@ -61,6 +78,11 @@ export function toModel({ card, engine }: ServedModel): Model {
     object: 'model',
     created: card.created,
     owned_by: 'llama-gguf-inference',
+    type: 'model',
+    display_name: card.id,
+    created_at: new Date(card.created * 1000).toISOString(),
+    max_input_tokens: contextLength,
+    max_tokens: contextLength,
     root: card.id,
     parent: null,
     max_model_len: contextLength,

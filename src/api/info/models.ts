@@ -5,7 +5,7 @@ import { GatewayError } from '../../core/errors.ts';
 import { modelErrors, type RouteDoc } from '../../core/route-doc.ts';
 import type { ModelRegistry, ServedModel } from '../../model/registry.ts';
 import { modelNotFound } from '../fields/served-model.ts';
-import { Model, ModelList, toModel } from './model-shapes.ts';
+import { Model, ModelList, toModel, toModelList } from './model-shapes.ts';
 
 /**
  * `GET /v1/models` and `GET /v1/models/{id}`; both answer 503 until the model is ready, for clients that poll. A key
@@ -18,7 +18,7 @@ export const models: FastifyPluginAsyncTypebox<{ readonly models: ModelRegistry 
   const listConfig = { access: 'key', doc: listDoc } as const;
   app.get('/v1/models', { config: listConfig }, async (request): Promise<ModelList> => {
     const model = models.require();
-    return { object: 'list', data: isVisible(model, request) ? [toModel(model)] : [] };
+    return toModelList(isVisible(model, request) ? model : undefined);
   });
 
   // A wildcard, because an id may contain slashes, written out or percent-encoded.
