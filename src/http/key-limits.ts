@@ -12,6 +12,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Counts the tokens of the request against its key; undefined where nothing is limited. */
     meter: TokenMeter | undefined;
+    /** Settles when the request's work is done, where that goes on behind its reply. */
+    outlived: Promise<void> | undefined;
   }
 }
 
@@ -26,6 +28,7 @@ export interface KeyLimitsOptions {
  */
 export const keyLimits = fp<KeyLimitsOptions>(async (app, { store }) => {
   app.decorateRequest('meter');
+  app.decorateRequest('outlived');
   if (store === undefined) return;
   app.addHook('onRequest', async (request, reply) => {
     const { caller } = request;
@@ -37,7 +40,10 @@ export const keyLimits = fp<KeyLimitsOptions>(async (app, { store }) => {
     const requests = new KeyRequestMeter(store, caller, id);
     await requests.count((left) => show(reply, 'requests', left));
     // Another limit of the key may still refuse the request, or a server that is too busy.
-    whenOver(reply, () => requests.end({ refused: [429, 503].includes(reply.raw.statusCode) }));
+    whenOver(reply, () => {
+      const refused = [429, 503].includes(reply.raw.statusCode);
+      void Promise.resolve(request.outlived).then(() => requests.end({ refused }));
+    });
     await requests.holdPlace();
   });
 });

@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { MemoryStore } from '../../src/access/limits/memory-store.ts';
 import { ResponseStore } from '../../src/api/responses/response-store.ts';
 import { GatewayError } from '../../src/core/errors.ts';
 import { gate } from '../support/fake-engine.ts';
@@ -12,19 +13,24 @@ import { bearer, secrets, withKeys } from '../support/test-keys.ts';
 
 const url = '/v1/responses';
 
-async function startKeeping({ folder = mkdtempSync(join(tmpdir(), 'responses-')) } = {}) {
+async function startKeeping({
+  folder = mkdtempSync(join(tmpdir(), 'responses-')),
+  ofAlice = '',
+} = {}) {
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   const limits = { maxBytes: 1_000_000, maxAgeMs: 86_400_000 };
+  const store = await ResponseStore.open(folder, limits);
   const gateway = startGateway({
-    authentication: await withKeys(`alice:${secrets.alice}\nbob:${secrets.bob}`),
-    responseStore: await ResponseStore.open(folder, limits),
+    authentication: await withKeys(`alice:${secrets.alice}${ofAlice}\nbob:${secrets.bob}`),
+    limitStore: new MemoryStore(),
+    responseStore: store,
   });
   const { app } = gateway;
   const post = (fields: object, headers = bearer(secrets.alice)) =>
     app.inject({ method: 'POST', url, payload: { model: card.id, ...fields }, headers });
   const ask = (method: 'GET' | 'DELETE', path: string, headers = bearer(secrets.alice)) =>
     app.inject({ method, url: `${url}/${path}`, headers });
-  return { ...gateway, folder, post, ask };
+  return { ...gateway, folder, store, post, ask };
 }
 
 describe('a kept response', () => {
@@ -104,6 +110,63 @@ describe('a kept response', () => {
     for (const query of ['limit=0', 'limit=x', 'order=up']) {
       expect((await ask('GET', `${id}/input_items?${query}`)).statusCode).toBe(400);
     }
+  });
+
+  test('has items that later requests name by their ids', async () => {
+    const { post, ask, engine } = await startKeeping();
+    const one = (await post({ input: 'one' })).json();
+    const [asked] = (await ask('GET', `${one.id}/input_items`)).json().data;
+    const reference = (id: string) => ({ type: 'item_reference', id });
+    const input = [reference(asked.id), { id: one.output[0].id }, { role: 'user', content: 'two' }];
+    const two = (await post({ input })).json();
+    // What is kept are the items, so that the conversation goes on without those responses.
+    await ask('DELETE', one.id);
+    await post({ input: 'three', previous_response_id: two.id });
+    expect(engine.preparedChats.slice(1)).toEqual([
+      [
+        { role: 'user', content: 'one' },
+        { role: 'assistant', content: 'Hello world' },
+        { role: 'user', content: 'two' },
+      ],
+      [
+        { role: 'user', content: 'one' },
+        { role: 'assistant', content: 'Hello world' },
+        { role: 'user', content: 'two' },
+        { role: 'assistant', content: 'Hello world' },
+        { role: 'user', content: 'three' },
+      ],
+    ]);
+    const other = await post({ input: [reference(two.output[0].id)] }, bearer(secrets.bob));
+    expect(other.statusCode).toBe(400);
+    expect(other.json().error).toMatchObject({
+      param: 'input[0]',
+      message: expect.stringContaining('this server does not have'),
+    });
+  });
+
+  test('goes on with the tools that were added to it', async () => {
+    const { post, engine } = await startKeeping();
+    const tool = { type: 'function', name: 'look_up', parameters: { type: 'object' } };
+    const added = { type: 'additional_tools', role: 'developer', tools: [tool] };
+    const { id } = (await post({ input: [{ role: 'user', content: 'Hi' }, added] })).json();
+    await post({ input: 'Go on', previous_response_id: id, tools: [{ ...tool, name: 'own' }] });
+    expect(engine.chatOptions.map((options) => options?.tools?.map(({ name }) => name))).toEqual([
+      ['look_up'],
+      ['own', 'look_up'],
+    ]);
+  });
+
+  test('is answered where the disk is full, and says that it is not kept', async () => {
+    const { post, ask, store } = await startKeeping();
+    const put = vi.spyOn(store, 'put').mockRejectedValue(new Error('ENOSPC'));
+    const whole = (await post({ input: 'Hi' })).json();
+    expect(whole).toMatchObject({ status: 'completed', store: false });
+    const events = parseNamedSse((await post({ input: 'Hi', stream: true })).body);
+    expect(events.at(-1)?.json.response).toMatchObject({ status: 'completed', store: false });
+    // Nobody could get the response of a request in the background.
+    expect((await post({ input: 'Hi', background: true })).statusCode).toBe(500);
+    put.mockRestore();
+    expect((await ask('GET', whole.id)).statusCode).toBe(404);
   });
 
   test('can be deleted', async () => {
@@ -213,6 +276,29 @@ describe('a background response', () => {
     expect((await cancel(plain.id)).statusCode).toBe(400);
   });
 
+  test('takes one of the concurrent requests of its key until it has ended', async () => {
+    const { post, engine } = await startKeeping({ ofAlice: ' concurrent_requests=1' });
+    const held = gate();
+    engine.script.beforeEvent = (index) => (index === 1 ? held.opened : undefined);
+    expect((await post({ input: 'Hi', background: true })).statusCode).toBe(200);
+    expect((await post({ input: 'Hi' })).statusCode).toBe(429);
+    held.open();
+    await vi.waitFor(async () => expect((await post({ input: 'Hi' })).statusCode).toBe(200));
+  });
+
+  test('is kept before the server closes', async () => {
+    const { app, folder, post, engine } = await startKeeping();
+    const held = gate();
+    engine.script.beforeEvent = (index) => (index === 1 ? held.opened : undefined);
+    const { id } = (await post({ input: 'Hi', background: true })).json();
+    await engine.until(({ eventCount }) => eventCount === 1);
+    const closed = app.close();
+    held.open();
+    await closed;
+    const { ask } = await startKeeping({ folder });
+    expect((await ask('GET', id)).json().status).toBe('completed');
+  });
+
   test('that is deleted while it runs stays deleted', async () => {
     const { post, ask, engine } = await startKeeping();
     engine.script.beforeEvent = (index) => (index === 1 ? new Promise(() => {}) : undefined);
@@ -234,7 +320,8 @@ describe('a background response', () => {
       });
     });
     delete engine.script.failure;
-    engine.script.beforeEvent = () => new Promise(() => {});
+    const held = gate();
+    engine.script.beforeEvent = () => held.opened;
     const cut = (await post({ input: 'Hi', background: true })).json();
     await engine.until(({ requests }) => requests.length === 2);
     const next = await startKeeping({ folder });
@@ -242,6 +329,7 @@ describe('a background response', () => {
       status: 'failed',
       error: { message: 'The server was stopped before the response was complete.' },
     });
+    held.open();
   });
 
   test('is refused where nothing keeps it', async () => {

@@ -501,6 +501,13 @@ describe('a refusal', () => {
     [{ input: [{ type: 'function_call', call_id: 'c' }] }, 'input[0].name', /required/],
     [{ tools: [{ type: 'function' }] }, 'tools[0].name', /required/],
     [{ tools: [{ type: 'namespace', name: 'a' }] }, 'tools[0].tools', /required/],
+    [{ tools: [{ type: 'namespace', name: 'a', tools: [5] }] }, 'tools[0].tools[0]', /an object/],
+    [
+      { input: [{ type: 'additional_tools', tools: [{ type: 'function', name: 'a b' }] }] },
+      'input[0].tools[0].name',
+      /pattern/,
+    ],
+    [{ input: [{ type: 'additional_tools' }] }, 'input[0].tools', /must be array/],
     [
       {
         tools: [

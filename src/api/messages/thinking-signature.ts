@@ -3,17 +3,15 @@
  * for no text, it holds the thinking, so that the next turn of the conversation still has it.
  */
 import { createHash } from 'node:crypto';
-
-const sealedMark = 'sealed.';
+import { sealText, unsealText } from '../generation/sealed-text.ts';
 
 /** @param isOmitted - the block has no text of its own */
 export function signatureOf(thinking: string, isOmitted: boolean): string {
-  if (isOmitted) return sealedMark + Buffer.from(thinking).toString('base64url');
+  if (isOmitted) return sealText(thinking);
   return createHash('sha256').update(thinking).digest('base64url');
 }
 
 /** The thinking that a signature holds; undefined where it holds none. */
 export function thinkingIn(signature: string | null | undefined): string | undefined {
-  if (signature == null || !signature.startsWith(sealedMark)) return undefined;
-  return Buffer.from(signature.slice(sealedMark.length), 'base64url').toString();
+  return signature == null ? undefined : unsealText(signature);
 }

@@ -12,6 +12,9 @@ import { framesOf, type ResponseDraft, ResponseEvents } from './response-reply.t
 import type { InputItem } from './response-shapes.ts';
 import type { ResponseStore } from './response-store.ts';
 
+/** An engine that has failed may never end a response. */
+const finishMs = 5000;
+
 /** The abort reason of a response that its client cancels. */
 class Cancelled extends Error {}
 
@@ -36,14 +39,26 @@ export class BackgroundRun {
   #hasEnded = false;
   /** Opens when there are more events, or no more will come. */
   #change = new Gate();
+  /** Never rejects. */
   readonly ended: Promise<void>;
 
-  constructor(options: RunOptions, store: ResponseStore) {
+  private constructor(options: RunOptions, store: ResponseStore, queued: ResponseObject) {
     this.keyId = options.keyId;
     this.#options = options;
     this.#store = store;
-    this.#response = { ...options.draft.snapshot(), status: 'queued' };
+    this.#response = queued;
     this.ended = this.#run();
+  }
+
+  /**
+   * Begins a run when its response is kept as `queued`, so that a client that knows its id always finds it.
+   * @throws when it cannot be kept
+   */
+  static async begin(options: RunOptions, store: ResponseStore): Promise<BackgroundRun> {
+    const { keyId, draft, input } = options;
+    const queued: ResponseObject = { ...draft.snapshot(), status: 'queued' };
+    await store.put(keyId, { response: queued, input });
+    return new BackgroundRun(options, store, queued);
   }
 
   get response(): ResponseObject {
@@ -68,12 +83,10 @@ export class BackgroundRun {
     }
   }
 
-  /** Never throws. */
   async #run(): Promise<void> {
     const { draft, job, context } = this.#options;
     const events = new ResponseEvents(draft);
     try {
-      await this.#save();
       this.#add(events.opening());
       const totals = await runCompletion(job, context, (_choice, event) => {
         this.#add(events.of(event));
@@ -130,12 +143,19 @@ export class BackgroundRuns {
     this.#store = store;
   }
 
-  start(options: RunOptions): BackgroundRun {
-    const run = new BackgroundRun(options, this.#store);
+  /** @throws when the response cannot be kept */
+  async start(options: RunOptions): Promise<BackgroundRun> {
+    const run = await BackgroundRun.begin(options, this.#store);
     const { id } = run.response;
     this.#runs.set(id, run);
     void run.ended.then(() => this.#runs.delete(id));
     return run;
+  }
+
+  /** Waits until the responses that the drain has ended are kept. */
+  async finish(): Promise<void> {
+    const ends = [...this.#runs.values()].map(({ ended }) => ended);
+    await settlesWithin(Promise.all(ends), finishMs);
   }
 
   /** Undefined for a response that does not run, or is another key's. */
@@ -145,7 +165,7 @@ export class BackgroundRuns {
   }
 }
 
-async function settlesWithin(promise: Promise<void>, ms: number): Promise<boolean> {
+async function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const elapsed = new Promise<boolean>((resolve) => {
     timer = setTimeout(() => resolve(false), ms);

@@ -1,19 +1,24 @@
 /** The items of a request as they are kept: each with an id, and messages in their long form. */
-import { randomUUID } from 'node:crypto';
 import { type Static, Type } from 'typebox';
 import { GatewayError } from '../../core/errors.ts';
-import { itemsOf } from './response-input.ts';
+import { itemsOf, type KeptContext } from './kept-context.ts';
+import { inputItemId } from './response-ids.ts';
 import type { InputItem, ResponseRequest } from './response-shapes.ts';
 
-export function keptItems({ input }: Pick<ResponseRequest, 'input'>): readonly InputItem[] {
-  return itemsOf(input).map((item) => {
+/** @param responseId - of the response that answers them */
+export function keptItems(
+  { input }: Pick<ResponseRequest, 'input'>,
+  { referenced }: KeptContext,
+  responseId: string,
+): readonly InputItem[] {
+  return itemsOf(input, referenced).map((item, index) => {
     const type = item.type ?? 'message';
     const isText = type === 'message' && typeof item.content === 'string';
     const textType = item.role === 'assistant' ? 'output_text' : 'input_text';
     return {
       ...item,
       type,
-      id: item.id ?? `${prefixes[type] ?? 'item'}_${randomUUID().replaceAll('-', '')}`,
+      id: item.id ?? inputItemId(prefixes[type] ?? 'item', responseId, index),
       ...(isText && { content: [{ type: textType, text: item.content }] }),
     };
   });

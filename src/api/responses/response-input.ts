@@ -5,9 +5,10 @@ import { toChatMessage, toText } from '../chat/chat-messages.ts';
 import type { RequestMessage, RequestToolCall } from '../chat/chat-shapes.ts';
 import { missing } from '../fields/request-errors.ts';
 import type { RequestProblems } from '../fields/request-problems.ts';
+import { unsealText } from '../generation/sealed-text.ts';
+import { itemsOf, type KeptContext } from './kept-context.ts';
 import type { InputItem, ResponseRequest } from './response-shapes.ts';
 import { flatName } from './response-tools.ts';
-import { unsealReasoning } from './sealed-reasoning.ts';
 
 /** A message of a chat, and where it stands in the body. */
 interface PlacedMessage {
@@ -18,17 +19,17 @@ interface PlacedMessage {
 /**
  * The messages of a chat that the items of a conversation are. What the assistant has said, reasoned and called in a row
  * is one message. Items of tools that OpenAI's servers run are skipped.
- * @param earlier - items of the conversation before this request
+ * @param kept - what the request continues
  * @param problems - receives what is wrong with an item, with its path, such as `input[2].content`
  */
 export function readInput(
   { input, instructions }: Pick<ResponseRequest, 'input' | 'instructions'>,
-  earlier: readonly InputItem[],
+  { conversation, referenced }: KeptContext,
   problems: RequestProblems,
 ): ChatMessage[] {
-  const items = itemsOf(input);
+  const items = itemsOf(input, referenced);
   const turns = new Turns();
-  for (const item of earlier)
+  for (const item of conversation)
     problems.attempt(undefined, () => turns.add(item, 'previous_response_id'));
   for (const [index, item] of items.entries()) {
     problems.attempt(undefined, () => turns.add(item, `input[${index}]`));
@@ -39,11 +40,6 @@ export function readInput(
   const system: ChatMessage[] =
     instructions == null || instructions === '' ? [] : [{ role: 'system', content: instructions }];
   return [...system, ...history.inCallOrder(read)];
-}
-
-/** The items of an input; a text is a message of the user. */
-export function itemsOf(input: ResponseRequest['input']): readonly InputItem[] {
-  return typeof input === 'string' ? [{ role: 'user', content: input }] : (input ?? []);
 }
 
 /** What the assistant does before anybody else speaks. */
@@ -79,7 +75,7 @@ class Turns {
       case 'item_reference':
         throw new GatewayError('invalid_value', {
           param: path,
-          message: `\`${path}\` refers to an item that this server does not have; send the item itself.`,
+          message: `\`${path}\` refers to an item that this server does not have; send the item itself (in many clients, \`store: false\` does that).`,
         });
       default:
       // Of a tool that the server does not run, or of a client: nothing that the model could use.
@@ -177,7 +173,7 @@ function reasoningOf({ content, summary, encrypted_content: sealed }: InputItem)
       .join('\n'),
   );
   const text = texts.find((each) => each !== '');
-  return text ?? (sealed == null ? '' : (unsealReasoning(sealed) ?? ''));
+  return text ?? (sealed == null ? '' : (unsealText(sealed) ?? ''));
 }
 
 function callOf(

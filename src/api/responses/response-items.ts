@@ -1,9 +1,10 @@
-import { randomUUID } from 'node:crypto';
 import type { ReplyDelta } from '../../engine/generator.ts';
 import type { TokenLogprob } from '../../engine/logprobs.ts';
 import type { TokenForm } from '../fields/reply-extras.ts';
 import { toChatLogprobs } from '../generation/logprobs.ts';
+import { sealText } from '../generation/sealed-text.ts';
 import { JsonInputReader } from './json-input.ts';
+import { outputItemId } from './response-ids.ts';
 import type {
   CustomCallItem,
   FunctionCallItem,
@@ -14,10 +15,10 @@ import type {
   ReasoningItem,
 } from './response-object.ts';
 import type { CallableTools } from './response-tools.ts';
-import { sealReasoning } from './sealed-reasoning.ts';
 
 /** What the items of a response show. */
 export interface ItemForm {
+  readonly responseId: string;
   readonly callable: CallableTools;
   readonly withLogprobs: boolean;
   readonly tokenForm: TokenForm;
@@ -97,7 +98,7 @@ export class ResponseItems {
       case 'reasoning': {
         const [part] = open.item.content;
         if (part === undefined) return [];
-        if (this.#form.sealsReasoning) open.item.encrypted_content = sealReasoning(part.text);
+        if (this.#form.sealsReasoning) open.item.encrypted_content = sealText(part.text);
         const at = { ...place, content_index: 0 };
         return [
           { type: 'response.reasoning_text.done', ...at, text: part.text },
@@ -155,7 +156,7 @@ export class ResponseItems {
   #startMessage(): ItemEvent[] {
     const closed = this.close();
     const item: MessageItem = {
-      ...{ type: 'message', id: newId('msg'), role: 'assistant', status: 'in_progress' },
+      ...{ type: 'message', id: this.#newId('msg'), role: 'assistant', status: 'in_progress' },
       content: [],
     };
     const open: OpenItem = { kind: 'message', index: this.#push(item), item };
@@ -165,7 +166,7 @@ export class ResponseItems {
   #startReasoning(): ItemEvent[] {
     const closed = this.close();
     const item: ReasoningItem = {
-      ...{ type: 'reasoning', id: newId('rs'), summary: [], content: [] },
+      ...{ type: 'reasoning', id: this.#newId('rs'), summary: [], content: [] },
       encrypted_content: null,
       status: 'in_progress',
     };
@@ -203,20 +204,25 @@ export class ResponseItems {
     };
     if (tool.kind === 'custom') {
       const item: CustomCallItem = {
-        ...{ type: 'custom_tool_call', id: newId('ctc'), ...fields },
+        ...{ type: 'custom_tool_call', id: this.#newId('ctc'), ...fields },
         input: '',
       };
       const reader = new JsonInputReader();
       this.#open = { kind: 'custom', index: this.#push(item), item, reader };
     } else {
       const item: FunctionCallItem = {
-        ...{ type: 'function_call', id: newId('fc'), ...fields },
+        ...{ type: 'function_call', id: this.#newId('fc'), ...fields },
         arguments: '',
       };
       this.#open = { kind: 'function', index: this.#push(item), item };
     }
     const { index, item } = this.#open;
     return { type: 'response.output_item.added', output_index: index, item: structuredClone(item) };
+  }
+
+  /** Of the item that is pushed next. */
+  #newId(prefix: string): string {
+    return outputItemId(prefix, this.#form.responseId, this.#items.length);
   }
 
   /** @returns the index of the item */
@@ -231,7 +237,3 @@ export class ResponseItems {
 }
 
 const emptyText = { type: 'output_text', text: '' } as const;
-
-function newId(prefix: string): string {
-  return `${prefix}_${randomUUID().replaceAll('-', '')}`;
-}

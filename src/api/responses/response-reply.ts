@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { GatewayError } from '../../core/errors.ts';
 import type { TokenUsage } from '../../engine/generator.ts';
 import type { TextModel } from '../fields/served-model.ts';
@@ -7,6 +6,7 @@ import type { CompletionTotals } from '../generation/completion.ts';
 import type { ReplyCollector } from '../generation/reply.ts';
 import type { ReplyFramer } from '../generation/reply-stream.ts';
 import { namedFrame, pingFrame } from '../generation/sse.ts';
+import { newResponseId } from './response-ids.ts';
 import { ResponseItems } from './response-items.ts';
 import type {
   ResponseObject,
@@ -15,6 +15,7 @@ import type {
   UnnumberedEvent,
 } from './response-object.ts';
 import type { ParsedResponse } from './response-request.ts';
+import type { ResponseTool } from './response-shapes.ts';
 
 /**
  * A response that has not begun: all that the request says about it.
@@ -31,7 +32,7 @@ export function newResponse(
   const number = (name: string, fallback: number) =>
     typeof sampling[name] === 'number' ? sampling[name] : fallback;
   return {
-    id: `resp_${randomUUID().replaceAll('-', '')}`,
+    id: newResponseId(),
     object: 'response',
     created_at: nowInSeconds(),
     completed_at: null,
@@ -42,7 +43,7 @@ export function newResponse(
     instructions: body.instructions ?? null,
     output: [],
     error: null,
-    tools: body.tools ?? [],
+    tools: (body.tools ?? []).map(repeated),
     tool_choice: body.tool_choice ?? 'auto',
     truncation: body.truncation ?? 'disabled',
     parallel_tool_calls: body.parallel_tool_calls ?? true,
@@ -69,17 +70,23 @@ export function newResponse(
   };
 }
 
+/** Functions of a response have fields that those of a request may leave out. */
+function repeated(tool: ResponseTool): ResponseTool {
+  if (tool.type !== 'function') return tool;
+  return { ...tool, parameters: tool.parameters ?? null, strict: tool.strict ?? false };
+}
+
 /** A response on its way: its items, and how it ends. */
 export class ResponseDraft {
   readonly items: ResponseItems;
-  readonly #begun: ResponseObject;
+  #begun: ResponseObject;
   #end: ChoiceEnd | undefined;
   #ended: ResponseObject | undefined;
 
   constructor(begun: ResponseObject, parsed: ParsedResponse) {
     const { callable, withLogprobs, sealsReasoning, extras } = parsed;
     this.items = new ResponseItems({
-      ...{ callable, withLogprobs, sealsReasoning },
+      ...{ responseId: begun.id, callable, withLogprobs, sealsReasoning },
       tokenForm: extras.tokenForm,
     });
     this.#begun = begun;
@@ -116,6 +123,12 @@ export class ResponseDraft {
       usage: toResponseUsage(usage),
     };
     return this.#ended;
+  }
+
+  /** The response could not be kept, and says so. */
+  notStored(): void {
+    this.#begun = { ...this.#begun, store: false };
+    if (this.#ended !== undefined) this.#ended = { ...this.#ended, store: false };
   }
 
   /** The response as it is when it was cancelled. */

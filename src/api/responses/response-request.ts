@@ -10,8 +10,9 @@ import { missing, unsupported } from '../fields/request-errors.ts';
 import type { BodyRequest, RequestProblems } from '../fields/request-problems.ts';
 import { type ModelChoice, requireServable, type TextModel } from '../fields/served-model.ts';
 import type { ChatSource } from '../generation/prompt.ts';
+import type { KeptContext } from './kept-context.ts';
 import { readInput } from './response-input.ts';
-import { type InputItem, ResponseRequest } from './response-shapes.ts';
+import { ResponseRequest } from './response-shapes.ts';
 import { type CallableTools, readResponseTools } from './response-tools.ts';
 
 /** A request for a response whose body is validated and normalised. */
@@ -29,24 +30,26 @@ export interface ParsedResponse extends ParsedRequest {
 /**
  * Chooses the model, reads the body and applies the rules that a schema cannot express, all of them before anything is
  * refused.
- * @param earlier - items of the conversation before this request; undefined where the server keeps no responses
+ * @param kept - what the request continues; undefined where the server keeps no responses
  * @throws {GatewayError} what `chooseTextModel` throws; `unsupported_parameter`, `invalid_value`,
  *   `missing_required_parameter`
  */
 export async function readResponse(
   request: BodyRequest<ResponseRequest>,
   choice: ModelChoice,
-  earlier?: readonly InputItem[],
+  kept?: KeptContext,
 ): Promise<{ readonly parsed: ParsedResponse; readonly model: TextModel }> {
   const { problems, body, model } = beginRequest(request, choice, ResponseRequest.properties);
   if (body.truncation !== 'auto') {
     problems.essential(() => requireRoom(request.body.input, model, 'input'));
   }
   problems.attempt(undefined, () => requireInput(request.body));
-  if (earlier === undefined) refuseKept(body, problems);
+  if (kept === undefined) refuseKept(body, problems);
   else checkBackground(body, problems);
-  const messages = problems.read(['input'], [], () => readInput(body, earlier ?? [], problems));
-  const { options: tools, callable } = await readResponseTools(body, problems, request.log);
+  const context = kept ?? nothingKept;
+  const messages = problems.read(['input'], [], () => readInput(body, context, problems));
+  const { log } = request;
+  const { options: tools, callable } = await readResponseTools(body, context, problems, log);
   const offersCalls = tools.tools !== undefined && tools.toolChoice !== 'none';
   if (offersCalls && !model.engine.info.chat.tools) problems.add(noPlaceForTools());
   const format = problems.read(['text'], {}, () => readFormat(body));
@@ -86,6 +89,8 @@ export async function readResponse(
   problems.throwIfAny();
   return { parsed, model };
 }
+
+const nothingKept: KeptContext = { conversation: [], referenced: new Map() };
 
 function requireInput({ input, instructions }: ResponseRequest): void {
   if (input == null && (instructions == null || instructions === '')) throw missing('input');

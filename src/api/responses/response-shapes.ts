@@ -26,10 +26,12 @@ const InputItem = Type.Object({
   /** Of reasoning. */
   summary: Type.Optional(Type.Unknown()),
   encrypted_content: optional(Type.String()),
+  /** Of additional tools; other items have a field of this name, too. */
+  tools: Type.Optional(Type.Unknown()),
 });
 export type InputItem = Static<typeof InputItem>;
 
-const ResponseTool = Type.Object({
+const toolFields = {
   /** `function`, `custom` or `namespace`; tools of other servers are left out. */
   type: Type.String(),
   name: optional(Type.String({ pattern: '^[a-zA-Z0-9_.:/@-]{1,128}$' })),
@@ -47,8 +49,12 @@ const ResponseTool = Type.Object({
       definition: optional(Type.String()),
     }),
   ),
+};
+
+export const ResponseTool = Type.Object({
+  ...toolFields,
   /** Of a namespace. */
-  tools: Type.Optional(Type.Unknown()),
+  tools: optional(Type.Array(Type.Object(toolFields))),
 });
 export type ResponseTool = Static<typeof ResponseTool>;
 

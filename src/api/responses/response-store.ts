@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { replaceFile } from '../../access/keys/atomic-file.ts';
+import { responseIdOf } from './response-ids.ts';
 import type { ResponseObject, ResponseStreamEvent } from './response-object.ts';
 import type { InputItem } from './response-shapes.ts';
 
@@ -85,6 +86,18 @@ export class ResponseStore {
     }
   }
 
+  /** Items of responses, and of what they answer, by their ids; without those that there are not for this key. */
+  async items(keyId: string, ids: ReadonlySet<string>): Promise<ReadonlyMap<string, InputItem>> {
+    const found = new Map<string, InputItem>();
+    for (const responseId of new Set([...ids].map(responseIdOf))) {
+      const stored = responseId === undefined ? undefined : await this.get(keyId, responseId);
+      for (const item of stored === undefined ? [] : itemsOfResponse(stored)) {
+        if (item.id != null && ids.has(item.id)) found.set(item.id, item);
+      }
+    }
+    return found;
+  }
+
   /** @returns false if there was none for this key */
   async delete(keyId: string, id: string): Promise<boolean> {
     const path = this.#pathOf(keyId, id);
@@ -105,7 +118,7 @@ export class ResponseStore {
       const stored: StoredResponse | undefined = await this.get(keyId, next);
       if (stored === undefined || seen.has(next)) return undefined;
       seen.add(next);
-      parts.push([...stored.input, ...(stored.response.output as readonly InputItem[])]);
+      parts.push(itemsOfResponse(stored));
       next = stored.response.previous_response_id;
     }
     return parts.reverse().flat();
@@ -159,6 +172,10 @@ export class ResponseStore {
   #folderOf(keyId: string): string {
     return join(this.#folder, createHash('sha256').update(keyId).digest('hex').slice(0, 32));
   }
+}
+
+function itemsOfResponse({ input, response }: StoredResponse): readonly InputItem[] {
+  return [...input, ...(response.output as readonly InputItem[])];
 }
 
 async function removed(path: string): Promise<boolean> {

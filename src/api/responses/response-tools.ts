@@ -1,4 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify';
+import { Type } from 'typebox';
+import { Errors } from 'typebox/value';
 import { GatewayError } from '../../core/errors.ts';
 import type { Tool } from '../../engine/chat.ts';
 import { patternOfLark } from '../../grammar/lark.ts';
@@ -13,7 +15,8 @@ import { readToolChoice } from '../chat/tool-choice.ts';
 import { namingProblems } from '../fields/reply-format.ts';
 import { missing, unsupported } from '../fields/request-errors.ts';
 import type { RequestProblems } from '../fields/request-problems.ts';
-import type { ResponseRequest, ResponseTool, ResponseToolChoice } from './response-shapes.ts';
+import { itemsOf, type KeptContext } from './kept-context.ts';
+import { type ResponseRequest, ResponseTool, type ResponseToolChoice } from './response-shapes.ts';
 
 /** A tool as the request names it; the model knows it by one name. */
 export interface CallableTool {
@@ -37,22 +40,26 @@ export function flatName(namespace: string | null | undefined, name: string): st
 
 /**
  * Reads the tools, and which of them the reply may or must call. Tools that OpenAI's servers run are left out.
+ * @param kept - whose additional tools are offered, too
  * @param problems - receives `invalid_value`, `missing_required_parameter`, `unsupported_parameter`
  */
 export async function readResponseTools(
   body: ResponseRequest,
+  kept: KeptContext,
   problems: RequestProblems,
   log: FastifyBaseLogger,
 ): Promise<ParsedTools> {
-  const given = body.tools ?? [];
-  problems.attempt(undefined, () => checkLength('tools', given));
+  const given = [
+    ...(body.tools ?? []).map((tool, index) => ({ tool, path: `tools[${index}]` })),
+    ...problems.read(['input'], [], () => additionalTools(body, kept)),
+  ];
+  const all = given.map(({ tool }) => tool);
+  problems.attempt(undefined, () => checkLength('tools', all));
   const callable = new Map<string, CallableTool>();
   const leftOut: string[] = [];
   const readers = problems.concerns('tools')
     ? []
-    : given.flatMap((tool, index) =>
-        readersOf(tool, `tools[${index}]`, { callable, leftOut, problems }),
-      );
+    : given.flatMap(({ tool, path }) => readersOf(tool, path, { callable, leftOut, problems }));
   if (leftOut.length > 0) log.debug({ tools: leftOut }, 'tools of other servers left out');
   const offered = await readEach(readers, problems);
   const options = problems.read(['tools', 'tool_choice'], {}, () => {
@@ -62,6 +69,41 @@ export async function readResponseTools(
   });
   return { options, callable };
 }
+
+interface PlacedTool {
+  readonly tool: ResponseTool;
+  /** In the body. */
+  readonly path: string;
+}
+
+/** Items with tools that a developer gives, or a client's search finds, in the course of the conversation. */
+const toolItems: ReadonlySet<string> = new Set(['additional_tools', 'tool_search_output']);
+
+function additionalTools({ input }: ResponseRequest, kept: KeptContext): PlacedTool[] {
+  const earlier = kept.conversation.map((item) => ({ item, path: 'previous_response_id' }));
+  const own = itemsOf(input, kept.referenced).map((item, index) => {
+    return { item, path: `input[${index}].tools` };
+  });
+  return [...earlier, ...own]
+    .filter(({ item }) => toolItems.has(item.type ?? ''))
+    .flatMap(({ item, path }) =>
+      toolsIn(item.tools, path).map((tool, index) => ({ tool, path: `${path}[${index}]` })),
+    );
+}
+
+/** The list is not in the schema: items of other types have a field of its name with something else. */
+function toolsIn(value: unknown, path: string): readonly ResponseTool[] {
+  const [error] = Errors(ToolList, value);
+  if (error === undefined) return value as readonly ResponseTool[];
+  const place = error.instancePath.replaceAll(/\/(\d+)/g, '[$1]').replaceAll('/', '.');
+  const param = `${path}${place}`;
+  throw new GatewayError('invalid_value', {
+    param,
+    message: `\`${param}\` ${error.message}.`,
+  });
+}
+
+const ToolList = Type.Array(ResponseTool);
 
 interface Reading {
   readonly callable: Map<string, CallableTool>;
@@ -95,9 +137,8 @@ function readersOf(
       ];
     }
     case 'namespace':
-      if (namespace === undefined && Array.isArray(tool.tools)) {
-        const within = tool.tools as readonly ResponseTool[];
-        return within.flatMap((each, index) =>
+      if (namespace === undefined && tool.tools != null) {
+        return tool.tools.flatMap((each, index) =>
           readersOf(each, `${path}.tools[${index}]`, reading, name ?? undefined),
         );
       }

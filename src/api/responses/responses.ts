@@ -10,6 +10,7 @@ import { preparePrompt } from '../generation/prompt.ts';
 import { contextOf, type GenerationDeps, jobOf, replyWithCompletion } from '../generation/reply.ts';
 import { streamHeaders } from '../generation/sse.ts';
 import { BackgroundRuns } from './background-runs.ts';
+import { keptContext } from './kept-context.ts';
 import { ItemList, keptItems, type PageQuery, pageOf } from './kept-items.ts';
 import { ResponseObject, ResponseStreamEvent } from './response-object.ts';
 import {
@@ -20,7 +21,7 @@ import {
   ResponseReply,
 } from './response-reply.ts';
 import { readResponse } from './response-request.ts';
-import { type InputItem, ResponseRequest } from './response-shapes.ts';
+import { ResponseRequest } from './response-shapes.ts';
 import type { ResponseStore, StoredResponse } from './response-store.ts';
 
 export interface ResponsesDeps extends GenerationDeps {
@@ -32,28 +33,38 @@ export interface ResponsesDeps extends GenerationDeps {
 export const responses: FastifyPluginAsyncTypebox<ResponsesDeps> = async (app, deps) => {
   const { store } = deps;
   const runs = store && new BackgroundRuns(store);
+  app.addHook('onClose', async () => runs?.finish());
   const route = { schema: { body: ResponseRequest }, attachValidation: true };
 
   app.post('/v1/responses', { ...route, config: { doc: responseDoc } }, async (request, reply) => {
     const keyId = keyIdOf(request);
-    const earlier = store && (await earlierItems(request.body, store, keyId));
-    const { parsed, model } = await readResponse(request, deps, earlier);
-    const isStored = store !== undefined && parsed.body.store !== false;
-    const draft = new ResponseDraft(newResponse(parsed, model, isStored), parsed);
-    const input = keptItems(parsed.body);
+    const kept = store && (await keptContext(request.body, store, keyId));
+    const { parsed, model } = await readResponse(request, deps, kept);
+    const isStored = kept !== undefined && parsed.body.store !== false;
+    const response = newResponse(parsed, model, isStored);
+    const draft = new ResponseDraft(response, parsed);
+    const input = isStored ? keptItems(parsed.body, kept, response.id) : [];
     const { stream } = parsed;
     const { engine } = model;
     if (runs !== undefined && parsed.body.background === true) {
       const controller = new AbortController();
-      const run = runs.start({
+      const run = await runs.start({
         ...{ keyId, draft, input, keepsEvents: stream },
         job: jobOf(request, parsed),
         context: contextOf(request, { ...deps, engine }, parsed, controller),
       });
+      request.outlived = run.ended;
       return stream ? sendFrames(reply, run.frames(-1)) : run.response;
     }
-    const keep = async ({ usage }: CompletionTotals) =>
-      store?.put(keyId, { response: draft.ended(usage), input });
+    const keep = async ({ usage }: CompletionTotals) => {
+      try {
+        await store?.put(keyId, { response: draft.ended(usage), input });
+      } catch (error) {
+        // The client has its answer: only a later request will miss it.
+        request.log.error({ err: error }, 'response not kept');
+        draft.notStored();
+      }
+    };
     return replyWithCompletion(
       request,
       reply,
@@ -69,8 +80,8 @@ export const responses: FastifyPluginAsyncTypebox<ResponsesDeps> = async (app, d
     '/v1/responses/input_tokens',
     { ...route, config: { doc: countDoc } },
     async (request): Promise<InputTokens> => {
-      const earlier = store && (await earlierItems(request.body, store, keyIdOf(request)));
-      const { parsed, model } = await readResponse(request, deps, earlier);
+      const kept = store && (await keptContext(request.body, store, keyIdOf(request)));
+      const { parsed, model } = await readResponse(request, deps, kept);
       const [chat] = parsed.prompts;
       const { tokenCount } = await preparePrompt(model.engine, chat);
       return { object: 'response.input_tokens', input_tokens: tokenCount };
@@ -181,26 +192,6 @@ async function storedOf(
 function notFound(id: string): GatewayError {
   return new GatewayError('response_not_found', {
     message: `Response with id ${JSON.stringify(id.slice(0, 100))} not found.`,
-  });
-}
-
-/**
- * The conversation that a request goes on with.
- * @throws {GatewayError} `previous_response_not_found`, also for another key's response
- */
-async function earlierItems(
-  body: ResponseRequest | null,
-  store: ResponseStore,
-  keyId: string,
-): Promise<readonly InputItem[]> {
-  // What is no object, or has a value of another type, is refused with the body.
-  const id = body?.previous_response_id;
-  if (typeof id !== 'string' || id === '') return [];
-  const items = await store.conversation(keyId, id);
-  if (items !== undefined) return items;
-  throw new GatewayError('previous_response_not_found', {
-    param: 'previous_response_id',
-    message: `Previous response with id ${JSON.stringify(id.slice(0, 100))} not found.`,
   });
 }
 
