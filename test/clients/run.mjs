@@ -1,7 +1,7 @@
 /**
  * Runs the newest clients in front of the built server, see README.md:
  *
- *   node test/clients/run.mjs [js] [python]     without a name: both
+ *   node test/clients/run.mjs [js] [python] [agents]     without a name: all
  *
  * Clients that cannot be installed because no registry answers, or because there is no Python, are skipped with a
  * line that begins with `skipped`.
@@ -25,13 +25,18 @@ const unreachable =
 /** The clients cannot be tried on this machine. */
 class Skipped extends Error {}
 
-const suites = { js: runJs, python: runPython };
+const suites = {
+  js: () => runPackages('js'),
+  python: runPython,
+  agents: () => runPackages('agents'),
+};
 
 const names = process.argv.slice(2);
 const chosen = names.length > 0 ? names : Object.keys(suites);
 for (const name of chosen) {
   const suite = suites[name];
-  if (suite === undefined) throw new Error(`no such clients: ${name}; there are: js, python`);
+  if (suite === undefined)
+    throw new Error(`no such clients: ${name}; there are: ${Object.keys(suites).join(', ')}`);
   try {
     if (!(await suite())) process.exitCode = 1;
   } catch (error) {
@@ -40,9 +45,9 @@ for (const name of chosen) {
   }
 }
 
-/** The packages of js/package.json, on the Node that is one of them. */
-async function runJs() {
-  const packages = join(folder, 'js');
+/** The packages of a folder's package.json, on the Node that is one of them. */
+async function runPackages(name) {
+  const packages = join(folder, name);
   const lockFile = join(packages, 'package-lock.json');
   const stampFile = join(packages, 'node_modules/.stamp');
   const stamp = createHash('sha256').update(readFileSync(lockFile)).digest('hex');

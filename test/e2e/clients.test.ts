@@ -7,7 +7,7 @@ import { isLong } from '../support/long.ts';
 
 const runner = fileURLToPath(new URL('../clients/run.mjs', import.meta.url));
 
-test.skipIf(!isLong).each(['js', 'python'])(
+test.skipIf(!isLong).each(['js', 'python', 'agents'])(
   'the newest clients are served: %s',
   async (language) => {
     const child = spawn(process.execPath, [runner, language], {
