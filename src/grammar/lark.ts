@@ -21,6 +21,9 @@ type LarkNode =
 /** Characters of a grammar, and of the pattern that it becomes. */
 const maxLength = 65_536;
 
+/** Brackets within brackets, and rules within rules. */
+const maxDepth = 200;
+
 /** The terminals of Lark's library that grammars import, as patterns. */
 const commonTerminals: Readonly<Record<string, string>> = {
   LF: '\\n',
@@ -103,6 +106,8 @@ class LarkParser {
   readonly #tokens: readonly Token[];
   readonly #rules = new Map<string, LarkNode>();
   #at = 0;
+  /** Open brackets. */
+  #depth = 0;
 
   constructor(source: string) {
     this.#tokens = tokensOf(source);
@@ -198,23 +203,31 @@ class LarkParser {
       default:
         break;
     }
-    if (token.text === '(') {
-      const node = this.#choice();
-      this.#expect(')');
-      return node;
-    }
-    if (token.text === '[') {
-      const item = this.#choice();
-      this.#expect(']');
-      return { type: 'repeat', item, min: 0, max: 1 };
-    }
+    if (token.text === '(') return this.#within(')');
+    if (token.text === '[') return { type: 'repeat', item: this.#within(']'), min: 0, max: 1 };
     throw this.#unexpected(token);
+  }
+
+  #within(end: string): LarkNode {
+    this.#depth += 1;
+    if (this.#depth > maxDepth) throw tooDeep();
+    const node = this.#choice();
+    this.#expect(end);
+    this.#depth -= 1;
+    return node;
   }
 
   #textOrRange(token: Token): LarkNode {
     const text = textOf(token);
     if (!this.#accept('..')) return { type: 'text', text, ignoresCase: token.text.endsWith('i') };
-    return { type: 'range', from: text, to: textOf(this.#take()) };
+    const to = textOf(this.#take());
+    if ([...text].length === 1 && [...to].length === 1 && text <= to) {
+      return { type: 'range', from: text, to };
+    }
+    throw new GrammarProblem(
+      '',
+      `has a range at line ${token.line} that is not of two characters in order`,
+    );
   }
 
   #repeated(item: LarkNode): LarkNode {
@@ -224,8 +237,11 @@ class LarkParser {
     if (!this.#accept('~')) return item;
     const min = Number(this.#take().text);
     const max = this.#accept('..') ? Number(this.#take().text) : min;
-    if (!Number.isInteger(min) || !Number.isInteger(max)) {
-      throw new GrammarProblem('', 'has a repetition without a number');
+    if (!(Number.isInteger(min) && Number.isInteger(max) && min >= 0 && min <= max)) {
+      throw new GrammarProblem(
+        '',
+        'has a repetition without a number, or with numbers out of order',
+      );
     }
     return { type: 'repeat', item, min, max };
   }
@@ -332,12 +348,17 @@ class PatternWriter {
         `has the rule \`${name.slice(0, 60)}\`, which contains itself: only grammars without recursion can be enforced`,
       );
     }
+    if (this.#open.length === maxDepth) throw tooDeep();
     this.#open.push(name);
     const text = this.write(node);
     this.#open.pop();
     this.#written.set(name, text);
     return text;
   }
+}
+
+function tooDeep(): GrammarProblem {
+  return new GrammarProblem('', `is nested more than ${maxDepth} levels deep`);
 }
 
 /** Rules that use others twice each would double with every rule. */
@@ -365,7 +386,7 @@ function escapeInSet(character: string): string {
 
 /** @throws {GrammarProblem} for flags that change what letters mean */
 function withFlags(source: string, flags: string): string {
-  const unknown = flags.replace(/[smu]/g, '');
+  const unknown = flags.replace(/[su]/g, '');
   if (unknown !== '') throw new GrammarProblem('', `has a pattern with the flag \`${unknown}\``);
   const text = flags.includes('s') ? withAnyDot(source) : source;
   return `(?:${text})`;

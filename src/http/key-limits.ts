@@ -9,6 +9,10 @@ import type { LimitStore } from '../access/limits/limit-store.ts';
 import type { TokenMeter } from '../access/limits/token-meter.ts';
 
 declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** False for a POST that computes nothing: it is none of its key's concurrent requests. */
+    readonly takesPlace?: boolean;
+  }
   interface FastifyRequest {
     /** Counts the tokens of the request against its key; undefined where nothing is limited. */
     meter: TokenMeter | undefined;
@@ -44,7 +48,9 @@ export const keyLimits = fp<KeyLimitsOptions>(async (app, { store }) => {
       const refused = [429, 503].includes(reply.raw.statusCode);
       void Promise.resolve(request.outlived).then(() => requests.end({ refused }));
     });
-    await requests.holdPlace();
+    if (request.routeOptions.config.takesPlace !== false && request.method === 'POST') {
+      await requests.holdPlace();
+    }
   });
 });
 

@@ -144,6 +144,23 @@ describe('a kept response', () => {
     });
   });
 
+  test('may be gone on from with nothing new', async () => {
+    const { post, engine } = await startKeeping();
+    const { id } = (await post({ input: 'one' })).json();
+    expect((await post({ previous_response_id: id })).statusCode).toBe(200);
+    expect(engine.preparedChats.at(-1)).toHaveLength(2);
+  });
+
+  test('stands for as much as a request may have', async () => {
+    const { post } = await startKeeping();
+    const kept = (await post({ input: [{ role: 'user', content: 'x'.repeat(100_000) }] })).json();
+    const reference = { type: 'item_reference', id: kept.output[0].id };
+    const many = await post({ input: Array.from({ length: 200 }, () => reference) });
+    expect(many.statusCode).toBe(413);
+    const tooMany = await post({ input: Array.from({ length: 1001 }, () => reference) });
+    expect(tooMany.json().error.message).toContain('at most 1000 references');
+  });
+
   test('goes on with the tools that were added to it', async () => {
     const { post, engine } = await startKeeping();
     const tool = { type: 'function', name: 'look_up', parameters: { type: 'object' } };
@@ -258,6 +275,93 @@ describe('a background response', () => {
     expect((await ask('GET', `${plain.id}?stream=true`)).statusCode).toBe(400);
   });
 
+  test('is streamed from the state that it waits in', async () => {
+    const { post } = await startKeeping();
+    const events = parseNamedSse(
+      (await post({ input: 'Hi', background: true, stream: true })).body,
+    );
+    const states = events.filter(({ json }) => json.response !== undefined);
+    const statusOf = ({ json }: (typeof states)[number]) =>
+      (json.response as { status: string }).status;
+    expect(states.map((each) => [each.event, statusOf(each)])).toEqual([
+      ['response.created', 'queued'],
+      ['response.queued', 'queued'],
+      ['response.in_progress', 'in_progress'],
+      ['response.completed', 'completed'],
+    ]);
+  });
+
+  test('without a stream has none later', async () => {
+    const { post, ask, engine } = await startKeeping();
+    const held = gate();
+    engine.script.beforeEvent = (index) => (index === 1 ? held.opened : undefined);
+    const { id } = (await post({ input: 'Hi', background: true })).json();
+    expect((await ask('GET', `${id}?stream=true`)).statusCode).toBe(400);
+    held.open();
+  });
+
+  test('is kept before anybody learns that it has ended', async () => {
+    const { post, engine, store } = await startKeeping();
+    const isWritten = gate();
+    const put = store.put.bind(store);
+    vi.spyOn(store, 'put').mockImplementation(async (...args) => {
+      if (args[1].response.status === 'completed') await isWritten.opened;
+      await put(...args);
+    });
+    const stream = post({ input: 'one', background: true, stream: true });
+    await engine.until(({ endings }) => endings.length === 1);
+    let hasEnded = false;
+    void stream.then(() => {
+      hasEnded = true;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(hasEnded).toBe(false);
+    isWritten.open();
+    const last = parseNamedSse((await stream).body).at(-1)?.json.response as {
+      readonly id: string;
+    };
+    await post({ input: 'two', previous_response_id: last.id });
+    expect(engine.preparedChats.at(-1)).toEqual([
+      { role: 'user', content: 'one' },
+      { role: 'assistant', content: 'Hello world' },
+      { role: 'user', content: 'two' },
+    ]);
+  });
+
+  test('that runs is nothing to go on from', async () => {
+    const { post, engine } = await startKeeping();
+    const held = gate();
+    engine.script.beforeEvent = (index) => (index === 1 ? held.opened : undefined);
+    const { id } = (await post({ input: 'Hi', background: true })).json();
+    const reply = await post({ input: 'And?', previous_response_id: id });
+    expect(reply.statusCode).toBe(400);
+    expect(reply.json().error).toMatchObject({ param: 'previous_response_id' });
+    held.open();
+  });
+
+  test('whose end cannot be kept is gone, and says so', async () => {
+    const { post, ask, store } = await startKeeping();
+    const put = store.put.bind(store);
+    vi.spyOn(store, 'put').mockImplementation((...args) =>
+      args[1].response.status === 'completed' ? Promise.reject(new Error('ENOSPC')) : put(...args),
+    );
+    const { body } = await post({ input: 'Hi', background: true, stream: true });
+    const response = parseNamedSse(body).at(-1)?.json.response as { readonly id: string };
+    expect(response).toMatchObject({ status: 'completed', store: false });
+    expect((await ask('GET', response.id)).statusCode).toBe(404);
+  });
+
+  test('that is cancelled within an item says that it is incomplete', async () => {
+    const { app, post, engine } = await startKeeping();
+    engine.script.beforeEvent = (index) => (index === 1 ? new Promise(() => {}) : undefined);
+    const { id } = (await post({ input: 'Hi', background: true })).json();
+    await engine.until(({ eventCount }) => eventCount === 1);
+    const reply = await app.inject({
+      ...{ method: 'POST', url: `${url}/${id}/cancel`, headers: bearer(secrets.alice) },
+    });
+    expect(reply.json().output).toMatchObject([{ type: 'message', status: 'incomplete' }]);
+  });
+
   test('can be cancelled, and its slot is free', async () => {
     const { app, post, ask, engine } = await startKeeping();
     engine.script.beforeEvent = (index) => (index === 1 ? new Promise(() => {}) : undefined);
@@ -277,11 +381,13 @@ describe('a background response', () => {
   });
 
   test('takes one of the concurrent requests of its key until it has ended', async () => {
-    const { post, engine } = await startKeeping({ ofAlice: ' concurrent_requests=1' });
+    const { post, ask, engine } = await startKeeping({ ofAlice: ' concurrent_requests=1' });
     const held = gate();
     engine.script.beforeEvent = (index) => (index === 1 ? held.opened : undefined);
-    expect((await post({ input: 'Hi', background: true })).statusCode).toBe(200);
+    const { id } = (await post({ input: 'Hi', background: true })).json();
     expect((await post({ input: 'Hi' })).statusCode).toBe(429);
+    // What computes nothing needs no place.
+    expect((await ask('GET', id)).statusCode).toBe(200);
     held.open();
     await vi.waitFor(async () => expect((await post({ input: 'Hi' })).statusCode).toBe(200));
   });

@@ -258,7 +258,11 @@ describe('the conversation', () => {
     const { chat } = await chatOf({
       system: [
         { type: 'text', text: 'x-anthropic-billing-header: cc_version=2.1; cch=a5145;' },
-        { type: 'text', text: 'Be brief.', cache_control: { type: 'ephemeral' } },
+        {
+          type: 'text',
+          text: 'x-anthropic-billing-header: cch=b1;\n\nBe brief.',
+          cache_control: { type: 'ephemeral' },
+        },
       ],
       messages: [
         { role: 'user', content: [{ type: 'text', text: 'Weather?' }] },
@@ -331,6 +335,8 @@ describe('the conversation', () => {
           role: 'assistant',
           content: [
             { type: 'server_tool_use', id: 'srv_1', name: 'web_search', input: {} },
+            { type: 'mcp_tool_use', id: 'mcp_1', name: 'look', server_name: 'x', input: {} },
+            { type: 'mcp_tool_result', tool_use_id: 'mcp_1', content: [] },
             { type: 'web_search_tool_result', tool_use_id: 'srv_1', content: [] },
             { type: 'redacted_thinking', data: 'x' },
             { type: 'text', text: 'Milk.' },

@@ -266,8 +266,25 @@ describe('a stream of a response', () => {
       response: {
         status: 'failed',
         error: { code: 'server_error', message: 'The inference engine failed.' },
+        output: [{ type: 'message', status: 'incomplete' }],
       },
     });
+    expect(events.at(-2)?.event).toBe('response.output_item.done');
+  });
+
+  test('that does not fit says so in its stream, where agents look for it', async () => {
+    const { app } = startGateway({ engineInfo: { contextLength: 6 } });
+    const input = 'a b c d e f g h';
+    const events = parseNamedSse((await post(app, { input, stream: true })).body);
+    expect(events.map(({ event }) => event)).toEqual([
+      ...['response.created', 'response.in_progress', 'response.failed'],
+    ]);
+    expect(events.map(({ json }) => json.sequence_number)).toEqual([0, 1, 2]);
+    expect(events[2]?.json.response).toMatchObject({
+      ...{ status: 'failed', error: { code: 'context_length_exceeded' } },
+    });
+    const plain = await post(app, { input });
+    expect(plain.json().error).toMatchObject({ code: 'context_length_exceeded', param: 'input' });
   });
 
   test('that fails before its first event is a plain error', async () => {
@@ -474,6 +491,26 @@ describe('the conversation', () => {
       { role: 'user', content: 'g h' },
       { role: 'assistant', content: 'x' },
     ]);
+  });
+
+  test.each([
+    [40, 400, 5],
+    [20_000, 1, 2047],
+  ])('%d turns of %d words leave %d', async (count, wordCount, left) => {
+    const { app, engine } = reuseGateway();
+    const content = 'a '.repeat(wordCount);
+    const input = Array.from({ length: count }, () => ({ role: 'user', content }));
+    const reply = await post(app, { input, truncation: 'auto' });
+    expect(reply.statusCode).toBe(200);
+    expect(engine.requests.at(-1)?.prompt.handle).toHaveLength(left);
+  });
+
+  test('ignores what only other endpoints have', async () => {
+    const { app, engine } = reuseGateway();
+    const reply = await post(app, { input: 'Hi', n: 2, bad_words: 5, max_tokens: 1, options: 'x' });
+    expect(reply.statusCode).toBe(200);
+    expect(reply.json()).toMatchObject({ status: 'completed', output: [{ type: 'message' }] });
+    expect(engine.requests.at(-1)?.maxTokens).toBeUndefined();
   });
 
   test('counts its tokens', async () => {

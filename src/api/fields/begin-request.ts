@@ -5,7 +5,7 @@ import { chooseTextModel, type ModelChoice, type TextModel } from './served-mode
 /** A request for text whose fields are known, before they are read. */
 export interface BegunRequest<Body> {
   readonly problems: RequestProblems;
-  /** Without the fields whose types are wrong. */
+  /** Without unknown fields, and without those whose types are wrong. */
   readonly body: Body;
   readonly model: TextModel;
 }
@@ -21,7 +21,9 @@ export function beginRequest<Body extends { readonly model?: string | null | und
   honoured: object,
 ): BegunRequest<Body> {
   const problems = new RequestProblems(request.validationError);
-  const body = problems.soundFields(request.body);
   checkBodyFields(request, honoured, problems);
+  // A field of another endpoint was not validated, and is ignored.
+  const known = Object.entries(request.body).filter(([name]) => Object.hasOwn(honoured, name));
+  const body = problems.soundFields(Object.fromEntries(known) as Body);
   return { problems, body, model: problems.essential(() => chooseTextModel(choice, body.model)) };
 }

@@ -17,6 +17,8 @@ export interface ChatSource {
   readonly options: ChatOptions;
   /** The field of the body that the messages were made from. Default: `messages`. */
   readonly field?: 'input';
+  /** The field of the reply's format. Default: `response_format`. */
+  readonly formatField?: string;
   /** Leave out the oldest turns where the chat does not fit the context. */
   readonly truncates?: boolean;
 }
@@ -77,19 +79,23 @@ export async function preparePrompt(
 
 async function prepareChat(engine: GeneratingEngine, source: ChatSource): Promise<PreparedPrompt> {
   const { messages, options, field, truncates = false } = source;
+  const { contextLength } = engine.info;
   const prepare = async (chat: readonly ChatMessage[]): Promise<PreparedPrompt> => {
-    const prompt = await engine.generator.prepareChat(chat, options);
+    const prompt = await namingFields(source, () => engine.generator.prepareChat(chat, options));
     return field === undefined ? prompt : { ...prompt, field };
   };
-  const fits = ({ tokenCount }: PreparedPrompt) => tokenCount < engine.info.contextLength;
-  let best = await prepare(messages);
-  if (!truncates || fits(best)) return best;
+  if (!truncates) return prepare(messages);
+  const { head, begins } = cutsOf(messages, contextLength);
+  const prepareFrom = (begin = 0) =>
+    prepare(begin === 0 ? messages : [...head, ...messages.slice(begin)]);
+  const fits = ({ tokenCount }: PreparedPrompt) => tokenCount < contextLength;
+  let best = await prepareFrom(begins[0]);
+  if (fits(best)) return best;
   // A later cut leaves fewer tokens, so the earliest cut that fits is found by halving.
-  const cuts = cutsOf(messages);
-  let [low, high] = [0, cuts.length];
+  let [low, high] = [1, begins.length];
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
-    const prompt = await prepare(cuts[middle] ?? messages);
+    const prompt = await prepareFrom(begins[middle]);
     if (fits(prompt)) {
       best = prompt;
       high = middle;
@@ -98,14 +104,42 @@ async function prepareChat(engine: GeneratingEngine, source: ChatSource): Promis
   return best;
 }
 
-/** The chat without its oldest turns, one turn fewer each time; the system's messages at the beginning stay. */
-function cutsOf(messages: readonly ChatMessage[]): (readonly ChatMessage[])[] {
-  const begin = messages.findIndex(({ role }) => role !== 'system' && role !== 'developer');
-  const head = messages.slice(0, Math.max(0, begin));
-  const turns = [...messages.entries()].filter(
-    ([index, { role }]) => index > begin && role === 'user',
+/**
+ * Where a chat can begin without its oldest turns; the system's messages at the beginning stay as `head`. A message costs
+ * a token at least, so what has more messages than the context has tokens is no beginning. There is always one.
+ */
+function cutsOf(
+  messages: readonly ChatMessage[],
+  contextLength: number,
+): { readonly head: readonly ChatMessage[]; readonly begins: readonly number[] } {
+  const firstTurn = messages.findIndex(({ role }) => role !== 'system' && role !== 'developer');
+  const head = messages.slice(0, Math.max(0, firstTurn));
+  const turns = [...messages.keys()].filter(
+    (index) => index > firstTurn && messages[index]?.role === 'user',
   );
-  return turns.map(([index]) => [...head, ...messages.slice(index)]);
+  const all = [0, ...turns];
+  const isShort = (begin: number) => head.length + messages.length - begin < contextLength;
+  const short = all.filter(isShort);
+  return { head, begins: short.length > 0 ? short : all.slice(-1) };
+}
+
+/** The engine names the fields of a chat completion; other bodies have other names for them. */
+async function namingFields<Result>(
+  { field, formatField }: ChatSource,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof GatewayError) || error.overflow !== undefined) throw error;
+    const own = { messages: field, response_format: formatField }[error.param ?? ''];
+    if (own === undefined) throw error;
+    throw new GatewayError(error.code, {
+      param: own,
+      message: error.message.replaceAll(`\`${error.param}\``, `\`${own}\``),
+      cause: error.cause,
+    });
+  }
 }
 
 /** A prompt as readable text: texts as they were sent, tokens as the text they stand for. */

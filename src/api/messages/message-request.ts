@@ -42,7 +42,12 @@ export async function readMessage(
     ...generation,
     // The first event of a stream has the tokens that came from the cache.
     options: { ...generation.options, reportProgress: generation.stream },
-    prompts: [{ type: 'chat', messages, options: { ...tools, ...format, ...reasoning } }],
+    prompts: [
+      {
+        ...{ type: 'chat', messages, formatField: 'output_config.format' },
+        options: { ...tools, ...format, ...reasoning },
+      },
+    ],
     omitsThinking: body.thinking?.display === 'omitted',
   };
   requireServable(parsed, model, problems);

@@ -138,9 +138,6 @@ export const MessageRequest = Type.Object({
 });
 export type MessageRequest = Static<typeof MessageRequest>;
 
-/** A request of which only the prompt counts; Anthropic's clients send no `max_tokens` with it. */
-export const CountTokensRequest = Type.Object({ ...MessageRequest.properties });
-
 const TextBlock = Type.Object({
   type: Type.Literal('text'),
   text: Type.String(),

@@ -9,10 +9,10 @@ import type { MessageRequest, RequestBlock, RequestTurn } from './message-shapes
 import { thinkingIn } from './thinking-signature.ts';
 
 /** Claude Code begins its system prompt with a stamp of each request, which would cost the whole cached prefix. */
-const stampBeginning = 'x-anthropic-billing-header:';
+const stamp = /^x-anthropic-billing-header:[^\n]*\n*/;
 
 /** Blocks of tools that Anthropic's servers run; another server's history has them, and no model here knows them. */
-const serverBlock = /^(server_tool_use|.+_tool_result|container_upload|compaction)$/;
+const serverBlock = /^((?:server|mcp)_tool_use|.+_tool_result|container_upload|compaction)$/;
 
 /** A message of a chat, and where it stands in the body. */
 interface PlacedMessage {
@@ -42,7 +42,10 @@ export function readTurns(
 function systemText(system: MessageRequest['system']): string {
   if (system == null) return '';
   const texts = typeof system === 'string' ? [system] : blockTexts(system, 'system');
-  return texts.filter((text) => !text.startsWith(stampBeginning)).join('\n');
+  return texts
+    .map((text) => text.replace(stamp, ''))
+    .filter((text) => text !== '')
+    .join('\n');
 }
 
 function messagesOf({ role, content }: RequestTurn, path: string): PlacedMessage[] {

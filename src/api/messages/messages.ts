@@ -5,7 +5,6 @@ import { type GenerationDeps, replyWithCompletion } from '../generation/reply.ts
 import { MessageFrames, MessageReply, newMessageHead } from './message-reply.ts';
 import { readMessage } from './message-request.ts';
 import {
-  CountTokensRequest,
   Message,
   MessageRequest,
   MessageStreamEvent,
@@ -36,7 +35,7 @@ export const messages: FastifyPluginAsyncTypebox<GenerationDeps> = async (app, d
 
   app.post(
     '/v1/messages/count_tokens',
-    { schema: { body: CountTokensRequest }, attachValidation: true, config: { doc: countDoc } },
+    { schema: { body: MessageRequest }, attachValidation: true, config: { doc: countDoc } },
     async (request): Promise<MessageTokensCount> => {
       const { parsed, model } = await readMessage(request, deps);
       const [chat] = parsed.prompts;
@@ -46,10 +45,14 @@ export const messages: FastifyPluginAsyncTypebox<GenerationDeps> = async (app, d
   );
 };
 
-const exampleBody = {
-  model: 'tiny-chat',
-  max_tokens: 256,
-  messages: [{ role: 'user', content: 'Who are you?' }],
+const body = {
+  name: 'MessageRequest',
+  schema: MessageRequest,
+  example: {
+    model: 'tiny-chat',
+    max_tokens: 256,
+    messages: [{ role: 'user', content: 'Who are you?' }],
+  },
 };
 
 const messageDoc: RouteDoc = {
@@ -58,7 +61,7 @@ const messageDoc: RouteDoc = {
   summary: 'Answer a conversation, in the form of Anthropic’s API',
   description:
     'Errors have the form of Anthropic’s API. A field that would change the reply and is not supported is refused; unknown fields are ignored.',
-  body: { name: 'MessageRequest', schema: MessageRequest, example: exampleBody },
+  body,
   reply: { name: 'Message', schema: Message },
   chunk: { name: 'MessageStreamEvent', schema: MessageStreamEvent },
   errors: completionErrors,
@@ -68,7 +71,7 @@ const countDoc: RouteDoc = {
   operationId: 'countMessageTokens',
   tag: 'Tokens',
   summary: 'Count the tokens of a conversation, in the form of Anthropic’s API',
-  body: { name: 'CountTokensRequest', schema: CountTokensRequest, example: exampleBody },
+  body,
   reply: {
     name: 'MessageTokensCount',
     schema: MessageTokensCount,

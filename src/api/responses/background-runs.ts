@@ -32,6 +32,10 @@ export interface RunOptions {
 /** One response on its way. */
 export class BackgroundRun {
   readonly keyId: string;
+  /** Resolves when it is kept as `queued`, so that a client that knows its id always finds it; rejects if it cannot be. */
+  readonly queued: Promise<void>;
+  /** Resolves when all is over. */
+  readonly ended: Promise<void>;
   readonly #options: RunOptions;
   readonly #store: ResponseStore;
   readonly #events: ResponseStreamEvent[] = [];
@@ -39,30 +43,28 @@ export class BackgroundRun {
   #hasEnded = false;
   /** Opens when there are more events, or no more will come. */
   #change = new Gate();
-  /** Never rejects. */
-  readonly ended: Promise<void>;
 
-  private constructor(options: RunOptions, store: ResponseStore, queued: ResponseObject) {
-    this.keyId = options.keyId;
+  constructor(options: RunOptions, store: ResponseStore) {
+    const { keyId, draft, input, keepsEvents } = options;
+    this.keyId = keyId;
     this.#options = options;
     this.#store = store;
-    this.#response = queued;
-    this.ended = this.#run();
-  }
-
-  /**
-   * Begins a run when its response is kept as `queued`, so that a client that knows its id always finds it.
-   * @throws when it cannot be kept
-   */
-  static async begin(options: RunOptions, store: ResponseStore): Promise<BackgroundRun> {
-    const { keyId, draft, input } = options;
-    const queued: ResponseObject = { ...draft.snapshot(), status: 'queued' };
-    await store.put(keyId, { response: queued, input });
-    return new BackgroundRun(options, store, queued);
+    this.#response = { ...draft.snapshot(), status: 'queued' };
+    const events = keepsEvents ? [] : undefined;
+    this.queued = store.put(keyId, { response: this.#response, input }, events);
+    this.ended = this.queued.then(
+      () => this.#run(),
+      () => {},
+    );
   }
 
   get response(): ResponseObject {
     return this.#response;
+  }
+
+  /** Whether {@link frames} has any. */
+  get keepsEvents(): boolean {
+    return this.#options.keepsEvents;
   }
 
   /** @returns the response, cancelled unless it had ended */
@@ -87,47 +89,50 @@ export class BackgroundRun {
     const { draft, job, context } = this.#options;
     const events = new ResponseEvents(draft);
     try {
-      this.#add(events.opening());
+      this.#add(events.queued());
       const totals = await runCompletion(job, context, (_choice, event) => {
         this.#add(events.of(event));
         this.#response = draft.snapshot();
         return undefined;
       });
-      this.#response = draft.ended(totals.usage);
-      this.#add(events.end(totals));
+      await this.#end(draft.ended(totals.usage), events.end(totals));
     } catch (error) {
-      if (error instanceof Cancelled) this.#response = draft.cancelled();
-      else {
-        const failure =
-          error instanceof GatewayError
-            ? error
-            : new GatewayError('internal_error', { cause: error });
-        context.trace.failure ??= failure.code;
-        context.log.error({ code: failure.code, err: failure.cause ?? failure }, 'response failed');
-        this.#response = draft.failed(failure);
-        this.#add(events.failure(failure));
+      if (error instanceof Cancelled) {
+        const last = events.cancellation();
+        await this.#end(draft.cancelled(), last);
+        return;
       }
+      const failure =
+        error instanceof GatewayError
+          ? error
+          : new GatewayError('internal_error', { cause: error });
+      context.trace.failure ??= failure.code;
+      context.log.error({ code: failure.code, err: failure.cause ?? failure }, 'response failed');
+      const last = events.failure(failure);
+      await this.#end(draft.failed(failure), last);
     }
+  }
+
+  /** Keeps the response before anybody learns that it has ended. Never throws. */
+  async #end(response: ResponseObject, last: readonly ResponseStreamEvent[]): Promise<void> {
+    const { keyId, input, keepsEvents, context } = this.#options;
+    const events = keepsEvents ? [...this.#events, ...last] : undefined;
     try {
-      await this.#save();
+      await this.#store.put(keyId, { response, input }, events);
+      this.#response = response;
+      this.#add(last);
     } catch (error) {
       context.log.error({ err: error }, 'response not kept');
+      await this.#store.delete(keyId, response.id).catch(() => {});
+      this.#response = { ...response, store: false };
+      this.#add(last.map((event) => notStored(event)));
     }
     this.#hasEnded = true;
     this.#change.open();
   }
 
-  async #save(): Promise<void> {
-    const { keyId, input, keepsEvents } = this.#options;
-    await this.#store.put(keyId, {
-      response: this.#response,
-      input,
-      ...(keepsEvents && { events: this.#events }),
-    });
-  }
-
   #add(events: readonly ResponseStreamEvent[]): void {
-    if (events.length === 0) return;
+    if (events.length === 0 || !this.keepsEvents) return;
     this.#events.push(...events);
     this.#change.open();
     this.#change = new Gate();
@@ -143,9 +148,8 @@ export class BackgroundRuns {
     this.#store = store;
   }
 
-  /** @throws when the response cannot be kept */
-  async start(options: RunOptions): Promise<BackgroundRun> {
-    const run = await BackgroundRun.begin(options, this.#store);
+  start(options: RunOptions): BackgroundRun {
+    const run = new BackgroundRun(options, this.#store);
     const { id } = run.response;
     this.#runs.set(id, run);
     void run.ended.then(() => this.#runs.delete(id));
@@ -163,6 +167,10 @@ export class BackgroundRuns {
     const run = this.#runs.get(id);
     return run?.keyId === keyId ? run : undefined;
   }
+}
+
+function notStored(event: ResponseStreamEvent): ResponseStreamEvent {
+  return 'response' in event ? { ...event, response: { ...event.response, store: false } } : event;
 }
 
 async function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {

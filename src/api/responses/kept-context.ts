@@ -10,36 +10,41 @@ export interface KeptContext {
   readonly referenced: ReadonlyMap<string, InputItem>;
 }
 
+/** References of one request; each may be in another file. */
+const maxReferences = 1000;
+
 /**
  * @param body - whose schema is not checked yet: what has another type is refused with the body
- * @throws {GatewayError} `previous_response_not_found`, also for another key's response
+ * @param maxBytes - of what is continued
+ * @throws {GatewayError} what {@link ResponseStore.conversation} throws; `invalid_value` for too many references
  */
 export async function keptContext(
   body: ResponseRequest | null,
   store: ResponseStore,
-  keyId: string,
+  { keyId, maxBytes }: { readonly keyId: string; readonly maxBytes: number },
 ): Promise<KeptContext> {
   const items: readonly unknown[] = Array.isArray(body?.input) ? body.input : [];
   const ids = items.map(referenceOf).filter((id) => id !== undefined);
+  if (ids.length > maxReferences) {
+    throw new GatewayError('invalid_value', {
+      param: 'input',
+      message: `\`input\` must have at most ${maxReferences} references to items, received ${ids.length}.`,
+    });
+  }
+  const previous = body?.previous_response_id;
+  const hasPrevious = typeof previous === 'string' && previous !== '';
+  const referenced = await store.items(keyId, new Set(ids), maxBytes / Math.max(1, repeatsOf(ids)));
   return {
-    conversation: await conversationBefore(body, store, keyId),
-    referenced: await store.items(keyId, new Set(ids)),
+    conversation: hasPrevious ? await store.conversation(keyId, previous, maxBytes) : [],
+    referenced,
   };
 }
 
-async function conversationBefore(
-  body: ResponseRequest | null,
-  store: ResponseStore,
-  keyId: string,
-): Promise<readonly InputItem[]> {
-  const id = body?.previous_response_id;
-  if (typeof id !== 'string' || id === '') return [];
-  const items = await store.conversation(keyId, id);
-  if (items !== undefined) return items;
-  throw new GatewayError('previous_response_not_found', {
-    param: 'previous_response_id',
-    message: `Previous response with id ${JSON.stringify(id.slice(0, 100))} not found.`,
-  });
+/** How often the most frequent one occurs. */
+function repeatsOf(ids: readonly string[]): number {
+  const counts = new Map<string, number>();
+  for (const id of ids) counts.set(id, (counts.get(id) ?? 0) + 1);
+  return Math.max(0, ...counts.values());
 }
 
 /**

@@ -193,19 +193,12 @@ const ItemEvent = Type.Union([
 ]);
 export type ItemEvent = Static<typeof ItemEvent>;
 
-const ErrorEvent = Type.Object({
-  type: Type.Literal('error'),
-  code: orNull(Type.String()),
-  message: Type.String(),
-  param: orNull(Type.String()),
-});
-
 /** An event without its place in the stream. */
-export type UnnumberedEvent = Static<typeof StateEvent> | ItemEvent | Static<typeof ErrorEvent>;
+export type UnnumberedEvent = Static<typeof StateEvent> | ItemEvent;
 
 /** One event of a stream; `event:` names its type. */
 export const ResponseStreamEvent = Type.Intersect([
-  Type.Union([StateEvent, ItemEvent, ErrorEvent]),
+  Type.Union([StateEvent, ItemEvent]),
   Type.Object({ sequence_number: Type.Integer() }),
 ]);
 export type ResponseStreamEvent = Static<typeof ResponseStreamEvent>;

@@ -131,6 +131,11 @@ export class ResponseDraft {
     if (this.#ended !== undefined) this.#ended = { ...this.#ended, store: false };
   }
 
+  /** Ends the item that is open, because nothing more will come. */
+  cut(): UnnumberedEvent[] {
+    return this.items.close('incomplete');
+  }
+
   /** The response as it is when it was cancelled. */
   cancelled(): ResponseObject {
     return { ...this.snapshot(), status: 'cancelled' };
@@ -175,6 +180,8 @@ export class ResponseEvents {
   readonly #draft: ResponseDraft;
   /** Number of the next event. */
   #sequence = 0;
+  /** The response waits for its turn. */
+  #isQueued = false;
 
   constructor(draft: ResponseDraft) {
     this.#draft = draft;
@@ -188,8 +195,22 @@ export class ResponseEvents {
     ]);
   }
 
+  /** Instead of {@link opening}: the response is in progress with its first event. */
+  queued(): ResponseStreamEvent[] {
+    this.#isQueued = true;
+    const response: ResponseObject = { ...this.#draft.snapshot(), status: 'queued' };
+    return this.#numbered([
+      { type: 'response.created', response },
+      { type: 'response.queued', response },
+    ]);
+  }
+
   of(event: CompletionEvent): ResponseStreamEvent[] {
-    return this.#numbered(this.#draft.of(event));
+    const begun: UnnumberedEvent[] = this.#isQueued
+      ? [{ type: 'response.in_progress', response: this.#draft.snapshot() }]
+      : [];
+    this.#isQueued = false;
+    return this.#numbered([...begun, ...this.#draft.of(event)]);
   }
 
   end({ usage }: CompletionTotals): ResponseStreamEvent[] {
@@ -199,7 +220,16 @@ export class ResponseEvents {
   }
 
   failure(error: GatewayError): ResponseStreamEvent[] {
-    return this.#numbered([{ type: 'response.failed', response: this.#draft.failed(error) }]);
+    const cut = this.#draft.cut();
+    return this.#numbered([
+      ...cut,
+      { type: 'response.failed', response: this.#draft.failed(error) },
+    ]);
+  }
+
+  /** A cancelled response has no event of its own. */
+  cancellation(): ResponseStreamEvent[] {
+    return this.#numbered(this.#draft.cut());
   }
 
   #numbered(events: readonly UnnumberedEvent[]): ResponseStreamEvent[] {
@@ -216,18 +246,20 @@ export function framesOf(events: readonly ResponseStreamEvent[]): string {
 export class ResponseFrames implements ReplyFramer {
   readonly ping = pingFrame;
   readonly #events: ResponseEvents;
-  #hasBegun = false;
+  /** The first frames, until an event follows them. */
+  #opening: string;
 
   constructor(draft: ResponseDraft) {
     this.#events = new ResponseEvents(draft);
+    this.#opening = framesOf(this.#events.opening());
   }
 
   opening(): string {
-    return framesOf(this.#events.opening());
+    return this.#opening;
   }
 
   of(_choice: number, event: CompletionEvent): string {
-    this.#hasBegun = true;
+    this.#opening = '';
     return framesOf(this.#events.of(event));
   }
 
@@ -235,11 +267,9 @@ export class ResponseFrames implements ReplyFramer {
     return framesOf(this.#events.end(totals));
   }
 
+  /** Codex reads why a response has failed from the response, and from nothing else. */
   failure(error: GatewayError): string {
-    if (this.#hasBegun) return framesOf(this.#events.failure(error));
-    // Before the first event there is no response that could have failed.
-    const { code, message, param } = error.toBody().error;
-    return framesOf([{ type: 'error', code, message, param, sequence_number: 0 }]);
+    return this.#opening + framesOf(this.#events.failure(error));
   }
 }
 

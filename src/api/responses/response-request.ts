@@ -75,6 +75,7 @@ export async function readResponse(
       {
         type: 'chat',
         field: 'input',
+        formatField: 'text.format',
         messages,
         options: { ...tools, ...format, ...reasoning },
         ...(body.truncation === 'auto' && { truncates: true }),
@@ -92,8 +93,10 @@ export async function readResponse(
 
 const nothingKept: KeptContext = { conversation: [], referenced: new Map() };
 
-function requireInput({ input, instructions }: ResponseRequest): void {
-  if (input == null && (instructions == null || instructions === '')) throw missing('input');
+function requireInput(body: ResponseRequest): void {
+  const { input, instructions, previous_response_id: previous } = body;
+  const isEmpty = (text: string | null | undefined) => text == null || text === '';
+  if (input == null && isEmpty(instructions) && isEmpty(previous)) throw missing('input');
   if (!Array.isArray(input) || input.length > 0) return;
   throw new GatewayError('invalid_value', {
     param: 'input',

@@ -34,11 +34,14 @@ export const responses: FastifyPluginAsyncTypebox<ResponsesDeps> = async (app, d
   const { store } = deps;
   const runs = store && new BackgroundRuns(store);
   app.addHook('onClose', async () => runs?.finish());
+  const maxBytes = app.initialConfig.bodyLimit ?? Number.POSITIVE_INFINITY;
+  const contextFor = async (request: FastifyRequest<{ Body: ResponseRequest }>) =>
+    store && keptContext(request.body, store, { keyId: keyIdOf(request), maxBytes });
   const route = { schema: { body: ResponseRequest }, attachValidation: true };
 
   app.post('/v1/responses', { ...route, config: { doc: responseDoc } }, async (request, reply) => {
     const keyId = keyIdOf(request);
-    const kept = store && (await keptContext(request.body, store, keyId));
+    const kept = await contextFor(request);
     const { parsed, model } = await readResponse(request, deps, kept);
     const isStored = kept !== undefined && parsed.body.store !== false;
     const response = newResponse(parsed, model, isStored);
@@ -48,12 +51,16 @@ export const responses: FastifyPluginAsyncTypebox<ResponsesDeps> = async (app, d
     const { engine } = model;
     if (runs !== undefined && parsed.body.background === true) {
       const controller = new AbortController();
-      const run = await runs.start({
+      const run = runs.start({
         ...{ keyId, draft, input, keepsEvents: stream },
         job: jobOf(request, parsed),
         context: contextOf(request, { ...deps, engine }, parsed, controller),
       });
       request.outlived = run.ended;
+      await run.queued.catch((cause: unknown) => {
+        const message = 'The response could not be kept, and nobody could get it without that.';
+        throw new GatewayError('internal_error', { message, cause });
+      });
       return stream ? sendFrames(reply, run.frames(-1)) : run.response;
     }
     const keep = async ({ usage }: CompletionTotals) => {
@@ -65,22 +72,28 @@ export const responses: FastifyPluginAsyncTypebox<ResponsesDeps> = async (app, d
         draft.notStored();
       }
     };
-    return replyWithCompletion(
-      request,
-      reply,
-      { ...deps, engine },
-      { ...parsed, ...(isStored && { onEnd: keep }) },
-      stream
-        ? { stream, framer: new ResponseFrames(draft) }
-        : { stream, collector: new ResponseReply(draft) },
-    );
+    const generation = { ...parsed, ...(isStored && { onEnd: keep }) };
+    const served = { ...deps, engine };
+    if (!stream) {
+      const collector = new ResponseReply(draft);
+      return replyWithCompletion(request, reply, served, generation, { stream, collector });
+    }
+    const framer = new ResponseFrames(draft);
+    try {
+      return await replyWithCompletion(request, reply, served, generation, { stream, framer });
+    } catch (error) {
+      // From a stream agents learn that they have to shorten the conversation; Codex does from nothing else.
+      if (!(error instanceof GatewayError) || error.code !== 'context_length_exceeded') throw error;
+      request.trace.failure ??= error.code;
+      return sendFrames(reply, [framer.failure(error)]);
+    }
   });
 
   app.post(
     '/v1/responses/input_tokens',
     { ...route, config: { doc: countDoc } },
     async (request): Promise<InputTokens> => {
-      const kept = store && (await keptContext(request.body, store, keyIdOf(request)));
+      const kept = await contextFor(request);
       const { parsed, model } = await readResponse(request, deps, kept);
       const [chat] = parsed.prompts;
       const { tokenCount } = await preparePrompt(model.engine, chat);
@@ -93,17 +106,20 @@ export const responses: FastifyPluginAsyncTypebox<ResponsesDeps> = async (app, d
     const run = runs?.get(keyIdOf(request), idOf(request));
     const isStream = stream === 'true';
     const begin = isStream ? readBegin(after) : -1;
-    if (run !== undefined) return isStream ? sendFrames(reply, run.frames(begin)) : run.response;
-    const { response, events } = await storedOf(request, store);
+    if (run !== undefined && !isStream) return run.response;
+    if (run?.keepsEvents) return sendFrames(reply, run.frames(begin));
+    const { response } = await storedOf(request, store);
     if (!isStream) return endedOf(response);
+    const events = await store?.events(keyIdOf(request), response.id);
     if (events === undefined) throw noEvents();
+    if (events.length === 0) return sendFrames(reply, [failedFrame(endedOf(response))]);
     const later = events.filter(({ sequence_number: number }) => number > begin);
     return sendFrames(reply, [framesOf(later)]);
   });
 
   app.post(
     '/v1/responses/:id/cancel',
-    { config: { doc: cancelDoc } },
+    { config: { doc: cancelDoc, takesPlace: false } },
     async (request): Promise<ResponseObject> => {
       const run = runs?.get(keyIdOf(request), idOf(request));
       if (run !== undefined) return run.cancel();
@@ -153,6 +169,11 @@ function readBegin(after: unknown): number {
     param: 'starting_after',
     message: '`starting_after` must be the number of an event.',
   });
+}
+
+/** The end of a stream whose events a killed process has taken with it. */
+function failedFrame(response: ResponseObject): string {
+  return framesOf([{ type: 'response.failed', response, sequence_number: 0 }]);
 }
 
 function noEvents(): GatewayError {

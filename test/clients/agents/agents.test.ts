@@ -47,7 +47,9 @@ describe.each(agents)('$name', (agent) => {
     const lines = run.stderr.split('\n').filter((line) => !agent.otherLines?.test(line));
     expect(lines.filter((line) => trouble.test(line))).toEqual([]);
     for (const { status, reply } of proxy.exchanges) expect(status, reply).toBe(200);
-    expect(proxy.others.filter((line) => / \/v1\//.test(line) && !/: 2\d\d$/.test(line))).toEqual([]);
+    expect(proxy.others.filter((line) => / \/v1\//.test(line) && !/: 2\d\d$/.test(line))).toEqual(
+      [],
+    );
     return run;
   }
 

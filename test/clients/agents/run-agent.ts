@@ -40,8 +40,10 @@ export class AgentHome {
         ...env,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
+      // Some are a launcher of the real program.
+      detached: true,
     });
-    const timer = setTimeout(() => child.kill('SIGKILL'), patienceMs);
+    const timer = setTimeout(() => process.kill(-(child.pid ?? 0), 'SIGKILL'), patienceMs);
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -64,36 +64,83 @@ describe('kept responses', () => {
     await store.put('alice', stored(1));
     await store.put('alice', stored(2, 1));
     await store.put('alice', stored(3, 2));
-    const items = await store.conversation('alice', idOf(3));
-    expect(items?.map(({ content }) => content)).toEqual([
+    const items = await store.conversation('alice', idOf(3), 10_000);
+    expect(items.map(({ content }) => content)).toEqual([
       ...['question 1', 'answer 1', 'question 2', 'answer 2', 'question 3', 'answer 3'],
     ]);
+    await expect(store.conversation('alice', idOf(3), 500)).rejects.toMatchObject({
+      code: 'payload_too_large',
+    });
+    await expect(store.conversation('bob', idOf(3), 10_000)).rejects.toMatchObject({
+      ...{ code: 'previous_response_not_found', message: expect.stringContaining(idOf(3)) },
+    });
+    // The message names the one that is missing.
     await store.delete('alice', idOf(1));
-    expect(await store.conversation('alice', idOf(3))).toBeUndefined();
-    expect(await store.conversation('bob', idOf(3))).toBeUndefined();
+    await expect(store.conversation('alice', idOf(3), 10_000)).rejects.toMatchObject({
+      ...{ code: 'previous_response_not_found', message: expect.stringContaining(idOf(1)) },
+    });
+  });
+
+  test('go on only from an answer', async () => {
+    const store = await ResponseStore.open(temporaryFolder(), limits);
+    const { response, input } = stored(1);
+    for (const status of ['queued', 'in_progress'] as const) {
+      await store.put('alice', { response: { ...response, status }, input });
+      await expect(store.conversation('alice', idOf(1), 10_000)).rejects.toThrow('has no answer');
+    }
+  });
+
+  test('have events in files of their own', async () => {
+    const folder = temporaryFolder();
+    const store = await ResponseStore.open(folder, limits);
+    const events = [{ type: 'response.created', sequence_number: 0 }] as never;
+    await store.put('alice', stored(1), events);
+    await store.put('alice', stored(2));
+    for (const each of [store, await ResponseStore.open(folder, limits)]) {
+      expect(await each.events('alice', idOf(1))).toEqual(events);
+      expect(await each.events('bob', idOf(1))).toBeUndefined();
+      expect(await each.events('alice', idOf(2))).toBeUndefined();
+      expect(await each.get('alice', idOf(1))).toEqual(stored(1));
+    }
+    const { bytes } = store;
+    await store.delete('alice', idOf(1));
+    expect(files(folder)).toHaveLength(1);
+    expect(store.bytes).toBeLessThan(bytes / 2);
   });
 
   test('that refer to each other in a circle are no conversation', async () => {
     const store = await ResponseStore.open(temporaryFolder(), limits);
     await store.put('alice', stored(1, 2));
     await store.put('alice', stored(2, 1));
-    expect(await store.conversation('alice', idOf(2))).toBeUndefined();
+    await expect(store.conversation('alice', idOf(2), 10_000)).rejects.toThrow('not found');
   });
 
   test('have a bound, beyond which the oldest are deleted', async () => {
     const folder = temporaryFolder();
     const size = Buffer.byteLength(JSON.stringify(stored(1)));
-    const bounded = { ...limits, maxBytes: 3 * size };
+    const bounded = { ...limits, maxBytes: 5 * size };
     const store = await ResponseStore.open(folder, bounded);
-    for (const number of [1, 2, 3, 4, 5]) await store.put('alice', stored(number));
+    for (const number of [1, 2, 3, 4, 5, 6, 7]) await store.put('alice', stored(number));
     expect(store.bytes).toBeLessThanOrEqual(bounded.maxBytes);
-    expect(files(folder)).toHaveLength(3);
+    expect(files(folder)).toHaveLength(5);
     expect(await store.get('alice', idOf(2))).toBeUndefined();
     expect(await store.get('alice', idOf(3))).toBeDefined();
+    // Those of a key with fewer stay.
+    await store.put('bob', stored(8));
+    await store.put('alice', stored(9));
+    expect(await store.get('bob', idOf(8))).toBeDefined();
+    expect(await store.get('alice', idOf(4))).toBeUndefined();
     // The bound counts for what is found at the start as well.
-    const smaller = await ResponseStore.open(folder, { ...limits, maxBytes: size });
-    expect(files(folder)).toHaveLength(1);
-    expect(await smaller.get('alice', idOf(5))).toBeDefined();
+    const smaller = await ResponseStore.open(folder, { ...limits, maxBytes: 2 * size });
+    expect(files(folder)).toHaveLength(2);
+    expect(await smaller.get('alice', idOf(9))).toBeDefined();
+  });
+
+  test('are small beside the bound', async () => {
+    const size = Buffer.byteLength(JSON.stringify(stored(1)));
+    const store = await ResponseStore.open(temporaryFolder(), { ...limits, maxBytes: 3 * size });
+    await expect(store.put('alice', stored(1))).rejects.toThrow('too large');
+    expect(store.bytes).toBe(0);
   });
 
   test('are deleted when they are too old', async () => {
