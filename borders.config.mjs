@@ -15,6 +15,7 @@ const rooms = [
   'access',
   'config',
   'model',
+  'hub',
   'observe',
   'api',
   'http',
@@ -62,10 +63,12 @@ const doors = {
     'help',
     'kernel-cache',
     'load-config',
+    'model-places',
     'settings-report',
     'table',
   ],
-  model: ['backend', 'gguf-header', 'load', 'machine', 'registry', 'source'],
+  model: ['backend', 'gguf-header', 'load', 'machine', 'registry', 'source', 'split'],
+  hub: ['download', 'local-models', 'locate-model'],
   observe: [
     'access-log',
     'engine-watch',
@@ -77,7 +80,7 @@ const doors = {
   server: ['server', 'supervisor/link', 'supervisor/supervisor'],
   diagnostics: ['debug-shell', 'diagnostics'],
   bench: ['bench'],
-  cli: ['command', 'keys-command', 'usage-command'],
+  cli: ['command', 'keys-command', 'models-command', 'usage-command'],
 };
 
 /** A door that one room alone may use. */
@@ -108,6 +111,7 @@ const packages = [
     'engine|model',
     'Only engine and model depend on the library that loads weights.',
   ],
+  ['@huggingface/hub', 'hub', 'One room knows how the hub answers.'],
 ];
 
 const inRoom = (name) => `^src/(${name})/`;

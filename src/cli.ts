@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { helpText, parseCommand } from './cli/command.ts';
 import { runKeys } from './cli/keys-command.ts';
 import { runUsage } from './cli/usage-command.ts';
-import { benchKeys, keysFile, usageFolder } from './config/command-defaults.ts';
+import { benchKeys, commandPlaces, keysFile, usageFolder } from './config/command-defaults.ts';
 import { placeKernelCache } from './config/kernel-cache.ts';
 import { loadConfig, loadConfigOrDefaults } from './config/load-config.ts';
 import { programVersion } from './core/package-info.ts';
@@ -44,6 +44,8 @@ async function run(argv: readonly string[]): Promise<number> {
           err: (text) => process.stderr.write(text),
           readStdin: () => readText(process.stdin),
         });
+      case 'models':
+        return await runModelsCommand(command.flags);
       case 'usage':
         return await runUsage({
           argv: command.flags,
@@ -134,6 +136,17 @@ async function untilItEnds(log: LogOutput, work: () => Promise<number>): Promise
   } finally {
     await log.close();
   }
+}
+
+async function runModelsCommand(argv: readonly string[]): Promise<number> {
+  const { runModels } = await import('./cli/models-command.ts');
+  return runModels({
+    argv,
+    places: commandPlaces(),
+    out: (text) => process.stdout.write(text),
+    err: (text) => process.stderr.write(text),
+    stop: stopOnSignal(() => {}),
+  });
 }
 
 /** Invalid settings are part of the diagnosis. */

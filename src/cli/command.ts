@@ -6,13 +6,23 @@ import { StartError } from '../core/start-error.ts';
 /** The requested command. */
 export type Command =
   | {
-      readonly name: 'serve' | 'keys' | 'usage' | 'bench' | 'diagnostics' | 'gateway-process';
+      readonly name:
+        | 'serve'
+        | 'models'
+        | 'keys'
+        | 'usage'
+        | 'bench'
+        | 'diagnostics'
+        | 'gateway-process';
       readonly flags: readonly string[];
     }
   | { readonly name: 'help' }
   | { readonly name: 'version' };
 
-const commandNames = ['serve', 'keys', 'usage', 'bench', 'diagnostics'];
+const commandNames = ['serve', 'models', 'keys', 'usage', 'bench', 'diagnostics'];
+
+/** A first word that can be nothing but a model. */
+const namesModel = /^(hf:|https?:)|\.gguf$/i;
 
 /**
  * Reads the command, which comes before its flags; `serve` when there is none.
@@ -21,7 +31,7 @@ const commandNames = ['serve', 'keys', 'usage', 'bench', 'diagnostics'];
 export function parseCommand(argv: readonly string[]): Command {
   const [first, ...rest] = argv;
   // These commands have flags of their own, with `--help`.
-  if (first === 'bench' || first === 'keys' || first === 'usage') {
+  if (first === 'bench' || first === 'keys' || first === 'usage' || first === 'models') {
     return { name: first, flags: rest };
   }
   // Internal: how the supervisor starts its child.
@@ -31,6 +41,7 @@ export function parseCommand(argv: readonly string[]): Command {
   if (names.includes('--version') || names.includes('-v')) return { name: 'version' };
   if (first === undefined || first.startsWith('-')) return { name: 'serve', flags: argv };
   if (first === 'serve' || first === 'diagnostics') return { name: first, flags: rest };
+  if (namesModel.test(first)) return { name: 'serve', flags: argv };
   const meant = nearest(first, commandNames);
   throw new StartError(
     2,
@@ -41,12 +52,15 @@ export function parseCommand(argv: readonly string[]): Command {
 
 /** The text of `--help`. */
 export function helpText(): string {
-  return `Usage: llama-gguf-inference [serve] [flags]
+  return `Usage: llama-gguf-inference [serve] [MODEL] [flags]
 
 Serves a GGUF model to OpenAI-compatible clients.
 
 Commands:
-  serve      load a model and answer requests (default)
+  serve      load a model and answer requests (default). MODEL is a GGUF file,
+             hf:OWNER/REPOSITORY[:QUANTIZATION], the URL of a file, or the name of a model on
+             this machine; without one, a small model that comes with the program
+  models     list, download and delete models; \`models --help\` lists its commands
   keys       create, list and change API keys; \`keys --help\` lists its commands
   usage      show what each API key used; \`usage --help\` lists its flags
   bench      measure a running server; \`bench --help\` lists its flags

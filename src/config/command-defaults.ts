@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { chooseDataDirectory, keysFileName, usageFolderName } from './data-directory.ts';
+import { type ModelPlaces, modelPlaces } from './model-places.ts';
 import type { Environment } from './sources.ts';
 
 interface Input {
@@ -21,6 +22,24 @@ export function usageFolder({ env = process.env, pathExists = existsSync }: Inpu
   const modelName = env.MODEL_NAME || undefined;
   const dataDir = env.DATA_DIR || chooseDataDirectory(modelName, pathExists, []);
   return join(dataDir, usageFolderName);
+}
+
+/** Where the `models` command looks for models, and keeps them. */
+export function commandPlaces({
+  env = process.env,
+  pathExists = existsSync,
+}: Input = {}): ModelPlaces {
+  const set = (name: string) => env[name] || undefined;
+  const dataDir = env.DATA_DIR || chooseDataDirectory(undefined, pathExists, []);
+  const settings = {
+    MODELS_DIR: set('MODELS_DIR'),
+    HF_TOKEN: set('HF_TOKEN'),
+    HF_ENDPOINT: set('HF_ENDPOINT'),
+    HF_HOME: set('HF_HOME'),
+    HF_HUB_CACHE: set('HF_HUB_CACHE'),
+    HF_HUB_OFFLINE: /^(1|true|yes|on)$/i.test(env.HF_HUB_OFFLINE ?? ''),
+  };
+  return modelPlaces(settings, env, dataDir);
 }
 
 /** API keys of the servers that `bench` measures: a command line is no place for a secret. */

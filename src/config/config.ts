@@ -4,6 +4,7 @@ import type { LedgerPlace } from '../access/usage/ledger.ts';
 import type { LogSettings } from '../log/log-settings.ts';
 import { keysFileName, responsesFolderName, usageFolderName } from './data-directory.ts';
 import { instanceName, serverLogName } from './instance-names.ts';
+import { type ModelPlaces, modelPlaces } from './model-places.ts';
 import { type PlacedValues, placeValues } from './placed-values.ts';
 import type { Environment } from './sources.ts';
 import type { SettingValues } from './table.ts';
@@ -53,9 +54,11 @@ export interface TlsFiles {
 /** Who may use the server. */
 export type AuthConfig = PlacedValues['auth'] & { readonly keysFile: string };
 
-/** Which file, and where its weights go. Without a path and a name it is the bundled model. */
+/** Which model, and where its weights go. Without a reference, a path and a name it is the bundled model. */
 export type ModelConfig = PlacedValues['model'] & {
   readonly modelsDir: string;
+  /** Where a model that `reference` names comes from, and is kept. */
+  readonly places: ModelPlaces;
   /**
    * Folder in which NVIDIA's driver keeps compiled kernels: what the environment says, or in the data folder. Undefined
    * without one: then it is the user's home, which a container loses or lacks.
@@ -98,12 +101,13 @@ export function configOf(values: SettingValues, context: ConfigContext): Config 
   const responsesFolder = values.RESPONSES_STORE ? inData(responsesFolderName) : undefined;
   const logFolder = values.LOG_DIR ?? inData('logs');
   const instance = instanceName(values, env);
+  const places = modelPlaces(values, env, dataDir);
   return deepFreeze({
     ...rest,
     server: { ...server, tls: tlsFiles(server.tls) },
     model: {
       ...model,
-      modelsDir: values.MODELS_DIR ?? join(dataDir, 'models'),
+      ...{ modelsDir: places.modelsDir, places },
       kernelCache: env.CUDA_CACHE_PATH ?? inData('cuda-cache'),
     },
     engine: { ...engine, chatTemplate, speculative: speculative(engine.speculative) },

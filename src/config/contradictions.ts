@@ -48,6 +48,10 @@ function* modelProblems(values: SettingValues): Iterable<string> {
     yield 'CHAT_TEMPLATE and CHAT_TEMPLATE_FILE must not both be set';
   }
   for (const name of ['MODEL_PATH', 'MODEL_NAME'] as const) {
+    if (values.MODEL === undefined || values[name] === undefined) continue;
+    yield `${name} must not be set beside MODEL, both name the model to serve: unset one of them`;
+  }
+  for (const name of ['MODEL', 'MODEL_PATH', 'MODEL_NAME'] as const) {
     if (!values.MOCK_BACKEND || values[name] === undefined) continue;
     yield `${name} must not be set beside MOCK_BACKEND, which serves the bundled model: unset one of them`;
   }

@@ -1,11 +1,16 @@
+import type { FlagForm } from '../terminal/command-line.ts';
+import type { ConfigSource } from './config-source.ts';
 import type { ConfigWarning } from './config-warning.ts';
-import type { ConfigSource } from './sources.ts';
 import type { SettingName } from './table.ts';
 
 /** The meaning of one of llama-server's flags here. */
 type Translation =
-  /** Its value becomes the value of a setting. */
-  | { readonly setting: SettingName; readonly also?: Partial<Record<SettingName, string>> }
+  /** Its value, behind a prefix, becomes the value of a setting. */
+  | {
+      readonly setting: SettingName;
+      readonly prefix?: string;
+      readonly also?: Partial<Record<SettingName, string>>;
+    }
   /** It takes no value and sets these settings. */
   | { readonly means: Partial<Record<SettingName, string>> }
   /** It changes nothing, for this reason; `takes` is the number of its values. */
@@ -17,6 +22,9 @@ const never = { nothing: 'is what this server never does otherwise' };
 /** Supported flags of llama-server, each with its other names. */
 const translations: readonly (readonly [names: string, Translation])[] = [
   ['-m --model', { setting: 'MODEL_PATH' }],
+  ['-hf -hfr --hf-repo', { setting: 'MODEL', prefix: 'hf:' }],
+  ['-mu --model-url', { setting: 'MODEL' }],
+  ['-hft --hf-token', { setting: 'HF_TOKEN' }],
   ['-a --alias', { setting: 'MODEL_ALIAS' }],
   ['-c --ctx-size', { setting: 'CTX' }],
   ['-np --parallel', { setting: 'PARALLEL' }],
@@ -88,35 +96,103 @@ function isFlag(word: string | undefined): boolean {
  * @param text - words, separated by blanks
  */
 export function readExtraArgs(text: string): ConfigSource {
+  const words = text.split(/\s+/).filter(Boolean);
+  const read = readLlamaFlags(words, 'EXTRA_ARGS: ', () => undefined);
+  const unknown = withoutValues(read.rest, () => true);
+  const problems = [...read.problems, ...unknown.map(({ name, word }) => refusal(name, word))];
+  const names = [...read.texts.keys()].join(', ');
+  const sets: ConfigWarning = { level: 'info', message: `EXTRA_ARGS sets ${names}` };
+  const warnings = [...read.warnings, ...(names === '' ? [] : [sets])];
+  return { label: 'EXTRA_ARGS', texts: read.texts, problems, warnings };
+}
+
+/** Flags of llama-server among the words of a command line, and the words that are not. */
+interface LlamaFlags extends Omit<ConfigSource, 'label'> {
+  readonly rest: readonly OtherWord[];
+}
+
+/** A word that is no flag of llama-server. */
+interface OtherWord {
+  readonly word: string;
+  /** Of the flag, without its value. */
+  readonly name: string;
+  /** Its place on the command line. */
+  readonly index: number;
+}
+
+/** The form of a flag of this program, dashes included in its name; undefined for other flags. */
+type OwnForm = (name: string) => FlagForm | undefined;
+
+/**
+ * Takes the flags of llama-server out of a command line, so that its users need not learn others. Those that belong to
+ * the gateway are problems that name the setting.
+ * @param ownForm - flags of this program stay where they are
+ */
+export function takeLlamaFlags(
+  argv: readonly string[],
+  ownForm: OwnForm,
+): Omit<LlamaFlags, 'rest'> & { readonly argv: readonly string[] } {
+  const { rest, problems, ...read } = readLlamaFlags(argv, '', ownForm);
+  const isInstead = ({ name }: OtherWord) =>
+    Object.hasOwn(instead, name) && ownForm(name) === undefined;
+  const kept = withoutValues(rest, isInstead);
+  return {
+    ...read,
+    problems: [
+      ...problems,
+      ...kept
+        .filter(isInstead)
+        .map(({ name }) => `${name} is llama-server's, use ${instead[name]}`),
+    ],
+    argv: kept.filter((word) => !isInstead(word)).map(({ word }) => word),
+  };
+}
+
+/** Leaves out the words behind a flag that is refused: they may be its values, and secrets. */
+function withoutValues(
+  words: readonly OtherWord[],
+  isRefused: (word: OtherWord) => boolean,
+): OtherWord[] {
+  let valueAt = -1;
+  return words.filter((each) => {
+    const isValue = each.index === valueAt && !isFlag(each.word);
+    if (isValue || (isFlag(each.word) && isRefused(each))) valueAt = each.index + 1;
+    return !isValue;
+  });
+}
+
+/** @param where - begins each message */
+function readLlamaFlags(words: readonly string[], where: string, ownForm: OwnForm): LlamaFlags {
   const texts = new Map<string, string>();
   const problems: string[] = [];
   const warnings: ConfigWarning[] = [];
-  const words = text.split(/\s+/).filter(Boolean);
+  const rest: OtherWord[] = [];
   for (let index = 0; index < words.length; index++) {
-    const [name = '', inline] = (words[index] ?? '').split(/=(.*)/s);
-    const translation = byName.get(name);
+    const word = words[index] ?? '';
+    const [name = '', inline] = word.split(/=(.*)/s);
+    const own = ownForm(name);
+    const translation = own === undefined ? byName.get(name) : undefined;
     if (translation === undefined) {
-      problems.push(refusal(name, words[index] ?? ''));
-      // The words behind an unknown flag may be its values.
-      while (!isFlag(words[index + 1]) && index + 1 < words.length) index += 1;
+      rest.push({ name, word, index });
+      const value = words[index + 1];
+      if (own?.value === 'required' && inline === undefined && value !== undefined) {
+        index += 1;
+        rest.push({ name: '', word: value, index });
+      }
       continue;
     }
     if ('nothing' in translation) {
-      warnings.push({ level: 'info', message: `EXTRA_ARGS: ${name} ${translation.nothing}` });
+      warnings.push({ level: 'info', message: `${where}${name} ${translation.nothing}` });
       if (inline === undefined && translation.takes === 1 && !isFlag(words[index + 1])) index += 1;
     } else if ('means' in translation) {
       for (const [setting, value] of Object.entries(translation.means)) texts.set(setting, value);
     } else {
       const value = inline ?? (isFlag(words[index + 1]) ? undefined : words[index + 1]);
       if (value !== undefined && inline === undefined) index += 1;
-      take({ name, value, translation, texts, problems });
+      take({ name: where + name, value, translation, texts, problems });
     }
   }
-  if (texts.size > 0) {
-    const names = [...texts.keys()].join(', ');
-    warnings.push({ level: 'info', message: `EXTRA_ARGS sets ${names}` });
-  }
-  return { label: 'EXTRA_ARGS', texts, problems, warnings };
+  return { texts, problems, warnings, rest };
 }
 
 function take(flag: {
@@ -130,10 +206,10 @@ function take(flag: {
   // -fa is the only flag with an optional value.
   const value = flag.value ?? (translation.setting === 'FLASH_ATTENTION' ? 'on' : undefined);
   if (value === undefined) {
-    problems.push(`EXTRA_ARGS: ${name} needs a value`);
+    problems.push(`${name} needs a value`);
     return;
   }
-  texts.set(translation.setting, value);
+  texts.set(translation.setting, (translation.prefix ?? '') + value);
   for (const [setting, text] of Object.entries(translation.also ?? {})) texts.set(setting, text);
 }
 

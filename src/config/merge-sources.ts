@@ -1,6 +1,6 @@
 import { quote } from '../core/quote.ts';
+import type { ConfigSource } from './config-source.ts';
 import type { ConfigWarning } from './config-warning.ts';
-import type { ConfigSource } from './sources.ts';
 import {
   flagName,
   namesOfSetting,

@@ -2,21 +2,14 @@ import { failureText } from '../core/failure-text.ts';
 import { nearest } from '../core/nearest.ts';
 import { quote } from '../core/quote.ts';
 import { type FlagForm, readCommandLine } from '../terminal/command-line.ts';
+import type { ConfigSource } from './config-source.ts';
 import type { ConfigWarning } from './config-warning.ts';
+import { takeLlamaFlags } from './extra-args.ts';
 import { foreignNameWarnings } from './foreign-names.ts';
 import { flagName, namesOfSetting, settingNames, settingOf } from './table.ts';
 
 /** Variables of the environment. */
 export type Environment = Readonly<Record<string, string | undefined>>;
-
-/** The settings of one source, not yet parsed: texts by environment name, aliases under their own name. */
-export interface ConfigSource {
-  /** Completes "received … from …". */
-  readonly label: string;
-  readonly texts: ReadonlyMap<string, string>;
-  readonly problems: readonly string[];
-  readonly warnings: readonly ConfigWarning[];
-}
 
 /** Environment names and aliases by their flag. */
 const nameByFlag = new Map(
@@ -31,16 +24,31 @@ const flagForms = new Map(
   }),
 );
 
-/** Flags `--name value`, `--name=value`, `--switch` and `--no-switch`; the last of several wins. */
+const truthWord = /^(true|false|yes|no|on|off|[01])$/i;
+
+/**
+ * Flags `--name value`, `--name=value`, `--switch` and `--no-switch`, of this program and of llama-server, and at most one
+ * word, which is the model. The last of several flags wins.
+ */
 export function readFlags(argv: readonly string[]): ConfigSource {
-  const { flags, problems } = readCommandLine(argv, flagForms);
-  const texts = new Map<string, string>();
+  const llama = takeLlamaFlags(argv, (name) => flagForms.get(name.replace(/^--(no-)?/, '')));
+  const { flags, words, problems: wrong } = readCommandLine(llama.argv, flagForms, 1);
+  const problems = [...wrong];
+  const [model] = words;
+  const texts = new Map(llama.texts);
+  // What follows a switch is no model: `--strict-model false`.
+  if (model !== undefined && truthWord.test(model)) {
+    problems.push(`unexpected argument ${quote(model)}`);
+  } else if (model !== undefined && model !== '') texts.set('MODEL', model);
   for (const { name: flag, value, negated } of flags) {
     const name = nameByFlag.get(flag) ?? flag;
     if (value === '') texts.delete(name);
     else texts.set(name, value ?? String(!negated));
   }
-  return { label: 'a flag', texts, problems, warnings: [] };
+  return {
+    ...{ label: 'a flag', texts, warnings: llama.warnings },
+    problems: [...llama.problems, ...problems],
+  };
 }
 
 /** Settings of the environment, with warnings for names that only look like settings. */

@@ -34,6 +34,7 @@ export interface ServedModel {
 }
 
 type RegistryState =
+  | { readonly phase: 'downloading'; readonly progressRatio: number }
   | { readonly phase: 'loading'; readonly progressRatio: number }
   | { readonly phase: 'ready'; readonly model: ServedModel }
   | { readonly phase: 'failed' };
@@ -48,9 +49,9 @@ export class ModelRegistry {
     return this.#state.phase;
   }
 
-  /** Loaded share of the file, 0 to 1. */
+  /** Downloaded or loaded share of the file, 0 to 1. */
   get progressRatio(): number {
-    return this.#state.phase === 'loading' ? this.#state.progressRatio : 1;
+    return 'progressRatio' in this.#state ? this.#state.progressRatio : 1;
   }
 
   /** The model; undefined until it is ready. */
@@ -63,8 +64,13 @@ export class ModelRegistry {
     return this.#loadMs;
   }
 
+  /** The model comes from elsewhere, before it is loaded. */
+  setDownloading(progressRatio: number): void {
+    if (this.#isComing) this.#state = { phase: 'downloading', progressRatio };
+  }
+
   setProgress(progressRatio: number): void {
-    if (this.#state.phase === 'loading') this.#state = { phase: 'loading', progressRatio };
+    if (this.#isComing) this.#state = { phase: 'loading', progressRatio };
   }
 
   setReady(model: ServedModel): void {
@@ -84,6 +90,11 @@ export class ModelRegistry {
     switch (this.#state.phase) {
       case 'ready':
         return this.#state.model;
+      case 'downloading': {
+        const percent = Math.floor(this.#state.progressRatio * 100);
+        const message = `The model is still being downloaded (${percent} %).`;
+        throw new GatewayError('model_loading', { message });
+      }
       case 'loading':
         throw new GatewayError('model_loading');
       case 'failed':
@@ -91,5 +102,9 @@ export class ModelRegistry {
       default:
         return this.#state satisfies never;
     }
+  }
+
+  get #isComing(): boolean {
+    return this.#state.phase === 'downloading' || this.#state.phase === 'loading';
   }
 }

@@ -70,6 +70,30 @@ export function resolveModelSource(
 }
 
 /**
+ * What the header of a model file says, for people.
+ * @throws {StartError} for a file that cannot be served
+ */
+export function describeModelFile(path: string): Readonly<Record<string, unknown>> {
+  const [first, ...others] = checkedParts(path);
+  const header = readHeader(first);
+  const headers = [header, ...others.map(readHeader)];
+  const tensorCount = sum(headers, (part) => part.tensorCount);
+  const architecture = checkServable(first, header.metadata, tensorCount);
+  return {
+    file: first,
+    parts: headers.length,
+    sizeBytes: sum(headers, (part) => part.fileSizeBytes),
+    name: header.metadata.get('general.name'),
+    architecture,
+    parameters: sum(headers, (part) => part.parameterCount),
+    quantization: quantizationName(header.metadata.get('general.file_type')),
+    trainedContext: header.metadata.get(`${architecture}.context_length`),
+    chatTemplate: header.metadata.get('tokenizer.chat_template') !== undefined,
+    licence: header.metadata.get('general.license'),
+  };
+}
+
+/**
  * Finds the file of the draft model.
  * @throws {StartError} like {@link resolveModelSource}
  */

@@ -8,12 +8,13 @@ import type { Engine } from '../engine/engine.ts';
 import type { Logger } from '../log/log.ts';
 import type { LogOutput } from '../log/log-output.ts';
 import type { Backend } from '../model/backend.ts';
-import type { ModelSource } from '../model/source.ts';
+import type { ModelCard } from '../model/registry.ts';
+import { findModel } from './find-model.ts';
 import { openListeners } from './listeners.ts';
 import { openAccess } from './open-access.ts';
 import { openResponses } from './open-responses.ts';
 import { createService, type Service, type StateReports, startReports } from './service.ts';
-import { type RunningModel, resolveSources, startModel } from './start-model.ts';
+import { type RunningModel, startModel } from './start-model.ts';
 import type { SupervisorLink } from './supervisor/link.ts';
 
 /** Maximum time between the begin of the load and the open ports, which report the progress of the load. */
@@ -41,15 +42,15 @@ export async function serve(options: ServeOptions): Promise<void> {
   const { config, log, stop, supervisor } = options;
   const { logger } = log;
   logSettings(options);
-  const sources = resolveSources(config);
-  for (const { level, message } of sources.model.notes) logger[level](message);
+  const found = await findModel(config, stop);
+  for (const { level, message } of found.sources?.model.notes ?? []) logger[level](message);
   const access = await openAccess(config, logger);
   const responseStore = await openResponses(config.responses, logger);
   const restartCount = supervisor?.start.restartCount ?? 0;
-  const service = await createService(config, sources.model.id, restartCount);
+  const service = await createService(config, found.id, restartCount);
 
   const noPort = new AbortController();
-  const start = startModel(sources, {
+  const start = startModel(found, {
     ...options,
     service,
     logger,
@@ -72,7 +73,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     running = await start.running;
     // A reader of the `ready` line may ask the health port at once.
     await reports.send();
-    announce(running.engine, listeners.api.address, sources.model, logger);
+    announce(running.engine, listeners.api.address, service.models.require().card, logger);
     await log.beginService();
     await Promise.race([running.failure, aborted(stop)]);
   } catch (error) {
@@ -109,7 +110,7 @@ function logSettings({ config, warnings, log: { logger } }: ServeOptions): void 
 function announce(
   { info }: Engine,
   address: string,
-  { id, bundled }: ModelSource,
+  { id, bundled }: ModelCard,
   logger: Logger,
 ): void {
   const { backend, slotCount, contextLength, kvTokenCount, speculative, backgroundPrefill } = info;

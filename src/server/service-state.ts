@@ -2,7 +2,15 @@ import type { Drain } from '../admission/drain.ts';
 import type { ModelRegistry } from '../model/registry.ts';
 import type { EngineWatch } from '../observe/engine-watch.ts';
 
-const serviceStates = ['loading', 'ready', 'draining', 'stuck', 'failed', 'crashed'] as const;
+const serviceStates = [
+  'downloading',
+  'loading',
+  'ready',
+  'draining',
+  'stuck',
+  'failed',
+  'crashed',
+] as const;
 
 /**
  * The state of the server. `stuck`: sequences wait, but the engine does no step. `failed`: the model could not be loaded,
@@ -21,7 +29,7 @@ export function isReady(state: ServiceState): boolean {
 
 /** True if the server needs no restart. */
 export function isLive(state: ServiceState): boolean {
-  return state === 'loading' || state === 'ready' || state === 'draining';
+  return ['downloading', 'loading', 'ready', 'draining'].includes(state);
 }
 
 /** The state of a gateway process, from that of its parts. */

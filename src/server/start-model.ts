@@ -12,27 +12,9 @@ import {
 import type { Logger } from '../log/log.ts';
 import type { Backend } from '../model/backend.ts';
 import { type LoadedModel, loadModel } from '../model/load.ts';
-import { type ModelSource, resolveDraftSource, resolveModelSource } from '../model/source.ts';
 import { createLoadProgress } from '../terminal/load-progress.ts';
+import type { FoundModel, ModelSources } from './find-model.ts';
 import type { Service } from './service.ts';
-
-/** The files of the model and of its draft model. */
-export interface ModelSources {
-  readonly model: ModelSource;
-  readonly draft: ModelSource | undefined;
-}
-
-/**
- * Finds the files and reads their headers.
- * @throws {StartError} for a file that cannot be served
- */
-export function resolveSources({ model: config, engine }: Config): ModelSources {
-  const model = resolveModelSource(config);
-  const path = engine.speculative?.draftModelPath;
-  // A model without text generation needs no drafts.
-  const needsDraft = path !== undefined && model.embedding.generates;
-  return { model, draft: needsDraft ? resolveDraftSource(config, path) : undefined };
-}
 
 /** What a start depends on beside the files. */
 export interface ModelStartDeps {
@@ -60,10 +42,12 @@ export interface ModelStart {
   readonly running: Promise<RunningModel>;
 }
 
-/** Begins to load the model, and to start its engine after that. */
-export function startModel(sources: ModelSources, deps: ModelStartDeps): ModelStart {
-  const loaded = load(sources, deps);
-  const running = run(loaded, sources.model, deps);
+/** Begins to bring and load the model, and to start its engine after that. */
+export function startModel(found: FoundModel, deps: ModelStartDeps): ModelStart {
+  const { service, logger, stop } = deps;
+  const sources = found.bring({ models: service.models, logger, stop });
+  const loaded = sources.then((files) => load(files, deps));
+  const running = run(sources, loaded, deps);
   running.catch(() => {});
   return { loaded, running };
 }
@@ -94,11 +78,12 @@ async function load(
 }
 
 async function run(
+  finding: Promise<ModelSources>,
   loading: Promise<LoadedModel>,
-  source: ModelSource,
   { config, service, logger }: ModelStartDeps,
 ): Promise<RunningModel> {
   const loaded = await loading;
+  const { model: source } = await finding;
   try {
     const running = await startEngine(loaded, config, service, logger);
     const { engine } = running;

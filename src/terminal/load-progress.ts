@@ -9,10 +9,13 @@ export interface ProgressTerminal {
   write(text: string): unknown;
 }
 
-/** Shows the progress of loading a model. */
+/** Shows the progress of loading or downloading a model. */
 export interface LoadProgress {
-  /** @param ratio - share of the file that is loaded, 0 to 1 */
-  update(ratio: number): void;
+  /**
+   * @param ratio - share of the file, 0 to 1
+   * @param detail - what stands behind the percentage
+   */
+  update(ratio: number, detail?: string): void;
   /** Removes the bar from the terminal, so that a log line starts on a line of its own. */
   end(): void;
 }
@@ -29,39 +32,44 @@ export function createLoadProgress(
   logger: ProgressLogger,
   terminal: ProgressTerminal = process.stderr,
   now: () => number = Date.now,
+  label = 'loading model',
 ): LoadProgress {
-  return terminal.isTTY === true ? drawnProgress(terminal) : loggedProgress(logger, now);
+  return terminal.isTTY === true
+    ? drawnProgress(terminal, label)
+    : loggedProgress(logger, now, label);
 }
 
-function drawnProgress(terminal: ProgressTerminal): LoadProgress {
-  let drawnPercent = -1;
+function drawnProgress(terminal: ProgressTerminal, label: string): LoadProgress {
+  let drawn = '';
   return {
-    update(ratio) {
+    update(ratio, detail = '') {
       const percent = Math.floor(ratio * 100);
-      if (percent <= drawnPercent) return;
-      drawnPercent = percent;
       const filled = Math.round((percent / 100) * barWidth);
       const bar = '█'.repeat(filled) + '░'.repeat(barWidth - filled);
-      terminal.write(`\r\x1b[Kloading model ${bar} ${percent}%`);
+      const line = `${label} ${bar} ${percent}% ${detail}`.trimEnd();
+      if (line === drawn) return;
+      drawn = line;
+      terminal.write(`\r\x1b[K${line}`);
     },
     end() {
-      if (drawnPercent >= 0) terminal.write('\r\x1b[K');
+      if (drawn !== '') terminal.write('\r\x1b[K');
     },
   };
 }
 
-function loggedProgress(logger: ProgressLogger, now: () => number): LoadProgress {
+function loggedProgress(logger: ProgressLogger, now: () => number, label: string): LoadProgress {
   let loggedRatio = 0;
   let loggedAt = now();
   return {
-    update(ratio) {
+    update(ratio, detail) {
       const elapsedMs = now() - loggedAt;
       const isStep = ratio - loggedRatio >= lineStepRatio && elapsedMs >= lineGapMs;
       const isDue = isStep || elapsedMs >= lineStepMs;
       if (!isDue || ratio <= loggedRatio || ratio >= 1) return;
       loggedRatio = ratio;
       loggedAt = now();
-      logger.info({ percent: Math.floor(ratio * 100) }, 'loading model');
+      const percent = Math.floor(ratio * 100);
+      logger.info({ percent, ...(detail !== undefined && { detail }) }, label);
     },
     end() {},
   };

@@ -176,8 +176,8 @@ export async function startServer(options: ServerOptions): Promise<TestServer> {
   return server;
 }
 
-/** It is killed when the test is over. */
-async function startListeningServer(options: ServerOptions): Promise<TestServer> {
+/** Starts a server for one test and waits until it listens; its model may have to come yet. */
+export async function startListeningServer(options: ServerOptions): Promise<TestServer> {
   const server = spawnServer(options);
   onTestFinished(() => server.kill());
   await server.listening();

@@ -10,7 +10,7 @@ export const Health = Type.Object({
   status: Type.Enum(['ok', 'error']),
   code: Type.Enum([200, 503]),
   backend: Type.Object({
-    status: Type.Enum(['ok', 'loading', 'failed']),
+    status: Type.Enum(['ok', 'downloading', 'loading', 'failed']),
     progress: Type.Number(),
   }),
   gateway: Type.Object({ status: Type.Enum(['ok', 'draining']), metrics: GatewayMetrics }),

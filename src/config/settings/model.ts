@@ -1,8 +1,15 @@
-import { choice, layerCount, text, truth, wordOf } from '../../core/value-kinds.ts';
+import { choice, layerCount, text, truth, url, wordOf } from '../../core/value-kinds.ts';
 import { setting } from '../setting.ts';
 
 /** Which model is served, and where its weights go. */
 export const modelSettings = {
+  MODEL: setting({
+    at: 'model.reference',
+    kind: text('MODEL'),
+    fallbackText: 'the bundled model',
+    summary:
+      'model to serve: a GGUF file, hf:OWNER/REPOSITORY[:QUANTIZATION], the URL of a file, or the name of a model on this machine; `serve MODEL` is the same',
+  }),
   MODEL_PATH: setting({
     at: 'model.path',
     kind: text('PATH'),
@@ -24,6 +31,32 @@ export const modelSettings = {
     kind: text('PATH'),
     fallbackText: 'the first of /data, /runpod-volume, /workspace in use',
     summary: 'base folder of models, keys and logs',
+  }),
+  HF_TOKEN: setting({
+    kind: text('TOKEN'),
+    fallbackText: 'that of `hf auth login`',
+    summary: 'token for models on the Hugging Face hub that not everybody may read',
+    secret: true,
+  }),
+  HF_ENDPOINT: setting({
+    kind: url('http:', 'https:'),
+    fallback: 'https://huggingface.co',
+    summary: 'the Hugging Face hub, or a mirror of it',
+  }),
+  HF_HOME: setting({
+    kind: text('PATH'),
+    fallbackText: '~/.cache/huggingface',
+    summary: 'folder of the files of the hub, shared with other programs',
+  }),
+  HF_HUB_CACHE: setting({
+    kind: text('PATH'),
+    fallbackText: '$HF_HOME/hub',
+    summary: 'folder of downloaded models',
+  }),
+  HF_HUB_OFFLINE: setting({
+    kind: truth(),
+    fallback: false,
+    summary: 'serve models of the hub from the cache alone',
   }),
   MODEL_ALIAS: setting({
     at: 'model.alias',

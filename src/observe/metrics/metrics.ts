@@ -172,11 +172,11 @@ export class Metrics implements TraceObserver {
 function addModelState(registry: Registry, models: ModelRegistry): void {
   new Gauge({
     name: 'gateway_model_state',
-    help: '1 for the current state of the model: `loading`, `ready` or `failed`.',
+    help: '1 for the current state of the model: `downloading`, `loading`, `ready` or `failed`.',
     labelNames: ['state'],
     registers: [registry],
     collect() {
-      for (const state of ['loading', 'ready', 'failed'] as const) {
+      for (const state of ['downloading', 'loading', 'ready', 'failed'] as const) {
         this.set({ state }, models.phase === state ? 1 : 0);
       }
     },

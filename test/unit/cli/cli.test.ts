@@ -36,7 +36,7 @@ describe('parseCommand', () => {
 
   it('refuses an unknown command and lists the commands', () => {
     expect(() => parseCommand(['sevre'])).toThrow(
-      'unknown command "sevre", did you mean serve? (commands: serve, keys, usage, bench, diagnostics)',
+      'unknown command "sevre", did you mean serve? (commands: serve, models, keys, usage, bench, diagnostics)',
     );
   });
 });
@@ -67,7 +67,7 @@ describe('the program', () => {
     const { status, stderr } = runCli(['dance']);
     expect(status).toBe(2);
     expect(stderr).toBe(
-      'llama-gguf-inference: unknown command "dance" (commands: serve, keys, usage, bench, diagnostics)\n',
+      'llama-gguf-inference: unknown command "dance" (commands: serve, models, keys, usage, bench, diagnostics)\n',
     );
   });
 });

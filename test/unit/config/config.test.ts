@@ -268,7 +268,7 @@ describe('loadConfig', () => {
 
   it.each([
     [['--modelpath', 'x'], ['unknown flag --modelpath, did you mean --model-path?']],
-    [['--api-key', 'secret'], ['unknown flag --api-key']],
+    [['--api-key', 'secret'], ["--api-key is llama-server's, use AUTH_KEYS_FILE"]],
     [['--no-port'], ['unknown flag --no-port']],
     [['-p', '3'], ['unknown flag -p']],
     [['--port'], ['--port needs a value']],

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ModelConfig } from '../../../src/config/config.ts';
+import { modelPlaces } from '../../../src/config/model-places.ts';
 import { bundledModelPath } from '../../../src/core/package-info.ts';
 import { StartError } from '../../../src/core/start-error.ts';
 import { resolveModelSource } from '../../../src/model/source.ts';
@@ -23,10 +24,12 @@ afterAll(() => rmSync(modelsDir, { recursive: true, force: true }));
 
 function resolve(config: Partial<ModelConfig>, bundledPath?: string) {
   const unset = {
+    reference: undefined,
     path: undefined,
     name: undefined,
     mockBackend: false,
     modelsDir,
+    places: modelPlaces({}, {}, modelsDir),
     alias: undefined,
     gpu: 'auto',
     gpuLayers: 'auto',

@@ -1,0 +1,102 @@
+/** One download of a file at a time, also by processes of other containers that share the folder. */
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readFile, rename, stat, unlink, utimes } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export interface LockOptions {
+  readonly signal: AbortSignal;
+  /** Called once, when another process has the lock. */
+  readonly onWait: (holder: string) => void;
+  /** Shorter in tests. */
+  readonly timing?: LockTiming;
+}
+
+export interface LockTiming {
+  /** How often the holder shows that it lives. */
+  readonly beatMs: number;
+  /** A lock without a beat for so long belongs to a process that is gone. Clocks of other machines do not matter. */
+  readonly silenceMs: number;
+}
+
+const defaultTiming: LockTiming = { beatMs: 5000, silenceMs: 30_000 };
+
+/**
+ * Runs `work` while no other process has the lock.
+ * @param path - of the lock file
+ * @throws the signal's reason when it aborts while waiting
+ */
+export async function withDownloadLock<T>(
+  path: string,
+  work: () => Promise<T>,
+  { signal, onWait, timing = defaultTiming }: LockOptions,
+): Promise<T> {
+  await mkdir(dirname(path), { recursive: true });
+  const name = `${process.pid}@${hostname()} ${randomBytes(6).toString('hex')}`;
+  for (let isFirst = true; !(await create(path, name)); isFirst = false) {
+    if (isFirst) onWait((await textOf(path))?.split(' ')[0] ?? 'another process');
+    await untilFreeOrSilent(path, timing, signal);
+  }
+  const beat = setInterval(() => {
+    const now = new Date();
+    void utimes(path, now, now).catch(() => {});
+  }, timing.beatMs);
+  try {
+    return await work();
+  } finally {
+    clearInterval(beat);
+    // Another process may have taken a lock that it thought dead, after this one was stopped for long.
+    if ((await textOf(path)) === name) await unlink(path).catch(() => {});
+  }
+}
+
+async function create(path: string, text: string): Promise<boolean> {
+  try {
+    const file = await open(path, 'wx', 0o644);
+    await file.writeFile(text);
+    await file.close();
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/** Returns when the lock is gone, or after it was removed because its holder is. */
+async function untilFreeOrSilent(
+  path: string,
+  { beatMs, silenceMs }: LockTiming,
+  signal: AbortSignal,
+): Promise<void> {
+  let seen = await beatOf(path);
+  let seenAt = performance.now();
+  while (seen !== undefined) {
+    await sleep(Math.min(beatMs, 500), undefined, { signal });
+    const now = await beatOf(path);
+    if (now !== seen) {
+      seen = now;
+      seenAt = performance.now();
+    } else if (performance.now() - seenAt > silenceMs) {
+      await remove(path);
+      return;
+    }
+  }
+}
+
+/** Changes with each beat and with each holder. */
+async function beatOf(path: string): Promise<string | undefined> {
+  const stats = await stat(path).catch(() => undefined);
+  return stats && `${stats.ino} ${stats.mtimeMs}`;
+}
+
+/** Of two processes that remove it, one moves it aside, and no lock of a third is lost. */
+async function remove(path: string): Promise<void> {
+  const aside = `${path}.${randomBytes(6).toString('hex')}`;
+  await rename(path, aside).catch(() => {});
+  await unlink(aside).catch(() => {});
+}
+
+async function textOf(path: string): Promise<string | undefined> {
+  return readFile(path, 'utf8').catch(() => undefined);
+}

@@ -1,0 +1,123 @@
+/** What the Hugging Face hub says about a repository, and where its files come from. */
+import type { HubApiError } from '@huggingface/hub';
+import { StartError } from '../core/start-error.ts';
+import type { RepositoryFile } from './choose-file.ts';
+import type { HubReference } from './model-reference.ts';
+
+/** How the hub is reached, by the names that all its tools have for it. */
+export interface HubAccess {
+  /** `HF_ENDPOINT`. */
+  readonly url: URL;
+  /** `HF_TOKEN`. */
+  readonly token: string | undefined;
+}
+
+/** A repository at one commit. */
+export interface RepositoryListing {
+  readonly commit: string;
+  readonly files: readonly RepositoryFile[];
+}
+
+/** The hub cannot be reached: what is in the cache may do. */
+export class HubUnreachable extends Error {}
+
+/**
+ * @throws {HubUnreachable}
+ * @throws {StartError} a repository that there is not, or that the token may not read
+ */
+export async function listRepository(
+  { repository, revision }: HubReference,
+  access: HubAccess,
+  signal: AbortSignal,
+): Promise<RepositoryListing> {
+  // Only a model of the hub needs it.
+  const { HubApiError: ApiError, listFiles, modelInfo } = await import('@huggingface/hub');
+  const hub = {
+    hubUrl: access.url.href.replace(/\/$/, ''),
+    fetch: withToken(access, signal),
+  };
+  try {
+    const { sha } = await modelInfo({
+      ...{ name: repository, additionalFields: ['sha'], ...hub },
+      ...(revision !== undefined && { revision }),
+    });
+    const files: RepositoryFile[] = [];
+    const name = { type: 'model', name: repository } as const;
+    for await (const entry of listFiles({ repo: name, revision: sha, recursive: true, ...hub })) {
+      if (entry.type !== 'file') continue;
+      files.push({
+        path: entry.path,
+        sizeBytes: entry.lfs?.size ?? entry.size,
+        sha256: entry.lfs?.oid,
+      });
+    }
+    return { commit: sha, files };
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error instanceof ApiError ? refusalOf(error, { repository, revision, access }) : error;
+  }
+}
+
+/** Where a file of a commit comes from; the hub redirects to its storage. */
+export function fileUrl(repository: string, commit: string, path: string, { url }: HubAccess): URL {
+  const place = path.split('/').map(encodeURIComponent).join('/');
+  return new URL(`${url.href.replace(/\/$/, '')}/${repository}/resolve/${commit}/${place}`);
+}
+
+/** The headers that the hub wants. */
+export function hubHeaders({ token }: HubAccess): Record<string, string> {
+  return token === undefined ? {} : { authorization: `Bearer ${token}` };
+}
+
+/** The library takes only tokens of huggingface.co; other hubs have others. */
+function withToken(access: HubAccess, signal: AbortSignal): typeof fetch {
+  return async (input, init) => {
+    const headers = new Headers(init?.headers);
+    for (const [name, value] of Object.entries(hubHeaders(access))) headers.set(name, value);
+    for (let attempt = 1; ; attempt++) {
+      const timeout = AbortSignal.any([signal, AbortSignal.timeout(30_000)]);
+      try {
+        const response = await fetch(input, { ...init, headers, signal: timeout });
+        if (response.status < 500 || attempt === 3) return response;
+      } catch (error) {
+        signal.throwIfAborted();
+        if (attempt === 3)
+          throw new HubUnreachable(`${access.url.host} cannot be reached`, { cause: error });
+      }
+    }
+  };
+}
+
+function refusalOf(
+  { statusCode, message }: HubApiError,
+  of: {
+    readonly repository: string;
+    readonly revision: string | undefined;
+    readonly access: HubAccess;
+  },
+): Error {
+  const { repository, revision, access } = of;
+  const page = new URL(`/${repository}`, access.url).href;
+  const at = revision === undefined ? '' : ` at ${revision}`;
+  switch (statusCode) {
+    case 401:
+      // The hub does not tell a private repository from none.
+      return new StartError(
+        2,
+        access.token === undefined
+          ? `${access.url.host} has no model ${repository}${at}, or shows it only to those who may read it: set HF_TOKEN to a token that may`
+          : `${access.url.host} does not accept HF_TOKEN for ${repository}: it has expired, or has a typing error`,
+      );
+    case 403:
+      return new StartError(
+        2,
+        `${repository} is given to those who accept its terms: accept them on ${page}, and set HF_TOKEN to a token of that account`,
+      );
+    case 404:
+      return new StartError(2, `${access.url.host} has no model ${repository}${at}`);
+    case 429:
+      return new HubUnreachable(`${access.url.host} has had too many requests from this address`);
+    default:
+      return new HubUnreachable(`${access.url.host} answers ${statusCode}: ${message}`);
+  }
+}
