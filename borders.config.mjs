@@ -61,6 +61,7 @@ const doors = {
     'config',
     'config-warning',
     'help',
+    'home',
     'kernel-cache',
     'load-config',
     'model-places',

@@ -5,6 +5,7 @@ import { helpText, parseCommand } from './cli/command.ts';
 import { runKeys } from './cli/keys-command.ts';
 import { runUsage } from './cli/usage-command.ts';
 import { benchKeys, commandPlaces, keysFile, usageFolder } from './config/command-defaults.ts';
+import { ensureHome } from './config/home.ts';
 import { placeKernelCache } from './config/kernel-cache.ts';
 import { loadConfig, loadConfigOrDefaults } from './config/load-config.ts';
 import { programVersion } from './core/package-info.ts';
@@ -21,6 +22,7 @@ type StopSignal = keyof typeof signalExitCodes;
 
 /** Runs the command. Returns the exit code; a failure has been reported by then. */
 async function run(argv: readonly string[]): Promise<number> {
+  ensureHome();
   try {
     const command = parseCommand(argv);
     switch (command.name) {

@@ -19,7 +19,7 @@ import {
   weakBits,
 } from '../access/keys/secret.ts';
 import { parseWhen } from '../access/keys/when.ts';
-import { failureText } from '../core/failure-text.ts';
+import { writeFailure } from '../core/write-failure.ts';
 import { neutralise } from '../log/log.ts';
 import { type KeyTableRow, keyTable, toRow } from './key-table.ts';
 import { type KeysOptions, KeysUsageError, keysHelp, parseKeysOptions } from './keys-options.ts';
@@ -46,10 +46,18 @@ export async function runKeys(input: KeysInput): Promise<number> {
     }
     return await new KeysCommand(input, options).run(options.command);
   } catch (error) {
-    const reason = error instanceof KeyEditError ? error.message : failureText(error);
+    const reason =
+      error instanceof KeyEditError
+        ? error.message
+        : writeFailure(error, pathOf(error), 'set API_KEYS for the server');
     input.err(`Error: ${neutralise(reason)}\n`);
     return error instanceof KeysUsageError ? 2 : 1;
   }
+}
+
+/** The file that a failure of the file system is about. */
+function pathOf(error: unknown): string {
+  return error instanceof Error && 'path' in error ? String(error.path) : 'the key file';
 }
 
 class KeysCommand {
@@ -104,13 +112,14 @@ class KeysCommand {
   async #rotate(): Promise<void> {
     const { name, rateLimit, graceMs } = this.#options;
     const secret = generateSecret();
-    const stored = this.#stored(secret);
+    const { hash, plain } = this.#options;
     const expiration = this.#expiration();
     const now = this.#now;
     let fields: KeyLineFields | undefined;
     await this.#change((text = '') => {
       const rotated = rotateKey(text, name, {
-        secret: stored,
+        secret,
+        hashes: hash || (plain ? false : undefined),
         rateLimit,
         expiration,
         graceMs,
@@ -218,7 +227,7 @@ class KeysCommand {
   }
 
   #stored(secret: string): string {
-    return this.#options.hash ? hashOf(secret) : secret;
+    return this.#options.plain ? secret : hashOf(secret);
   }
 
   /** The expiration as written to the file; undefined where none was given, empty for never. */

@@ -25,6 +25,7 @@ export interface KeysOptions {
   readonly expires: string | undefined;
   readonly graceMs: number;
   readonly hash: boolean;
+  readonly plain: boolean;
   readonly force: boolean;
   readonly all: boolean;
   readonly stdin: boolean;
@@ -42,6 +43,7 @@ const flags = {
   expires: { kind: text('WHEN') },
   grace: { kind: duration() },
   hash: { kind: present() },
+  plain: { kind: present() },
   force: { kind: present() },
   all: { kind: present() },
   stdin: { kind: present() },
@@ -60,12 +62,12 @@ const limitFlags = ['tokens-per-minute', 'tokens-per-day', 'concurrent-requests'
 
 const commandFlags: Readonly<Record<KeysCommandName, readonly string[]>> = {
   generate: [
-    ...['name', 'rate-limit', 'expires', 'hash', 'force', 'models', 'scopes', 'priority'],
+    ...['name', 'rate-limit', 'expires', 'hash', 'plain', 'force', 'models', 'scopes', 'priority'],
     ...limitFlags,
   ],
   list: [],
   remove: ['name'],
-  rotate: ['name', 'rate-limit', 'expires', 'grace', 'hash', 'force'],
+  rotate: ['name', 'rate-limit', 'expires', 'grace', 'hash', 'plain', 'force'],
   validate: [],
   hash: ['name', 'all', 'stdin'],
 };
@@ -75,16 +77,16 @@ export const keysHelp = `Usage: llama-gguf-inference keys COMMAND [flags]
 Manages the file with the API keys. Flags may stand anywhere.
 
 Commands:
-  generate --name N [--rate-limit N] [--expires WHEN] [--hash] [--models ID,...] [--scopes SCOPE,...]
+  generate NAME [--rate-limit N] [--expires WHEN] [--plain] [--models ID,...] [--scopes SCOPE,...]
            [--tokens-per-minute N] [--tokens-per-day N] [--concurrent-requests N]
            [--priority interactive|batch]
-             create a key and show it once
+             create a key and show it once; the file has its hash, with --plain the key itself
   list       show the keys without their secrets
-  remove --name N
-  rotate --name N [--rate-limit N] [--expires WHEN] [--grace DURATION] [--hash]
-             replace the secret; --grace is the time for which the old secret stays valid
+  remove NAME
+  rotate NAME [--rate-limit N] [--expires WHEN] [--grace DURATION] [--hash or --plain]
+             replace the secret, in the form that the file has it; --grace is the time for which the old secret stays valid
   validate   check every line
-  hash       --name N or --all: store hashes instead of secrets; --stdin: show the hash of a secret
+  hash       NAME or --all: store hashes instead of secrets; --stdin: show the hash of a secret
 
 WHEN is an ISO 8601 date or time (UTC without a zone), never, or a DURATION from now. DURATION is a number with m, h, d or w.
 
@@ -99,8 +101,8 @@ Exit codes: 0 done, 1 not possible or not valid, 2 wrong flags.
 
 /** @throws {KeysUsageError} */
 export function parseKeysOptions(argv: readonly string[]): KeysOptions {
-  const { values, words, problems } = readFlags(argv, flags, { maxWords: 1 });
-  const [first] = words;
+  const { values, words, problems } = readFlags(argv, flags, { maxWords: 2 });
+  const [first, name] = words;
   const command = keysCommands.find((name) => name === first);
   if (first !== undefined && command === undefined) {
     const meant = nearest(first, keysCommands);
@@ -110,18 +112,27 @@ export function parseKeysOptions(argv: readonly string[]): KeysOptions {
   }
   const [problem] = problems;
   if (problem !== undefined) throw new KeysUsageError(problem);
-  if (command !== undefined) checkFlags(command, values);
+  const takesName = command !== undefined && commandFlags[command].includes('name');
+  if (name !== undefined && !takesName) {
+    throw new KeysUsageError(`unexpected argument ${quote(name)}`);
+  }
+  if (name !== undefined && values.name !== undefined) {
+    throw new KeysUsageError('the name is there twice, as a word and as --name');
+  }
+  const given = name === undefined ? values : { ...values, name };
+  if (command !== undefined) checkFlags(command, given);
   return {
     command,
     help: values.help ?? false,
     file: values.file,
     quiet: values.quiet ?? false,
     json: values.json ?? false,
-    name: values.name ?? '',
+    name: given.name ?? '',
     rateLimit: values['rate-limit'],
     expires: values.expires,
     graceMs: values.grace ?? 0,
     hash: values.hash ?? false,
+    plain: values.plain ?? false,
     force: values.force ?? false,
     all: values.all ?? false,
     stdin: values.stdin ?? false,
@@ -134,11 +145,15 @@ function checkFlags(command: KeysCommandName, values: Values): void {
   const allowed = [...globalFlags, ...commandFlags[command]];
   const strange = Object.keys(values).find((name) => !allowed.includes(name));
   if (strange !== undefined) throw new KeysUsageError(`${command} takes no --${strange}`);
+  if (values.hash === true && values.plain === true) {
+    throw new KeysUsageError('--hash and --plain are opposites');
+  }
   if (command === 'hash') {
     const ways = [values.name, values.all, values.stdin].filter((each) => each !== undefined);
-    if (ways.length !== 1) throw new KeysUsageError('hash needs --name, --all or --stdin');
+    if (ways.length !== 1)
+      throw new KeysUsageError('hash needs the name of a key, --all or --stdin');
   } else if (allowed.includes('name') && (values.name ?? '') === '') {
-    throw new KeysUsageError(`${command} needs --name`);
+    throw new KeysUsageError(`${command} needs the name of a key`);
   }
 }
 

@@ -4,23 +4,32 @@ import { join } from 'node:path';
 import { chooseDataDirectory, keysFileName, usageFolderName } from './data-directory.ts';
 import { type ModelPlaces, modelPlaces } from './model-places.ts';
 import type { Environment } from './sources.ts';
+import { isContainer, ownDataFolder } from './surroundings.ts';
 
 interface Input {
   readonly env?: Environment;
   readonly pathExists?: (path: string) => boolean;
 }
 
+function dataDirectory(
+  modelName: string | undefined,
+  { env, pathExists }: Required<Input>,
+): string {
+  const own = ownDataFolder(env, isContainer(env, pathExists));
+  return chooseDataDirectory(modelName, pathExists, [], own);
+}
+
 /** The key file of the `keys` command. */
 export function keysFile({ env = process.env, pathExists = existsSync }: Input = {}): string {
   if (env.AUTH_KEYS_FILE) return env.AUTH_KEYS_FILE;
-  const dataDir = env.DATA_DIR || chooseDataDirectory(undefined, pathExists, []);
+  const dataDir = env.DATA_DIR || dataDirectory(undefined, { env, pathExists });
   return join(dataDir, keysFileName);
 }
 
 /** The folder of the `usage` command. */
 export function usageFolder({ env = process.env, pathExists = existsSync }: Input = {}): string {
   const modelName = env.MODEL_NAME || undefined;
-  const dataDir = env.DATA_DIR || chooseDataDirectory(modelName, pathExists, []);
+  const dataDir = env.DATA_DIR || dataDirectory(modelName, { env, pathExists });
   return join(dataDir, usageFolderName);
 }
 
@@ -30,7 +39,7 @@ export function commandPlaces({
   pathExists = existsSync,
 }: Input = {}): ModelPlaces {
   const set = (name: string) => env[name] || undefined;
-  const dataDir = env.DATA_DIR || chooseDataDirectory(undefined, pathExists, []);
+  const dataDir = env.DATA_DIR || dataDirectory(undefined, { env, pathExists });
   const settings = {
     MODELS_DIR: set('MODELS_DIR'),
     HF_TOKEN: set('HF_TOKEN'),

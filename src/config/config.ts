@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { LedgerPlace } from '../access/usage/ledger.ts';
 import type { LogSettings } from '../log/log-settings.ts';
-import { keysFileName, responsesFolderName, usageFolderName } from './data-directory.ts';
+import { responsesFolderName, usageFolderName } from './data-directory.ts';
 import { instanceName, serverLogName } from './instance-names.ts';
 import { type ModelPlaces, modelPlaces } from './model-places.ts';
 import { type PlacedValues, placeValues } from './placed-values.ts';
@@ -15,6 +15,8 @@ import type { SettingValues } from './table.ts';
  */
 export interface Config {
   readonly server: Omit<PlacedValues['server'], 'tls'> & {
+    /** The address that both ports bind. */
+    readonly host: string;
     /** Undefined: the API port speaks HTTP. */
     readonly tls: TlsFiles | undefined;
   };
@@ -88,13 +90,16 @@ export interface ConfigContext {
   readonly dataDir: string;
   /** Whether the data folder exists. */
   readonly hasData: boolean;
+  readonly keysFile: string;
+  /** The address to listen on where no setting names one. */
+  readonly host: string;
   /** Jinja text of CHAT_TEMPLATE or CHAT_TEMPLATE_FILE. */
   readonly chatTemplate: string | undefined;
 }
 
 /** The configuration of checked values. */
 export function configOf(values: SettingValues, context: ConfigContext): Config {
-  const { env, dataDir, hasData, chatTemplate } = context;
+  const { env, dataDir, hasData, keysFile, host, chatTemplate } = context;
   const { server, model, engine, auth, log, ...rest } = placeValues(values);
   const inData = (name: string) => (hasData ? join(dataDir, name) : undefined);
   const ledgerFolder = values.USAGE_LEDGER ? inData(usageFolderName) : undefined;
@@ -104,14 +109,14 @@ export function configOf(values: SettingValues, context: ConfigContext): Config 
   const places = modelPlaces(values, env, dataDir);
   return deepFreeze({
     ...rest,
-    server: { ...server, tls: tlsFiles(server.tls) },
+    server: { ...server, host: values.HOST ?? host, tls: tlsFiles(server.tls) },
     model: {
       ...model,
       ...{ modelsDir: places.modelsDir, places },
       kernelCache: env.CUDA_CACHE_PATH ?? inData('cuda-cache'),
     },
     engine: { ...engine, chatTemplate, speculative: speculative(engine.speculative) },
-    auth: { ...auth, keysFile: values.AUTH_KEYS_FILE ?? join(dataDir, keysFileName) },
+    auth: { ...auth, keysFile },
     responses:
       responsesFolder === undefined
         ? undefined

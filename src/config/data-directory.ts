@@ -12,11 +12,13 @@ export const responsesFolderName = 'responses';
 /**
  * The data folder where no setting names one. Rented GPU machines mount theirs in different places, and images contain
  * an empty `/data`, so the folder that holds the model, the keys or any models comes first.
+ * @param own - the folder where there is none of them
  */
 export function chooseDataDirectory(
   modelName: string | undefined,
   pathExists: (path: string) => boolean,
   warnings: ConfigWarning[],
+  own = '/data',
 ): string {
   const folders = ['/data', '/runpod-volume', '/workspace'];
   const contents = [
@@ -34,5 +36,5 @@ export function chooseDataDirectory(
   if (existing !== undefined) {
     warnings.push({ level: 'info', message: `data folder ${existing} chosen, it exists` });
   }
-  return existing ?? '/data';
+  return existing ?? own;
 }

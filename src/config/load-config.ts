@@ -1,15 +1,17 @@
 /** From flags, the environment and files to the configuration. */
 import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { failureText } from '../core/failure-text.ts';
 import { quote } from '../core/quote.ts';
 import { StartError } from '../core/start-error.ts';
 import { type Config, configOf } from './config.ts';
 import type { ConfigWarning } from './config-warning.ts';
 import { contradictions } from './contradictions.ts';
-import { chooseDataDirectory } from './data-directory.ts';
+import { chooseDataDirectory, keysFileName } from './data-directory.ts';
 import { readExtraArgs } from './extra-args.ts';
 import { mergeSources, withDefaults } from './merge-sources.ts';
 import { type Environment, readConfigFile, readEnvironment, readFlags } from './sources.ts';
+import { defaultHost, isContainer, ownDataFolder } from './surroundings.ts';
 import type { SettingValues } from './table.ts';
 
 /** Where settings come from; left out: this process and its file system. */
@@ -57,11 +59,18 @@ export function loadConfig(input: ConfigInput = {}): {
   const values = withDefaults(mergeSources(sources, problems, warnings));
   problems.push(...contradictions(values));
   const chatTemplate = readChatTemplate(values, readFile, problems);
-  const dataDir = values.DATA_DIR ?? chooseDataDirectory(values.MODEL_NAME, pathExists, warnings);
+  const inContainer = isContainer(env, pathExists);
+  const own = ownDataFolder(env, inContainer);
+  const dataDir =
+    values.DATA_DIR ?? chooseDataDirectory(values.MODEL_NAME, pathExists, warnings, own);
+  const keysFile = values.AUTH_KEYS_FILE ?? join(dataDir, keysFileName);
+  const hasKeys = values.AUTH_ENABLED && (values.API_KEYS !== undefined || pathExists(keysFile));
+  const host = defaultHost({ isContainer: inContainer, hasKeys });
   warnings.push(...values.CORS_ORIGINS.flatMap(originWarnings));
   if (problems.length > 0) throw new ConfigError(problems);
   const hasData = pathExists(dataDir);
-  return { config: configOf(values, { env, dataDir, hasData, chatTemplate }), warnings };
+  const context = { env, dataDir, hasData, keysFile, host, chatTemplate };
+  return { config: configOf(values, context), warnings };
 }
 
 /** Settings for which any text is valid. */

@@ -1,4 +1,5 @@
 /** Opens what API keys need: the keys themselves, the counters of their limits and the ledger of their usage. */
+import { readEnvironmentKeys } from '../access/keys/environment-keys.ts';
 import { KeySource } from '../access/keys/key-source.ts';
 import { FallbackStore } from '../access/limits/fallback-store.ts';
 import { restoreQuotas } from '../access/limits/key-token-meter.ts';
@@ -46,10 +47,12 @@ export async function openAccess(
 
 /** A file without keys does not prevent the start, but every request is then refused. */
 async function openKeys(
-  { keysFile, adminKeyIds }: Config['auth'],
+  { keysFile, adminKeyIds, environmentKeys }: Config['auth'],
   logger: Logger,
 ): Promise<KeySource> {
-  const keys = new KeySource({ path: keysFile, adminKeyIds, logger });
+  const { keys: fixedKeys, warnings } = readEnvironmentKeys(environmentKeys ?? '');
+  for (const { reason } of warnings) logger.warn(`API_KEYS: ${reason}`);
+  const keys = new KeySource({ path: keysFile, adminKeyIds, fixedKeys, logger });
   await keys.open();
   return keys;
 }

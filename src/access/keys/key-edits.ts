@@ -9,7 +9,7 @@ import {
   readKeyLine,
   splitKeyLine,
 } from './key-line.ts';
-import { hashOf } from './secret.ts';
+import { hashOf, hashPrefix } from './secret.ts';
 
 /** Why a key file cannot be changed. */
 export class KeyEditError extends Error {}
@@ -21,8 +21,10 @@ export const newFileHeader = `# API keys, one a line: key_id:api_key[:rate_limit
 
 /** The change of a key's secret. */
 export interface Rotation {
-  /** The new secret, or its hash. */
+  /** The new secret. */
   readonly secret: string;
+  /** Whether the line has it as a hash; undefined: as the line had the old one. */
+  readonly hashes?: boolean | undefined;
   /** Replaces the field of the line; an empty text removes it. */
   readonly rateLimit?: string | undefined;
   readonly expiration?: string | undefined;
@@ -69,7 +71,7 @@ export function removeKey(
 export function rotateKey(
   text: string,
   keyId: string,
-  { secret, rateLimit, expiration, graceMs, now }: Rotation,
+  { secret, hashes, rateLimit, expiration, graceMs, now }: Rotation,
 ): { readonly text: string; readonly fields: KeyLineFields } {
   const { lines } = parseKeyFile(text);
   const indexes = requireIndexes(keyId, lines);
@@ -80,7 +82,7 @@ export function rotateKey(
   const { requests_per_minute: _same, ...others } = Object.fromEntries(old.attributes);
   const fields = {
     ...old,
-    secret,
+    secret: (hashes ?? old.secret.startsWith(hashPrefix)) ? hashOf(secret) : secret,
     expiration: expiration ?? old.expiration,
     ...(rateLimit !== undefined && { rateLimit, attributes: new Map(Object.entries(others)) }),
   };

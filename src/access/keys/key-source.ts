@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { failureText } from '../../core/failure-text.ts';
 import type { Logger } from '../../log/log.ts';
+import type { ApiKey } from './api-key.ts';
 import { type LineNote, parseKeyFile } from './key-file.ts';
 import { KeyRing } from './key-ring.ts';
 import { type KeyFileContent, readKeyFile } from './read-key-file.ts';
@@ -12,6 +13,8 @@ export interface KeySourceOptions {
   readonly logger: Logger;
   /** Key ids of `ADMIN_KEY_IDS`; an id without a line causes a warning. */
   readonly adminKeyIds?: readonly string[];
+  /** Keys that do not come from the file, and stay whatever it says. */
+  readonly fixedKeys?: readonly ApiKey[];
   readonly read?: (path: string) => Promise<KeyFileContent>;
 }
 
@@ -39,17 +42,21 @@ export class KeySource {
   readonly path: string;
   readonly #logger: Logger;
   readonly #adminKeyIds: readonly string[];
+  readonly #fixedKeys: readonly ApiKey[];
   readonly #read: (path: string) => Promise<KeyFileContent>;
-  #ring = new KeyRing([]);
+  #ring: KeyRing;
   /** The state of the file before it was read last. */
   #state = '';
   /** Serializes reloads, so that the last one wins. */
   #reading: Promise<unknown> = Promise.resolve();
 
-  constructor({ path, logger, adminKeyIds = [], read = readKeyFile }: KeySourceOptions) {
+  constructor(options: KeySourceOptions) {
+    const { path, logger, adminKeyIds = [], fixedKeys = [], read = readKeyFile } = options;
     this.path = path;
     this.#logger = logger;
     this.#adminKeyIds = adminKeyIds;
+    this.#fixedKeys = fixedKeys;
+    this.#ring = new KeyRing(fixedKeys);
     this.#read = read;
   }
 
@@ -69,7 +76,7 @@ export class KeySource {
     this.#logger.warn(
       { path: this.path },
       'there are no API keys: every request that needs one is refused with 401; ' +
-        'make one with `llama-gguf-inference keys generate --name NAME`',
+        'make one with `llama-gguf-inference keys generate NAME`, or set API_KEYS',
     );
   }
 
@@ -111,7 +118,10 @@ export class KeySource {
     try {
       content = await this.#read(path);
     } catch (error) {
-      throw this.#refused(`the key file cannot be read: ${failureText(error)}`);
+      if (!this.#isSpare(error)) {
+        throw this.#refused(`the key file cannot be read: ${failureText(error)}`);
+      }
+      content = { text: '', warnings: [] };
     }
     const { keys, skipped, warnings } = parseKeyFile(content.text);
     for (const message of content.warnings) this.#logger.warn({ path }, `key file: ${message}`);
@@ -119,10 +129,10 @@ export class KeySource {
       this.#logger.warn({ path, ...note }, 'line of the key file skipped');
     for (const note of warnings)
       this.#logger.warn({ path, ...note }, 'line of the key file is odd');
-    if (keys.length === 0 && this.#ring.size > 0) {
+    if (keys.length === 0 && this.#ring.size > this.#fixedKeys.length) {
       throw this.#refused('the key file has no valid key');
     }
-    this.#ring = new KeyRing(keys);
+    this.#ring = new KeyRing([...this.#fixedKeys, ...keys]);
     const { size: keyCount, keyIds } = this.#ring;
     this.#logger.info(
       { path, keys: keyCount, keyIds: keyIds.slice(0, listedIdCount) },
@@ -130,6 +140,12 @@ export class KeySource {
     );
     this.#warnAboutAdmins(keyIds);
     return { keyCount, skipped };
+  }
+
+  /** Whether a file that is not there is missed by nobody. */
+  #isSpare(error: unknown): boolean {
+    const isAbsent = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    return isAbsent && this.#fixedKeys.length > 0 && this.#ring.size === this.#fixedKeys.length;
   }
 
   #refused(reason: string): KeyLoadError {

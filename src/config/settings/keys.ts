@@ -1,6 +1,28 @@
+import { readEnvironmentKeys } from '../../access/keys/environment-keys.ts';
 import { isKeyId } from '../../access/keys/key-line.ts';
-import { addresses, integer, list, text, truth, url } from '../../core/value-kinds.ts';
+import {
+  addresses,
+  integer,
+  list,
+  text,
+  truth,
+  url,
+  type ValueKind,
+} from '../../core/value-kinds.ts';
 import { setting } from '../setting.ts';
+
+/** The text of keys, each of them valid. */
+function environmentKeys(): ValueKind<string> {
+  return {
+    expectation:
+      'API keys with commas between, each KEY, NAME:KEY or NAME:sha256:HEX; a key has 16 to 128 letters, digits, "-" and "_", and is not that of an example',
+    placeholder: 'KEYS',
+    parse: (value) => {
+      const { keys, skipped } = readEnvironmentKeys(value);
+      return keys.length > 0 && skipped.length === 0 ? value : undefined;
+    },
+  };
+}
 
 const limit = () => integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
 
@@ -16,6 +38,14 @@ export const keySettings = {
     kind: text('PATH'),
     fallbackText: '$DATA_DIR/api_keys.txt',
     summary: 'file with the API keys',
+  }),
+  API_KEYS: setting({
+    at: 'auth.environmentKeys',
+    kind: environmentKeys(),
+    fallbackText: 'none',
+    summary:
+      'API keys beside those of the file, with commas between: KEY, NAME:KEY or NAME:sha256:HEX',
+    secret: true,
   }),
   ADMIN_KEY_IDS: setting({
     at: 'auth.adminKeyIds',

@@ -29,7 +29,8 @@ export const modelSettings = {
   }),
   DATA_DIR: setting({
     kind: text('PATH'),
-    fallbackText: 'the first of /data, /runpod-volume, /workspace in use',
+    fallbackText:
+      'the first of /data, /runpod-volume, /workspace in use, else ~/.local/share/llama-gguf-inference',
     summary: 'base folder of models, keys and logs',
   }),
   HF_TOKEN: setting({

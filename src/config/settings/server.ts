@@ -4,9 +4,8 @@ import { setting } from '../setting.ts';
 /** Ports, and what a client may send. */
 export const serverSettings = {
   HOST: setting({
-    at: 'server.host',
     kind: text('ADDRESS'),
-    fallback: '0.0.0.0',
+    fallbackText: '127.0.0.1; 0.0.0.0 with keys or in a container',
     summary: 'address that both listeners bind',
   }),
   PORT: setting({

@@ -58,7 +58,7 @@ describe('generate', () => {
     expect(out).toBe(`Generated key for 'alice': ${secret} (rate_limit=default, expires=never)\n`);
     expect(statSync(file).mode & 0o777).toBe(0o600);
     expect(lines().at(0)).toMatch(/^# /);
-    expect(lines().at(-1)).toBe(`alice:${secret}`);
+    expect(lines().at(-1)).toBe(`alice:${hashOf(secret)}`);
     expect(readdirSync(join(folder, 'new', 'folder'))).toEqual(['keys.txt']);
   });
 
@@ -91,10 +91,19 @@ describe('generate', () => {
     expect(lines()).toHaveLength(5);
   });
 
-  test('can store the hash alone', async () => {
-    const { out } = await keys('generate --name alice --hash --quiet');
+  test('can store the key itself, as the Python gateway did', async () => {
+    const { out } = await keys('generate alice --plain --quiet');
     expect(out).toMatch(new RegExp(`^${newSecret.source}\n$`));
-    expect(lines().at(-1)).toBe(`alice:${hashOf(out.trim())}`);
+    expect(lines().at(-1)).toBe(`alice:${out.trim()}`);
+    expect((await keys('generate bob --plain --hash')).err).toContain('opposites');
+    expect((await keys('generate bob --name bob')).err).toContain('twice');
+  });
+
+  test.skipIf(process.getuid?.() === 0)('says whose folder it may not write', async () => {
+    file = '/keys.txt';
+    const { code, err } = await keys('generate alice');
+    expect(code).toBe(1);
+    expect(err).toMatch(/belongs to 0:0, this runs as \d+:\d+; `chown .* helps, or set API_KEYS/);
   });
 
   test('takes its flags anywhere, and answers in JSON', async () => {
@@ -114,7 +123,7 @@ describe('generate', () => {
     ['generate --name c --scopes root', /^Error: scopes must be of/, 1],
     ['generate --name c --expires soon', /^Error: --expires must be an ISO 8601/, 2],
     ['generate --name c --rate-limit 0', /^Error: --rate-limit must be a whole number/, 2],
-    ['generate', /^Error: generate needs --name/, 2],
+    ['generate', /^Error: generate needs the name of a key/, 2],
     ['generate --name c --grace 1d', /^Error: generate takes no --grace/, 2],
     ['generate --name', /^Error: .*--name/, 2],
     ['generate --frobnicate', /^Error: .*--frobnicate/, 2],
@@ -149,6 +158,16 @@ describe('rotate', () => {
       `bob:${secret}:60:2027-01-01 models=x`,
       `alice:${secrets.alice}`,
     ]);
+  });
+
+  test('keeps the form that the file has the key in, unless it is told another', async () => {
+    writeFileSync(file, `app:${hashOf(secrets.alice)}\n`);
+    const { out } = await keys('rotate app -q');
+    expect(lines()).toEqual([`app:${hashOf(out.trim())}`]);
+    const plain = await keys('rotate app --plain -q');
+    expect(lines()).toEqual([`app:${plain.out.trim()}`]);
+    const hashed = await keys('rotate app --hash -q');
+    expect(lines()).toEqual([`app:${hashOf(hashed.out.trim())}`]);
   });
 
   test('takes another limit and expiration', async () => {
@@ -293,7 +312,7 @@ describe('without a command', () => {
   test('the help is shown, and it is a failure unless it was asked for', async () => {
     const bare = await keys('');
     expect(bare.code).toBe(1);
-    expect(bare.out).toContain('generate --name N');
+    expect(bare.out).toContain('generate NAME');
     expect(await keys('rotate --help')).toEqual({ ...bare, code: 0 });
   });
 });

@@ -59,7 +59,7 @@ describe('loadConfig', () => {
     expect(warnings).toEqual([]);
     expect(config).toMatchObject({
       server: {
-        host: '0.0.0.0',
+        host: '127.0.0.1',
         port: 8000,
         healthPort: 8001,
         drainTimeoutMs: 30_000,
@@ -120,6 +120,30 @@ describe('loadConfig', () => {
     expect(config.engine).toMatchObject({ contextLength: 12, defaultMaxTokens: 3 });
   });
 
+  it.each([
+    [{}, [], '127.0.0.1'],
+    [{ API_KEYS: 'sk-Q7yTn0x5oPz2mVb8KdLcRw' }, [], '0.0.0.0'],
+    [{ AUTH_KEYS_FILE: '/keys.txt' }, ['/keys.txt'], '0.0.0.0'],
+    // Keys that nobody is asked for protect nothing.
+    [{ AUTH_ENABLED: 'false', API_KEYS: 'sk-Q7yTn0x5oPz2mVb8KdLcRw' }, [], '127.0.0.1'],
+    [{}, ['/.dockerenv'], '0.0.0.0'],
+    [{ KUBERNETES_SERVICE_HOST: '10.0.0.1' }, [], '0.0.0.0'],
+    [{ HOST: '::1' }, ['/.dockerenv'], '::1'],
+  ])('listens with %j and %j on %s', (env, paths, host) => {
+    const { config } = load({ env, pathExists: (path) => paths.includes(path) });
+    expect(config.server.host).toBe(host);
+  });
+
+  it.each([
+    [{ HOME: '/home/me' }, [], '/home/me/.local/share/llama-gguf-inference/models'],
+    [{ HOME: '/home/me', XDG_DATA_HOME: '/x' }, [], '/x/llama-gguf-inference/models'],
+    [{ HOME: '/home/me' }, ['/.dockerenv'], '/data/models'],
+    [{}, [], '/data/models'],
+  ])('keeps its data with %j and %j below %s', (env, paths, modelsDir) => {
+    const { config } = load({ env, pathExists: (path) => paths.includes(path) });
+    expect(config.model.modelsDir).toBe(modelsDir);
+  });
+
   it('freezes the whole object', () => {
     const { config } = load({ env: { SEED: '5' } });
     expect(Object.isFrozen(config)).toBe(true);
@@ -133,7 +157,7 @@ describe('loadConfig', () => {
       env: { PORT: '', MODEL_NAME: '' },
       readFile,
     });
-    expect(config.server).toMatchObject({ port: 8000, host: '0.0.0.0' });
+    expect(config.server).toMatchObject({ port: 8000, host: '127.0.0.1' });
     expect(config.model.name).toBeUndefined();
   });
 
