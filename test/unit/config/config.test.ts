@@ -120,7 +120,7 @@ describe('loadConfig', () => {
     expect(config.engine).toMatchObject({ contextLength: 12, defaultMaxTokens: 3 });
   });
 
-  it.each([
+  it.each<[Record<string, string>, string[], string]>([
     [{}, [], '127.0.0.1'],
     [{ API_KEYS: 'sk-Q7yTn0x5oPz2mVb8KdLcRw' }, [], '0.0.0.0'],
     [{ AUTH_KEYS_FILE: '/keys.txt' }, ['/keys.txt'], '0.0.0.0'],
@@ -134,7 +134,7 @@ describe('loadConfig', () => {
     expect(config.server.host).toBe(host);
   });
 
-  it.each([
+  it.each<[Record<string, string>, string[], string]>([
     [{ HOME: '/home/me' }, [], '/home/me/.local/share/llama-gguf-inference/models'],
     [{ HOME: '/home/me', XDG_DATA_HOME: '/x' }, [], '/x/llama-gguf-inference/models'],
     [{ HOME: '/home/me' }, ['/.dockerenv'], '/data/models'],
