@@ -1,8 +1,8 @@
 # The server for machines without a GPU (amd64 and arm64):
 #
 #   docker build -t llama-gguf-inference:cpu .
-#   docker run -p 8000:8000 -p 8001:8001 -v ./data:/data -e MODEL_NAME=name.gguf llama-gguf-inference:cpu
-ARG NODE_IMAGE=node:20-bookworm-slim
+#   docker run -p 8000:8000 -p 8001:8001 -v ./data:/data -e MODEL=hf:OWNER/REPOSITORY llama-gguf-inference:cpu
+ARG NODE_IMAGE=node:24-bookworm-slim
 
 FROM ${NODE_IMAGE} AS build
 RUN apt-get update \
@@ -29,12 +29,15 @@ LABEL org.opencontainers.image.title="llama-gguf-inference" \
       org.opencontainers.image.created="${BUILD_TIME}" \
       variant="cpu"
 COPY --from=build /src/scripts/container/add-user.sh /tmp/add-user.sh
-RUN /tmp/add-user.sh && rm /tmp/add-user.sh
+RUN /tmp/add-user.sh \
+    && rm /tmp/add-user.sh \
+    && ln -s /app/entrypoint.sh /usr/local/bin/llama-gguf-inference
 COPY --from=build /app /app
 WORKDIR /app
 # DATA_DIR is not set, so the server looks in /data and where RunPod and Vast.ai mount their volumes.
-ENV NODE_ENV=production PORT=8000 PORT_HEALTH=8001 NGL=0 CTX=4096
-USER 1000:1000
+ENV NODE_ENV=production HOST=0.0.0.0 PORT=8000 PORT_HEALTH=8001
+# Without a group, so that the user keeps those it is in.
+USER 1000
 EXPOSE 8000 8001
 HEALTHCHECK --interval=30s --timeout=3s --start-period=120s --retries=3 \
     CMD ["node", "/app/healthcheck.mjs"]

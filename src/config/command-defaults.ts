@@ -48,7 +48,8 @@ export function commandPlaces({
     HF_HUB_CACHE: set('HF_HUB_CACHE'),
     HF_HUB_OFFLINE: /^(1|true|yes|on)$/i.test(env.HF_HUB_OFFLINE ?? ''),
   };
-  return modelPlaces(settings, env, dataDir);
+  const inContainer = isContainer(env, pathExists);
+  return modelPlaces(settings, { env, dataDir, inContainer });
 }
 
 /** API keys of the servers that `bench` measures: a command line is no place for a secret. */

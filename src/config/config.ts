@@ -90,6 +90,7 @@ export interface ConfigContext {
   readonly dataDir: string;
   /** Whether the data folder exists. */
   readonly hasData: boolean;
+  readonly inContainer: boolean;
   readonly keysFile: string;
   /** The address to listen on where no setting names one. */
   readonly host: string;
@@ -99,14 +100,14 @@ export interface ConfigContext {
 
 /** The configuration of checked values. */
 export function configOf(values: SettingValues, context: ConfigContext): Config {
-  const { env, dataDir, hasData, keysFile, host, chatTemplate } = context;
+  const { env, dataDir, hasData, inContainer, keysFile, host, chatTemplate } = context;
   const { server, model, engine, auth, log, ...rest } = placeValues(values);
   const inData = (name: string) => (hasData ? join(dataDir, name) : undefined);
   const ledgerFolder = values.USAGE_LEDGER ? inData(usageFolderName) : undefined;
   const responsesFolder = values.RESPONSES_STORE ? inData(responsesFolderName) : undefined;
   const logFolder = values.LOG_DIR ?? inData('logs');
   const instance = instanceName(values, env);
-  const places = modelPlaces(values, env, dataDir);
+  const places = modelPlaces(values, { env, dataDir, inContainer });
   return deepFreeze({
     ...rest,
     server: { ...server, host: values.HOST ?? host, tls: tlsFiles(server.tls) },

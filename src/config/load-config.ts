@@ -69,7 +69,7 @@ export function loadConfig(input: ConfigInput = {}): {
   warnings.push(...values.CORS_ORIGINS.flatMap(originWarnings));
   if (problems.length > 0) throw new ConfigError(problems);
   const hasData = pathExists(dataDir);
-  const context = { env, dataDir, hasData, keysFile, host, chatTemplate };
+  const context = { env, dataDir, hasData, inContainer, keysFile, host, chatTemplate };
   return { config: configOf(values, context), warnings };
 }
 

@@ -40,14 +40,21 @@ export interface PlaceSettings {
 
 export const defaultHubUrl = 'https://huggingface.co';
 
-/** @param dataDir - also the home of a user who has none */
+/** What places depend on beside the settings. */
+export interface PlaceContext {
+  readonly env: Environment;
+  readonly dataDir: string;
+  /** The home of a container is gone with it: caches belong into the data folder, which is a volume. */
+  readonly inContainer: boolean;
+}
+
 export function modelPlaces(
   settings: PlaceSettings,
-  env: Environment,
-  dataDir: string,
+  { env, dataDir, inContainer }: PlaceContext,
 ): ModelPlaces {
   const home = env.HOME || dataDir;
-  const cache = env.XDG_CACHE_HOME || join(home, '.cache');
+  const ownCache = inContainer ? join(dataDir, 'cache') : join(home, '.cache');
+  const cache = env.XDG_CACHE_HOME || ownCache;
   const hubHome = settings.HF_HOME ?? join(cache, 'huggingface');
   const files = (owner: string, folder: string): OtherPlace => ({ owner, folder, form: 'files' });
   const ollama = (folder: string): OtherPlace => ({ owner: 'Ollama', folder, form: 'ollama' });

@@ -214,8 +214,10 @@ describe.each(Object.entries(dockerfiles))('the Dockerfile for %s', (backend, na
     expect(text).toContain('RUN /tmp/add-user.sh');
   });
 
-  test('runs as 1000:1000, tells its ports and is probed', () => {
-    expect(instructions).toContain('USER 1000:1000');
+  test('runs as 1000, tells its ports, is probed and sets nothing that a model decides', () => {
+    expect(instructions).toContain('USER 1000');
+    expect(instructions.join('\n')).not.toMatch(/\b(CTX|NGL|DATA_DIR)=/);
+    expect(instructions.join('\n')).toContain('/usr/local/bin/llama-gguf-inference');
     expect(instructions).toContain('EXPOSE 8000 8001');
     expect(instructions.find((line) => line.startsWith('HEALTHCHECK'))).toContain(
       '/app/healthcheck.mjs',

@@ -32,7 +32,7 @@ beforeAll(async () => {
 afterAll(() => hub.close());
 beforeEach(() => {
   home = temporaryFolder();
-  env = { HOME: home, HF_ENDPOINT: hub.url };
+  env = { HOME: home, XDG_CACHE_HOME: join(home, '.cache'), HF_ENDPOINT: hub.url };
 });
 
 function start(...flags: string[]): Promise<TestServer> {

@@ -46,7 +46,7 @@ export const modelSettings = {
   }),
   HF_HOME: setting({
     kind: text('PATH'),
-    fallbackText: '~/.cache/huggingface',
+    fallbackText: '~/.cache/huggingface; in a container $DATA_DIR/cache/huggingface',
     summary: 'folder of the files of the hub, shared with other programs',
   }),
   HF_HUB_CACHE: setting({

@@ -36,7 +36,10 @@ beforeAll(async () => {
   file('.ollama/models/manifests/registry.ollama.ai/library/broken/latest', 'no JSON');
   file('.ollama/models/manifests/registry.ollama.ai/library/other/latest', manifest([{}]));
   models = await listLocalModels(
-    modelPlaces({ MODELS_DIR: join(home, 'data') }, { HOME: home }, home),
+    modelPlaces(
+      { MODELS_DIR: join(home, 'data') },
+      { env: { HOME: home }, dataDir: home, inContainer: false },
+    ),
   );
 });
 afterAll(() => rmSync(home, { recursive: true }));

@@ -29,7 +29,7 @@ function resolve(config: Partial<ModelConfig>, bundledPath?: string) {
     name: undefined,
     mockBackend: false,
     modelsDir,
-    places: modelPlaces({}, {}, modelsDir),
+    places: modelPlaces({}, { env: {}, dataDir: modelsDir, inContainer: false }),
     alias: undefined,
     gpu: 'auto',
     gpuLayers: 'auto',
