@@ -19,7 +19,7 @@ import {
   weakBits,
 } from '../access/keys/secret.ts';
 import { parseWhen } from '../access/keys/when.ts';
-import { writeFailure } from '../core/write-failure.ts';
+import { writeFailure } from '../core/permission-text.ts';
 import { neutralise } from '../log/log.ts';
 import { type KeyTableRow, keyTable, toRow } from './key-table.ts';
 import { type KeysOptions, KeysUsageError, keysHelp, parseKeysOptions } from './keys-options.ts';

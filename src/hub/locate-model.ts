@@ -1,7 +1,6 @@
 /** From the name that a user gives a model to the file of it, or to the download that brings it. */
 import { existsSync, readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { basename, join, resolve } from 'node:path';
+import { basename, join } from 'node:path';
 import type { ModelPlaces } from '../config/model-places.ts';
 import { nearest } from '../core/nearest.ts';
 import { quote } from '../core/quote.ts';
@@ -59,7 +58,7 @@ export async function locateModel(
     case 'url':
       return locateUrl(reference.url, places);
     case 'file':
-      return located(expanded(reference.path), text);
+      return located(reference.path, text);
     case 'name':
       return locateName(reference.name, places);
     default:
@@ -72,11 +71,6 @@ function located(path: string, origin: string): LocatedModel {
     ...{ name: basename(path, '.gguf'), path, origin, sizeBytes: 0 },
     fetch: async () => path,
   };
-}
-
-/** `~` is the shell's to expand; in a compose file or a unit there is none. */
-function expanded(path: string): string {
-  return resolve(path === '~' || path.startsWith('~/') ? join(homedir(), path.slice(1)) : path);
 }
 
 async function locateOnHub(

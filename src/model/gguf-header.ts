@@ -63,10 +63,31 @@ export function readGgufHeader(path: string): GgufHeader {
   }
 }
 
+/** What a file is that is no model, by its first bytes. */
+function kindOf(text: string): string {
+  if (text.startsWith('version https://git-lfs')) {
+    return 'is a Git LFS pointer, not the model itself: `git lfs pull` brings it';
+  }
+  if (/^\s*<(!doctype|html|\?xml)/i.test(text)) {
+    return 'is a web page, not a model: it was downloaded from the page about the file';
+  }
+  // Behind the length of its header in eight bytes.
+  if (text.startsWith('{"', 8)) return 'is a safetensors file: it has to be converted to GGUF';
+  if (text.startsWith('PK')) {
+    return 'is a ZIP archive, such as a PyTorch model: it has to be converted to GGUF';
+  }
+  if (['\u001f\u008b', '\u0028\u00b5\u002f'].some((magic) => text.startsWith(magic))) {
+    return 'is compressed: unpack it first';
+  }
+  return 'is not a GGUF file: it does not begin with the letters GGUF';
+}
+
 function parseHeader(reader: GgufReader, fileSizeBytes: number): GgufHeader {
   if (fileSizeBytes === 0) throw new GgufFormatError('is empty; copy or download it again');
-  if (reader.remaining < 8 || reader.bytes(4).toString('latin1') !== 'GGUF') {
-    throw new GgufFormatError('is not a GGUF file: it does not begin with the letters GGUF');
+  const magic = reader.bytes(Math.min(4, fileSizeBytes)).toString('latin1');
+  if (magic !== 'GGUF' || reader.remaining < 4) {
+    const rest = reader.bytes(Math.min(60, reader.remaining)).toString('latin1');
+    throw new GgufFormatError(kindOf(magic + rest));
   }
   const version = reader.uint32();
   if (!supportedVersions.includes(version)) {

@@ -1,7 +1,10 @@
-import { existsSync, readdirSync, statSync } from 'node:fs';
-import { basename, dirname, isAbsolute, relative, resolve } from 'node:path';
+import { existsSync, lstatSync, readdirSync, readlinkSync, statSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import type { ModelConfig } from '../config/config.ts';
+import { nearest } from '../core/nearest.ts';
 import { bundledModelPath } from '../core/package-info.ts';
+import { readFailure } from '../core/permission-text.ts';
 import { StartError } from '../core/start-error.ts';
 import { checkServable } from './architecture.ts';
 import { type EmbeddingTraits, embeddingTraits } from './embedding-traits.ts';
@@ -74,7 +77,7 @@ export function resolveModelSource(
  * @throws {StartError} for a file that cannot be served
  */
 export function describeModelFile(path: string): Readonly<Record<string, unknown>> {
-  const [first, ...others] = checkedParts(path);
+  const [first, ...others] = checkedParts(resolve(withHome(path)));
   const header = readHeader(first);
   const headers = [header, ...others.map(readHeader)];
   const tensorCount = sum(headers, (part) => part.tensorCount);
@@ -108,7 +111,7 @@ export function resolveDraftSource(config: ModelConfig, path: string): ModelSour
 
 /** The configured path, if any. */
 function requestedPath(config: ModelConfig): string | undefined {
-  if (config.path !== undefined) return resolve(config.path);
+  if (config.path !== undefined) return resolve(withHome(config.path));
   const { name, modelsDir } = config;
   if (name === undefined) return undefined;
   const path = resolve(modelsDir, name);
@@ -121,6 +124,11 @@ function requestedPath(config: ModelConfig): string | undefined {
     );
   }
   return path;
+}
+
+/** `~` is the shell's to expand; in a compose file or a unit there is none. */
+function withHome(path: string): string {
+  return path.startsWith('~/') ? join(homedir(), path.slice(2)) : path;
 }
 
 function requireBundled(path: string, { mockBackend, modelsDir }: ModelConfig): void {
@@ -176,10 +184,24 @@ function checkedParts(path: string): readonly [string, ...string[]] {
 
 function requireFile(path: string): void {
   const stats = explained(path, () => statSync(path, { throwIfNoEntry: false }));
-  if (stats === undefined) {
-    throw new StartError(2, `model file ${path} does not exist${listing(dirname(path))}`);
-  }
+  if (stats === undefined) throw new StartError(2, `model file ${path} ${whyMissing(path)}`);
+  if (stats.isDirectory()) throw new StartError(1, `${path} is a folder${listing(path)}`);
   if (!stats.isFile()) throw new StartError(1, `${path} is not a regular file`);
+}
+
+function whyMissing(path: string): string {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true) {
+    return `is a link to ${readlinkSync(path)}, which does not exist`;
+  }
+  const folder = dirname(path);
+  const names = ggufFiles(folder) ?? [];
+  const meant =
+    nearest(basename(path), names) ?? names.find((name) => stemOf(name) === basename(path));
+  return `does not exist${meant === undefined ? listing(folder) : `, did you mean ${meant}?`}`;
+}
+
+function stemOf(name: string): string {
+  return basename(name, '.gguf');
 }
 
 function readHeader(path: string): GgufHeader {
@@ -201,8 +223,7 @@ function explained<T>(path: string, read: () => T): T {
     if (cause instanceof GgufFormatError) {
       throw new StartError(1, `${path} ${cause.message}`, { cause });
     }
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new StartError(1, `${path} cannot be read: ${reason}`, { cause });
+    throw new StartError(1, `${path} cannot be read: ${readFailure(cause, path)}`, { cause });
   }
 }
 

@@ -182,10 +182,7 @@ describe('a model elsewhere', () => {
   });
 
   test('may be a path', async () => {
-    expect(await locate('~/a.gguf')).toMatchObject({
-      path: expect.stringMatching(/^\/.*\/a\.gguf$/),
-    });
-    expect((await locate('./a.gguf')).path).toBe(join(process.cwd(), 'a.gguf'));
+    expect(await locate('./a.gguf')).toMatchObject({ path: './a.gguf', name: 'a' });
   });
 
   test('may be a name, also with a typing error', async () => {

@@ -109,7 +109,7 @@ describe('readGgufHeader', () => {
 
   it.each<[string, () => Buffer, string]>([
     ['an empty file', () => Buffer.alloc(0), 'is empty; copy or download it again'],
-    ['another format', () => Buffer.from('PK\x03\x04 and more'), 'is not a GGUF file'],
+    ['another format', () => Buffer.from('PK\x03\x04 and more'), 'is a ZIP archive'],
     ['version 1', () => header([], [], 1), 'has GGUF version 1, supported are 2 and 3'],
     ['big endian', () => header([], [], 0x0300_0000), 'is a big-endian GGUF file'],
     [

@@ -185,8 +185,32 @@ describe('a file that cannot be served', () => {
   it('is no folder', () => {
     expect(failureOf({ path: modelsDir })).toMatchObject({
       exitCode: 1,
-      message: `${modelsDir} is not a regular file`,
+      message: expect.stringContaining(`${modelsDir} is a folder (in ${modelsDir}: `),
     });
+  });
+
+  it.each([
+    ['version https://git-lfs.github.com/spec/v1\noid sha256:0', 'is a Git LFS pointer'],
+    ['\n<!DOCTYPE html><html>', 'is a web page'],
+    ['\x80\x01\x00\x00\x00\x00\x00\x00{"__metadata__":{}}', 'is a safetensors file'],
+    ['PK\x03\x04archive', 'is a ZIP archive'],
+    ['\x1f\x8bgzip', 'is compressed'],
+    ['GG', 'is not a GGUF file'],
+    ['something else', 'is not a GGUF file'],
+  ])('that begins with %j %s', (text, message) => {
+    const path = join(modelsDir, 'other.gguf');
+    writeFileSync(path, text, 'latin1');
+    expect(failureOf({ path }).message).toContain(`${path} ${message}`);
+    rmSync(path);
+  });
+
+  it('that is not there is said with what may be meant', () => {
+    const dangling = join(modelsDir, 'dangling.gguf');
+    symlinkSync('gone.gguf', dangling);
+    expect(failureOf({ path: dangling }).message).toContain('is a link to gone.gguf, which does');
+    rmSync(dangling);
+    expect(failureOf({ name: 'tiny' }).message).toContain('did you mean tiny.gguf?');
+    expect(failureOf({ name: 'tinny.gguf' }).message).toContain('did you mean tiny.gguf?');
   });
 
   it.each<[BrokenKind, string]>([

@@ -1,4 +1,4 @@
-/** Why a file cannot be written, with the owner of the folder and the command that helps. */
+/** Why a file cannot be written or read, with its owner and the command that helps. */
 import { type Stats, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { failureText } from './failure-text.ts';
@@ -20,6 +20,16 @@ export function writeFailure(error: unknown, path: string, instead?: string): st
   const [uid, gid] = [process.getuid?.() ?? '?', process.getgid?.() ?? '?'];
   const owner = stats === undefined ? '' : `belongs to ${stats.uid}:${stats.gid}, `;
   return `${path} cannot be written: ${folder} ${owner}this runs as ${uid}:${gid}; \`chown ${uid}:${gid} ${folder}\` helps${also}`;
+}
+
+/** Why a file cannot be read, with its owner and mode where it is another user's. */
+export function readFailure(error: unknown, path: string): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const stats = code === 'EACCES' ? statsOf(path) : undefined;
+  if (stats === undefined) return failureText(error);
+  const mode = (stats.mode & 0o777).toString(8).padStart(3, '0');
+  const [uid, gid] = [process.getuid?.() ?? '?', process.getgid?.() ?? '?'];
+  return `it belongs to ${stats.uid}:${stats.gid} with mode ${mode}, this runs as ${uid}:${gid}`;
 }
 
 /** The innermost folder of a path that is there. */
