@@ -35,7 +35,8 @@ RUN /tmp/add-user.sh \
 COPY --from=build /app /app
 WORKDIR /app
 # DATA_DIR is not set, so the server looks in /data and where RunPod and Vast.ai mount their volumes.
-ENV NODE_ENV=production HOST=0.0.0.0 PORT=8000 PORT_HEALTH=8001
+# The program knows by `container` that it is in one, whatever runs the image.
+ENV container=oci NODE_ENV=production HOST=0.0.0.0 PORT=8000 PORT_HEALTH=8001
 # Without a group, so that the user keeps those it is in.
 USER 1000
 EXPOSE 8000 8001

@@ -69,7 +69,7 @@ const doors = {
     'table',
   ],
   model: ['backend', 'gguf-header', 'load', 'machine', 'registry', 'source', 'split'],
-  hub: ['download', 'local-models', 'locate-model'],
+  hub: ['download', 'local-models', 'locate-model', 'located-model'],
   observe: [
     'access-log',
     'engine-watch',

@@ -1,5 +1,5 @@
 /** Lists, downloads, describes and deletes models. */
-import { realpath, unlink } from 'node:fs/promises';
+import { lstat, realpath, rm, unlink } from 'node:fs/promises';
 import type { ModelPlaces } from '../config/model-places.ts';
 import { failureText } from '../core/failure-text.ts';
 import { quote } from '../core/quote.ts';
@@ -83,7 +83,7 @@ async function list({ places, out }: ModelsInput, asJson: boolean): Promise<void
 
 async function pull(input: ModelsInput, text: string, asJson: boolean): Promise<void> {
   const { places, stop, out, err } = input;
-  const model = await locateModel(text, places, stop);
+  const model = await locateModel(text, places, { signal: stop });
   const log = { info: (fields: object, label: string) => err(`${label} ${lineOf(fields)}\n`) };
   const progress = createLoadProgress(log, process.stderr, Date.now, 'downloading model');
   const path = await model
@@ -108,7 +108,7 @@ async function info(
   text: string,
   asJson: boolean,
 ): Promise<void> {
-  const { path, origin } = await locateModel(text, places, stop);
+  const { path, origin } = await locateModel(text, places, { signal: stop });
   if (path === undefined) {
     throw new StartError(2, `${origin} is not on this machine: \`models pull\` brings it`);
   }
@@ -140,7 +140,8 @@ async function remove({ places, out }: ModelsInput, name: string): Promise<void>
 
 /** In the cache of the hub a file is a link to its bytes. */
 async function deleteFile(path: string): Promise<void> {
-  const target = await realpath(path);
+  const isLink = (await lstat(path)).isSymbolicLink();
+  const target = isLink ? await realpath(path) : undefined;
   await unlink(path);
-  if (target !== path) await unlink(target);
+  if (target !== undefined) await rm(target, { force: true });
 }

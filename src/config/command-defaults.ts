@@ -15,8 +15,9 @@ function dataDirectory(
   modelName: string | undefined,
   { env, pathExists }: Required<Input>,
 ): string {
-  const own = ownDataFolder(env, isContainer(env, pathExists));
-  return chooseDataDirectory(modelName, pathExists, [], own);
+  const inContainer = isContainer(env, pathExists);
+  const place = { own: ownDataFolder(env, inContainer), inContainer };
+  return chooseDataDirectory(modelName, pathExists, [], place);
 }
 
 /** The key file of the `keys` command. */

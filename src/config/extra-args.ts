@@ -13,6 +13,8 @@ type Translation =
     }
   /** It takes no value and sets these settings. */
   | { readonly means: Partial<Record<SettingName, string>> }
+  /** Its value is the file of the repository that `-hf` names. */
+  | { readonly names: 'file' }
   /** It changes nothing, for this reason; `takes` is the number of its values. */
   | { readonly nothing: string; readonly takes?: 0 | 1 };
 
@@ -23,6 +25,7 @@ const never = { nothing: 'is what this server never does otherwise' };
 const translations: readonly (readonly [names: string, Translation])[] = [
   ['-m --model', { setting: 'MODEL_PATH' }],
   ['-hf -hfr --hf-repo', { setting: 'MODEL', prefix: 'hf:' }],
+  ['-hff --hf-file', { names: 'file' }],
   ['-mu --model-url', { setting: 'MODEL' }],
   ['-hft --hf-token', { setting: 'HF_TOKEN' }],
   ['-a --alias', { setting: 'MODEL_ALIAS' }],
@@ -60,7 +63,8 @@ const translations: readonly (readonly [names: string, Translation])[] = [
   ['-to --timeout', { setting: 'REQUEST_TIMEOUT' }],
   ['--jinja -cb --cont-batching --metrics --slots --cache-prompt', always],
   ['--embedding --embeddings --rerank --reranking', always],
-  ['--no-webui --no-ui --offline --no-warmup --no-perf', never],
+  ['--offline', { means: { HF_HUB_OFFLINE: 'true' } }],
+  ['--no-webui --no-ui --no-warmup --no-perf', never],
   ['--log-disable --log-colors', { nothing: 'has no meaning here: see LOG_LEVEL and LOG_FORMAT' }],
   ['--cache-reuse', { nothing: 'has no meaning here: prefixes are always shared', takes: 1 }],
   ['-sps --slot-prompt-similarity', { nothing: 'has no meaning here: slots are alike', takes: 1 }],
@@ -167,6 +171,7 @@ function readLlamaFlags(words: readonly string[], where: string, ownForm: OwnFor
   const problems: string[] = [];
   const warnings: ConfigWarning[] = [];
   const rest: OtherWord[] = [];
+  let file: string | undefined;
   for (let index = 0; index < words.length; index++) {
     const word = words[index] ?? '';
     const [name = '', inline] = word.split(/=(.*)/s);
@@ -189,11 +194,22 @@ function readLlamaFlags(words: readonly string[], where: string, ownForm: OwnFor
     } else {
       const value = inline ?? (isFlag(words[index + 1]) ? undefined : words[index + 1]);
       if (value !== undefined && inline === undefined) index += 1;
-      take({ name: where + name, value, translation, texts, problems });
+      if ('names' in translation) file = value;
+      else take({ name: where + name, value, translation, texts, problems });
     }
+  }
+  const repository = texts.get('MODEL');
+  if (file !== undefined && repository?.startsWith('hf:')) {
+    texts.set('MODEL', `${repository.replace(/:[^:/]*$/, '')}:${file}`);
   }
   return { texts, problems, warnings, rest };
 }
+
+const automatic: Partial<Record<SettingName, string>> = {
+  CTX: '0',
+  THREADS: '-1',
+  MAX_TOKENS: '-1',
+};
 
 function take(flag: {
   readonly name: string;
@@ -209,6 +225,8 @@ function take(flag: {
     problems.push(`${name} needs a value`);
     return;
   }
+  // llama-server's words for "as if it were not set".
+  if (automatic[translation.setting] === value) return;
   texts.set(translation.setting, (translation.prefix ?? '') + value);
   for (const [setting, text] of Object.entries(translation.also ?? {})) texts.set(setting, text);
 }

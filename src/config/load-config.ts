@@ -5,6 +5,7 @@ import { failureText } from '../core/failure-text.ts';
 import { quote } from '../core/quote.ts';
 import { StartError } from '../core/start-error.ts';
 import { type Config, configOf } from './config.ts';
+import type { ConfigSource } from './config-source.ts';
 import type { ConfigWarning } from './config-warning.ts';
 import { contradictions } from './contradictions.ts';
 import { chooseDataDirectory, keysFileName } from './data-directory.ts';
@@ -54,15 +55,16 @@ export function loadConfig(input: ConfigInput = {}): {
     .find((text) => text !== undefined);
   if (path !== undefined) sources.push(readConfigFile(path, readFile));
 
+  dropOtherModels(sources);
   const problems = sources.flatMap((source) => source.problems);
   const warnings = sources.flatMap((source) => source.warnings);
   const values = withDefaults(mergeSources(sources, problems, warnings));
   problems.push(...contradictions(values));
   const chatTemplate = readChatTemplate(values, readFile, problems);
   const inContainer = isContainer(env, pathExists);
-  const own = ownDataFolder(env, inContainer);
+  const place = { own: ownDataFolder(env, inContainer), inContainer };
   const dataDir =
-    values.DATA_DIR ?? chooseDataDirectory(values.MODEL_NAME, pathExists, warnings, own);
+    values.DATA_DIR ?? chooseDataDirectory(values.MODEL_NAME, pathExists, warnings, place);
   const keysFile = values.AUTH_KEYS_FILE ?? join(dataDir, keysFileName);
   const hasKeys = values.AUTH_ENABLED && (values.API_KEYS !== undefined || pathExists(keysFile));
   const host = defaultHost({ isContainer: inContainer, hasKeys });
@@ -71,6 +73,25 @@ export function loadConfig(input: ConfigInput = {}): {
   const hasData = pathExists(dataDir);
   const context = { env, dataDir, hasData, inContainer, keysFile, host, chatTemplate };
   return { config: configOf(values, context), warnings };
+}
+
+/** MODEL of one source wins over MODEL_PATH and MODEL_NAME of later sources, and these over a later MODEL. */
+function dropOtherModels(sources: ConfigSource[]): void {
+  const older = ['MODEL_PATH', 'MODEL_NAME'];
+  const named = (source: ConfigSource) => ({
+    byModel: source.texts.has('MODEL'),
+    byOlder: older.some((name) => source.texts.has(name)),
+  });
+  const first = sources.findIndex((source) => named(source).byModel || named(source).byOlder);
+  const winner = sources[first];
+  // Both in one source contradict each other.
+  if (winner === undefined || (named(winner).byModel && named(winner).byOlder)) return;
+  const dropped = named(winner).byModel ? older : ['MODEL'];
+  for (const [index, source] of sources.entries()) {
+    if (index <= first) continue;
+    const texts = new Map([...source.texts].filter(([name]) => !dropped.includes(name)));
+    sources[index] = { ...source, texts };
+  }
 }
 
 /** Settings for which any text is valid. */

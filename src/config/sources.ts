@@ -24,27 +24,35 @@ const flagForms = new Map(
   }),
 );
 
+function ownForm(name: string): FlagForm | undefined {
+  return name.startsWith('--') ? flagForms.get(name.replace(/^--(no-)?/, '')) : undefined;
+}
+
 const truthWord = /^(true|false|yes|no|on|off|[01])$/i;
 
 /**
  * Flags `--name value`, `--name=value`, `--switch` and `--no-switch`, of this program and of llama-server, and at most one
- * word, which is the model. The last of several flags wins.
+ * word, which is the model. The last of several flags wins, and those of this program win over those of llama-server.
  */
 export function readFlags(argv: readonly string[]): ConfigSource {
-  const llama = takeLlamaFlags(argv, (name) => flagForms.get(name.replace(/^--(no-)?/, '')));
+  const llama = takeLlamaFlags(argv, ownForm);
   const { flags, words, problems: wrong } = readCommandLine(llama.argv, flagForms, 1);
   const problems = [...wrong];
   const [model] = words;
   const texts = new Map(llama.texts);
-  // What follows a switch is no model: `--strict-model false`.
-  if (model !== undefined && truthWord.test(model)) {
-    problems.push(`unexpected argument ${quote(model)}`);
-  } else if (model !== undefined && model !== '') texts.set('MODEL', model);
   for (const { name: flag, value, negated } of flags) {
     const name = nameByFlag.get(flag) ?? flag;
     if (value === '') texts.delete(name);
     else texts.set(name, value ?? String(!negated));
   }
+  // What follows a switch is no model: `--strict-model false`.
+  if (model !== undefined && truthWord.test(model)) {
+    problems.push(`unexpected argument ${quote(model)}`);
+  } else if (model !== undefined && texts.has('MODEL')) {
+    problems.push(
+      `the model is named twice: ${quote(model)} and ${quote(texts.get('MODEL') ?? '')}`,
+    );
+  } else if (model !== undefined && model !== '') texts.set('MODEL', model);
   return {
     ...{ label: 'a flag', texts, warnings: llama.warnings },
     problems: [...llama.problems, ...problems],

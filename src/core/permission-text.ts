@@ -16,7 +16,8 @@ export function writeFailure(error: unknown, path: string, instead?: string): st
   if (code === 'EROFS') {
     return `${path} cannot be written: it is on a read-only file system; mount a volume there${also}`;
   }
-  const [folder, stats] = existingFolder(path);
+  const file = statsOf(path);
+  const [folder, stats] = file === undefined ? existingFolder(path) : ([path, file] as const);
   const [uid, gid] = [process.getuid?.() ?? '?', process.getgid?.() ?? '?'];
   const owner = stats === undefined ? '' : `belongs to ${stats.uid}:${stats.gid}, `;
   return `${path} cannot be written: ${folder} ${owner}this runs as ${uid}:${gid}; \`chown ${uid}:${gid} ${folder}\` helps${also}`;

@@ -1,4 +1,4 @@
-import { hostname, userInfo } from 'node:os';
+import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { shownEnvironment } from './redact.ts';
 
@@ -15,9 +15,10 @@ export async function debugShell(
   write: (text: string) => void,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<number> {
-  const { uid, gid } = userInfo();
   write(`DEBUG_SHELL is on: nothing is started, this process stays for ${keptMs / 1000} s\n`);
-  write(`user ${uid}:${gid}, host ${hostname()}, folder ${process.cwd()}\n`);
+  write(
+    `user ${process.getuid?.()}:${process.getgid?.()}, host ${hostname()}, folder ${process.cwd()}\n`,
+  );
   write(shownEnvironment(env));
   await sleep(keptMs, undefined, { signal: stop }).catch(() => {});
   return 0;

@@ -80,16 +80,18 @@ export async function writeDiagnosis(options: DiagnosisOptions): Promise<string>
   return archive;
 }
 
-/** Everything but the text of a chat template. */
+/** Fields with secrets. */
+const hiddenFields: ReadonlySet<string> = new Set(['environmentKeys', 'hubToken', 'redisUrl']);
+
+/** Everything but secrets and the text of a chat template. */
 function shownConfig(config: Config): object {
-  const { chatTemplate } = config.engine;
-  const shownTemplate =
-    chatTemplate === undefined ? undefined : `${chatTemplate.length} characters`;
   return JSON.parse(
-    JSON.stringify(
-      { ...config, engine: { ...config.engine, chatTemplate: shownTemplate } },
-      (_, value) => (typeof value === 'bigint' ? String(value) : value),
-    ),
+    JSON.stringify(config, (name, value: unknown) => {
+      if (typeof value === 'bigint') return String(value);
+      if (typeof value !== 'string') return value;
+      if (name === 'chatTemplate') return `${value.length} characters`;
+      return hiddenFields.has(name) ? '[not shown]' : value;
+    }),
   );
 }
 

@@ -1,4 +1,4 @@
-import { namesOfSetting, type SettingName, settingNames } from '../config/table.ts';
+import { namesOfSetting, type SettingName, settingNames, settingOf } from '../config/table.ts';
 
 const mark = '[redacted]';
 
@@ -57,7 +57,9 @@ const textSettings: readonly SettingName[] = ['CHAT_TEMPLATE'];
 
 /** Names of settings, and their aliases, whose values may be shown. */
 export const shownSettings: ReadonlySet<string> = new Set(
-  settingNames.filter((name) => !textSettings.includes(name)).flatMap(namesOfSetting),
+  settingNames
+    .filter((name) => !textSettings.includes(name) && settingOf(name).secret !== true)
+    .flatMap(namesOfSetting),
 );
 
 /** `NAME=value` of known variables, without secrets, and the number of other variables. */

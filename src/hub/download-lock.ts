@@ -1,6 +1,6 @@
 /** One download of a file at a time, also by processes of other containers that share the folder. */
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, stat, unlink, utimes } from 'node:fs/promises';
+import { link, mkdir, open, readFile, rename, stat, unlink, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -23,13 +23,13 @@ export interface LockTiming {
 const defaultTiming: LockTiming = { beatMs: 5000, silenceMs: 30_000 };
 
 /**
- * Runs `work` while no other process has the lock.
+ * Runs `work` while no other process has the lock. The signal that it receives aborts when the lock is lost.
  * @param path - of the lock file
  * @throws the signal's reason when it aborts while waiting
  */
 export async function withDownloadLock<T>(
   path: string,
-  work: () => Promise<T>,
+  work: (whileLocked: AbortSignal) => Promise<T>,
   { signal, onWait, timing = defaultTiming }: LockOptions,
 ): Promise<T> {
   await mkdir(dirname(path), { recursive: true });
@@ -38,15 +38,17 @@ export async function withDownloadLock<T>(
     if (isFirst) onWait((await textOf(path))?.split(' ')[0] ?? 'another process');
     await untilFreeOrSilent(path, timing, signal);
   }
-  const beat = setInterval(() => {
+  const lost = new AbortController();
+  const beat = setInterval(async () => {
+    // Another process may have taken a lock that it thought dead, after this one was stopped for long.
+    if ((await textOf(path)) !== name) return lost.abort(new Error('another process has the lock'));
     const now = new Date();
-    void utimes(path, now, now).catch(() => {});
+    await utimes(path, now, now).catch(() => {});
   }, timing.beatMs);
   try {
-    return await work();
+    return await work(AbortSignal.any([signal, lost.signal]));
   } finally {
     clearInterval(beat);
-    // Another process may have taken a lock that it thought dead, after this one was stopped for long.
     if ((await textOf(path)) === name) await unlink(path).catch(() => {});
   }
 }
@@ -69,6 +71,7 @@ async function untilFreeOrSilent(
   { beatMs, silenceMs }: LockTiming,
   signal: AbortSignal,
 ): Promise<void> {
+  let holder = await textOf(path);
   let seen = await beatOf(path);
   let seenAt = performance.now();
   while (seen !== undefined) {
@@ -76,9 +79,10 @@ async function untilFreeOrSilent(
     const now = await beatOf(path);
     if (now !== seen) {
       seen = now;
+      holder = await textOf(path);
       seenAt = performance.now();
     } else if (performance.now() - seenAt > silenceMs) {
-      await remove(path);
+      await remove(path, holder);
       return;
     }
   }
@@ -90,10 +94,15 @@ async function beatOf(path: string): Promise<string | undefined> {
   return stats && `${stats.ino} ${stats.mtimeMs}`;
 }
 
-/** Of two processes that remove it, one moves it aside, and no lock of a third is lost. */
-async function remove(path: string): Promise<void> {
+/** Moves the lock aside before it is deleted: one that another process has created in between is put back. */
+async function remove(path: string, deadHolder: string | undefined): Promise<void> {
   const aside = `${path}.${randomBytes(6).toString('hex')}`;
-  await rename(path, aside).catch(() => {});
+  try {
+    await rename(path, aside);
+  } catch {
+    return;
+  }
+  if ((await textOf(aside)) !== deadHolder) await link(aside, path).catch(() => {});
   await unlink(aside).catch(() => {});
 }
 

@@ -16,12 +16,13 @@ import {
 } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { kindOfFile } from '../model/gguf-header.ts';
 
 export interface DownloadOptions {
   readonly url: URL;
   /** Sent to the server of the URL, and to no other that it redirects to. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** The file; its folder is created. Until it is whole, `PATH.incomplete` has what has come. */
+  /** The file, a model; its folder is created. Until it is whole, `PATH.part` has what has come. */
   readonly path: string;
   /** Undefined: as many as the server says. */
   readonly sizeBytes?: number | undefined;
@@ -52,10 +53,16 @@ const defaultTiming: DownloadTiming = {
 export class DownloadError extends Error {
   /** Of the reply; undefined where there was none. */
   readonly status: number | undefined;
+  /** The hub's word for it, of the header `x-error-code`. */
+  readonly errorCode: string | undefined;
 
-  constructor(message: string, { status, cause }: { status?: number; cause?: unknown } = {}) {
-    super(message, { cause });
-    this.status = status;
+  constructor(
+    message: string,
+    detail: { status?: number; errorCode?: string | undefined; cause?: unknown } = {},
+  ) {
+    super(message, { cause: detail.cause });
+    this.status = detail.status;
+    this.errorCode = detail.errorCode;
   }
 }
 
@@ -73,7 +80,7 @@ class Interruption extends Error {
 export async function download(options: DownloadOptions): Promise<void> {
   const { path, signal, onRetry, timing = defaultTiming } = options;
   await mkdir(dirname(path), { recursive: true });
-  const partial = await PartialFile.open(`${path}.incomplete`);
+  const partial = await PartialFile.open(`${path}.part`);
   try {
     await partial.resume(options.sha256 !== undefined);
     for (let failures = 0; ; ) {
@@ -156,9 +163,23 @@ class PartialFile {
     return this.#hash.copy().digest('hex');
   }
 
-  /** Gives the file its name, when its bytes are on the disk. */
+  /** The first bytes. */
+  async head(): Promise<string> {
+    const { buffer, bytesRead } = await this.#file.read(Buffer.alloc(64), 0, 64, 0);
+    return buffer.toString('latin1', 0, bytesRead);
+  }
+
+  /**
+   * Gives the file its name, when its bytes are on the disk.
+   * @throws {Interruption} where another process has written to it
+   */
   async moveTo(path: string): Promise<void> {
     await this.#file.sync();
+    const { size } = await this.#file.stat();
+    if (size !== this.sizeBytes) {
+      await this.restart();
+      throw new Interruption('another program has written to the file');
+    }
     await rename(this.path, path);
     await this.setVersion(undefined);
   }
@@ -199,7 +220,7 @@ async function receive(
       throw new Interruption(silence.isOver ? silence.message : connectionFailure(url, error));
     });
     const totalBytes = await begun(response, partial, options);
-    await requireSpace(partial, totalBytes);
+    await requireSpace(dirname(partial.path), (totalBytes ?? 0) - partial.sizeBytes);
     onProgress(partial.sizeBytes, totalBytes ?? 0);
     await receiveBody(response, partial, { totalBytes, silence, onProgress });
     if (totalBytes === undefined || partial.sizeBytes === totalBytes) return;
@@ -285,17 +306,27 @@ async function finish(partial: PartialFile, { path, sha256, url }: DownloadOptio
     // Once is a cut that nobody noticed, or a disk; twice is the server.
     throw partial.wrongCount > 1 ? new DownloadError(message) : new Interruption(message);
   }
+  const head = await partial.head();
+  if (!head.startsWith('GGUF')) {
+    await partial.restart();
+    throw new DownloadError(`what came ${kindOfFile(head)}`);
+  }
   await partial.moveTo(path);
 }
 
-/** @throws {DownloadError} before a disk is filled in vain */
-async function requireSpace(partial: PartialFile, totalBytes: number | undefined): Promise<void> {
-  const missing = (totalBytes ?? 0) - partial.sizeBytes;
-  const stats = await statfs(dirname(partial.path)).catch(() => undefined);
+/**
+ * @param folder - which may not be there yet
+ * @throws {DownloadError} before a disk is filled in vain
+ */
+export async function requireSpace(folder: string, missingBytes: number): Promise<void> {
+  const stats = await statfs(folder).catch(() => undefined);
+  if (stats === undefined && dirname(folder) !== folder) {
+    return requireSpace(dirname(folder), missingBytes);
+  }
   const free = stats === undefined ? Number.POSITIVE_INFINITY : stats.bavail * stats.bsize;
-  if (missing <= free) return;
+  if (missingBytes <= free) return;
   throw new DownloadError(
-    `${dirname(partial.path)} has ${inGigabytes(free)} free, the rest of the file needs ${inGigabytes(missing)}`,
+    `${folder} has ${inGigabytes(free)} free, and ${inGigabytes(missingBytes)} are still to come`,
   );
 }
 
@@ -307,7 +338,10 @@ async function refusal(response: Response, url: URL): Promise<Error> {
   const waitMs = Number.isFinite(after) ? after * 1000 : undefined;
   const message = `${url.host} answers ${status}`;
   if (status === 408 || status === 429 || status >= 500) return new Interruption(message, waitMs);
-  return new DownloadError(message, { status });
+  return new DownloadError(message, {
+    status,
+    errorCode: headers.get('x-error-code') ?? undefined,
+  });
 }
 
 /** Aborts when nothing has been heard for a while. */

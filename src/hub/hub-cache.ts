@@ -5,12 +5,11 @@
  *     models--OWNER--NAME/snapshots/COMMIT/FILE.gguf    a link to the blob
  *     models--OWNER--NAME/blobs/SHA256                  the bytes
  */
-import { existsSync } from 'node:fs';
 import {
-  copyFile,
   mkdir,
   readdir,
   readFile,
+  rename,
   stat,
   symlink,
   unlink,
@@ -42,12 +41,21 @@ export class CachedRepository {
     return join(this.folder, 'snapshots', commit, ...path.split('/'));
   }
 
-  /** The commit that a revision had when a file of it was last fetched; undefined for an unknown revision. */
-  async commitOf(revision: string): Promise<string | undefined> {
-    if (commitHash.test(revision)) return revision;
-    const text = await readFile(this.#refPath(revision), 'utf8').catch(() => undefined);
-    const commit = text?.trim();
-    return commit !== undefined && commitHash.test(commit) ? commit : undefined;
+  /** Commits that may have a file of a revision: the last one known first, then the others, the newest first. */
+  async commitsOf(revision: string): Promise<readonly string[]> {
+    if (commitHash.test(revision)) return [revision];
+    const text = await readFile(this.#refPath(revision), 'utf8').catch(() => '');
+    const known = commitHash.test(text.trim()) ? [text.trim()] : [];
+    const names = await readdir(join(this.folder, 'snapshots')).catch(() => []);
+    const dated = await Promise.all(
+      names
+        .filter((name) => commitHash.test(name) && !known.includes(name))
+        .map(async (name) => {
+          const stats = await stat(join(this.folder, 'snapshots', name));
+          return { name, at: stats.mtimeMs };
+        }),
+    );
+    return [...known, ...dated.sort((one, other) => other.at - one.at).map(({ name }) => name)];
   }
 
   /** The files of a commit that are there as a whole. */
@@ -66,31 +74,26 @@ export class CachedRepository {
     return files.flat();
   }
 
-  /** Makes a blob visible as the file of a commit, and the commit as that of the revision. */
-  async link(
-    commit: string,
-    revision: string,
-    file: RepositoryFile,
-    hash: string,
-  ): Promise<string> {
+  /** Makes a blob visible as the file of a commit. */
+  async link(commit: string, file: RepositoryFile, hash: string): Promise<string> {
     const path = this.snapshotPath(commit, file.path);
     const blob = this.blobPath(hash);
     await mkdir(dirname(path), { recursive: true });
-    if (!existsSync(path)) {
-      // A link to a blob that is gone.
-      await unlink(path).catch(() => {});
-      const target = relative(dirname(path), blob);
-      // Some network file systems have no links.
-      await symlink(target, path).catch(async (error: unknown) => {
-        if (codeOf(error) !== 'EEXIST') await copyFile(blob, path);
-      });
-    }
-    if (!commitHash.test(revision)) {
-      const ref = this.#refPath(revision);
-      await mkdir(dirname(ref), { recursive: true });
-      await writeFile(ref, commit);
-    }
+    // A link to a blob that is gone, or a copy that was cut.
+    await unlink(path).catch(() => {});
+    // Some network file systems have no links; the file moves there.
+    await symlink(relative(dirname(path), blob), path).catch(async (error: unknown) => {
+      if (codeOf(error) !== 'EEXIST') await rename(blob, path);
+    });
     return path;
+  }
+
+  /** The commit is from now on that of the revision. */
+  async setRevision(revision: string, commit: string): Promise<void> {
+    if (commitHash.test(revision)) return;
+    const path = this.#refPath(revision);
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, commit);
   }
 
   #refPath(revision: string): string {

@@ -1,5 +1,4 @@
 /** What the Hugging Face hub says about a repository, and where its files come from. */
-import type { HubApiError } from '@huggingface/hub';
 import { StartError } from '../core/start-error.ts';
 import type { RepositoryFile } from './choose-file.ts';
 import type { HubReference } from './model-reference.ts';
@@ -54,7 +53,9 @@ export async function listRepository(
     return { commit: sha, files };
   } catch (error) {
     signal.throwIfAborted();
-    throw error instanceof ApiError ? refusalOf(error, { repository, revision, access }) : error;
+    if (!(error instanceof ApiError)) throw error;
+    const { statusCode: status, message } = error;
+    throw refusalOf({ status, message }, { repository, revision, access });
   }
 }
 
@@ -73,7 +74,10 @@ export function hubHeaders({ token }: HubAccess): Record<string, string> {
 function withToken(access: HubAccess, signal: AbortSignal): typeof fetch {
   return async (input, init) => {
     const headers = new Headers(init?.headers);
-    for (const [name, value] of Object.entries(hubHeaders(access))) headers.set(name, value);
+    // A page of a list may be on another host.
+    const isHub = new URL(String(input)).origin === access.url.origin;
+    const own = isHub ? hubHeaders(access) : {};
+    for (const [name, value] of Object.entries(own)) headers.set(name, value);
     for (let attempt = 1; ; attempt++) {
       const timeout = AbortSignal.any([signal, AbortSignal.timeout(30_000)]);
       try {
@@ -88,8 +92,17 @@ function withToken(access: HubAccess, signal: AbortSignal): typeof fetch {
   };
 }
 
-function refusalOf(
-  { statusCode, message }: HubApiError,
+/** A reply that refuses. */
+export interface HubRefusal {
+  readonly status: number;
+  /** The header `x-error-code`. */
+  readonly errorCode?: string | undefined;
+  readonly message: string;
+}
+
+/** A sentence with what helps, or that the hub cannot help now. */
+export function refusalOf(
+  { status, errorCode, message }: HubRefusal,
   of: {
     readonly repository: string;
     readonly revision: string | undefined;
@@ -99,25 +112,30 @@ function refusalOf(
   const { repository, revision, access } = of;
   const page = new URL(`/${repository}`, access.url).href;
   const at = revision === undefined ? '' : ` at ${revision}`;
-  switch (statusCode) {
+  if (errorCode === 'GatedRepo') return gated(repository, page);
+  switch (status) {
     case 401:
       // The hub does not tell a private repository from none.
       return new StartError(
         2,
         access.token === undefined
           ? `${access.url.host} has no model ${repository}${at}, or shows it only to those who may read it: set HF_TOKEN to a token that may`
-          : `${access.url.host} does not accept HF_TOKEN for ${repository}: it has expired, or has a typing error`,
+          : `${access.url.host} does not accept the token (HF_TOKEN, or that of the login) for ${repository}: it has expired, may not read it, or has a typing error`,
       );
     case 403:
-      return new StartError(
-        2,
-        `${repository} is given to those who accept its terms: accept them on ${page}, and set HF_TOKEN to a token of that account`,
-      );
+      return gated(repository, page);
     case 404:
       return new StartError(2, `${access.url.host} has no model ${repository}${at}`);
     case 429:
       return new HubUnreachable(`${access.url.host} has had too many requests from this address`);
     default:
-      return new HubUnreachable(`${access.url.host} answers ${statusCode}: ${message}`);
+      return new HubUnreachable(`${access.url.host} answers ${status}: ${message}`);
   }
+}
+
+function gated(repository: string, page: string): StartError {
+  return new StartError(
+    2,
+    `${repository} is given to those who accept its terms: accept them on ${page}, and set HF_TOKEN to a token of that account`,
+  );
 }

@@ -63,8 +63,8 @@ export function readGgufHeader(path: string): GgufHeader {
   }
 }
 
-/** What a file is that is no model, by its first bytes. */
-function kindOf(text: string): string {
+/** What a file is that is no model, by its first bytes, as the end of a sentence. */
+export function kindOfFile(text: string): string {
   if (text.startsWith('version https://git-lfs')) {
     return 'is a Git LFS pointer, not the model itself: `git lfs pull` brings it';
   }
@@ -87,7 +87,7 @@ function parseHeader(reader: GgufReader, fileSizeBytes: number): GgufHeader {
   const magic = reader.bytes(Math.min(4, fileSizeBytes)).toString('latin1');
   if (magic !== 'GGUF' || reader.remaining < 4) {
     const rest = reader.bytes(Math.min(60, reader.remaining)).toString('latin1');
-    throw new GgufFormatError(kindOf(magic + rest));
+    throw new GgufFormatError(kindOfFile(magic + rest));
   }
   const version = reader.uint32();
   if (!supportedVersions.includes(version)) {

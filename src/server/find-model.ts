@@ -1,7 +1,8 @@
 /** The files of the model that the settings name, which may have to come from elsewhere first. */
 import type { Config } from '../config/config.ts';
 import { inGigabytes } from '../hub/download.ts';
-import { type LocatedModel, locateModel } from '../hub/locate-model.ts';
+import { locateModel } from '../hub/locate-model.ts';
+import type { LocatedModel } from '../hub/located-model.ts';
 import type { Logger } from '../log/log.ts';
 import type { ModelRegistry } from '../model/registry.ts';
 import { type ModelSource, resolveDraftSource, resolveModelSource } from '../model/source.ts';
@@ -31,12 +32,18 @@ export interface BringWatch {
 
 /**
  * Finds the model. Asks the hub where the settings name a repository of it, and downloads nothing.
+ * @param restartCount - a server that starts again serves what it served, whatever the hub has by then
  * @throws {StartError} for a model that there is not, and for a file that is here and cannot be served
  */
-export async function findModel(config: Config, stop: AbortSignal): Promise<FoundModel> {
+export async function findModel(
+  config: Config,
+  restartCount: number,
+  stop: AbortSignal,
+): Promise<FoundModel> {
   const { reference, places } = config.model;
   if (reference === undefined) return onThisMachine(config);
-  const located = await locateModel(reference, places, stop);
+  const prefersCache = restartCount > 0;
+  const located = await locateModel(reference, places, { signal: stop, prefersCache });
   const { path } = located;
   if (path !== undefined) return onThisMachine(withFile(config, located, path));
   return {

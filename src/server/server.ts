@@ -42,11 +42,15 @@ export async function serve(options: ServeOptions): Promise<void> {
   const { config, log, stop, supervisor } = options;
   const { logger } = log;
   logSettings(options);
-  const found = await findModel(config, stop);
+  const restartCount = supervisor?.start.restartCount ?? 0;
+  const found = await findModel(config, restartCount, stop).catch((error: unknown) => {
+    // The stop ended the question to the hub; that is not a failure.
+    if (!stop.aborted) throw error;
+  });
+  if (found === undefined) return;
   for (const { level, message } of found.sources?.model.notes ?? []) logger[level](message);
   const access = await openAccess(config, logger);
   const responseStore = await openResponses(config.responses, logger);
-  const restartCount = supervisor?.start.restartCount ?? 0;
   const service = await createService(config, found.id, restartCount);
 
   const noPort = new AbortController();

@@ -109,7 +109,7 @@ describe('serve', () => {
     [
       ['serve', `hf:${repository}:Q8_0`, '--port', '0', '--port-health', '0'],
       1,
-      /does not begin with/,
+      /what came is not a GGUF file/,
     ],
   ])('%j ends with code %d and says why', async (args, code, message) => {
     const ended = await run(...args);

@@ -26,8 +26,10 @@ export interface Fault {
 export interface HubRepository {
   /** Files by path; those of the storage have a SHA-256, the others a hash of git. */
   readonly files: Readonly<Record<string, Buffer>>;
-  /** The status of all its requests without {@link token}. */
+  /** The status of its files without {@link token}; everybody may list it. */
   readonly refusal?: 401 | 403;
+  /** Its list has two pages. */
+  readonly hasPages?: boolean;
   readonly token?: string;
 }
 
@@ -37,8 +39,12 @@ export interface TestHub {
   readonly requests: readonly string[];
   /** The ranges of the downloads, in order; undefined for a whole file. */
   readonly ranges: readonly (string | undefined)[];
+  /** The statuses of the downloads that brought bytes. */
+  readonly statuses: readonly number[];
   /** Faults of the next downloads, one each. */
   readonly faults: Fault[];
+  /** The `Authorization` of each request for a page of a list. */
+  readonly tokens: readonly (string | undefined)[];
   /** Of the API's next replies. */
   readonly apiStatuses: number[];
   close(): Promise<void>;
@@ -58,6 +64,8 @@ export async function startHub(
   const requests: string[] = [];
   const ranges: (string | undefined)[] = [];
   const faults: Fault[] = [];
+  const statuses: number[] = [];
+  const tokens: (string | undefined)[] = [];
   const apiStatuses: number[] = [];
   const storage = createServer((request, reply): unknown => {
     requests.push(`${request.method} ${request.url}`);
@@ -68,7 +76,7 @@ export async function startHub(
     const bytes = files.find((each) => sha256Of(each) === hash);
     if (bytes === undefined) return sendStatus(reply, 404);
     ranges.push(request.headers.range);
-    return sendBytes(request, reply, bytes, faults.shift() ?? {});
+    return sendBytes(request, reply, { bytes, fault: faults.shift() ?? {}, statuses });
   });
   const storageUrl = await listen(storage);
   const hub = createServer((request, reply) => {
@@ -87,11 +95,6 @@ export async function startHub(
     if (status !== undefined) return sendJson(reply, status, { error: 'Try again later' });
     if (repository === undefined)
       return sendJson(reply, 401, { error: 'Invalid username or password.' });
-    const isAllowed =
-      repository.refusal === undefined ||
-      request.headers.authorization === `Bearer ${repository.token}`;
-    if (!isAllowed)
-      return sendJson(reply, repository.refusal ?? 401, { error: 'Access is restricted' });
     const commit = commitOf(id);
     if (![commit, 'main', 'HEAD', 'v1'].includes(revision ?? '')) {
       return sendJson(reply, 404, { error: `Invalid rev id: ${revision}` });
@@ -99,7 +102,22 @@ export async function startHub(
     if (verb === 'revision') {
       return sendJson(reply, 200, { _id: '1', id, sha: commit, private: false, gated: false });
     }
-    if (verb === 'tree') return sendJson(reply, 200, treeOf(repository));
+    if (verb === 'tree') {
+      const tree = treeOf(repository);
+      if (repository.hasPages !== true) return sendJson(reply, 200, tree);
+      const isSecond = request.url?.includes('cursor=') === true;
+      // As a mirror passes it on: with another host than its own.
+      const next = `${url.replace('127.0.0.1', 'localhost')}${request.url}&cursor=2`;
+      if (!isSecond) reply.setHeader('link', `<${next}>; rel="next"`);
+      tokens.push(request.headers.authorization);
+      return sendJson(reply, 200, isSecond ? tree.slice(1) : tree.slice(0, 1));
+    }
+    const isAllowed =
+      repository.refusal === undefined ||
+      request.headers.authorization === `Bearer ${repository.token}`;
+    if (!isAllowed) {
+      return sendStatus(reply, repository.refusal ?? 401, { 'x-error-code': 'GatedRepo' });
+    }
     const file = repository.files[path.join('/')];
     if (verb !== 'resolve' || file === undefined) {
       return sendStatus(reply, 404, { 'x-error-code': 'EntryNotFound' });
@@ -119,7 +137,7 @@ export async function startHub(
 
   const url = await listen(hub);
   return {
-    ...{ url, requests, ranges, faults, apiStatuses },
+    ...{ url, requests, ranges, faults, statuses, apiStatuses, tokens },
     close: async () => {
       for (const server of [hub, storage]) {
         server.closeAllConnections();
@@ -147,8 +165,7 @@ function treeOf({ files }: HubRepository): object[] {
 function sendBytes(
   { headers }: IncomingMessage,
   reply: ServerResponse,
-  bytes: Buffer,
-  fault: Fault,
+  { bytes, fault, statuses }: { bytes: Buffer; fault: Fault; statuses: number[] },
 ): void {
   const etag = `"${sha256Of(bytes)}"`;
   if (fault.isSilent === true) return;
@@ -168,6 +185,7 @@ function sendBytes(
   }
   const sent = Buffer.from(bytes.subarray(begin));
   if (fault.isWrong === true) sent[0] = (sent[0] ?? 0) ^ 1;
+  statuses.push(begin > 0 ? 206 : 200);
   reply.writeHead(begin > 0 ? 206 : 200, {
     etag,
     'accept-ranges': 'bytes',

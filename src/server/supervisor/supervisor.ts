@@ -108,7 +108,9 @@ class Supervisor {
   async #runGateway(healthPort: number): Promise<RunningGateway> {
     const { cliPath, config, flags, logger } = this.#options;
     const start = { healthPort, port: this.#port, restartCount: this.#restartCount };
-    const child = fork(cliPath, ['gateway-process', JSON.stringify(start), ...flags]);
+    // A default that depends on what is there stays what it was when the server began.
+    const host = ['--host', config.server.host];
+    const child = fork(cliPath, ['gateway-process', JSON.stringify(start), ...host, ...flags]);
     const gateway = new RunningGateway(child, start, config.supervision.watchdogTimeoutMs);
     this.#gateway = gateway;
     logger.info({ pid: gateway.pid }, 'gateway started');

@@ -138,10 +138,31 @@ describe('loadConfig', () => {
     [{ HOME: '/home/me' }, [], '/home/me/.local/share/llama-gguf-inference/models'],
     [{ HOME: '/home/me', XDG_DATA_HOME: '/x' }, [], '/x/llama-gguf-inference/models'],
     [{ HOME: '/home/me' }, ['/.dockerenv'], '/data/models'],
+    // Empty folders of those names belong to somebody else.
+    [{ HOME: '/home/me' }, ['/data'], '/home/me/.local/share/llama-gguf-inference/models'],
     [{}, [], '/data/models'],
   ])('keeps its data with %j and %j below %s', (env, paths, modelsDir) => {
     const { config } = load({ env, pathExists: (path) => paths.includes(path) });
     expect(config.model.modelsDir).toBe(modelsDir);
+  });
+
+  it.each<[string[], Record<string, string>, object]>([
+    [['hf:a/b'], { MODEL_NAME: 'x' }, { reference: 'hf:a/b', name: undefined }],
+    [['--model-path', 'x'], { MODEL: 'hf:a/b' }, { reference: undefined, path: 'x' }],
+    [['-m', 'x', '-c', '0', '-n', '-1'], {}, { path: 'x' }],
+    [['-hf', 'a/b', '-hff', 'c.gguf', '--offline'], {}, { reference: 'hf:a/b:c.gguf' }],
+    [['model', '-c', '512'], {}, { reference: 'model' }],
+  ])('finds the model in %j and %j', (argv, env, expected) => {
+    const { config } = load({ argv, env });
+    expect(config.model).toMatchObject(expected);
+  });
+
+  it.each<[string[], Record<string, string>, RegExp]>([
+    [['a', '--model', 'b'], {}, /the model is named twice: "a" and "b"/],
+    [[], { MODEL: 'a', MODEL_PATH: 'b' }, /MODEL_PATH must not be set beside MODEL/],
+    [['a', 'b'], {}, /unexpected argument "b"/],
+  ])('refuses the models %j and %j', (argv, env, problem) => {
+    expect(problemsOf({ argv, env })).toEqual([expect.stringMatching(problem)]);
   });
 
   it('freezes the whole object', () => {
@@ -438,10 +459,11 @@ describe('loadConfig', () => {
       'models/m.gguf',
     ],
     [['/data/models', '/workspace/api_keys.txt'], '/workspace/models', 'it holds api_keys.txt'],
-    [['/workspace'], '/workspace/models', 'it exists'],
+    [['/data', '/workspace'], '/workspace/models', 'it exists'],
+    [['/data', '/workspace', '/workspace/cache'], '/workspace/models', 'it holds cache'],
   ])('chooses the data folder among %j', (paths, modelsDir, reason) => {
     const { config, warnings } = load({
-      env: { MODEL_NAME: 'm.gguf' },
+      env: { MODEL_NAME: 'm.gguf', container: 'oci' },
       pathExists: (path) => paths.includes(path),
     });
     expect(config.model.modelsDir).toBe(modelsDir);

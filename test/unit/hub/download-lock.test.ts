@@ -42,6 +42,20 @@ test('the lock of a process that is gone is taken, that of a slow one is not', a
   await withDownloadLock(path, async () => {}, { signal, onWait: () => {}, timing });
   expect(performance.now() - began).toBeGreaterThan(timing.silenceMs);
 
+  // Of several who wait for a lock that is dead, one at a time has it.
+  writeFileSync(path, '1@elsewhere x');
+  let running = 0;
+  let most = 0;
+  const work = async () => {
+    running += 1;
+    most = Math.max(most, running);
+    await sleep(50);
+    running -= 1;
+  };
+  const options = { signal, onWait: () => {}, timing };
+  await Promise.all(Array.from({ length: 5 }, () => withDownloadLock(path, work, options)));
+  expect(most).toBe(1);
+
   const slow = withDownloadLock(path, () => sleep(600), { signal, onWait: () => {}, timing });
   await sleep(10);
   let hasEnded = false;
@@ -51,6 +65,20 @@ test('the lock of a process that is gone is taken, that of a slow one is not', a
   await withDownloadLock(path, async () => expect(hasEnded).toBe(true), {
     ...{ signal, onWait: () => {}, timing },
   });
+});
+
+test('work ends when its lock is lost', async () => {
+  const path = join(folder, 'd.lock');
+  const lost = withDownloadLock(
+    path,
+    async (whileLocked) => {
+      writeFileSync(path, '2@elsewhere y');
+      await sleep(5000, undefined, { signal: whileLocked });
+    },
+    { signal, onWait: () => {}, timing },
+  );
+  await expect(lost).rejects.toThrow();
+  expect(existsSync(path)).toBe(true);
 });
 
 test('waiting ends with the signal', async () => {

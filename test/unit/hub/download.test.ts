@@ -1,12 +1,19 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type DownloadOptions, download } from '../../../src/hub/download.ts';
+import { type DownloadOptions, download, requireSpace } from '../../../src/hub/download.ts';
 import { type Fault, sha256Of, startHub, type TestHub } from '../../support/hub.ts';
 
-const bytes = randomBytes(300_000);
+const bytes = Buffer.concat([Buffer.from('GGUF'), randomBytes(299_996)]);
 let hub: TestHub;
 let folder: string;
 
@@ -53,7 +60,7 @@ describe('a download', () => {
     await done;
     expect(readFileSync(path).equals(bytes)).toBe(true);
     expect(progress.at(-1)).toBe(bytes.length);
-    expect(existsSync(`${path}.incomplete`)).toBe(false);
+    expect(existsSync(`${path}.part`)).toBe(false);
   });
 
   test.each([0.01, 0.5, 0.99])('goes on where it was cut, at %s', async (cutAt) => {
@@ -66,13 +73,13 @@ describe('a download', () => {
 
   test('goes on after another process, whose bytes are checked', async () => {
     const path = join(folder, 'resumed.gguf');
-    writeFileSync(`${path}.incomplete`, bytes.subarray(0, 1234));
+    writeFileSync(`${path}.part`, bytes.subarray(0, 1234));
     await begin({ path }).done;
     expect(hub.ranges).toEqual(['bytes=1234-']);
     expect(readFileSync(path).equals(bytes)).toBe(true);
 
     const wrong = join(folder, 'wrong-begin.gguf');
-    writeFileSync(`${wrong}.incomplete`, randomBytes(1234));
+    writeFileSync(`${wrong}.part`, randomBytes(1234));
     const again = begin({ path: wrong });
     await again.done;
     expect(again.retries).toEqual([expect.stringContaining('SHA-256')]);
@@ -115,9 +122,28 @@ describe('a download', () => {
   });
 
   test('does not fill a disk in vain', async () => {
-    const sizeBytes = 2 ** 53 - 1;
-    // The server is asked first, and says another size.
-    await expect(begin({ sizeBytes }).done).rejects.toThrow();
+    await expect(requireSpace(join(folder, 'not/there/yet'), 2 ** 53 - 1)).rejects.toThrow(
+      /free, and 9007199\.3 GB are still to come/,
+    );
+    await requireSpace(folder, 1000);
+  });
+
+  test('is a model, not a page about one', async () => {
+    const page = Buffer.from(`<!DOCTYPE html>${'x'.repeat(2000)}`);
+    const other = await startHub({ 'org/model': { files: { 'm.gguf': page } } });
+    const url = new URL(`${other.url}/org/model/resolve/main/m.gguf`);
+    const { done, path } = begin({ url, sha256: undefined, sizeBytes: undefined });
+    await expect(done).rejects.toThrow('what came is a web page');
+    expect(existsSync(path)).toBe(false);
+    await other.close();
+  });
+
+  test('is not given its name when another program has written to it', async () => {
+    const { done, path, retries } = begin({}, [{ cutAt: 0.5 }]);
+    await expect.poll(() => retries.length).toBe(1);
+    appendFileSync(`${path}.part`, 'more');
+    await done.catch(() => {});
+    if (existsSync(path)) expect(readFileSync(path).equals(bytes)).toBe(true);
   });
 
   test('ends with its signal, and goes on later', async () => {
@@ -145,8 +171,11 @@ describe('a download', () => {
     await expect.poll(() => hub.ranges.length).toBe(2);
     controller.abort(new Error('stopped'));
     await expect(cut.done).rejects.toThrow('stopped');
-    writeFileSync(`${path}.incomplete.version`, '"another"');
+    writeFileSync(`${path}.part.version`, '"another"');
     await begin(unhashed).done;
     expect(readFileSync(path).equals(bytes)).toBe(true);
+    // A range was asked for, and the whole file came.
+    expect(hub.ranges.at(-1)).toMatch(/^bytes=[1-9]/);
+    expect(hub.statuses.at(-1)).toBe(200);
   });
 });

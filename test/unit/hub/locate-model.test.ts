@@ -6,17 +6,20 @@ import {
   readFileSync,
   readlinkSync,
   rmSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ModelPlaces } from '../../../src/config/model-places.ts';
-import { type LocatedModel, locateModel } from '../../../src/hub/locate-model.ts';
+import { locateModel } from '../../../src/hub/locate-model.ts';
+import type { LocatedModel } from '../../../src/hub/located-model.ts';
 import { commitOf, sha256Of, startHub, type TestHub } from '../../support/hub.ts';
 
-const small = randomBytes(20_000);
-const parts = [randomBytes(3000), randomBytes(2000)] as const;
+const model = (length: number) => Buffer.concat([Buffer.from('GGUF'), randomBytes(length - 4)]);
+const small = model(20_000);
+const parts = [model(3000), model(2000)] as const;
 const repository = 'org/Model-GGUF';
 const commit = commitOf(repository);
 
@@ -35,6 +38,7 @@ beforeEach(async () => {
       },
     },
     'org/gated': { files: { 'm.gguf': small }, refusal: 403, token: 'test-token' },
+    'org/pages': { files: { 'a-Q8_0.gguf': small, 'b-Q4_K_M.gguf': small }, hasPages: true },
     'org/none': { files: { 'model.safetensors': small } },
   });
   folder = mkdtempSync(join(tmpdir(), 'locate-'));
@@ -56,7 +60,7 @@ afterEach(async () => {
 
 const { signal } = new AbortController();
 const locate = (text: string, changes: Partial<ModelPlaces> = {}) =>
-  locateModel(text, { ...places, ...changes }, signal);
+  locateModel(text, { ...places, ...changes }, { signal });
 
 async function fetched(model: LocatedModel) {
   const progress: [number, number][] = [];
@@ -122,14 +126,41 @@ describe('a model of the hub', () => {
   });
 
   test('that wants a token is given to those who have it', async () => {
-    await expect(locate('hf:org/gated')).rejects.toThrow(
-      `accept them on ${hub.url}/org/gated, and set HF_TOKEN`,
-    );
-    const model = await locate('hf:org/gated', { hubToken: 'test-token' });
-    expect(readFileSync((await fetched(model)).path).equals(small)).toBe(true);
+    // Everybody may list it.
+    const listed = await locate('hf:org/gated');
+    await expect(fetched(listed)).rejects.toMatchObject({
+      exitCode: 2,
+      message: expect.stringContaining(`accept them on ${hub.url}/org/gated, and set HF_TOKEN`),
+    });
+    const allowed = await locate('hf:org/gated', { hubToken: 'test-token' });
+    expect(readFileSync((await fetched(allowed)).path).equals(small)).toBe(true);
     // As `hf auth login` leaves it.
     writeFileSync(places.hubTokenFile, 'test-token\n');
     expect((await locate('hf:org/gated')).path).toBeDefined();
+  });
+
+  test('is listed over several pages, and its token is for the hub alone', async () => {
+    const located = await locate('hf:org/pages', { hubToken: 'test-token' });
+    expect(located.name).toBe('b-Q4_K_M');
+    expect(hub.tokens).toEqual(['Bearer test-token', undefined]);
+  });
+
+  test('is found in an older copy, and by a server that starts again', async () => {
+    const { path } = await fetched(await locate(`hf:${repository}`));
+    const ref = join(folder, 'hub/models--org--Model-GGUF/refs/main');
+    writeFileSync(ref, '0'.repeat(40));
+    expect((await locate(`hf:${repository}`, { offline: true })).path).toBe(path);
+    const count = hub.requests.length;
+    const again = await locateModel(`hf:${repository}`, places, { signal, prefersCache: true });
+    expect(again.path).toBe(path);
+    expect(hub.requests).toHaveLength(count);
+  });
+
+  test('that was cut is not found', async () => {
+    const { path } = await fetched(await locate(`hf:${repository}`));
+    truncateSync(path, 100);
+    const again = await locate(`hf:${repository}`);
+    expect(again.path).toBeUndefined();
   });
 
   test.each([
@@ -174,8 +205,18 @@ describe('a model elsewhere', () => {
     const model = await locate(url, elsewhere);
     const { path } = await fetched(model);
     expect(path.startsWith(join(folder, 'urls/127.0.0.1_'))).toBe(true);
-    expect(readFileSync(path).equals(parts[1])).toBe(true);
+    // All parts of it, from any of them.
+    expect(model.name).toBe('m-Q8_0');
+    expect(readFileSync(path).equals(parts[0])).toBe(true);
+    expect(readFileSync(path.replace('00001-of', '00002-of')).equals(parts[1])).toBe(true);
     expect((await locate(url, elsewhere)).path).toBe(path);
+    // Another query is another file.
+    expect((await locate(`${url}?version=2`, elsewhere)).path).toBeUndefined();
+    const secret = await locate('https://me:secret@example.com/a/m.gguf?sig=secret', elsewhere);
+    expect(secret.origin).toBe('https://example.com/a/m.gguf');
+    await expect(locate('https://example.com/%zz.gguf', elsewhere)).rejects.toMatchObject({
+      ...{ exitCode: 2, message: expect.stringContaining('invalid part') },
+    });
     await expect(locate('https://example.com/x', elsewhere)).rejects.toThrow(
       'does not end in .gguf',
     );
@@ -183,10 +224,15 @@ describe('a model elsewhere', () => {
 
   test('may be a path', async () => {
     expect(await locate('./a.gguf')).toMatchObject({ path: './a.gguf', name: 'a' });
+    expect((await locate('/m/a-00001-of-00002.gguf')).name).toBe('a');
+    mkdirSync(join(folder, 'models'));
+    writeFileSync(join(folder, 'models/b.gguf'), small);
+    expect((await locate('b.gguf')).path).toBe(join(folder, 'models/b.gguf'));
+    await expect(locate('org/repo:Q8_0')).rejects.toThrow('hf:org/repo:Q8_0 is a model of the hub');
   });
 
   test('may be a name, also with a typing error', async () => {
-    mkdirSync(join(folder, 'models'));
+    mkdirSync(join(folder, 'models'), { recursive: true });
     const path = join(folder, 'models/Smol-Q4_0.gguf');
     writeFileSync(path, small);
     expect(existsSync(path)).toBe(true);
