@@ -2,18 +2,24 @@
  * Adds to package-lock.json the optional platform packages that npm left out because its registry did not have them when
  * the lockfile was written. Without these entries `npm ci` rejects the lockfile as incomplete on every platform. With
  * them it skips the packages of other platforms and installs those of its own (without a checksum). Run it after
- * `npm install` has changed the lockfile.
+ * `npm install` has changed the lockfile:
+ *
+ *   node scripts/complete-lockfile.mjs [package-lock.json]
  */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const lockFile = fileURLToPath(new URL('../package-lock.json', import.meta.url));
+const [given] = process.argv.slice(2);
+const own = fileURLToPath(new URL('../package-lock.json', import.meta.url));
+const lockFile = given === undefined ? own : resolve(given);
 const lock = JSON.parse(readFileSync(lockFile, 'utf8'));
 const systems = {
   darwin: 'darwin',
   mac: 'darwin',
   win: 'win32',
   win32: 'win32',
+  windows: 'win32',
   linux: 'linux',
   android: 'android',
 };

@@ -37,8 +37,9 @@ export function parseCommand(argv: readonly string[]): Command {
   // Internal: how the supervisor starts its child.
   if (first === 'gateway-process') return { name: first, flags: rest };
   const names = argv.slice(0, argv.includes('--') ? argv.indexOf('--') : undefined);
-  if (names.includes('--help') || names.includes('-h')) return { name: 'help' };
-  if (names.includes('--version') || names.includes('-v')) return { name: 'version' };
+  if (first === 'help' || names.includes('--help') || names.includes('-h')) return { name: 'help' };
+  const asksVersion = ['--version', '-v', '-V'].some((name) => names.includes(name));
+  if (first === 'version' || asksVersion) return { name: 'version' };
   if (first === undefined || first.startsWith('-')) return { name: 'serve', flags: argv };
   if (first === 'serve' || first === 'diagnostics') return { name: first, flags: rest };
   if (namesModel.test(first)) return { name: 'serve', flags: argv };

@@ -1,4 +1,5 @@
 /** Names of this server in paths that several servers may share. */
+import { hostname } from 'node:os';
 import type { Environment } from './sources.ts';
 import type { SettingValues } from './table.ts';
 
@@ -9,7 +10,7 @@ export function serverLogName({ LOG_NAME, WORKER_TYPE }: SettingValues): string 
 
 /** This server's part of the names of its log files and its usage ledger. */
 export function instanceName({ INSTANCE_ID }: SettingValues, env: Environment): string {
-  return pathPart(INSTANCE_ID ?? (env.HOSTNAME || 'unknown'));
+  return pathPart(INSTANCE_ID ?? (env.HOSTNAME || hostname() || 'unknown'));
 }
 
 /** One harmless part of a path: no text of the environment leads out of its folder. */

@@ -40,6 +40,8 @@ export async function listRepository(
       ...{ name: repository, additionalFields: ['sha'], ...hub },
       ...(revision !== undefined && { revision }),
     });
+    // Both become parts of paths.
+    if (!/^[0-9a-f]{40}$/.test(sha)) throw new Error('the hub names no commit');
     const files: RepositoryFile[] = [];
     const name = { type: 'model', name: repository } as const;
     for await (const entry of listFiles({ repo: name, revision: sha, recursive: true, ...hub })) {
@@ -47,16 +49,24 @@ export async function listRepository(
       files.push({
         path: entry.path,
         sizeBytes: entry.lfs?.size ?? entry.size,
-        sha256: entry.lfs?.oid,
+        sha256: hashIn(entry.lfs?.oid),
       });
     }
     return { commit: sha, files };
   } catch (error) {
     signal.throwIfAborted();
-    if (!(error instanceof ApiError)) throw error;
+    if (error instanceof HubUnreachable) throw error;
+    if (!(error instanceof ApiError)) {
+      // A page that asks for a login, for instance.
+      throw new HubUnreachable(`${access.url.host} answers as no hub does`, { cause: error });
+    }
     const { statusCode: status, message } = error;
     throw refusalOf({ status, message }, { repository, revision, access });
   }
+}
+
+function hashIn(oid: string | undefined): string | undefined {
+  return oid !== undefined && /^[0-9a-f]{64}$/.test(oid) ? oid : undefined;
 }
 
 /** Where a file of a commit comes from; the hub redirects to its storage. */

@@ -110,7 +110,9 @@ function onHub(model: ModelFiles, of: HubModel): LocatedModel {
     path: absent.length === 0 ? path : undefined,
     fetch: async (watch) => {
       const sizeBytes = absent.reduce((sum, file) => sum + file.sizeBytes, 0);
-      await requireSpace(cache.folder, sizeBytes);
+      await requireSpace(cache.folder, sizeBytes).catch((error: Error) => {
+        throw new StartError(1, `${origin} could not be downloaded: ${error.message}`);
+      });
       let doneBytes = sizeOf(model) - sizeBytes;
       for (const file of absent) {
         const onProgress = (done: number) => watch.onProgress(doneBytes + done, sizeOf(model));

@@ -4,11 +4,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config/config.ts';
 import type { ConfigWarning } from '../config/config-warning.ts';
 import { settingsReport } from '../config/settings-report.ts';
+import { programVersion } from '../core/package-info.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Logger } from '../log/log.ts';
 import type { LogOutput } from '../log/log-output.ts';
 import type { Backend } from '../model/backend.ts';
 import type { ModelCard } from '../model/registry.ts';
+import { banner, reachable } from '../terminal/banner.ts';
 import { findModel } from './find-model.ts';
 import { openListeners } from './listeners.ts';
 import { openAccess } from './open-access.ts';
@@ -16,6 +18,7 @@ import { openResponses } from './open-responses.ts';
 import { createService, type Service, type StateReports, startReports } from './service.ts';
 import { type RunningModel, startModel } from './start-model.ts';
 import type { SupervisorLink } from './supervisor/link.ts';
+import { openCertificate } from './tls-certificate.ts';
 
 /** Maximum time between the begin of the load and the open ports, which report the progress of the load. */
 const maxSilenceMs = 500;
@@ -42,6 +45,8 @@ export async function serve(options: ServeOptions): Promise<void> {
   const { config, log, stop, supervisor } = options;
   const { logger } = log;
   logSettings(options);
+  // Found now, and not behind minutes of loading.
+  if (config.server.tls !== undefined) openCertificate(config.server.tls);
   const restartCount = supervisor?.start.restartCount ?? 0;
   const found = await findModel(config, restartCount, stop).catch((error: unknown) => {
     // The stop ended the question to the hub; that is not a failure.
@@ -77,7 +82,9 @@ export async function serve(options: ServeOptions): Promise<void> {
     running = await start.running;
     // A reader of the `ready` line may ask the health port at once.
     await reports.send();
-    announce(running.engine, listeners.api.address, service.models.require().card, logger);
+    const { card } = service.models.require();
+    announce(running.engine, listeners.api.address, card, logger);
+    welcome(running.engine, listeners.api.address, card, config);
     await log.beginService();
     await Promise.race([running.failure, aborted(stop)]);
   } catch (error) {
@@ -134,6 +141,23 @@ function announce(
   );
 }
 
+/** For people at a terminal. */
+function welcome(
+  { info }: Engine,
+  address: string,
+  { id, quantization, sizeBytes }: ModelCard,
+  { auth, log }: Config,
+): void {
+  if (!process.stderr.isTTY || log.format !== 'text') return;
+  const { backend, slotCount, contextLength } = info;
+  const served = {
+    ...{ version: programVersion, model: id, quantization, sizeBytes, backend, slotCount },
+    ...{ contextLength, url: reachable(address), needsKey: auth.enabled },
+  };
+  // Colours unless NO_COLOR says otherwise.
+  process.stderr.write(banner(served, process.stderr.hasColors()));
+}
+
 /** Refuses new requests, and waits for the running ones or aborts them after `timeoutMs`. */
 async function drain(
   service: Service,
@@ -141,6 +165,14 @@ async function drain(
   timeoutMs: number,
   logger: Logger,
 ): Promise<void> {
+  const { runningCount } = service.drain;
+  if (runningCount > 0 && timeoutMs > 0) {
+    const seconds = timeoutMs / 1000;
+    logger.info(
+      { runningCount, seconds },
+      'running requests may finish; a second signal ends them',
+    );
+  }
   const draining = service.drain.finish(timeoutMs);
   void reports.send();
   const abortedCount = await draining;

@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Tokens } from '../../src/api/chat/tokenize-shapes.ts';
 import type { Props, Slots } from '../../src/api/info/props-shapes.ts';
+import { settingGroups, settingOf } from '../../src/config/table.ts';
 import { chatmlTemplate } from '../../tools/fixtures/tiny-model.ts';
 import { type BytePairVocabulary, tinyVocabulary } from '../../tools/fixtures/tiny-vocabulary.ts';
 import { startSharedServer, type TestServer, tinyModelFile } from '../support/start-server.ts';
@@ -114,6 +115,18 @@ describe('a chat', () => {
 });
 
 describe('the server', () => {
+  test.each(settingGroups.Sampling?.filter((name) => name !== 'SEED') ?? [])(
+    'samples by default as %s says',
+    async (name) => {
+      const { default_generation_settings: defaults } = (await (
+        await fetch(`${server.url}/props`)
+      ).json()) as Props;
+      const params = defaults.params as Readonly<Record<string, unknown>>;
+      const documented = Number.parseFloat(settingOf(name).fallbackText ?? '');
+      expect(params[name.toLowerCase()]).toBeCloseTo(documented, 5);
+    },
+  );
+
   test('tells what it serves', async () => {
     const props = (await (await fetch(`${server.url}/props`)).json()) as Props;
     expect(props).toMatchObject({

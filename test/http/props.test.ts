@@ -12,7 +12,10 @@ describe('/props', () => {
     expect(reply.statusCode).toBe(200);
     expect(Schema.Check(Props, reply.json())).toBe(true);
     expect(reply.json()).toEqual({
-      default_generation_settings: { n_ctx: 2048, params: {} },
+      default_generation_settings: {
+        n_ctx: 2048,
+        params: { temperature: 0.8, samplers: ['top_k', 'temperature'] },
+      },
       total_slots: 4,
       model_alias: card.id,
       model_path: 'tiny.gguf',

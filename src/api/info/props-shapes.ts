@@ -7,7 +7,7 @@ import { Capabilities, toCapabilities } from './model-shapes.ts';
 export const Props = Type.Object({
   default_generation_settings: Type.Object({
     n_ctx: Type.Integer(),
-    /** Empty: the engine chooses the defaults. */
+    /** The sampling of a request that names nothing; empty for a model that generates no text. */
     params: Type.Object({}),
   }),
   total_slots: Type.Integer(),
@@ -46,8 +46,9 @@ export type Slots = Static<typeof Slots>;
 /** @param version - of this program */
 export function toProps({ card, engine }: ServedModel, version: string): Props {
   const { slotCount, contextLength } = engine.info;
+  const params = engine.generator?.describeSampling() ?? {};
   return {
-    default_generation_settings: { n_ctx: contextLength, params: {} },
+    default_generation_settings: { n_ctx: contextLength, params },
     total_slots: slotCount,
     model_alias: card.id,
     model_path: basename(card.path),

@@ -33,7 +33,7 @@ export const logSettings = {
   }),
   INSTANCE_ID: setting({
     kind: text('ID'),
-    fallbackText: '$HOSTNAME, else unknown',
+    fallbackText: 'the name of the machine',
     summary: 'name of this server in the names of its log files and its usage ledger',
   }),
   LOG_MAX_SIZE: setting({

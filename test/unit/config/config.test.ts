@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { keysFile } from '../../../src/config/command-defaults.ts';
 import { withSettingTables } from '../../../src/config/help.ts';
@@ -477,7 +478,7 @@ describe('log files', () => {
     expect(files).toEqual({
       folder: '/data/logs',
       name: 'llama',
-      instance: 'unknown',
+      instance: hostname().replace(/[^A-Za-z0-9_.-]/g, '_'),
       maxBytes: 52_428_800,
       maxFiles: 5,
     });

@@ -9,6 +9,8 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -39,6 +41,7 @@ beforeEach(async () => {
     },
     'org/gated': { files: { 'm.gguf': small }, refusal: 403, token: 'test-token' },
     'org/pages': { files: { 'a-Q8_0.gguf': small, 'b-Q4_K_M.gguf': small }, hasPages: true },
+    'org/evil': { files: { '../../../evil.gguf': small } },
     'org/none': { files: { 'model.safetensors': small } },
   });
   folder = mkdtempSync(join(tmpdir(), 'locate-'));
@@ -173,6 +176,27 @@ describe('a model of the hub', () => {
       exitCode,
       message: expect.stringMatching(message),
     });
+  });
+
+  test('is nothing that leads out of the cache', async () => {
+    const located = await locate('hf:org/evil:../../../evil.gguf').catch((error: Error) => error);
+    if (!(located instanceof Error)) await expect(fetched(located)).rejects.toThrow();
+    expect(existsSync(join(folder, 'evil.gguf'))).toBe(false);
+    expect(existsSync(join(folder, '../evil.gguf'))).toBe(false);
+  });
+
+  test('fails where the answer is that of no hub', async () => {
+    const page = createServer((_request, reply) => reply.end('<html>Log in</html>'));
+    await new Promise<void>((resolve) => {
+      page.listen(0, '127.0.0.1', resolve);
+    });
+    const { port } = page.address() as AddressInfo;
+    const hubUrl = `http://127.0.0.1:${port}`;
+    await expect(locate(`hf:${repository}`, { hubUrl })).rejects.toMatchObject({
+      ...{ exitCode: 1, message: expect.stringContaining('answers as no hub does, and') },
+    });
+    page.closeAllConnections();
+    page.close();
   });
 
   test('fails offline without a copy', async () => {
