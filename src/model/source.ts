@@ -33,7 +33,7 @@ export interface ModelSource {
 }
 
 const howToNameAModel =
-  'set MODEL_PATH (--model-path), a GGUF file, or MODEL_NAME (--model-name), one under MODELS_DIR';
+  '`serve MODEL` takes hf:OWNER/REPOSITORY, a GGUF file or a name of `models list`; in the environment set MODEL, or MODEL_PATH or MODEL_NAME, a file under MODELS_DIR';
 
 /** Maximum number of file names in an error message. */
 const listedFileCount = 20;

@@ -126,7 +126,7 @@ describe('the package that npm makes', () => {
     const ports = ['--port', '0', '--port-health', '0'];
     const { code, stderr } = await runCli(['--no-auth-enabled', ...ports], { cliPath });
     expect(code).toBe(2);
-    expect(stderr).toMatch(/bundled one is not part of this installation.*set MODEL_PATH/);
+    expect(stderr).toMatch(/bundled one is not part of this installation.*set MODEL/);
     expect(stderr).not.toContain('"listening"');
   });
 });

@@ -153,7 +153,7 @@ describe('the bundled model', () => {
     expect(message).toContain('not part of this installation (/pruned/tiny-chat.gguf)');
     expect(message).toMatch(/MODEL_PATH.*MODEL_NAME.*tiny\.gguf/);
     expect(failureOf({ mockBackend: true }, '/pruned/tiny-chat.gguf').message).toMatch(
-      /^MOCK_BACKEND needs the bundled model.*unset it and set MODEL_PATH/,
+      /^MOCK_BACKEND needs the bundled model.*unset it and `serve MODEL` takes/,
     );
   });
 
