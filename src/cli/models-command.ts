@@ -5,10 +5,11 @@ import { failureText } from '../core/failure-text.ts';
 import { quote } from '../core/quote.ts';
 import { StartError } from '../core/start-error.ts';
 import { inGigabytes } from '../hub/download.ts';
-import { findModel, listLocalModels, partPaths } from '../hub/local-models.ts';
+import { findModel, listLocalModels } from '../hub/local-models.ts';
 import { locateModel } from '../hub/locate-model.ts';
 import { neutralise } from '../log/log.ts';
 import { describeModelFile } from '../model/source.ts';
+import { partPathsOf } from '../model/split.ts';
 import { present, readFlags } from '../terminal/flags.ts';
 import { createLoadProgress } from '../terminal/load-progress.ts';
 import { toTable } from '../terminal/table.ts';
@@ -133,7 +134,7 @@ async function remove({ places, out }: ModelsInput, name: string): Promise<void>
       `${model.path} was not downloaded by this program (${model.owner}); delete it with the program it belongs to`,
     );
   }
-  const paths = partPaths(model.path);
+  const paths = partPathsOf(model.path);
   for (const path of paths) await deleteFile(path);
   out(`${paths.join('\n')}\n`);
 }

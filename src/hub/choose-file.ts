@@ -1,6 +1,6 @@
 /** Which files of a repository are the model that is asked for. */
 import { StartError } from '../core/start-error.ts';
-import { splitPartPaths, unsplitName } from '../model/split.ts';
+import { partPathsOf, unsplitName } from '../model/split.ts';
 
 /** A file of a repository. */
 export interface RepositoryFile {
@@ -86,10 +86,7 @@ function partsOf(
   file: RepositoryFile,
   byPath: ReadonlyMap<string, RepositoryFile>,
 ): ModelFiles['files'] | undefined {
-  const partCount = Number(/-of-(\d{5})\.gguf$/i.exec(file.path)?.[1] ?? 1);
-  if (partCount === 1) return [file];
-  const paths = splitPartPaths(file.path, partCount);
-  if (paths === undefined) return [file];
+  const paths = partPathsOf(file.path);
   if (paths[0] !== file.path) return undefined;
   const [first, ...others] = paths.map((path) => byPath.get(path));
   // A repository without one of the parts has no such model.

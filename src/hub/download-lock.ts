@@ -1,9 +1,10 @@
 /** One download of a file at a time, also by processes of other containers that share the folder. */
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, readFile, rename, stat, unlink, utimes } from 'node:fs/promises';
+import { mkdir, stat, unlink, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createLock, lockHolder, removeLock } from '../core/lock-file.ts';
 
 export interface LockOptions {
   readonly signal: AbortSignal;
@@ -34,14 +35,15 @@ export async function withDownloadLock<T>(
 ): Promise<T> {
   await mkdir(dirname(path), { recursive: true });
   const name = `${process.pid}@${hostname()} ${randomBytes(6).toString('hex')}`;
-  for (let isFirst = true; !(await create(path, name)); isFirst = false) {
-    if (isFirst) onWait((await textOf(path))?.split(' ')[0] ?? 'another process');
+  for (let isFirst = true; !(await createLock(path, name, 0o644)); isFirst = false) {
+    if (isFirst) onWait((await lockHolder(path))?.split(' ')[0] ?? 'another process');
     await untilFreeOrSilent(path, timing, signal);
   }
   const lost = new AbortController();
   const beat = setInterval(async () => {
     // Another process may have taken a lock that it thought dead, after this one was stopped for long.
-    if ((await textOf(path)) !== name) return lost.abort(new Error('another process has the lock'));
+    if ((await lockHolder(path)) !== name)
+      return lost.abort(new Error('another process has the lock'));
     const now = new Date();
     await utimes(path, now, now).catch(() => {});
   }, timing.beatMs);
@@ -49,19 +51,7 @@ export async function withDownloadLock<T>(
     return await work(AbortSignal.any([signal, lost.signal]));
   } finally {
     clearInterval(beat);
-    if ((await textOf(path)) === name) await unlink(path).catch(() => {});
-  }
-}
-
-async function create(path: string, text: string): Promise<boolean> {
-  try {
-    const file = await open(path, 'wx', 0o644);
-    await file.writeFile(text);
-    await file.close();
-    return true;
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
-    throw error;
+    if ((await lockHolder(path)) === name) await unlink(path).catch(() => {});
   }
 }
 
@@ -71,7 +61,7 @@ async function untilFreeOrSilent(
   { beatMs, silenceMs }: LockTiming,
   signal: AbortSignal,
 ): Promise<void> {
-  let holder = await textOf(path);
+  let holder = await lockHolder(path);
   let seen = await beatOf(path);
   let seenAt = performance.now();
   while (seen !== undefined) {
@@ -79,10 +69,10 @@ async function untilFreeOrSilent(
     const now = await beatOf(path);
     if (now !== seen) {
       seen = now;
-      holder = await textOf(path);
+      holder = await lockHolder(path);
       seenAt = performance.now();
     } else if (performance.now() - seenAt > silenceMs) {
-      await remove(path, holder);
+      await removeLock(path, holder);
       return;
     }
   }
@@ -92,20 +82,4 @@ async function untilFreeOrSilent(
 async function beatOf(path: string): Promise<string | undefined> {
   const stats = await stat(path).catch(() => undefined);
   return stats && `${stats.ino} ${stats.mtimeMs}`;
-}
-
-/** Moves the lock aside before it is deleted: one that another process has created in between is put back. */
-async function remove(path: string, deadHolder: string | undefined): Promise<void> {
-  const aside = `${path}.${randomBytes(6).toString('hex')}`;
-  try {
-    await rename(path, aside);
-  } catch {
-    return;
-  }
-  if ((await textOf(aside)) !== deadHolder) await link(aside, path).catch(() => {});
-  await unlink(aside).catch(() => {});
-}
-
-async function textOf(path: string): Promise<string | undefined> {
-  return readFile(path, 'utf8').catch(() => undefined);
 }

@@ -2,7 +2,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { ModelPlaces, OtherPlace } from '../config/model-places.ts';
-import { splitPartPaths, unsplitName } from '../model/split.ts';
+import { partPathsOf, unsplitName } from '../model/split.ts';
 import { isModelFile } from './choose-file.ts';
 
 export interface LocalModel {
@@ -46,7 +46,7 @@ export function findModel(models: readonly LocalModel[], name: string): LocalMod
 async function modelsBelow(folder: string, owner: string): Promise<LocalModel[]> {
   const paths = await filesBelow(folder, maxDepth);
   const models = paths.filter(isModelFile).map(async (path) => {
-    const parts = partPaths(path);
+    const parts = partPathsOf(path);
     if (parts[0] !== path) return [];
     const sizes = await Promise.all(parts.map(sizeOf));
     // A part that has not come yet, or a link to a blob that is gone.
@@ -55,12 +55,6 @@ async function modelsBelow(folder: string, owner: string): Promise<LocalModel[]>
     return [{ name: unsplitName(basename(path, '.gguf')), path, sizeBytes, owner }];
   });
   return (await Promise.all(models)).flat();
-}
-
-/** All files of a model; a file that is no part of one is all of it. */
-export function partPaths(path: string): readonly [string, ...string[]] {
-  const partCount = Number(/-of-(\d{5})\.gguf$/i.exec(path)?.[1] ?? 1);
-  return (partCount > 1 ? splitPartPaths(path, partCount) : undefined) ?? [path];
 }
 
 async function filesBelow(folder: string, depth: number): Promise<string[]> {

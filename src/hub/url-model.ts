@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { ModelPlaces } from '../config/model-places.ts';
 import { StartError } from '../core/start-error.ts';
-import { splitPartPaths, unsplitName } from '../model/split.ts';
+import { partPathsOf, unsplitName } from '../model/split.ts';
 import { DownloadError } from './download.ts';
 import { fetchFile } from './fetch-file.ts';
 import type { LocatedModel } from './located-model.ts';
@@ -19,7 +19,7 @@ export function locateUrl(given: URL, { urlCache }: ModelPlaces): LocatedModel {
   }
   const { url, headers } = withoutUser(given);
   const folder = join(urlCache, given.host.replace(':', '_'), ...folderOf(given, segments));
-  const parts = partNames(name).map((part) => ({ part, path: join(folder, part) }));
+  const parts = partPathsOf(name).map((part) => ({ part, path: join(folder, part) }));
   const path = join(folder, parts[0]?.part ?? name);
   return {
     ...{ name: unsplitName(basename(name, '.gguf')), origin: shown, sizeBytes: 0 },
@@ -63,10 +63,4 @@ function withoutUser(given: URL): { readonly url: URL; readonly headers: Record<
   url.password = '';
   const text = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
   return { url, headers: { authorization: `Basic ${Buffer.from(text).toString('base64')}` } };
-}
-
-/** All parts of a split model, from the name of any of them. */
-function partNames(name: string): readonly [string, ...string[]] {
-  const partCount = Number(/-of-(\d{5})\.gguf$/i.exec(name)?.[1] ?? 1);
-  return (partCount > 1 ? splitPartPaths(name, partCount) : undefined) ?? [name];
 }

@@ -21,6 +21,12 @@ export function splitPartPaths(
   return [part(1), ...Array.from({ length: partCount - 1 }, (_, index) => part(index + 2))];
 }
 
+/** All files of a model, the first part first, by the name of any of them. A file that is no part is all of it. */
+export function partPathsOf(path: string): readonly [string, ...string[]] {
+  const partCount = Number(partName.exec(basename(path, '.gguf'))?.groups?.count ?? 1);
+  return (partCount > 1 ? splitPartPaths(path, partCount) : undefined) ?? [path];
+}
+
 /** The model's name without the part number of a split file. */
 export function unsplitName(name: string): string {
   return partName.exec(name)?.groups?.stem ?? name;

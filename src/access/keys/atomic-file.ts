@@ -1,17 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import {
-  type FileHandle,
-  link,
-  mkdir,
-  open,
-  readFile,
-  readlink,
-  rename,
-  unlink,
-} from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readlink, rename, unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { createLock, lockHolder, removeLock } from '../../core/lock-file.ts';
 
 const lockPatienceMs = 10_000;
 const lockRetryMs = 25;
@@ -25,8 +17,8 @@ export async function withLock<T>(path: string, work: () => Promise<T>): Promise
   const lockPath = `${path}.lock`;
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const deadline = performance.now() + lockPatienceMs;
-  while (!(await create(lockPath, ownName()))) {
-    const holder = await textOf(lockPath);
+  while (!(await createLock(lockPath, ownName()))) {
+    const holder = await lockHolder(lockPath);
     if (holder !== undefined && isDead(holder)) await removeLock(lockPath, holder);
     else if (performance.now() > deadline) {
       throw new Error(`${path} is locked by process ${holder ?? 'unknown'}; see ${lockPath}`);
@@ -86,34 +78,6 @@ async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r').catch(() => undefined);
   await folder?.sync().catch(() => {});
   await folder?.close();
-}
-
-async function create(path: string, text: string): Promise<boolean> {
-  try {
-    const file = await open(path, 'wx', 0o600);
-    await file.writeFile(text);
-    await file.close();
-    return true;
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
-    throw error;
-  }
-}
-
-/** Renames the lock before it is deleted: a lock that a living process created in between must not be lost. */
-async function removeLock(lockPath: string, deadHolder: string): Promise<void> {
-  const aside = `${lockPath}.${randomBytes(6).toString('hex')}`;
-  try {
-    await rename(lockPath, aside);
-  } catch {
-    return;
-  }
-  if ((await textOf(aside)) !== deadHolder) await link(aside, lockPath).catch(() => {});
-  await unlink(aside);
-}
-
-async function textOf(path: string): Promise<string | undefined> {
-  return readFile(path, 'utf8').catch(() => undefined);
 }
 
 function ownName(): string {
